@@ -1,0 +1,42 @@
+import { defineConfig } from 'vitest/config'
+
+// Packages are resolved to their sources, so tests need no build; only what starts a process does.
+const conditions = ['@dslog/source', 'node', 'import', 'module', 'default']
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: {
+    environment: 'node',
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    // Two cores are the smallest machine we promise to be tested on.
+    maxWorkers: 2,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: [
+            'schema/test/**/*.test.ts',
+            'packages/*/test/**/*.test.ts',
+            'services/*/test/**/*.test.ts',
+          ],
+        },
+      },
+      { extends: true, test: { name: 'contract', include: ['test/contract/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'e2e',
+          include: [
+            'test/e2e/**/*.test.ts',
+            'test/fault/**/*.test.ts',
+            'test/interop/**/*.test.ts',
+          ],
+          testTimeout: 300_000,
+        },
+      },
+    ],
+  },
+})
