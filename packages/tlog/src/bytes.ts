@@ -1,0 +1,273 @@
+/**
+ * Bytes and their texts: concatenation, order, hexadecimal, base64 (RFC 4648 section 4), UTF-8, and a strict reader and
+ * writer of big-endian binary formats. Everything here is the exact inverse of its partner: what decodes is re-encoded
+ * to the same text. Comparisons are of public data and not constant-time.
+ */
+import { TlogError } from './error.ts'
+
+/** All parts, one after the other, in a new array. */
+export function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  let length = 0
+  for (const part of parts) length += part.length
+  const out = new Uint8Array(length)
+  let at = 0
+  for (const part of parts) {
+    out.set(part, at)
+    at += part.length
+  }
+  return out
+}
+
+/** Whether two arrays hold the same bytes. */
+export function equal(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
+/** Lexicographic order of bytes; a prefix comes before what it starts. Negative, 0 or positive, as for `sort`. */
+export function compare(a: Uint8Array, b: Uint8Array): number {
+  const n = Math.min(a.length, b.length)
+  for (let i = 0; i < n; i++) {
+    const d = a[i]! - b[i]!
+    if (d !== 0) return d
+  }
+  return a.length - b.length
+}
+
+const HEX: readonly string[] = Array.from({ length: 256 }, (_, i) =>
+  i.toString(16).padStart(2, '0'),
+)
+
+/** Lower-case hexadecimal. */
+export function toHex(bytes: Uint8Array): string {
+  let out = ''
+  for (let i = 0; i < bytes.length; i++) out += HEX[bytes[i]!]!
+  return out
+}
+
+/** Bytes of lower-case hexadecimal; upper case, odd length or anything else is TlogError `encoding`. */
+export function fromHex(text: string): Uint8Array {
+  if (text.length % 2 !== 0) throw new TlogError('encoding', 'hexadecimal of odd length')
+  const out = new Uint8Array(text.length / 2)
+  for (let i = 0; i < out.length; i++) {
+    out[i] = 16 * hexDigit(text.charCodeAt(2 * i)) + hexDigit(text.charCodeAt(2 * i + 1))
+  }
+  return out
+}
+
+function hexDigit(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30
+  if (code >= 0x61 && code <= 0x66) return code - 0x61 + 10
+  throw new TlogError('encoding', 'not a lower-case hexadecimal digit')
+}
+
+const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
+const NOT_BASE64 = 255
+const BASE64_VALUE: Uint8Array = new Uint8Array(128).fill(NOT_BASE64)
+for (let i = 0; i < BASE64.length; i++) BASE64_VALUE[BASE64.charCodeAt(i)] = i
+
+/** Base64, standard alphabet, padded. */
+export function toBase64(bytes: Uint8Array): string {
+  let out = ''
+  let i = 0
+  for (; i + 2 < bytes.length; i += 3) {
+    const v = (bytes[i]! << 16) | (bytes[i + 1]! << 8) | bytes[i + 2]!
+    out += BASE64[v >> 18]! + BASE64[(v >> 12) & 63]! + BASE64[(v >> 6) & 63]! + BASE64[v & 63]!
+  }
+  if (i + 1 === bytes.length) {
+    const v = bytes[i]!
+    out += BASE64[v >> 2]! + BASE64[(v & 3) << 4]! + '=='
+  } else if (i + 2 === bytes.length) {
+    const v = (bytes[i]! << 8) | bytes[i + 1]!
+    out += BASE64[v >> 10]! + BASE64[(v >> 4) & 63]! + BASE64[(v & 15) << 2]! + '='
+  }
+  return out
+}
+
+/**
+ * Bytes of canonical base64: standard alphabet, padded, no white space, unused bits zero. Anything else is TlogError
+ * `encoding`, so two texts never stand for the same bytes.
+ */
+export function fromBase64(text: string): Uint8Array {
+  if (text.length % 4 !== 0) throw new TlogError('encoding', 'base64 is not padded')
+  const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0
+  const digits = text.length - padding
+  const out = new Uint8Array((text.length / 4) * 3 - padding)
+  let bits = 0
+  let held = 0
+  let at = 0
+  for (let i = 0; i < digits; i++) {
+    const value = BASE64_VALUE[text.charCodeAt(i)] ?? NOT_BASE64
+    if (value === NOT_BASE64) throw new TlogError('encoding', 'not a base64 digit')
+    bits = (bits << 6) | value
+    held += 6
+    if (held >= 8) {
+      held -= 8
+      out[at++] = bits >> held
+      bits &= (1 << held) - 1
+    }
+  }
+  if (bits !== 0) throw new TlogError('encoding', 'base64 is not canonical')
+  return out
+}
+
+const encoder = new TextEncoder()
+// `ignoreBOM` keeps a byte-order mark as a character: dropping it would change signed bytes.
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+const LONE_SURROGATE = /\p{Surrogate}/u
+
+/** UTF-8 of a text; a lone surrogate, which has none, is TlogError `encoding` (TextEncoder would replace it). */
+export function utf8(text: string): Uint8Array {
+  if (LONE_SURROGATE.test(text)) throw new TlogError('encoding', 'lone surrogate in a text')
+  return encoder.encode(text)
+}
+
+/** The text of UTF-8 bytes, byte-order mark kept; malformed UTF-8 is TlogError `encoding`. */
+export function fromUtf8(bytes: Uint8Array): string {
+  try {
+    return decoder.decode(bytes)
+  } catch (cause) {
+    throw new TlogError('encoding', 'not UTF-8', { cause })
+  }
+}
+
+/** The eight big-endian bytes of a safe integer. */
+export function u64be(n: number): Uint8Array {
+  if (!Number.isSafeInteger(n) || n < 0) throw new RangeError(`not a u64 held safely: ${n}`)
+  const out = new Uint8Array(8)
+  new DataView(out.buffer).setBigUint64(0, BigInt(n))
+  return out
+}
+
+/** Reads big-endian fields one after the other; every read beyond the end is TlogError `truncated`. */
+export class ByteReader {
+  readonly #bytes: Uint8Array
+  readonly #view: DataView
+  #pos = 0
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  }
+
+  /** Bytes read so far. */
+  get pos(): number {
+    return this.#pos
+  }
+
+  /** Bytes not yet read. */
+  get remaining(): number {
+    return this.#bytes.length - this.#pos
+  }
+
+  u8(): number {
+    return this.#view.getUint8(this.#take(1))
+  }
+
+  u16(): number {
+    return this.#view.getUint16(this.#take(2))
+  }
+
+  u32(): number {
+    return this.#view.getUint32(this.#take(4))
+  }
+
+  /** A u64 that must be a safe integer: above 2^53-1 is TlogError `range`. */
+  u64(): number {
+    const value = this.u64big()
+    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new TlogError('range', 'u64 above 2^53-1')
+    return Number(value)
+  }
+
+  u64big(): bigint {
+    return this.#view.getBigUint64(this.#take(8))
+  }
+
+  /** The next `n` bytes, as a view of the input: copy it to keep it beyond the input's life. */
+  bytes(n: number): Uint8Array {
+    if (!Number.isSafeInteger(n) || n < 0) throw new RangeError(`not a length: ${n}`)
+    const start = this.#take(n)
+    return this.#bytes.subarray(start, start + n)
+  }
+
+  /** Refuses what is left over: TlogError `trailing`. */
+  done(): void {
+    if (this.remaining !== 0) throw new TlogError('trailing', `${this.remaining} bytes left over`)
+  }
+
+  #take(n: number): number {
+    const start = this.#pos
+    if (n > this.#bytes.length - start) {
+      throw new TlogError('truncated', `${n} bytes wanted, ${this.#bytes.length - start} left`)
+    }
+    this.#pos = start + n
+    return start
+  }
+}
+
+// Most of what is written here (entries, proofs) fits without growing.
+const WRITER_START = 512
+
+/** Writes big-endian fields; a value that does not fit its field is a bug and throws RangeError. */
+export class ByteWriter {
+  #bytes: Uint8Array = new Uint8Array(WRITER_START)
+  #view: DataView = new DataView(this.#bytes.buffer)
+  #length = 0
+
+  /** Bytes written so far. */
+  get length(): number {
+    return this.#length
+  }
+
+  u8(n: number): this {
+    this.#view.setUint8(this.#reserve(1, n, 0xff), n)
+    return this
+  }
+
+  u16(n: number): this {
+    this.#view.setUint16(this.#reserve(2, n, 0xffff), n)
+    return this
+  }
+
+  u32(n: number): this {
+    this.#view.setUint32(this.#reserve(4, n, 0xffffffff), n)
+    return this
+  }
+
+  /** Eight bytes, of a safe integer or of a bigint below 2^64. */
+  u64(n: number | bigint): this {
+    if (typeof n === 'bigint' ? BigInt.asUintN(64, n) !== n : !Number.isSafeInteger(n) || n < 0) {
+      throw new RangeError(`does not fit in a u64: ${n}`)
+    }
+    this.#view.setBigUint64(this.#reserve(8), BigInt(n))
+    return this
+  }
+
+  bytes(bytes: Uint8Array): this {
+    const at = this.#reserve(bytes.length)
+    this.#bytes.set(bytes, at)
+    return this
+  }
+
+  /** What was written, as an array of its own. */
+  finish(): Uint8Array {
+    return this.#bytes.slice(0, this.#length)
+  }
+
+  #reserve(size: number, value = 0, max = 0): number {
+    if (!Number.isSafeInteger(value) || value < 0 || value > max) {
+      throw new RangeError(`does not fit in ${size} bytes: ${value}`)
+    }
+    const at = this.#length
+    const need = at + size
+    if (need > this.#bytes.length) {
+      const grown = new Uint8Array(Math.max(need, 2 * this.#bytes.length))
+      grown.set(this.#bytes)
+      this.#bytes = grown
+      this.#view = new DataView(grown.buffer)
+    }
+    this.#length = need
+    return at
+  }
+}
