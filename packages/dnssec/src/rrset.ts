@@ -1,0 +1,142 @@
+/**
+ * RRsets in canonical form and order (RFC 4034 §6.2–6.3 as amended by RFC 6840 §5.1), and the names
+ * inside RDATA: decompressed when a message is read, lower-cased when a signature is checked.
+ */
+import { compare, concat } from '@dslog/tlog/bytes'
+import { DnssecError } from './error.ts'
+import { expandName, readName, sameName, type Name } from './name.ts'
+import { CLASS_IN, RRSIG_FIXED_BYTES, TYPE, typeToText, type RR, type RRset } from './records.ts'
+
+/**
+ * Where names stand in the RDATA of a type, for those whose names are lower-cased in canonical form
+ * (RFC 4034 §6.2; RFC 6840 §5.1 took NSEC out and HINFO has none) and may be compressed in
+ * a message (RFC 3597 §4): a number skips that many bytes, `s` a character string, `n` is a name;
+ * what follows is left alone. A6 is historic (RFC 6563) and left out.
+ */
+const LAYOUT: ReadonlyMap<number, readonly (number | 'n' | 's')[]> = new Map([
+  [TYPE.NS, ['n']],
+  [TYPE.MD, ['n']],
+  [TYPE.MF, ['n']],
+  [TYPE.CNAME, ['n']],
+  [TYPE.SOA, ['n', 'n', 20]],
+  [TYPE.MB, ['n']],
+  [TYPE.MG, ['n']],
+  [TYPE.MR, ['n']],
+  [TYPE.PTR, ['n']],
+  [TYPE.MINFO, ['n', 'n']],
+  [TYPE.MX, [2, 'n']],
+  [TYPE.RP, ['n', 'n']],
+  [TYPE.AFSDB, [2, 'n']],
+  [TYPE.RT, [2, 'n']],
+  [TYPE.SIG, [RRSIG_FIXED_BYTES, 'n']],
+  [TYPE.PX, [2, 'n', 'n']],
+  [TYPE.NXT, ['n']],
+  [TYPE.SRV, [6, 'n']],
+  [TYPE.NAPTR, [4, 's', 's', 's', 'n']],
+  [TYPE.KX, [2, 'n']],
+  [TYPE.DNAME, ['n']],
+  [TYPE.RRSIG, [RRSIG_FIXED_BYTES, 'n']],
+] as const)
+
+/** Types whose names must not be compressed in a message. */
+const NEVER_COMPRESSED: ReadonlySet<number> = new Set([TYPE.RRSIG, TYPE.KX])
+
+/**
+ * The RDATA of a record of `type` that stands at `start..end` of `message`, names decompressed,
+ * case kept. RDATA of its own is a message without pointers: pass the whole array.
+ *
+ * @throws DnssecError `bad-record` if the names do not fit, `bad-name`
+ */
+export function expandRdata(
+  type: number,
+  message: Uint8Array,
+  start: number,
+  end: number,
+): Uint8Array {
+  const layout = LAYOUT.get(type)
+  if (layout === undefined) return message.slice(start, end)
+  const data = message.subarray(0, end)
+  const compressed = !NEVER_COMPRESSED.has(type)
+  const parts: Uint8Array[] = []
+  let pos = start
+  for (const step of layout) {
+    if (step === 'n') {
+      const name = expandName(data, pos, { compressed })
+      parts.push(name.wire)
+      pos = name.end
+      continue
+    }
+    const size = step === 's' ? 1 + (data[pos] ?? 0) : step
+    if (pos + size > end) {
+      throw new DnssecError('bad-record', `truncated ${typeToText(type)} record`)
+    }
+    parts.push(data.subarray(pos, pos + size))
+    pos += size
+  }
+  parts.push(data.subarray(pos, end))
+  return concat(...parts)
+}
+
+/** Canonical RDATA (RFC 4034 §6.2): the embedded names of the types listed there lower-cased. */
+export function canonicalRdata(type: number, rdata: Uint8Array): Uint8Array {
+  const layout = LAYOUT.get(type)
+  if (layout === undefined) return rdata
+  const out = rdata.slice()
+  let pos = 0
+  for (const step of layout) {
+    if (step === 'n') {
+      const { name, end } = readName(out, pos, { compressed: false })
+      out.set(name, pos)
+      pos = end
+      continue
+    }
+    pos += step === 's' ? 1 + (out[pos] ?? 0) : step
+    if (pos > out.length) {
+      throw new DnssecError('bad-record', `truncated ${typeToText(type)} record`)
+    }
+  }
+  return out
+}
+
+/**
+ * An RRset from its data: canonical form, sorted as bytes, duplicates removed (RFC 4034 §6.3).
+ *
+ * @throws DnssecError `bad-record` if there is none, or RDATA of the type has other names than it must
+ */
+export function rrset(owner: Name, type: number, rdatas: readonly Uint8Array[]): RRset {
+  if (rdatas.length === 0) throw new DnssecError('bad-record', 'an RRset has at least one record')
+  const sorted = rdatas.map((rdata) => canonicalRdata(type, rdata)).sort(compare)
+  return {
+    owner,
+    type,
+    rdatas: sorted.filter((rdata, i) => i === 0 || compare(rdata, sorted[i - 1]!) !== 0),
+  }
+}
+
+/** The records of one owner and type out of a bag, as an RRset; undefined if there is none. */
+export function selectRRset(records: readonly RR[], owner: Name, type: number): RRset | undefined {
+  const found = records.filter(
+    (r) => r.type === type && r.class === CLASS_IN && sameName(r.owner, owner),
+  )
+  return found.length === 0
+    ? undefined
+    : rrset(
+        owner,
+        type,
+        found.map((r) => r.rdata),
+      )
+}
+
+/** RDATA of the RRSIGs at `owner` that cover `type`, in the order of the bag. */
+export function selectRrsigs(records: readonly RR[], owner: Name, type: number): Uint8Array[] {
+  return records
+    .filter(
+      (r) =>
+        r.type === TYPE.RRSIG &&
+        r.class === CLASS_IN &&
+        r.rdata.length >= 2 &&
+        r.rdata[0]! * 256 + r.rdata[1]! === type &&
+        sameName(r.owner, owner),
+    )
+    .map((r) => r.rdata)
+}
