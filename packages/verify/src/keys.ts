@@ -1,0 +1,145 @@
+/**
+ * Which keys of a zone the log vouches for at a given time: chains of ZONE_KEYS entries up to a
+ * trust anchor (admission rule 2), and whether an observed key set belongs in the log (rule 5).
+ * docs/spec/entry.md, "Admission". The signatures inside each entry have been verified before an
+ * entry becomes {@link ZoneKeys}; what is left to decide here is only time.
+ */
+import { equal } from '@dslog/tlog/bytes'
+import type { Hash } from '@dslog/tlog/hash'
+import type { Anchor } from '@dslog/dnssec/anchors'
+import { type AnchorLink, isParentLink, type ParentLink, type ZoneKeysEntry } from '@dslog/schema/entry'
+
+/** A time span in milliseconds since the Unix epoch, both ends included. */
+export interface Window {
+  readonly notBefore: number
+  readonly notAfter: number
+}
+
+/** A ZONE_KEYS entry whose signatures verify, with the time in which all of them are valid. */
+export interface ZoneKeys extends Window {
+  readonly index: number
+  readonly keysId: Hash
+  readonly entry: ZoneKeysEntry
+}
+
+/** Finds what the log holds of a key set, newest first. Asked for entries before `before` only. */
+export type KeysLookup = (keysId: Hash) => Promise<readonly ZoneKeys[]>
+
+/** Keys of a zone and of every zone above it, nearest first, and the span all of it is valid in. */
+export interface Chain extends Window {
+  readonly links: readonly ZoneKeys[]
+}
+
+/** A key set is logged anew when nothing logged outlives the present by this much… */
+export const REFRESH_BEFORE_MS = 48 * 3600 * 1000
+/** …or by this part of the new chain's validity, whichever is less: some zones sign for a day. */
+export const REFRESH_BEFORE_PART = 1 / 4
+/** A renewal must buy at least this part of its validity, or each re-signing would add an entry. */
+export const REFRESH_GAIN_PART = 1 / 2
+
+/** The anchor that a root key set names, if it is one of `anchors` and in force at `at` (ms). */
+export function anchorOf(
+  link: AnchorLink,
+  anchors: readonly Anchor[],
+  at: number,
+): Anchor | undefined {
+  return anchors.find(
+    (anchor) =>
+      anchor.tag === link.tag &&
+      equal(anchor.digest, link.digest) &&
+      anchor.from <= at &&
+      (anchor.until === undefined || at < anchor.until),
+  )
+}
+
+/**
+ * The chain of a key set at a time: the newest entry of that key set that is valid then and hangs
+ * from a chain valid then.
+ *
+ * @param at milliseconds since the Unix epoch
+ * @returns `undefined` where the log does not vouch for these keys at that time
+ */
+export async function chainAt(
+  keysId: Hash,
+  at: number,
+  lookup: KeysLookup,
+  anchors: readonly Anchor[],
+): Promise<Chain | undefined> {
+  for (const keys of await lookup(keysId)) {
+    const chain = await chainFrom(keys, at, lookup, anchors)
+    if (chain !== undefined) return chain
+  }
+  return undefined
+}
+
+/** As {@link chainAt}, starting from one entry. */
+export async function chainFrom(
+  keys: ZoneKeys,
+  at: number,
+  lookup: KeysLookup,
+  anchors: readonly Anchor[],
+): Promise<Chain | undefined> {
+  if (at < keys.notBefore || at > keys.notAfter) return undefined
+  const above = await chainAbove(keys.entry.link, at, lookup, anchors)
+  return above === undefined
+    ? undefined
+    : { ...intersect(keys, above), links: [keys, ...above.links] }
+}
+
+/** What is above a key set: its parent's chain, or, for the root, the span of its anchor. */
+export async function chainAbove(
+  link: ParentLink | AnchorLink,
+  at: number,
+  lookup: KeysLookup,
+  anchors: readonly Anchor[],
+): Promise<Chain | undefined> {
+  // Ends: every parent has fewer labels than its child (the codec refuses anything else).
+  if (isParentLink(link)) return chainAt(link.keysId, at, lookup, anchors)
+  const anchor = anchorOf(link, anchors, at)
+  if (anchor === undefined) return undefined
+  const notAfter = anchor.until === undefined ? Number.MAX_SAFE_INTEGER : anchor.until - 1
+  return { notBefore: anchor.from, notAfter, links: [] }
+}
+
+/** The span in which both are valid. */
+export function intersect(a: Window, b: Window): Window {
+  return {
+    notBefore: Math.max(a.notBefore, b.notBefore),
+    notAfter: Math.min(a.notAfter, b.notAfter),
+  }
+}
+
+/**
+ * Rule 5: whether a key set that was observed, with everything above it valid at `at`, is logged.
+ *
+ * @param link how it hangs from its parent; key sets under another DS set of the parent are others
+ * @param window the span of the whole observed chain
+ */
+export async function keysAreNew(
+  keysId: Hash,
+  link: ParentLink | AnchorLink,
+  window: Window,
+  at: number,
+  lookup: KeysLookup,
+  anchors: readonly Anchor[],
+): Promise<boolean> {
+  let end = -Infinity
+  for (const logged of await lookup(keysId)) {
+    if (!sameParentSet(logged.entry.link, link)) continue
+    const chain = await chainFrom(logged, at, lookup, anchors)
+    if (chain !== undefined) end = Math.max(end, chain.notAfter)
+  }
+  if (end === -Infinity) return true
+  const validity = window.notAfter - window.notBefore
+  const outlives = end > at + Math.min(REFRESH_BEFORE_MS, validity * REFRESH_BEFORE_PART)
+  return !outlives && window.notAfter >= end + validity * REFRESH_GAIN_PART
+}
+
+/** Whether two links name the same DS records, or the same anchor. The parent's keys may differ. */
+function sameParentSet(a: ParentLink | AnchorLink, b: ParentLink | AnchorLink): boolean {
+  if (!isParentLink(a) || !isParentLink(b)) {
+    return !isParentLink(a) && !isParentLink(b) && a.tag === b.tag && equal(a.digest, b.digest)
+  }
+  if (!equal(a.zone, b.zone)) return false
+  return a.ds.length === b.ds.length && a.ds.every((rdata, i) => equal(rdata, b.ds[i]!))
+}

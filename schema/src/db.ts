@@ -1,0 +1,175 @@
+/**
+ * Tables of the services as Kysely sees them. `int8` columns hold safe integers and come back as
+ * numbers from both drivers; `bytea` as Uint8Array. The SQL is in `migrations/`.
+ *
+ * Log and monitor each keep a name map of their own, in the same four tables ({@link NameTables}):
+ * the log to build it, the monitor to check it. Neither reads the other's.
+ */
+import type { ColumnType, Generated } from 'kysely'
+
+/** What a fold over the entries of a log remembers; see FoldStore in @dslog/verify. */
+export interface NameTables {
+  zone: ZoneTable
+  name: NameTable
+  zone_keys: ZoneKeysTable
+  map_bucket: MapBucketTable
+}
+
+/** Small numbers for the signing zones, to keep rows and indexes narrow. */
+export interface ZoneTable {
+  id: Generated<number>
+  /** Wire format. */
+  name: Uint8Array
+}
+
+/** One key of the name map, with everything needed to decide about the next observation. */
+export interface NameTable {
+  /** Key of the name map. */
+  key: Uint8Array
+  /** MapKind: 1 delegation of a name, 2 keys of a zone. */
+  kind: number
+  /** Wire format. */
+  name: Uint8Array
+  /** zone.id of the zone that signs the state in force. */
+  zone: number
+  /** The state in force: `u16 n | n × (u16 len | DS RDATA)`; n is 0 for proven absence and for kind 2. */
+  latest: Uint8Array
+  /** Every entry of this key, in log order; see `encodeHistory`. */
+  history: Uint8Array
+}
+
+/** ZONE_KEYS entries by the key set they vouch for. */
+export interface ZoneKeysTable {
+  keys_id: Uint8Array
+  idx: number
+  /** The span, in ms since the epoch, in which all signatures of the entry are valid. */
+  not_before: number
+  not_after: number
+  entry: Uint8Array
+}
+
+/** Sorted key ‖ value pairs of all names whose key starts with `prefix`, as of tree size `tree_size`. */
+export interface MapBucketTable {
+  prefix: number
+  tree_size: number
+  root: Uint8Array
+  data: Uint8Array
+}
+
+export interface LogTables extends NameTables {
+  tree: TreeTable
+  signer: SignerTable
+  published: PublishedTable
+  tile: TileTable
+  bundle: BundleTable
+  leaf: LeafTable
+}
+
+/** One row: the newest committed tree. */
+export interface TreeTable {
+  id: ColumnType<number, number, never>
+  origin: string
+  size: number
+  root: Uint8Array
+  map_root: Uint8Array
+  key_count: number
+  map_head: number
+  map_time: number
+  /** Number of leading bits of a map key that name a bucket. */
+  map_depth: number
+  /** Grows with every process that opens the log for writing; a commit of an older one fails. */
+  fence: number
+  /** A load has committed leaves that no MAP_HEAD covers yet. */
+  loading: boolean
+}
+
+/** One row: the largest tree that was ever given to the signing key. */
+export interface SignerTable {
+  id: ColumnType<number, number, never>
+  origin: string
+  size: number
+  root: Uint8Array
+}
+
+/** One row: what readers are shown. */
+export interface PublishedTable {
+  id: ColumnType<number, number, never>
+  size: number
+  root: Uint8Array
+  note: string
+  published_at: number
+}
+
+/** Hash tiles; the newest of a level may be partial and grows only at its end. */
+export interface TileTable {
+  level: number
+  idx: number
+  data: Uint8Array
+}
+
+/** Entry bundles, likewise. */
+export interface BundleTable {
+  idx: number
+  data: Uint8Array
+}
+
+/** What is looked up by leaf. */
+export interface LeafTable {
+  idx: number
+  /** First six bytes of the leaf hash: enough to find it, small enough for a safe integer. */
+  prefix: number
+  /** zone.id for entries of types DS and NO_DS. */
+  zone: number | null
+}
+
+export interface MonitorTables extends NameTables {
+  followed: FollowedTable
+  misbehaviour: MisbehaviourTable
+  change: ChangeTable
+}
+
+/** One row per followed log: what has been verified of it. */
+export interface FollowedTable {
+  id: ColumnType<number, number, never>
+  origin: string
+  /** Everything below this index has been verified. */
+  size: number
+  /** Right edge of that tree: its peaks, 32 bytes each, largest first. */
+  peaks: Uint8Array
+  map_root: Uint8Array
+  key_count: number
+  map_head: number | null
+  map_time: number
+  /** Largest `time` of a live entry since that MAP_HEAD. */
+  live_time: number
+  map_depth: number
+  /** Newest checkpoint that was consistent with everything before; null at first. */
+  checkpoint: string | null
+  /** ms since the epoch when it was fetched. */
+  checked_at: number
+  /** ms since the epoch when the log last grew or re-signed. */
+  fresh_at: number
+}
+
+/** Evidence that a log broke its promise. Never deleted. */
+export interface MisbehaviourTable {
+  id: Generated<number>
+  origin: string
+  kind: string
+  found_at: number
+  detail: string
+  /** JSON: the signed notes, the entry, what was expected. */
+  evidence: string
+}
+
+/** Changes of delegations in verified trees, to list them. */
+export interface ChangeTable {
+  idx: number
+  name: Uint8Array
+  zone: Uint8Array
+  time: number
+  present: boolean
+  out_of_order: boolean
+  historical: boolean
+  ds: Uint8Array
+}

@@ -1,0 +1,37 @@
+/** The tables of a name map, in the log and in the monitor alike; see NameTables in db.ts. */
+import { type Kysely, sql } from 'kysely'
+
+export async function createNameTables(db: Kysely<unknown>): Promise<void> {
+  await sql`
+    create table zone (
+      id int generated always as identity primary key,
+      name bytea not null unique
+    )`.execute(db)
+  await sql`
+    create table name (
+      key bytea primary key,
+      kind smallint not null,
+      name bytea not null,
+      zone int not null references zone (id),
+      latest bytea not null,
+      history bytea not null
+    )`.execute(db)
+  await sql`create index name_by_zone on name (zone, name) where kind = 1`.execute(db)
+  await sql`
+    create table zone_keys (
+      keys_id bytea not null,
+      idx int8 not null,
+      not_before int8 not null,
+      not_after int8 not null,
+      entry bytea not null,
+      primary key (keys_id, idx)
+    )`.execute(db)
+  await sql`
+    create table map_bucket (
+      prefix int not null,
+      tree_size int8 not null,
+      root bytea not null,
+      data bytea not null,
+      primary key (prefix, tree_size)
+    )`.execute(db)
+}
