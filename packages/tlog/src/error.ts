@@ -29,6 +29,8 @@ export type TlogErrorCode =
   | 'bad-note'
   /** A verifier or signer key does not parse, or its key id does not recompute. */
   | 'bad-key'
+  /** A key is of a type this package does not verify. */
+  | 'unsupported-key'
   /** A signature of a known key does not verify. */
   | 'bad-signature'
   /** No signature of any known key. */
@@ -37,10 +39,14 @@ export type TlogErrorCode =
   | 'bad-checkpoint'
   /** A policy file does not parse. */
   | 'bad-policy'
-  /** A note does not satisfy the policy. */
-  | 'policy'
-  /** A log showed two trees that cannot both be true. */
-  | 'inconsistent'
+  /** A checkpoint is signed by no log of the policy. */
+  | 'unknown-log'
+  /** A checkpoint lacks the cosignatures the policy demands. */
+  | 'quorum'
+  /** A proof file does not parse. */
+  | 'bad-proof-file'
+  /** A peer showed what cannot be true; the error holds the evidence. */
+  | 'misbehaviour'
   /** No answer: name, connection, TLS, or time-out. */
   | 'network'
   /** An answer with a status that is not the wanted one (see `status`). */
