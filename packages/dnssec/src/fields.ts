@@ -239,6 +239,7 @@ function calendarSeconds(text: string): number {
 
 /**
  * Writes the name in word `i` to `out` at `at`, in wire form, case kept; `@` is the origin itself.
+ * @param origin empty if there is none: relative names are then an error
  * @returns the offset behind the name
  */
 export function putName(
@@ -252,6 +253,9 @@ export function putName(
   const from = words.start(i)
   const to = words.end(i)
   if (words.quoted(i)) throw syntaxError(`a name in quotes: ${words.shown(i)}`)
+  if (origin.length === 0 && bytes[to - 1] !== 0x2e) {
+    throw syntaxError(`${words.shown(i)} is relative, and no $ORIGIN says to what`)
+  }
   if (to - from === 1 && bytes[from] === 0x40) {
     out.set(origin, at)
     return at + origin.length
