@@ -191,6 +191,11 @@ export class ByteReader {
     return this.#bytes.subarray(start, start + n)
   }
 
+  /** What has been read since position `start`, as a view: a field whose length only its reading shows. */
+  since(start: number): Uint8Array {
+    return this.#bytes.subarray(start, this.#pos)
+  }
+
   /** Refuses what is left over: TlogError `trailing`. */
   done(): void {
     if (this.remaining !== 0) throw new TlogError('trailing', `${this.remaining} bytes left over`)
@@ -221,17 +226,20 @@ export class ByteWriter {
   }
 
   u8(n: number): this {
-    this.#view.setUint8(this.#reserve(1, n, 0xff), n)
+    const at = this.#reserve(1, n, 0xff) // before #view is read: it may be replaced
+    this.#view.setUint8(at, n)
     return this
   }
 
   u16(n: number): this {
-    this.#view.setUint16(this.#reserve(2, n, 0xffff), n)
+    const at = this.#reserve(2, n, 0xffff) // before #view is read: it may be replaced
+    this.#view.setUint16(at, n)
     return this
   }
 
   u32(n: number): this {
-    this.#view.setUint32(this.#reserve(4, n, 0xffffffff), n)
+    const at = this.#reserve(4, n, 0xffffffff) // before #view is read: it may be replaced
+    this.#view.setUint32(at, n)
     return this
   }
 
@@ -240,7 +248,8 @@ export class ByteWriter {
     if (typeof n === 'bigint' ? BigInt.asUintN(64, n) !== n : !Number.isSafeInteger(n) || n < 0) {
       throw new RangeError(`does not fit in a u64: ${n}`)
     }
-    this.#view.setBigUint64(this.#reserve(8), BigInt(n))
+    const at = this.#reserve(8)
+    this.#view.setBigUint64(at, BigInt(n))
     return this
   }
 
