@@ -11,7 +11,7 @@ import { TlogError } from '@dslog/tlog/error'
 import { DnssecError } from './error.ts'
 import { readName, type Name } from './name.ts'
 
-/** Type numbers by mnemonic, of the types this package knows (IANA, "Resource Record (RR) TYPEs"). */
+/** Numbers of the types that validation treats by name; `rdata.ts` names them all (IANA). */
 export const TYPE = {
   A: 1,
   NS: 2,
@@ -59,24 +59,6 @@ export const TYPE = {
 
 /** The Internet class. Nothing else is validated here. */
 export const CLASS_IN = 1
-
-const MNEMONIC = new Map<number, string>(Object.entries(TYPE).map(([name, n]) => [n, name]))
-
-/** `DS`, or `TYPE12345` for types this package has no name for (RFC 3597 §5). */
-export function typeToText(type: number): string {
-  return MNEMONIC.get(type) ?? `TYPE${type}`
-}
-
-/** The number of a mnemonic or `TYPE…`, in any case; undefined if it has none here. */
-export function typeFromText(text: string): number | undefined {
-  const upper = text.toUpperCase()
-  const generic = /^TYPE([0-9]{1,5})$/.exec(upper)
-  if (generic) {
-    const type = Number(generic[1])
-    return type <= 0xffff ? type : undefined
-  }
-  return Object.hasOwn(TYPE, upper) ? TYPE[upper as keyof typeof TYPE] : undefined
-}
 
 /** One resource record. `rdata` is uncompressed and otherwise as it came. */
 export interface RR {
@@ -265,7 +247,7 @@ function readTypeBitmap(reader: ByteReader): ReadonlySet<number> {
   return types
 }
 
-/** Type bitmaps of a set of types: the inverse of what NSEC and NSEC3 parsing reads. */
+/** Type bitmaps of a set of types (RFC 4034 §4.1.2): the inverse of what NSEC parsing reads. */
 export function encodeTypeBitmap(types: Iterable<number>): Uint8Array {
   const windows = new Map<number, Uint8Array>()
   for (const type of new Set(types)) {

@@ -5,7 +5,7 @@
 import { compare, concat } from '@dslog/tlog/bytes'
 import { DnssecError } from './error.ts'
 import { expandName, readName, sameName, type Name } from './name.ts'
-import { CLASS_IN, RRSIG_FIXED_BYTES, TYPE, typeToText, type RR, type RRset } from './records.ts'
+import { CLASS_IN, RRSIG_FIXED_BYTES, TYPE, type RR, type RRset } from './records.ts'
 
 /**
  * Where names stand in the RDATA of a type, for those whose names are lower-cased in canonical form
@@ -68,7 +68,7 @@ export function expandRdata(
     }
     const size = step === 's' ? 1 + (data[pos] ?? 0) : step
     if (pos + size > end) {
-      throw new DnssecError('bad-record', `truncated ${typeToText(type)} record`)
+      throw new DnssecError('bad-record', `truncated record of type ${type}`)
     }
     parts.push(data.subarray(pos, pos + size))
     pos += size
@@ -92,7 +92,7 @@ export function canonicalRdata(type: number, rdata: Uint8Array): Uint8Array {
     }
     pos += step === 's' ? 1 + (out[pos] ?? 0) : step
     if (pos > out.length) {
-      throw new DnssecError('bad-record', `truncated ${typeToText(type)} record`)
+      throw new DnssecError('bad-record', `truncated record of type ${type}`)
     }
   }
   return out
