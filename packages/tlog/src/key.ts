@@ -132,12 +132,12 @@ function parseKey(text: string): { name: string; id: string; type: KeyType; mate
     if (fromHex(id).length !== KEY_ID_SIZE) throw new TlogError('bad-key', 'key id is not 4 bytes')
     bytes = fromBase64(text.slice(second + 1))
   } catch (cause) {
-    throw new TlogError('bad-key', `key of ${name} does not decode`, { cause })
+    throw new TlogError('bad-key', 'key does not decode', { cause })
   }
   const type = bytes[0]
-  if (type === undefined) throw new TlogError('bad-key', `key of ${name} is empty`)
+  if (type === undefined) throw new TlogError('bad-key', 'key is empty')
   if (!isKeyType(type)) {
-    throw new TlogError('unsupported-key', `key of ${name} has the unsupported type ${type}`)
+    throw new TlogError('unsupported-key', `key of the unsupported type ${type}`)
   }
   if (!fits(name, type)) throw new TlogError('bad-key', 'not a key name')
   return { name, id, type, material: bytes.subarray(1) }
