@@ -12,7 +12,16 @@ import {
   ProofKind,
 } from '../src/entry.ts'
 import { keysId } from '../src/identity.ts'
-import { ds, filler, firstMapHead, mapHead, noDs, orgZoneKeys, rootZoneKeys, samples } from './samples.ts'
+import {
+  ds,
+  filler,
+  firstMapHead,
+  mapHead,
+  noDs,
+  orgZoneKeys,
+  rootZoneKeys,
+  samples,
+} from './samples.ts'
 
 /** The code of the EntryError that `run` throws; anything else fails the test. */
 function codeOf(run: () => unknown): string {
@@ -65,9 +74,9 @@ describe('one state has one encoding', () => {
   test('records out of canonical order', () => {
     expect(codeOf(() => encodeEntry({ ...ds, ds: ds.ds.toReversed() }))).toBe('order')
     expect(codeOf(() => encodeEntry({ ...noDs, records: noDs.records.toReversed() }))).toBe('order')
-    expect(codeOf(() => encodeEntry({ ...rootZoneKeys, keys: rootZoneKeys.keys.toReversed() }))).toBe(
-      'order',
-    )
+    expect(
+      codeOf(() => encodeEntry({ ...rootZoneKeys, keys: rootZoneKeys.keys.toReversed() })),
+    ).toBe('order')
   })
 
   test('repeated records', () => {
@@ -168,9 +177,15 @@ describe('ranges', () => {
     for (const at of [2, 42, 50, 58]) {
       const mangled = bytes.slice()
       mangled.fill(0xff, at, at + 8)
-      expect(codeOf(() => decodeEntry(mangled)), `u64 at ${at}`).toBe('range')
+      expect(
+        codeOf(() => decodeEntry(mangled)),
+        `u64 at ${at}`,
+      ).toBe('range')
       mangled.set([0x00, 0x20, 0, 0, 0, 0, 0, 0], at)
-      expect(codeOf(() => decodeEntry(mangled)), `2^53 at ${at}`).toBe('range')
+      expect(
+        codeOf(() => decodeEntry(mangled)),
+        `2^53 at ${at}`,
+      ).toBe('range')
     }
   })
 

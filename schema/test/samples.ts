@@ -52,7 +52,12 @@ export const mapHead: MapHeadEntry = {
   time: TIME,
 }
 
-export const firstMapHead: MapHeadEntry = { ...mapHead, covers: 0, keyCount: 0, previous: undefined }
+export const firstMapHead: MapHeadEntry = {
+  ...mapHead,
+  covers: 0,
+  keyCount: 0,
+  previous: undefined,
+}
 
 export const rootZoneKeys: ZoneKeysEntry = {
   type: 'zone-keys',

@@ -5,13 +5,7 @@
  */
 import type { Hash } from '@dslog/tlog/hash'
 import type { Name } from '@dslog/dnssec/name'
-import type {
-  AnchorLink,
-  Entry,
-  ParentLink,
-  ProofKind,
-  ProofRecord,
-} from '@dslog/schema/entry'
+import type { AnchorLink, Entry, ParentLink, ProofKind, ProofRecord } from '@dslog/schema/entry'
 import type { Window } from './keys.ts'
 
 /** What proves a state: the signature over the DS RRset, or the records that deny there is one. */

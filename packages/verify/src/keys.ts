@@ -7,7 +7,12 @@
 import { equal } from '@dslog/tlog/bytes'
 import type { Hash } from '@dslog/tlog/hash'
 import type { Anchor } from '@dslog/dnssec/anchors'
-import { type AnchorLink, isParentLink, type ParentLink, type ZoneKeysEntry } from '@dslog/schema/entry'
+import {
+  type AnchorLink,
+  isParentLink,
+  type ParentLink,
+  type ZoneKeysEntry,
+} from '@dslog/schema/entry'
 
 /** A time span in milliseconds since the Unix epoch, both ends included. */
 export interface Window {
