@@ -12,11 +12,12 @@
  * was read. Logs sign with 0x01 or 0x06, witnesses with 0x04 or 0x06. Sigsum's older form (hexadecimal keys) is refused,
  * and so are 0x01 witness keys, comments behind a line, and keys listed twice under two names.
  */
-import { fromUtf8, toHex, utf8 } from './bytes.ts'
+import { equal, fromUtf8, toHex, utf8 } from './bytes.ts'
 import { openCheckpoint, parseDecimal } from './checkpoint.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { timestampOf, verifierOf } from './cosignature.ts'
 import { TlogError } from './error.ts'
+import { EMPTY_ROOT } from './hash.ts'
 import { KEY_TYPE, formatVkey, parseVkey } from './key.ts'
 import type { KeyType, VerifierKey } from './key.ts'
 
@@ -157,6 +158,9 @@ export function checkPolicy(
   )
   if (log === undefined) {
     throw new TlogError('unknown-log', `no listed log signed for ${checkpoint.origin}`)
+  }
+  if (checkpoint.size === 0 && !equal(checkpoint.root, EMPTY_ROOT)) {
+    throw new TlogError('bad-checkpoint', 'wrong root of the empty tree')
   }
   const latest =
     options.now === undefined ? Infinity : options.now / MS_PER_SECOND + MAX_CLOCK_SKEW_S
