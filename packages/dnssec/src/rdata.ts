@@ -8,32 +8,13 @@
  * How a record is found in a file is zonefile.ts's business; what RDATA means, records.ts's.
  */
 import { toHex } from '@dslog/tlog/bytes'
-import {
-  algorithm,
-  base64,
-  caaTag,
-  decimalOf,
-  type Field,
-  hashed,
-  hex,
-  ipv4,
-  ipv6,
-  MAX_RDATA_BYTES,
-  name,
-  putHexWords,
-  RdataBuffer,
-  RdataReader,
-  restText,
-  salt,
-  seconds,
-  text,
-  texts,
-  time,
-  u16,
-  u32,
-  u8,
-} from './fields.ts'
-import { syntaxError, Words } from './words.ts'
+import { ipv4, ipv6 } from './presentation/address.ts'
+import { base64, hashed, hex, putHexWords, salt } from './presentation/binary.ts'
+import { type Field, MAX_RDATA_BYTES, RdataBuffer, RdataReader } from './presentation/field.ts'
+import { name } from './presentation/name.ts'
+import { algorithm, decimalOf, seconds, time, u16, u32, u8 } from './presentation/number.ts'
+import { caaTag, restText, text, texts } from './presentation/text.ts'
+import { syntaxError, Words } from './presentation/words.ts'
 
 /** Names of the types that stand in zones (IANA, Resource Record (RR) TYPEs), and of NXNAME (RFC 9824). */
 const NUMBERS: Readonly<Record<string, number>> = {

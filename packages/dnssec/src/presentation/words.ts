@@ -13,7 +13,7 @@
  * escapes still in: a zone of a million records makes no million strings. What a word means, and
  * what a blank at the start of a line means, is left to zonefile.ts and rdata.ts.
  */
-import { DnssecError } from './error.ts'
+import { DnssecError } from '../error.ts'
 
 /**
  * Longest record of a master file in bytes, comments and line breaks counted. RDATA has at most
