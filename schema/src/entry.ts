@@ -21,6 +21,7 @@
 import { ByteReader, ByteWriter, compare, equal } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
 import { asHash, type Hash } from '@dslog/tlog/hash'
+import { DENIAL, type DenialKind, type DenialRecord, MAX_PROOF_RECORDS } from '@dslog/dnssec/denial'
 import { DnssecError } from '@dslog/dnssec/error'
 import {
   isBelow,
@@ -40,22 +41,6 @@ export const ENTRY_VERSION = 1
 
 /** An entry bundle carries a 16-bit length (C2SP tlog-tiles), so no entry can be longer. */
 export const MAX_ENTRY_BYTES = 65_535
-
-/** A proof of absence never needs more: closest encloser, next closer name, wildcard. */
-export const MAX_PROOF_RECORDS = 3
-
-/** What proves that a name has no DS; the numbers are those of the wire format. */
-export const ProofKind = {
-  nsecMatch: 1,
-  nsecNameError: 2,
-  nsecEmptyNonTerminal: 3,
-  nsec3Match: 4,
-  nsec3OptOut: 5,
-  nsec3NameError: 6,
-  nsecWildcardNoData: 7,
-  nsec3WildcardNoData: 8,
-} as const
-export type ProofKind = (typeof ProofKind)[keyof typeof ProofKind]
 
 /** What DS and NO_DS entries share. */
 export interface DelegationHead {
@@ -81,20 +66,12 @@ export interface DsEntry extends DelegationHead {
   readonly rrsig: Uint8Array
 }
 
-/** One NSEC or NSEC3 record of a proof of absence, with its signature. */
-export interface ProofRecord {
-  readonly owner: Name
-  readonly type: number
-  readonly rdata: Uint8Array
-  readonly rrsig: Uint8Array
-}
-
 /** A delegation that had a DS provably has none any more. */
 export interface NoDsEntry extends DelegationHead {
   readonly type: 'no-ds'
-  readonly proof: ProofKind
+  readonly proof: DenialKind
   /** One to three records, sorted by the owner's wire bytes. */
-  readonly records: readonly ProofRecord[]
+  readonly records: readonly DenialRecord[]
 }
 
 /** How a zone's keys hang from its parent. */
@@ -226,7 +203,7 @@ function readBody(r: ByteReader, bytes: Uint8Array): Entry {
     case WIRE_TYPE['no-ds']: {
       const head = readHead(r)
       const proof = proofKind(r.u8())
-      const records: ProofRecord[] = []
+      const records: DenialRecord[] = []
       for (let n = r.u8(); n > 0; n--) {
         const owner = readWireName(r)
         records.push({ owner, type: r.u16(), rdata: readField(r), rrsig: readField(r) })
@@ -422,8 +399,8 @@ function readWireName(r: ByteReader): Name {
   return name
 }
 
-function proofKind(n: number): ProofKind {
-  for (const kind of Object.values(ProofKind)) if (kind === n) return kind
+function proofKind(n: number): DenialKind {
+  for (const kind of Object.values(DENIAL)) if (kind === n) return kind
   throw new EntryError('range', `unknown kind of proof: ${n}`)
 }
 

@@ -5,13 +5,14 @@
  */
 import type { Hash } from '@dslog/tlog/hash'
 import type { Name } from '@dslog/dnssec/name'
-import type { AnchorLink, Entry, ParentLink, ProofKind, ProofRecord } from '@dslog/schema/entry'
+import type { DenialKind, DenialRecord } from '@dslog/dnssec/denial'
+import type { AnchorLink, Entry, ParentLink } from '@dslog/schema/entry'
 import type { Window } from './keys.ts'
 
 /** What proves a state: the signature over the DS RRset, or the records that deny there is one. */
 export type StateProof =
   | { readonly ds: readonly Uint8Array[]; readonly rrsig: Uint8Array }
-  | { readonly proof: ProofKind; readonly records: readonly ProofRecord[] }
+  | { readonly proof: DenialKind; readonly records: readonly DenialRecord[] }
 
 /** A state of a delegation, provably signed by the keys of `zone`. */
 export interface StateCandidate {

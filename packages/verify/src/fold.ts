@@ -8,16 +8,37 @@
  * {@link FoldStore}; what it adds is collected in {@link FoldChanges}, to be stored in the same
  * transaction as the entries.
  */
-import { equal, toHex } from '@dslog/tlog/bytes'
+import { toHex } from '@dslog/tlog/bytes'
 import type { Hash } from '@dslog/tlog/hash'
-import { type BucketChange, bucketOf, type UpperTree, updateBucket } from '@dslog/tlog/map'
+import {
+  bucketOf,
+  bucketRoot,
+  EMPTY_BUCKET,
+  type MapPair,
+  updateBucket,
+  type UpperTree,
+} from '@dslog/tlog/map'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import type { Name } from '@dslog/dnssec/name'
-import { encodeEntry, type MapHeadEntry, type ZoneKeysEntry } from '@dslog/schema/entry'
+import { encodeEntry, type Entry, type MapHeadEntry, type ZoneKeysEntry } from '@dslog/schema/entry'
 import { mapKey, MapKind, mapValue } from '@dslog/schema/identity'
-import { type Candidate, entryOf, isPresent, type Moment } from './candidate.ts'
+import {
+  type Candidate,
+  entryOf,
+  isPresent,
+  type KeysCandidate,
+  type Moment,
+  type StateCandidate,
+} from './candidate.ts'
 import { decideState, type History, type LoggedState } from './history.ts'
-import { chainAbove, chainAt, intersect, keysAreNew, type Window, type ZoneKeys } from './keys.ts'
+import {
+  chainAbove,
+  chainAt,
+  intersect,
+  keysAreNew,
+  type KeysLookup,
+  type ZoneKeys,
+} from './keys.ts'
 
 /** What a fold looks up of earlier trees. Never asked for anything newer than {@link FoldHead.size}. */
 export interface FoldStore {
@@ -43,27 +64,42 @@ export interface FoldHead {
 }
 
 /** A log without any entry. */
-export const EMPTY_HEAD: FoldHead = { size: 0, mapHead: undefined, mapTime: 0, keyCount: 0, liveTime: 0 }
+export const EMPTY_HEAD: FoldHead = {
+  size: 0,
+  mapHead: undefined,
+  mapTime: 0,
+  keyCount: 0,
+  liveTime: 0,
+}
 
-/** What became of a candidate. */
+/** A candidate that was appended. */
+export interface Logged {
+  readonly status: 'logged'
+  readonly index: number
+  readonly entry: Entry
+  readonly bytes: Uint8Array
+}
+
+/** What became of a candidate. `time`: a live entry older than the tree before it. */
 export type Admission =
-  | { readonly status: 'logged'; readonly index: number; readonly bytes: Uint8Array }
+  | Logged
   | { readonly status: 'known' }
   | { readonly status: 'stale' }
-  | { readonly status: 'refused'; readonly reason: 'expired' | 'not-yet-valid' | 'unproven' | 'time' }
+  | {
+      readonly status: 'refused'
+      readonly reason: 'expired' | 'not-yet-valid' | 'unproven' | 'time'
+    }
 
-/** A name with entries in this fold. */
+/** A name with new entries in this fold. */
 export interface NameChange {
   readonly key: Hash
   readonly kind: MapKind
   readonly name: Name
-  /** The zone that signs the state in force. */
-  readonly zone: Name
-  /** The DS set in force; empty for absence and for keys of a zone. */
-  readonly latest: readonly Uint8Array[]
   readonly history: History
   /** Whether the key has no entry in any earlier tree. */
   readonly fresh: boolean
+  /** What is in force, where that changed; the DS set is empty for absence and for keys. */
+  readonly inForce: { readonly zone: Name; readonly ds: readonly Uint8Array[] } | undefined
 }
 
 /** Everything a fold adds to its store. */
@@ -79,21 +115,32 @@ export interface FoldOptions {
   readonly anchors: readonly Anchor[]
 }
 
-/** Text form of a map key, for Maps. */
+/** Text form of a map key or a key set's identity, for Maps. */
 export function keyText(key: Uint8Array): string {
   return toHex(key)
 }
 
-interface OpenName {
-  readonly key: Hash
-  readonly history: LoggedState[]
-  readonly logged: number
-  change?: Omit<NameChange, 'history' | 'fresh'>
+/** The key of the name map that a candidate's entry would belong to. */
+export function mapKeyOfCandidate(candidate: Candidate): Hash {
+  return candidate.kind === 'keys'
+    ? mapKey(MapKind.zoneKeys, candidate.zone)
+    : mapKey(MapKind.delegation, candidate.owner)
 }
 
-const KNOWN = { status: 'known' } as const
+interface OpenName {
+  readonly key: Hash
+  readonly kind: MapKind
+  readonly name: Name
+  readonly history: LoggedState[]
+  /** Entries it had before this fold. */
+  readonly before: number
+  inForce: NameChange['inForce']
+}
 
-/** One tree's worth of entries on top of a store. Not safe for concurrent calls. */
+type Refusal = Extract<Admission, { status: 'refused' }>['reason']
+const refused = (reason: Refusal): Admission => ({ status: 'refused', reason })
+
+/** Some trees' worth of entries on top of a store. Not safe for concurrent calls. */
 export class Fold {
   readonly #store: FoldStore
   readonly #anchors: readonly Anchor[]
@@ -101,11 +148,12 @@ export class Fold {
   readonly #zoneKeys = new Map<string, readonly ZoneKeys[]>()
   readonly #addedKeys: ZoneKeys[] = []
   readonly #buckets = new Map<number, Uint8Array>()
-  #dirty = new Set<OpenName>()
+  /** Names whose entries no MAP_HEAD covers yet. */
+  readonly #uncovered = new Set<OpenName>()
   #head: FoldHead
   #upper: UpperTree
 
-  /** @param upper the upper tree of the name map as of `head`; it is not changed */
+  /** @param upper upper tree of the name map as of `head`; it is not changed */
   constructor(head: FoldHead, upper: UpperTree, options: FoldOptions) {
     this.#head = head
     this.#upper = upper
@@ -117,18 +165,25 @@ export class Fold {
     return this.#head
   }
 
-  /** The upper tree after the newest MAP_HEAD. */
+  /** The upper tree as of the newest MAP_HEAD. */
   get upper(): UpperTree {
     return this.#upper
   }
 
-  /** Loads, in one go, what deciding about these candidates takes. Optional, but much faster. */
+  /** Loads in one go what deciding about these candidates takes. Optional, but much faster. */
   async prefetch(candidates: readonly Candidate[]): Promise<void> {
-    await this.#load(candidates.map(mapKeyOfCandidate))
+    const wanted = new Map<string, Candidate>()
+    for (const candidate of candidates) {
+      const text = keyText(mapKeyOfCandidate(candidate))
+      if (!this.#names.has(text)) wanted.set(text, candidate)
+    }
+    if (wanted.size === 0) return
+    const histories = await this.#store.histories([...wanted.values()].map(mapKeyOfCandidate))
+    for (const [text, candidate] of wanted) this.#open(text, candidate, histories.get(text) ?? [])
   }
 
   /** Entries of a key set, newest first, those of this fold included. */
-  readonly lookup = async (keysId: Hash): Promise<readonly ZoneKeys[]> => {
+  readonly lookup: KeysLookup = async (keysId) => {
     const text = keyText(keysId)
     const held = this.#zoneKeys.get(text)
     if (held !== undefined) return held
@@ -137,94 +192,135 @@ export class Fold {
     return stored
   }
 
-  /** Every entry of a name or zone so far. */
-  async history(key: Hash): Promise<History> {
-    return (await this.#open(key)).history
-  }
-
-  /**
-   * Decides about a candidate and, where the rules allow it, appends its entry.
-   *
-   * @param outOfOrder for an auditor: what the entry says of itself; a difference throws nothing
-   *   here, it shows in the bytes
-   */
+  /** Decides about a candidate and, where the rules allow it, appends its entry. */
   async admit(candidate: Candidate, moment: Moment): Promise<Admission> {
-    const { time, historical } = moment
-    if (!historical && time < this.#head.mapTime) return { status: 'refused', reason: 'time' }
-    if (time < candidate.window.notBefore) return { status: 'refused', reason: 'not-yet-valid' }
-    if (time > candidate.window.notAfter) return { status: 'refused', reason: 'expired' }
+    const { historical, time } = moment
+    if (!historical && time < this.#head.mapTime) return refused('time')
+    if (time < candidate.window.notBefore) return refused('not-yet-valid')
+    if (time > candidate.window.notAfter) return refused('expired')
     return candidate.kind === 'keys'
       ? this.#admitKeys(candidate, moment)
       : this.#admitState(candidate, moment)
   }
 
-  async #admitKeys(
-    candidate: Extract<Candidate, { kind: 'keys' }>,
-    moment: Moment,
-  ): Promise<Admission> {
-    const { keysId, link, window, zone } = candidate
+  async #admitKeys(candidate: KeysCandidate, moment: Moment): Promise<Admission> {
+    const { keysId, link, orderKey, window, zone } = candidate
     const above = await chainAbove(link, moment.time, this.lookup, this.#anchors)
-    if (above === undefined) return { status: 'refused', reason: 'unproven' }
+    if (above === undefined) return refused('unproven')
     const whole = intersect(window, above)
     const fresh = await keysAreNew(keysId, link, whole, moment.time, this.lookup, this.#anchors)
-    if (!fresh) return KNOWN
-    const open = await this.#open(mapKeyOfCandidate(candidate))
-    const entry = entryOf(candidate, moment, false) as ZoneKeysEntry
-    const logged = this.#append(encodeEntry(entry), moment)
-    const added = { index: logged.index, keysId, entry, ...window }
-    this.#zoneKeys.set(keyText(keysId), [added, ...(await this.lookup(keysId))])
+    if (!fresh) return { status: 'known' }
+    const open = await this.#openFor(candidate)
+    const state = { stateId: keysId, present: true, orderKey, ...moment, outOfOrder: false }
+    const logged = this.#append(open, candidate, state)
+    open.inForce = { zone, ds: [] }
+    const added: ZoneKeys = {
+      index: logged.index,
+      keysId,
+      entry: logged.entry as ZoneKeysEntry,
+      ...window,
+    }
     this.#addedKeys.push(added)
-    const { orderKey } = candidate
-    const state = { stateId: keysId, present: true, orderKey, outOfOrder: false }
-    open.history.push({ ...state, ...moment, index: logged.index })
-    this.#change(open, { kind: MapKind.zoneKeys, name: zone, zone, latest: [] })
+    this.#zoneKeys.set(keyText(keysId), [added, ...(await this.lookup(keysId))])
     return logged
   }
 
-  async #admitState(
-    candidate: Extract<Candidate, { kind: 'state' }>,
-    moment: Moment,
-  ): Promise<Admission> {
-    const { evidence, orderKey, owner, stateId, zone } = candidate
-    const chain = await chainAt(candidate.keysId, moment.time, this.lookup, this.#anchors)
-    if (chain === undefined) return { status: 'refused', reason: 'unproven' }
-    const open = await this.#open(mapKeyOfCandidate(candidate))
+  async #admitState(candidate: StateCandidate, moment: Moment): Promise<Admission> {
+    const { evidence, keysId, orderKey, stateId, zone } = candidate
+    const chain = await chainAt(keysId, moment.time, this.lookup, this.#anchors)
+    if (chain === undefined) return refused('unproven')
+    const open = await this.#openFor(candidate)
     const seen = { stateId, present: isPresent(evidence), orderKey, ...moment }
     const decision = decideState(open.history, seen)
     if (decision.status !== 'new') return decision
-    const { outOfOrder } = decision
-    const logged = this.#append(encodeEntry(entryOf(candidate, moment, outOfOrder)), moment)
-    open.history.push({ ...seen, outOfOrder, index: logged.index })
-    if (outOfOrder) this.#touch(open)
-    else {
-      const latest = isPresent(evidence) ? evidence.ds : []
-      this.#change(open, { kind: MapKind.delegation, name: owner, zone, latest })
-    }
+    const logged = this.#append(open, candidate, { ...seen, outOfOrder: decision.outOfOrder })
+    if (!decision.outOfOrder) open.inForce = { zone, ds: isPresent(evidence) ? evidence.ds : [] }
     return logged
   }
 
-  /** Appends an entry that has no key in the map and no rules of its own: an unknown type. */
+  #append(open: OpenName, candidate: Candidate, state: Omit<LoggedState, 'index'>): Logged {
+    const entry = entryOf(candidate, state, state.outOfOrder)
+    const bytes = encodeEntry(entry)
+    const index = this.#head.size
+    const liveTime = state.historical
+      ? this.#head.liveTime
+      : Math.max(this.#head.liveTime, state.time)
+    const keyCount = this.#head.keyCount + (open.history.length === 0 ? 1 : 0)
+    open.history.push({ ...state, index })
+    this.#uncovered.add(open)
+    this.#head = { ...this.#head, size: index + 1, keyCount, liveTime }
+    return { status: 'logged', index, entry, bytes }
+  }
+
+  /** Counts an entry of a type that is not known here: it has no key and no rules. */
   appendUnknown(): void {
     this.#head = { ...this.#head, size: this.#head.size + 1 }
   }
 
-  /** Appends the MAP_HEAD that ends a tree: the root of the map over everything before it. */
+  /**
+   * Appends the MAP_HEAD that ends a tree: the root of the map over everything before it.
+   *
+   * @param time later than that of the MAP_HEAD before, and not before any live entry it covers
+   */
   async appendMapHead(time: number): Promise<MapHeadEntry> {
-    const { mapHead: previous, size: covers } = this.#head
-    if (covers > 0 && time <= this.#head.mapTime) {
-      throw new Error('the time of a MAP_HEAD must grow')
-    }
-    if (time < this.#head.liveTime) throw new Error('a MAP_HEAD cannot precede an entry it covers')
-    const keyCount = await this.#updateMap()
+    const { keyCount, liveTime, mapHead: previous, mapTime, size: covers } = this.#head
+    if (covers > 0 && time <= mapTime) throw new RangeError('the time of a MAP_HEAD must grow')
+    if (time < liveTime) throw new RangeError('a MAP_HEAD cannot precede an entry it covers')
+    await this.#updateMap()
     this.#head = { size: covers + 1, mapHead: covers, mapTime: time, keyCount, liveTime: 0 }
     return { type: 'map-head', covers, mapRoot: this.#upper.root(), keyCount, previous, time }
   }
 
-  /** What to store, once the fold ends with a MAP_HEAD. */
+  async #updateMap(): Promise<void> {
+    const depth = this.#upper.depth
+    const changes = new Map<number, MapPair[]>()
+    for (const { history, key } of this.#uncovered) {
+      const value = mapValue(history.map((state) => state.index))
+      const prefix = bucketOf(key, depth)
+      const bucket = changes.get(prefix)
+      if (bucket === undefined) changes.set(prefix, [{ key, value }])
+      else bucket.push({ key, value })
+    }
+    const missing = [...changes.keys()].filter((prefix) => !this.#buckets.has(prefix))
+    const stored = await this.#store.buckets(missing)
+    const roots = new Map<number, Hash | undefined>()
+    for (const [prefix, pairs] of changes) {
+      const before = this.#buckets.get(prefix) ?? stored.get(prefix) ?? EMPTY_BUCKET
+      const bucket = updateBucket(before, pairs)
+      this.#buckets.set(prefix, bucket)
+      roots.set(prefix, bucketRoot(bucket))
+    }
+    this.#upper = this.#upper.with(roots)
+    this.#uncovered.clear()
+  }
+
+  /** What to store so that the next fold can start where this one ended. */
   changes(): FoldChanges {
     const names: NameChange[] = []
-    for (const { change, history, logged } of this.#names.values()) {
-      if (change !== undefined) names.push({ ...change, history, fresh: logged === 0 })
+    for (const { before, history, inForce, key, kind, name } of this.#names.values()) {
+      if (history.length === before) continue
+      names.push({ key, kind, name, history, inForce, fresh: before === 0 })
     }
     return { names, zoneKeys: this.#addedKeys, buckets: this.#buckets }
   }
+
+  async #openFor(candidate: Candidate): Promise<OpenName> {
+    const text = keyText(mapKeyOfCandidate(candidate))
+    const held = this.#names.get(text)
+    if (held !== undefined) return held
+    await this.prefetch([candidate])
+    return this.#names.get(text)!
+  }
+
+  #open(text: string, candidate: Candidate, history: History): void {
+    const isKeys = candidate.kind === 'keys'
+    this.#names.set(text, {
+      key: mapKeyOfCandidate(candidate),
+      kind: isKeys ? MapKind.zoneKeys : MapKind.delegation,
+      name: isKeys ? candidate.zone : candidate.owner,
+      history: [...history],
+      before: history.length,
+      inForce: undefined,
+    })
+  }
+}
