@@ -7,13 +7,16 @@ import { DnssecError } from './error.ts'
 import { expandName, readName, sameName, type Name } from './name.ts'
 import { CLASS_IN, RRSIG_FIXED_BYTES, TYPE, type RR, type RRset } from './records.ts'
 
+type Step = number | 'n' | 's' | '*'
+
 /**
  * Where names stand in the RDATA of a type, for those whose names are lower-cased in canonical form
  * (RFC 4034 §6.2; RFC 6840 §5.1 took NSEC out and HINFO has none) and may be compressed in
- * a message (RFC 3597 §4): a number skips that many bytes, `s` a character string, `n` is a name;
- * what follows is left alone. A6 is historic (RFC 6563) and left out.
+ * a message (RFC 3597 §4): a number skips that many bytes, `s` a character string, `n` is a name,
+ * `*` whatever is left. Addresses are here for their length. A6 is historic (RFC 6563) and left out.
  */
-const LAYOUT: ReadonlyMap<number, readonly (number | 'n' | 's')[]> = new Map([
+const LAYOUT: ReadonlyMap<number, readonly Step[]> = new Map<number, readonly Step[]>([
+  [TYPE.A, [4]],
   [TYPE.NS, ['n']],
   [TYPE.MD, ['n']],
   [TYPE.MF, ['n']],
@@ -28,24 +31,48 @@ const LAYOUT: ReadonlyMap<number, readonly (number | 'n' | 's')[]> = new Map([
   [TYPE.RP, ['n', 'n']],
   [TYPE.AFSDB, [2, 'n']],
   [TYPE.RT, [2, 'n']],
-  [TYPE.SIG, [RRSIG_FIXED_BYTES, 'n']],
+  [TYPE.SIG, [RRSIG_FIXED_BYTES, 'n', '*']],
   [TYPE.PX, [2, 'n', 'n']],
-  [TYPE.NXT, ['n']],
+  [TYPE.AAAA, [16]],
+  [TYPE.NXT, ['n', '*']],
   [TYPE.SRV, [6, 'n']],
   [TYPE.NAPTR, [4, 's', 's', 's', 'n']],
   [TYPE.KX, [2, 'n']],
   [TYPE.DNAME, ['n']],
-  [TYPE.RRSIG, [RRSIG_FIXED_BYTES, 'n']],
-] as const)
+  [TYPE.RRSIG, [RRSIG_FIXED_BYTES, 'n', '*']],
+])
 
 /** Types whose names must not be compressed in a message. */
 const NEVER_COMPRESSED: ReadonlySet<number> = new Set([TYPE.RRSIG, TYPE.KX])
 
+/** Walks the RDATA of `type` at `start..end`, handing out its names and the stretches between. */
+function walkRdata(
+  type: number,
+  layout: readonly Step[],
+  data: Uint8Array,
+  start: number,
+  on: { bytes(from: number, to: number): void; name(from: number): number },
+): void {
+  const bad = (): DnssecError => new DnssecError('bad-record', `bad length of type ${type} data`)
+  let pos = start
+  for (const step of layout) {
+    if (step === 'n') {
+      pos = on.name(pos)
+      continue
+    }
+    const size = step === '*' ? data.length - pos : step === 's' ? 1 + (data[pos] ?? 0) : step
+    if (pos + size > data.length) throw bad()
+    on.bytes(pos, pos + size)
+    pos += size
+  }
+  if (pos !== data.length) throw bad()
+}
+
 /**
- * The RDATA of a record of `type` that stands at `start..end` of `message`, names decompressed,
- * case kept. RDATA of its own is a message without pointers: pass the whole array.
+ * The RDATA of a record of `type` that stands at `start..end` of `message`, names decompressed, case
+ * kept.
  *
- * @throws DnssecError `bad-record` if the names do not fit, `bad-name`
+ * @throws DnssecError `bad-record` if the length does not fit the type, `bad-name`
  */
 export function expandRdata(
   type: number,
@@ -58,50 +85,41 @@ export function expandRdata(
   const data = message.subarray(0, end)
   const compressed = !NEVER_COMPRESSED.has(type)
   const parts: Uint8Array[] = []
-  let pos = start
-  for (const step of layout) {
-    if (step === 'n') {
-      const name = expandName(data, pos, { compressed })
-      parts.push(name.wire)
-      pos = name.end
-      continue
-    }
-    const size = step === 's' ? 1 + (data[pos] ?? 0) : step
-    if (pos + size > end) {
-      throw new DnssecError('bad-record', `truncated record of type ${type}`)
-    }
-    parts.push(data.subarray(pos, pos + size))
-    pos += size
-  }
-  parts.push(data.subarray(pos, end))
+  walkRdata(type, layout, data, start, {
+    bytes: (from, to) => parts.push(data.subarray(from, to)),
+    name: (from) => {
+      const { wire, end } = expandName(data, from, { compressed })
+      parts.push(wire)
+      return end
+    },
+  })
   return concat(...parts)
 }
 
-/** Canonical RDATA (RFC 4034 §6.2): the embedded names of the types listed there lower-cased. */
+/**
+ * Canonical RDATA (RFC 4034 §6.2): the embedded names of the types listed there lower-cased.
+ *
+ * @throws DnssecError `bad-record` if the length does not fit the type, `bad-name`
+ */
 export function canonicalRdata(type: number, rdata: Uint8Array): Uint8Array {
   const layout = LAYOUT.get(type)
   if (layout === undefined) return rdata
   const out = rdata.slice()
-  let pos = 0
-  for (const step of layout) {
-    if (step === 'n') {
-      const { name, end } = readName(out, pos, { compressed: false })
-      out.set(name, pos)
-      pos = end
-      continue
-    }
-    pos += step === 's' ? 1 + (out[pos] ?? 0) : step
-    if (pos > out.length) {
-      throw new DnssecError('bad-record', `truncated record of type ${type}`)
-    }
-  }
+  walkRdata(type, layout, rdata, 0, {
+    bytes: () => undefined,
+    name: (from) => {
+      const { name, end } = readName(rdata, from, { compressed: false })
+      out.set(name, from)
+      return end
+    },
+  })
   return out
 }
 
 /**
  * An RRset from its data: canonical form, sorted as bytes, duplicates removed (RFC 4034 §6.3).
  *
- * @throws DnssecError `bad-record` if there is none, or RDATA of the type has other names than it must
+ * @throws DnssecError `bad-record` if there is none, or as `canonicalRdata`
  */
 export function rrset(owner: Name, type: number, rdatas: readonly Uint8Array[]): RRset {
   if (rdatas.length === 0) throw new DnssecError('bad-record', 'an RRset has at least one record')

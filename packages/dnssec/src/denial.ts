@@ -1,0 +1,277 @@
+/**
+ * Proofs that a name has no DS: which of the eight kinds of a log entry (NO_DS) a bag of signed NSEC
+ * or NSEC3 records holds, and the exact inverse, which checks that stored records are that proof
+ * and nothing else. The rules of each family are `nsec.ts` and `nsec3.ts`; here are the signatures,
+ * the bounds and the agreement of both directions.
+ *
+ * Proving prunes the bag to the records needed. Checking runs the same search on those records alone
+ * and must come to the same kind with every one of them, so an entry cannot carry ballast, and one
+ * absence has one form for given records.
+ */
+import { compare, equal } from '@dslog/tlog/bytes'
+import type { SignatureBackend } from './backend/backend.ts'
+import { DnssecError } from './error.ts'
+import { isBelow, nameToText, sameName, type Name } from './name.ts'
+import { findNsecProof } from './nsec.ts'
+import {
+  chainKey,
+  findNsec3Proof,
+  MAX_ITERATIONS,
+  MAX_SECURE_ITERATIONS,
+  nsec3Link,
+  type Nsec3Link,
+} from './nsec3.ts'
+import { CLASS_IN, TYPE, type Dnskey, type RR } from './records.ts'
+import { rrset, selectRrsigs } from './rrset.ts'
+import { verifyRrsetWithKeys } from './rrsig.ts'
+
+/** The kinds of proof, by their number in a NO_DS entry. */
+export const DENIAL = {
+  NSEC_MATCH: 1,
+  NSEC_NAME_ERROR: 2,
+  NSEC_EMPTY_NON_TERMINAL: 3,
+  NSEC3_MATCH: 4,
+  NSEC3_OPT_OUT: 5,
+  NSEC3_NAME_ERROR: 6,
+  NSEC_WILDCARD: 7,
+  NSEC3_WILDCARD: 8,
+} as const
+
+/** One of the eight kinds. */
+export type DenialKind = (typeof DENIAL)[keyof typeof DENIAL]
+
+/** Records of the largest proof: closest encloser, next closer name and wildcard. */
+export const MAX_PROOF_RECORDS = 3
+
+/**
+ * NSEC and NSEC3 owners looked at in one bag. A reply has at most three for its own proof; a second
+ * proof beside it (of a CNAME's target) doubles that.
+ */
+export const MAX_BAG_RECORDS = 16
+
+/** One record of a proof, with the one signature that counts. */
+export interface DenialRecord {
+  readonly owner: Name
+  /** NSEC or NSEC3. */
+  readonly type: number
+  readonly rdata: Uint8Array
+  /** RRSIG RDATA, signer lower-cased. */
+  readonly rrsig: Uint8Array
+}
+
+/** A verified proof that a name has no DS. */
+export interface NoDsProof {
+  readonly kind: DenialKind
+  /** Only what the proof needs, sorted by the owner's wire bytes. */
+  readonly records: readonly DenialRecord[]
+  /** Inception of the deciding record's signature, seconds since the epoch: the order key. */
+  readonly inception: number
+  /** Resolvers treat the zone as unsigned: too many NSEC3 iterations. */
+  readonly insecure: boolean
+  /** A signature of the proof is weak evidence: SHA-1, or RSA below 1024 bits. */
+  readonly weak: boolean
+}
+
+/** Whose DS is in question, and what to verify with. */
+export interface DenialQuestion {
+  readonly owner: Name
+  /** The zone that must have signed: above the owner. */
+  readonly zone: Name
+  /** Keys of the zone, trusted. */
+  readonly keys: readonly Dnskey[]
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  readonly backend: SignatureBackend
+}
+
+/** A record whose signature was checked. */
+interface Evidence extends DenialRecord {
+  readonly inception: number
+  readonly weak: boolean
+}
+
+/** What the search found; or, in the error, why there is nothing. */
+type Found = { readonly proof: NoDsProof } | { readonly reason: DnssecError }
+
+function dnssecErrorOrThrow(error: unknown): DnssecError {
+  if (error instanceof DnssecError) return error
+  throw error
+}
+
+/** Verifies one NSEC or NSEC3. One made from a wildcard would speak for names it is not about. */
+async function verified(
+  question: DenialQuestion,
+  owner: Name,
+  type: number,
+  rdata: Uint8Array,
+  rrsigs: readonly Uint8Array[],
+): Promise<Evidence> {
+  const { zone, keys, at, backend } = question
+  const set = rrset(owner, type, [rdata])
+  const answer = await verifyRrsetWithKeys({ rrset: set, rrsigs, keys, zone, at, backend })
+  if (answer.expanded) {
+    throw new DnssecError('wildcard-expanded', 'a record of denial was made from a wildcard')
+  }
+  const { rrsig, inception, weak } = answer
+  return { owner, type, rdata, rrsig, inception, weak }
+}
+
+/** The first proof in verified records, NSEC before NSEC3; these are sorted by owner. */
+function search(owner: Name, zone: Name, evidence: readonly Evidence[]): Found {
+  const finish = (
+    kind: DenialKind,
+    finding: { deciding: Evidence; used: ReadonlySet<Evidence> },
+    insecure: boolean,
+  ): Found => {
+    const used = evidence.filter((record) => finding.used.has(record))
+    return {
+      proof: {
+        kind,
+        records: used.map(({ owner, type, rdata, rrsig }) => ({ owner, type, rdata, rrsig })),
+        inception: finding.deciding.inception,
+        insecure,
+        weak: used.some((record) => record.weak),
+      },
+    }
+  }
+
+  const nsec = findNsecProof(
+    owner,
+    zone,
+    evidence.filter((record) => record.type === TYPE.NSEC),
+  )
+  if (nsec) {
+    const kind = {
+      match: DENIAL.NSEC_MATCH,
+      'name-error': DENIAL.NSEC_NAME_ERROR,
+      'empty-non-terminal': DENIAL.NSEC_EMPTY_NON_TERMINAL,
+      wildcard: DENIAL.NSEC_WILDCARD,
+    }[nsec.shape]
+    return finish(kind, nsec, false)
+  }
+
+  const chains = new Map<string, Nsec3Link<Evidence>[]>()
+  for (const record of evidence) {
+    const link = record.type === TYPE.NSEC3 ? nsec3Link(record, zone) : undefined
+    if (link === undefined) continue
+    const chain = chains.get(chainKey(link))
+    if (chain) chain.push(link)
+    else chains.set(chainKey(link), [link])
+  }
+  let reason = new DnssecError('not-proven', `${nameToText(owner)} is not proven to have no DS`)
+  for (const links of chains.values()) {
+    const iterations = links[0]!.iterations
+    if (iterations > MAX_ITERATIONS) {
+      reason = new DnssecError('too-many-iterations', `NSEC3 of ${iterations} iterations`)
+      continue
+    }
+    const nsec3 = findNsec3Proof(owner, zone, links)
+    if (nsec3 === undefined) continue
+    const kind = {
+      match: DENIAL.NSEC3_MATCH,
+      'opt-out': DENIAL.NSEC3_OPT_OUT,
+      'name-error': DENIAL.NSEC3_NAME_ERROR,
+      wildcard: DENIAL.NSEC3_WILDCARD,
+    }[nsec3.shape]
+    return finish(kind, nsec3, iterations > MAX_SECURE_ITERATIONS)
+  }
+  return { reason }
+}
+
+function mustBeBelow(owner: Name, zone: Name): void {
+  if (isBelow(owner, zone)) return
+  const text = `${nameToText(owner)} is not below the zone ${nameToText(zone)}`
+  throw new DnssecError('bad-owner', text)
+}
+
+/**
+ * Picks a proof out of a bag of records (a reply's authority section, or what a zone holds around the
+ * name): NSEC and NSEC3 with their RRSIGs, everything else is ignored. Records that do not verify
+ * are left out; if there is then no proof, the first of them is the reason given.
+ *
+ * @throws DnssecError `bad-owner`, `not-proven`, `too-many-iterations`, `too-many-tries`, and the
+ *   codes of `verifyRrsetWithKeys`
+ */
+export async function proveNoDs(
+  question: DenialQuestion & { readonly records: readonly RR[] },
+): Promise<NoDsProof> {
+  const { owner, zone, records } = question
+  mustBeBelow(owner, zone)
+  const bag: { owner: Name; type: number; rdatas: Uint8Array[] }[] = []
+  for (const record of records) {
+    if (record.class !== CLASS_IN) continue
+    if (record.type !== TYPE.NSEC && record.type !== TYPE.NSEC3) continue
+    const same = bag.find((b) => b.type === record.type && sameName(b.owner, record.owner))
+    if (same) same.rdatas.push(record.rdata)
+    else bag.push({ owner: record.owner, type: record.type, rdatas: [record.rdata] })
+    if (bag.length > MAX_BAG_RECORDS) {
+      throw new DnssecError('too-many-tries', 'too many NSEC and NSEC3 records to try')
+    }
+  }
+  bag.sort((a, b) => compare(a.owner, b.owner))
+  const tried = await Promise.all(
+    bag.map(async ({ owner, type, rdatas }) => {
+      const [rdata, second] = rrset(owner, type, rdatas).rdatas
+      // A name has one NSEC; with two, the signature is over both and no entry could hold it.
+      if (rdata === undefined || second !== undefined) return undefined
+      const rrsigs = selectRrsigs(records, owner, type)
+      return verified(question, owner, type, rdata, rrsigs).catch(dnssecErrorOrThrow)
+    }),
+  )
+  const found = search(
+    owner,
+    zone,
+    tried.flatMap((t) => (t === undefined || t instanceof DnssecError ? [] : [t])),
+  )
+  if ('proof' in found) return found.proof
+  const failure = tried.find((t) => t instanceof DnssecError)
+  if (failure === undefined) throw found.reason
+  const text = `${found.reason.message}: ${failure.message}`
+  throw new DnssecError(failure.code, text, { cause: failure })
+}
+
+/**
+ * Checks stored records: they must be exactly a proof of `kind`, each needed, in order, each with
+ * a valid signature. What it returns is what `proveNoDs` returned when it picked them.
+ *
+ * @throws DnssecError `bad-proof`, and the codes of `proveNoDs`
+ */
+export async function checkNoDs(
+  question: DenialQuestion & {
+    readonly kind: number
+    readonly records: readonly DenialRecord[]
+  },
+): Promise<NoDsProof> {
+  const { owner, zone, kind, records } = question
+  mustBeBelow(owner, zone)
+  if (records.length < 1 || records.length > MAX_PROOF_RECORDS) {
+    throw new DnssecError('bad-proof', `a proof of ${records.length} records`)
+  }
+  records.forEach((record, i) => {
+    if (record.type !== TYPE.NSEC && record.type !== TYPE.NSEC3) {
+      throw new DnssecError('bad-proof', `record of type ${record.type} in a proof`)
+    }
+    if (i > 0 && compare(records[i - 1]!.owner, record.owner) >= 0) {
+      throw new DnssecError('bad-proof', 'records of the proof are out of order')
+    }
+  })
+  const evidence = await Promise.all(
+    records.map(async (record) => {
+      const { owner, type, rdata, rrsig } = record
+      const checked = await verified(question, owner, type, rdata, [rrsig])
+      if (!equal(checked.rrsig, rrsig)) {
+        throw new DnssecError('bad-proof', 'RRSIG of the proof is not in canonical form')
+      }
+      return checked
+    }),
+  )
+  const found = search(owner, zone, evidence)
+  if ('reason' in found) throw found.reason
+  if (found.proof.kind !== kind) {
+    throw new DnssecError('bad-proof', `a proof of kind ${found.proof.kind}, not ${kind}`)
+  }
+  if (found.proof.records.length !== records.length) {
+    throw new DnssecError('bad-proof', 'the proof has records it does not need')
+  }
+  return found.proof
+}

@@ -1,0 +1,165 @@
+/**
+ * DNS messages as evidence (RFC 1035 §4): the header, and every record with its raw RDATA. Nothing is
+ * decoded but names: owners, and those inside RDATA that a server may compress (RFC 3597 §4), which
+ * are written out. Queries are made elsewhere, by `dns-packet`.
+ *
+ *     u16 id | u16 flags | 4 × u16 counts | question… | answer… | authority… | additional…
+ *     question = name | u16 type | u16 class
+ *     record   = name | u16 type | u16 class | u32 ttl | u16 length | RDATA
+ */
+import { ByteReader } from '@dslog/tlog/bytes'
+import { TlogError } from '@dslog/tlog/error'
+import { DnssecError } from './error.ts'
+import { nameToText, readName, sameName, type Name } from './name.ts'
+import { CLASS_IN, TYPE, type RR } from './records.ts'
+import { expandRdata } from './rrset.ts'
+
+/** What was asked. */
+export interface MessageQuestion {
+  readonly name: Name
+  readonly type: number
+  readonly class: number
+}
+
+/** A message, its records in the order they came. */
+export interface Message {
+  readonly id: number
+  /** The reply bit. */
+  readonly qr: boolean
+  readonly opcode: number
+  readonly aa: boolean
+  readonly tc: boolean
+  readonly rd: boolean
+  readonly ra: boolean
+  readonly ad: boolean
+  readonly cd: boolean
+  /** With the upper bits of an OPT record (RFC 6891 §6.1.3). */
+  readonly rcode: number
+  readonly question: readonly MessageQuestion[]
+  readonly answer: readonly RR[]
+  readonly authority: readonly RR[]
+  readonly additional: readonly RR[]
+}
+
+const FLAG = { QR: 0x8000, AA: 0x0400, TC: 0x0200, RD: 0x0100, RA: 0x0080, AD: 0x0020, CD: 0x0010 }
+const OPCODE_QUERY = 0
+const RCODE_NOERROR = 0
+const RCODE_NXDOMAIN = 3
+
+/** A reader that can also take a compressed name, which looks back at the whole message. */
+class MessageReader {
+  readonly #bytes: Uint8Array
+  readonly #reader: ByteReader
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes
+    this.#reader = new ByteReader(bytes)
+  }
+
+  u16(): number {
+    return this.#reader.u16()
+  }
+
+  name(): Name {
+    const start = this.#reader.pos
+    const { name, end } = readName(this.#bytes, start)
+    this.#reader.bytes(end - start)
+    return name
+  }
+
+  record(): RR {
+    const owner = this.name()
+    const type = this.#reader.u16()
+    const cls = this.#reader.u16()
+    const ttl = this.#reader.u32()
+    const length = this.#reader.u16()
+    const start = this.#reader.pos
+    this.#reader.bytes(length)
+    const rdata = expandRdata(type, this.#bytes, start, start + length)
+    return { owner, type, class: cls, ttl, rdata }
+  }
+
+  many<T>(count: number, read: () => T): T[] {
+    const list: T[] = []
+    for (let i = 0; i < count; i++) list.push(read())
+    return list
+  }
+
+  done(): void {
+    this.#reader.done()
+  }
+}
+
+/**
+ * Reads a message. Refuses lengths that do not fit, names that do not end, trailing bytes and
+ * a second OPT record.
+ *
+ * @throws DnssecError `bad-message`
+ */
+export function parseMessage(bytes: Uint8Array): Message {
+  try {
+    const reader = new MessageReader(bytes)
+    const id = reader.u16()
+    const flags = reader.u16()
+    const counts = reader.many(4, () => reader.u16())
+    const [questions = 0, answers = 0, authorities = 0, additionals = 0] = counts
+    const question = reader.many(questions, () => {
+      const name = reader.name()
+      return { name, type: reader.u16(), class: reader.u16() }
+    })
+    const record = (): RR => reader.record()
+    const answer = reader.many(answers, record)
+    const authority = reader.many(authorities, record)
+    const additional = reader.many(additionals, record)
+    reader.done()
+    const [opt, second] = additional.filter((r) => r.type === TYPE.OPT)
+    if (second) throw new DnssecError('bad-message', 'more than one OPT record')
+    return {
+      id,
+      qr: (flags & FLAG.QR) !== 0,
+      opcode: (flags >> 11) & 0xf,
+      aa: (flags & FLAG.AA) !== 0,
+      tc: (flags & FLAG.TC) !== 0,
+      rd: (flags & FLAG.RD) !== 0,
+      ra: (flags & FLAG.RA) !== 0,
+      ad: (flags & FLAG.AD) !== 0,
+      cd: (flags & FLAG.CD) !== 0,
+      rcode: (opt ? Math.floor(opt.ttl / 0x1000000) * 16 : 0) + (flags & 0xf),
+      question,
+      answer,
+      authority,
+      additional,
+    }
+  } catch (cause) {
+    if (!(cause instanceof DnssecError) && !(cause instanceof TlogError)) throw cause
+    throw new DnssecError('bad-message', `malformed DNS message: ${cause.message}`, { cause })
+  }
+}
+
+/**
+ * Does the message count as the reply to our question? Only with QR set, TC clear, exactly our
+ * question, and rcode NOERROR or NXDOMAIN: whatever else a server says proves nothing.
+ *
+ * @throws DnssecError `bad-reply`
+ */
+export function checkReply(
+  message: Message,
+  question: { readonly name: Name; readonly type: number },
+): void {
+  const bad = (why: string): DnssecError => new DnssecError('bad-reply', why)
+  if (!message.qr || message.opcode !== OPCODE_QUERY) throw bad('not a reply to a query')
+  if (message.tc) throw bad('truncated reply')
+  const [asked, ...more] = message.question
+  if (
+    asked === undefined ||
+    more.length > 0 ||
+    asked.type !== question.type ||
+    asked.class !== CLASS_IN ||
+    !sameName(asked.name, question.name)
+  ) {
+    throw bad(`reply to another question than ${nameToText(question.name)}`)
+  }
+  if (message.rcode !== RCODE_NOERROR && message.rcode !== RCODE_NXDOMAIN) {
+    throw bad(`reply with rcode ${message.rcode}`)
+  }
+}
