@@ -1,0 +1,179 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { concat, utf8 } from '../src/bytes.ts'
+import { TlogError } from '../src/error.ts'
+import { EMPTY_ROOT, leafHash, sha256, type Hash } from '../src/hash.ts'
+import { edgeTiles, tilePath, tilesBetween, type Tile } from '../src/tile.ts'
+import { TileWriter } from '../src/tilewriter.ts'
+import { CompactRange, rangeRoot } from '../src/tree.ts'
+import { leaves, mth } from './reference.ts'
+
+const COUNT = 700
+const LEAVES = leaves(COUNT)
+const pathOf = ({ level, index, data }: Tile): string =>
+  tilePath({ level, index, width: data.length / 32 })
+
+/** A store of tiles that keeps every version, as a log's does, and looks closely at what it is given. */
+class Store {
+  readonly tiles = new Map<string, Uint8Array>()
+  size = 0
+  root: Hash = EMPTY_ROOT
+
+  put(writer: TileWriter): void {
+    const tiles = writer.take()
+    const wanted = [...tilesBetween(this.size, writer.size)].map(tilePath)
+    expect(tiles.map(pathOf).sort()).toEqual(wanted.sort())
+    for (const tile of tiles) this.tiles.set(pathOf(tile), tile.data)
+    this.size = writer.size
+    this.root = writer.root()
+  }
+
+  edge(): Tile[] {
+    return edgeTiles(this.size).map((id) => ({ ...id, data: this.tiles.get(tilePath(id))! }))
+  }
+}
+
+describe('TileWriter', () => {
+  test('roots and tiles of every tree up to 700, one leaf at a time', () => {
+    const writer = new TileWriter()
+    const store = new Store()
+    const range = new CompactRange()
+    expect(writer.root()).toEqual(EMPTY_ROOT)
+    for (let n = 1; n <= COUNT; n++) {
+      writer.append(LEAVES[n - 1]!)
+      range.append(LEAVES[n - 1]!)
+      store.put(writer)
+      expect(writer.size).toBe(n)
+      expect(store.root).toEqual(range.root())
+    }
+    for (const { level, index, width } of tilesBetween(0, COUNT)) {
+      const step = 256 ** level
+      const first = index * 256 * step
+      const hashes = Array.from({ length: width }, (_, i) =>
+        mth(LEAVES.slice(first + i * step, first + (i + 1) * step)),
+      )
+      expect(store.tiles.get(tilePath({ level, index, width }))).toEqual(concat(...hashes))
+    }
+  })
+
+  test('the same tiles in batches of any size, continued from storage between them', () => {
+    const whole = new TileWriter()
+    for (const leaf of LEAVES) whole.append(leaf)
+    const wanted = whole.take().map((tile) => [pathOf(tile), tile.data] as const)
+    fc.assert(
+      fc.property(fc.array(fc.nat(300), { maxLength: 8 }), (batches) => {
+        const store = new Store()
+        for (const batch of [...batches, COUNT]) {
+          const writer = TileWriter.from(store.size, store.edge(), store.root)
+          for (const leaf of LEAVES.slice(store.size, store.size + batch)) writer.append(leaf)
+          store.put(writer)
+          expect(writer.take()).toEqual([])
+        }
+        expect(store.size).toBe(COUNT)
+        for (const [path, data] of wanted) expect(store.tiles.get(path)).toEqual(data)
+      }),
+      { numRuns: 25 },
+    )
+  })
+
+  test('hashes entries as leafHash does', () => {
+    const [a, b] = [new TileWriter(), new TileWriter()]
+    for (let i = 0; i < 300; i++) {
+      a.appendEntry(utf8(`leaf ${i}`))
+      b.append(leafHash(utf8(`leaf ${i}`)))
+    }
+    expect(a.root()).toEqual(mth(LEAVES.slice(0, 300)))
+    expect(a.take()).toEqual(b.take())
+  })
+
+  test('tiles once taken no longer change', () => {
+    const writer = new TileWriter()
+    writer.append(LEAVES[0]!)
+    const [first] = writer.take()
+    const copy = first!.data.slice()
+    for (const leaf of LEAVES) writer.append(leaf)
+    expect(first!.data).toEqual(copy)
+    first!.data.fill(0)
+    expect(writer.root()).toEqual(mth([LEAVES[0]!, ...LEAVES]))
+  })
+
+  test('a fork goes its own way', () => {
+    const writer = new TileWriter()
+    for (const leaf of LEAVES.slice(0, 260)) writer.append(leaf)
+    const root = writer.root()
+    const fork = writer.fork()
+    for (const leaf of LEAVES.slice(260)) fork.append(leaf)
+    expect(writer.root()).toEqual(root)
+    expect(writer.size).toBe(260)
+    expect(fork.root()).toEqual(mth(LEAVES))
+    expect(fork.take().map(pathOf).sort()).toEqual([...tilesBetween(0, COUNT)].map(tilePath).sort())
+    expect(writer.take().map(pathOf).sort()).toEqual([...tilesBetween(0, 260)].map(tilePath).sort())
+  })
+
+  test('is not continued from other tiles than its own', () => {
+    const store = new Store()
+    const writer = new TileWriter()
+    for (const leaf of LEAVES.slice(0, 600)) writer.append(leaf)
+    store.put(writer)
+    const edge = store.edge()
+    const attempt = (size: number, tiles: Tile[], root = store.root): unknown => {
+      try {
+        return TileWriter.from(size, tiles, root).size
+      } catch (error) {
+        if (error instanceof TlogError) return error.code
+        throw error
+      }
+    }
+    expect(attempt(600, edge)).toBe(600)
+    expect(attempt(600, edge, sha256(utf8('x')))).toBe('bad-tile')
+    expect(attempt(600, edge.slice(1))).toBe('bad-tile')
+    expect(attempt(600, edge.toReversed())).toBe('bad-tile')
+    expect(attempt(600, [...edge, edge[0]!])).toBe('bad-tile')
+    expect(attempt(601, edge)).toBe('bad-tile')
+    expect(attempt(0, edge)).toBe('bad-tile')
+    expect(attempt(0, [], EMPTY_ROOT)).toBe(0)
+    for (let i = 0; i < edge.length; i++) {
+      const data = edge[i]!.data.slice()
+      data[5]! += 1
+      expect(attempt(600, edge.with(i, { ...edge[i]!, data }))).toBe('bad-tile')
+      expect(attempt(600, edge.with(i, { ...edge[i]!, data: data.subarray(1) }))).toBe('bad-tile')
+      expect(attempt(600, edge.with(i, { ...edge[i]!, index: 9 }))).toBe('bad-tile')
+    }
+    expect(() => TileWriter.from(-1, [], EMPTY_ROOT)).toThrow(RangeError)
+  })
+
+  test.each([2 ** 31, 2 ** 32, 2 ** 48, Number.MAX_SAFE_INTEGER])(
+    'goes on near %d as a compact range does',
+    (limit) => {
+      // All leaves alike, so the edge of a tree of any size can be made up.
+      const size = limit - 300
+      const full: Hash[] = [LEAVES[0]!]
+      for (let level = 0; level < 53; level++) full.push(mth([full[level]!, full[level]!]))
+      const edge = edgeTiles(size).map(({ level, index, width }) => ({
+        level,
+        index,
+        data: concat(...Array.from({ length: width }, () => full[8 * level]!)),
+      }))
+      const peaks: Hash[] = []
+      for (let n = size, level = 0; n > 0; n = Math.floor(n / 2), level++) {
+        if (n % 2 === 1) peaks.unshift(full[level]!)
+      }
+      const writer = TileWriter.from(size, edge, rangeRoot(peaks))
+      const range = CompactRange.from(size, peaks)
+      const end = Math.min(Number.MAX_SAFE_INTEGER, limit + 300)
+      for (let i = size; i < end; i++) {
+        writer.append(LEAVES[i % COUNT]!)
+        range.append(LEAVES[i % COUNT]!)
+      }
+      expect(writer.size).toBe(end)
+      expect(writer.root()).toEqual(range.root())
+      expect(writer.take().map(pathOf).sort()).toEqual(
+        [...tilesBetween(size, end)].map(tilePath).sort(),
+      )
+      if (end === Number.MAX_SAFE_INTEGER) {
+        expect(() => writer.append(LEAVES[0]!)).toThrow(RangeError)
+        expect(writer.size).toBe(end)
+      }
+    },
+  )
+})
