@@ -41,7 +41,7 @@ export type Decision =
  * A state whose replacement is older than this may come back with an old signature: registries
  * that sign for weeks ahead re-publish one, and a month and a half is longer than any such window.
  */
-export const RETURN_AFTER_MS = 45 * 24 * 3600 * 1000
+export const RETURN_AFTER_MS: number = 45 * 24 * 3600 * 1000
 
 const KNOWN = { status: 'known' } as const
 const STALE = { status: 'stale' } as const

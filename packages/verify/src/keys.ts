@@ -36,11 +36,11 @@ export interface Chain extends Window {
 }
 
 /** A key set is logged anew when nothing logged outlives the present by this much… */
-export const REFRESH_BEFORE_MS = 48 * 3600 * 1000
+export const REFRESH_BEFORE_MS: number = 48 * 3600 * 1000
 /** …or by this part of the new chain's validity, whichever is less: some zones sign for a day. */
-export const REFRESH_BEFORE_PART = 1 / 4
+export const REFRESH_BEFORE_PART: number = 1 / 4
 /** A renewal must buy at least this part of its validity, or each re-signing would add an entry. */
-export const REFRESH_GAIN_PART = 1 / 2
+export const REFRESH_GAIN_PART: number = 1 / 2
 
 /** The anchor that a root key set names, if it is one of `anchors` and in force at `at` (ms). */
 export function anchorOf(

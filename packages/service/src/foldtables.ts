@@ -1,0 +1,268 @@
+/**
+ * What a fold remembers (FoldStore of @dslog/verify), in tables: histories of names, key sets of
+ * zones, buckets of the name map. The log keeps one to build its map, the monitor keeps its own to
+ * check it. Buckets are versioned by tree size, so that the map of the published tree can be
+ * proven from while the next one is built; see NameTables in @dslog/schema/db for the shapes.
+ *
+ * Trusted: whoever can write these tables can make the log append what it should refuse. Auditors
+ * notice, since they fold the entries and not the tables.
+ */
+import { type Kysely, sql, type Transaction } from 'kysely'
+import { ByteReader, ByteWriter, toHex } from '@dslog/tlog/bytes'
+import { asHash, type Hash } from '@dslog/tlog/hash'
+import { bucketRoot } from '@dslog/tlog/map'
+import { type Name, nameKey } from '@dslog/dnssec/name'
+import type { NameTables } from '@dslog/schema/db'
+import { decodeEntry, encodeEntry } from '@dslog/schema/entry'
+import { type FoldChanges, type FoldStore, keyText, type NameChange } from '@dslog/verify/fold'
+import type { History, LoggedState } from '@dslog/verify/history'
+import type { ZoneKeys } from '@dslog/verify/keys'
+import type { Database } from './db.ts'
+
+/** Key sets kept in memory. A parent zone has a handful at a time, and there are 1,500 TLDs. */
+const CACHED_KEY_SETS = 20_000
+
+const HISTORICAL = 1
+const OUT_OF_ORDER = 2
+const PRESENT = 4
+
+/** `n × (u64 index | [32] state_id | u64 order key | u64 time | u8 flags)`: 57 bytes an entry. */
+export function encodeHistory(history: History): Uint8Array {
+  const w = new ByteWriter()
+  for (const state of history) {
+    w.u64(state.index).bytes(state.stateId).u64(state.orderKey).u64(state.time)
+    const flags = (state.historical ? HISTORICAL : 0) + (state.outOfOrder ? OUT_OF_ORDER : 0)
+    w.u8(flags + (state.present ? PRESENT : 0))
+  }
+  return w.finish()
+}
+
+/** The inverse of {@link encodeHistory}, without entries at or above index `below`. */
+export function decodeHistory(bytes: Uint8Array, below: number = Number.MAX_SAFE_INTEGER): History {
+  const r = new ByteReader(bytes)
+  const history: LoggedState[] = []
+  while (r.remaining > 0) {
+    const index = r.u64()
+    const stateId = asHash(r.bytes(32))
+    const orderKey = r.u64()
+    const time = r.u64()
+    const flags = r.u8()
+    if (index >= below) break
+    const historical = (flags & HISTORICAL) !== 0
+    const outOfOrder = (flags & OUT_OF_ORDER) !== 0
+    const present = (flags & PRESENT) !== 0
+    history.push({ index, stateId, orderKey, time, historical, outOfOrder, present })
+  }
+  return history
+}
+
+/** `u16 n | n × (u16 len | DS RDATA)`. */
+export function encodeDsSet(ds: readonly Uint8Array[]): Uint8Array {
+  const w = new ByteWriter().u16(ds.length)
+  for (const rdata of ds) w.u16(rdata.length).bytes(rdata)
+  return w.finish()
+}
+
+/** The inverse of {@link encodeDsSet}. */
+export function decodeDsSet(bytes: Uint8Array): Uint8Array[] {
+  const r = new ByteReader(bytes)
+  const ds: Uint8Array[] = []
+  for (let n = r.u16(); n > 0; n--) ds.push(r.bytes(r.u16()))
+  return ds
+}
+
+/** The tables of one fold. */
+export class FoldTables implements FoldStore {
+  readonly #db: Database<NameTables>
+  readonly #zoneIds = new Map<string, number>()
+  readonly #keySets = new Map<string, readonly ZoneKeys[]>()
+
+  constructor(db: Database<NameTables>) {
+    this.#db = db
+  }
+
+  async histories(keys: readonly Hash[]): Promise<ReadonlyMap<string, History>> {
+    const found = new Map<string, History>()
+    if (keys.length === 0) return found
+    // One binary parameter: an array of bytea would travel, and be parsed, as hexadecimal text.
+    const all = new Uint8Array(32 * keys.length)
+    for (const [i, key] of keys.entries()) all.set(key, 32 * i)
+    const { rows } = await sql<{ key: Uint8Array; history: Uint8Array }>`
+      select key, history
+      from (select substr(${all}::bytea, 32 * i + 1, 32) as key
+            from generate_series(0, ${keys.length - 1}::int) i) wanted
+      join name using (key)`.execute(this.#db.kysely)
+    for (const row of rows) found.set(keyText(row.key), decodeHistory(row.history))
+    return found
+  }
+
+  async zoneKeys(keysId: Hash): Promise<readonly ZoneKeys[]> {
+    const text = keyText(keysId)
+    const held = this.#keySets.get(text)
+    if (held !== undefined) return held
+    const rows = await this.#db.kysely
+      .selectFrom('zone_keys')
+      .selectAll()
+      .where('keys_id', '=', keysId)
+      .orderBy('idx', 'desc')
+      .execute()
+    const keys = rows.map((row): ZoneKeys => {
+      const entry = decodeEntry(row.entry)
+      if (entry.type !== 'zone-keys') throw new Error('table zone_keys holds another entry')
+      const { idx: index, not_after: notAfter, not_before: notBefore } = row
+      return { index, keysId, entry, notBefore, notAfter }
+    })
+    if (this.#keySets.size >= CACHED_KEY_SETS) this.#keySets.clear()
+    this.#keySets.set(text, keys)
+    return keys
+  }
+
+  async buckets(prefixes: readonly number[]): Promise<ReadonlyMap<number, Uint8Array>> {
+    return this.bucketsAt(prefixes, Number.MAX_SAFE_INTEGER)
+  }
+
+  /** Buckets as of tree `size`. */
+  async bucketsAt(
+    prefixes: readonly number[],
+    size: number,
+  ): Promise<ReadonlyMap<number, Uint8Array>> {
+    if (prefixes.length === 0) return new Map()
+    const { rows } = await sql<{ prefix: number; data: Uint8Array }>`
+      select wanted.prefix, newest.data
+      from unnest(${prefixes}::int[]) as wanted (prefix)
+      cross join lateral (
+        select data from map_bucket
+        where map_bucket.prefix = wanted.prefix and tree_size <= ${size}
+        order by tree_size desc limit 1
+      ) newest`.execute(this.#db.kysely)
+    return new Map(rows.map(({ data, prefix }) => [prefix, data]))
+  }
+
+  /** Roots of all buckets as of tree `size`, to build the upper tree from. */
+  async bucketRoots(size: number): Promise<Map<number, Hash>> {
+    const { rows } = await sql<{ prefix: number; root: Uint8Array }>`
+      select distinct on (prefix) prefix, root from map_bucket
+      where tree_size <= ${size} order by prefix, tree_size desc`.execute(this.#db.kysely)
+    return new Map(rows.map(({ prefix, root }) => [prefix, asHash(root)]))
+  }
+
+  /** Histories by name of key sets, newest set first: what a zone's keys are and were. */
+  async keysOfZone(zoneKey: Hash): Promise<readonly ZoneKeys[]> {
+    const history = (await this.histories([zoneKey])).get(keyText(zoneKey)) ?? []
+    const seen = new Set<string>()
+    const sets: ZoneKeys[] = []
+    for (const { stateId } of history.toReversed()) {
+      const text = toHex(stateId)
+      if (seen.has(text)) continue
+      seen.add(text)
+      sets.push(...(await this.zoneKeys(stateId)))
+    }
+    return sets.sort((a, b) => b.index - a.index)
+  }
+
+  /**
+   * Stores what a fold added, in the transaction that stores its entries.
+   *
+   * @param size tree size after the fold, as version of the buckets
+   */
+  async save(trx: Transaction<NameTables>, changes: FoldChanges, size: number): Promise<void> {
+    await this.#saveNames(trx, changes.names)
+    await this.#db.bulkInsert(
+      trx,
+      'zone_keys',
+      ['keys_id', 'idx', 'not_before', 'not_after', 'entry'],
+      changes.zoneKeys.map((keys) => [
+        keys.keysId,
+        keys.index,
+        keys.notBefore,
+        keys.notAfter,
+        encodeEntry(keys.entry),
+      ]),
+    )
+    await this.saveBuckets(trx, changes.buckets, size)
+    for (const { keysId } of changes.zoneKeys) this.#keySets.delete(keyText(keysId))
+  }
+
+  /** Stores new versions of buckets. */
+  async saveBuckets(
+    trx: Transaction<NameTables>,
+    buckets: Iterable<readonly [number, Uint8Array]>,
+    size: number,
+  ): Promise<void> {
+    const rows: unknown[][] = []
+    for (const [prefix, data] of buckets) rows.push([prefix, size, bucketRoot(data), data])
+    await this.#db.bulkInsert(trx, 'map_bucket', ['prefix', 'tree_size', 'root', 'data'], rows)
+  }
+
+  /** Drops versions of these buckets that no reader of tree `size` or newer can need. */
+  async prune(
+    trx: Transaction<NameTables>,
+    prefixes: readonly number[],
+    size: number,
+  ): Promise<void> {
+    await sql`
+      delete from map_bucket old
+      using unnest(${prefixes}::int[]) as touched (prefix)
+      where old.prefix = touched.prefix and old.tree_size < (
+        select max(tree_size) from map_bucket newer
+        where newer.prefix = old.prefix and newer.tree_size <= ${size}
+      )`.execute(trx)
+  }
+
+  /** Forgets what a transaction that was rolled back may have put into memory. */
+  forget(): void {
+    this.#zoneIds.clear()
+    this.#keySets.clear()
+  }
+
+  /** Small numbers of zones; unknown ones get a new one. */
+  async zoneIds(trx: Kysely<NameTables>, zones: Iterable<Name>): Promise<(zone: Name) => number> {
+    const missing = new Map<string, Name>()
+    for (const zone of zones) {
+      if (!this.#zoneIds.has(nameKey(zone))) missing.set(nameKey(zone), zone)
+    }
+    if (missing.size > 0) {
+      const names = [...missing.values()]
+      const values = names.map((name) => ({ name }))
+      await trx
+        .insertInto('zone')
+        .values(values)
+        .onConflict((on) => on.doNothing())
+        .execute()
+      const rows = await trx.selectFrom('zone').selectAll().where('name', 'in', names).execute()
+      for (const { id, name } of rows) this.#zoneIds.set(nameKey(name as Name), id)
+    }
+    return (zone) => this.#zoneIds.get(nameKey(zone))!
+  }
+
+  async #saveNames(trx: Transaction<NameTables>, names: readonly NameChange[]): Promise<void> {
+    const idOf = await this.zoneIds(
+      trx,
+      names.flatMap(({ inForce }) => inForce?.zone ?? []),
+    )
+    const fresh: unknown[][] = []
+    const grown: unknown[][] = []
+    for (const { fresh: isFresh, history, inForce, key, kind, name } of names) {
+      const zone = inForce === undefined ? null : idOf(inForce.zone)
+      const latest = inForce === undefined ? null : encodeDsSet(inForce.ds)
+      const past = encodeHistory(history)
+      if (isFresh) fresh.push([key, kind, name, zone, latest, past])
+      else grown.push([key, zone, latest, past])
+    }
+    const columns = ['key', 'kind', 'name', 'zone', 'latest', 'history']
+    if (fresh.length > 0) await this.#db.bulkInsert(trx, 'name', columns, fresh)
+    if (grown.length === 0) return
+    await sql`
+      create temporary table if not exists grown_name
+        (key bytea, zone int, latest bytea, history bytea) on commit delete rows`.execute(trx)
+    const staged = trx as unknown as Transaction<NameTables & { grown_name: object }>
+    const db = this.#db as unknown as Database<NameTables & { grown_name: object }>
+    await db.bulkInsert(staged, 'grown_name', ['key', 'zone', 'latest', 'history'], grown)
+    await sql`
+      update name set
+        history = grown.history,
+        zone = coalesce(grown.zone, name.zone),
+        latest = coalesce(grown.latest, name.latest)
+      from grown_name grown where name.key = grown.key`.execute(trx)
+  }
+}
