@@ -195,18 +195,17 @@ export async function verifyRrsetWithKeys(question: RrsetQuestion): Promise<Veri
   if (ours.length === 0) {
     throw new DnssecError('no-signature', `${what} has no signature by ${nameToText(zone)}`)
   }
-  const keys = question.keys.filter(isUsableKey)
-  const known = ours.filter(({ rrsig }) => keys.some((key) => namesKey(rrsig, key)))
-  if (known.length === 0) {
-    throw new DnssecError('no-matching-key', `no key of ${nameToText(zone)} signed ${what}`)
-  }
-  const current = known.filter((signature) => windowContains(signature, at))
+  const current = ours.filter((signature) => windowContains(signature, at))
   if (current.length === 0) {
-    const early = known.every((signature) => signature.inception * 1000 > at)
+    const early = ours.every((signature) => signature.inception * 1000 > at)
     throw new DnssecError(
       early ? 'not-yet-valid' : 'expired',
       `signature of ${what} is ${early ? 'not yet valid' : 'expired'}`,
     )
+  }
+  const keys = question.keys.filter(isUsableKey)
+  if (!current.some(({ rrsig }) => keys.some((key) => namesKey(rrsig, key)))) {
+    throw new DnssecError('no-matching-key', `no key of ${nameToText(zone)} signed ${what}`)
   }
   // Newest first, so that the first that verifies is the answer. Sorting is stable.
   current.sort((a, b) => b.inception - a.inception)
