@@ -118,20 +118,26 @@ export function parsePolicy(input: string | Uint8Array): Policy {
  * file can say.
  */
 export function formatPolicy(policy: Policy): Uint8Array {
-  const tail = (url: string | undefined): string => (url === undefined ? '' : ` ${url}`)
+  const tail = (url: string | undefined): string[] => (url === undefined ? [] : [url])
   const lines = [
-    ...policy.logs.map(({ key, url }) => `log ${formatVkey(key)}${tail(url)}`),
-    ...policy.witnesses.map(
-      ({ name, key, url }) => `witness ${name} ${formatVkey(key)}${tail(url)}`,
-    ),
+    ...policy.logs.map(({ key, url }) => ['log', formatVkey(key), ...tail(url)]),
+    ...policy.witnesses.map(({ name, key, url }) => [
+      'witness',
+      name,
+      formatVkey(key),
+      ...tail(url),
+    ]),
     ...policy.groups.map(({ name, threshold, members }) => {
       const rule = threshold === members.length ? 'all' : threshold === 1 ? 'any' : threshold
-      return `group ${name} ${rule} ${members.join(' ')}`
+      return ['group', name, String(rule), ...members]
     }),
-    `quorum ${policy.quorum ?? NO_QUORUM}`,
+    ['quorum', policy.quorum ?? NO_QUORUM],
   ]
+  if (policy.quorum === NO_QUORUM || lines.flat().some((field) => /^$|[ \t\n]/.test(field))) {
+    throw new RangeError('a name in a policy that no file can say')
+  }
   try {
-    const bytes = octetsOf(lines.map((line) => `${line}\n`).join(''))
+    const bytes = octetsOf(lines.map((fields) => `${fields.join(' ')}\n`).join(''))
     parsePolicy(bytes)
     return bytes
   } catch (cause) {
