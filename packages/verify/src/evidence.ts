@@ -167,18 +167,20 @@ export async function proveKeys(
  * Verifies what a ZONE_KEYS entry holds.
  *
  * @param lookup the ZONE_KEYS entries before this one
+ * @param at ms since the Unix epoch; a link of a chain is checked at the time of what hangs from it
  * @throws VerifyError
  */
 export async function checkKeys(
   entry: ZoneKeysEntry,
   lookup: KeysLookup,
   verifier: Verifier,
+  at: number = entry.time,
 ): Promise<KeysCandidate> {
-  const { keys, link, rrsig, time: at, zone } = entry
+  const { keys, link, rrsig, zone } = entry
   const above = await chainAbove(link, at, lookup, verifier.anchors)
   if (above === undefined) {
     const what = isParentLink(link) ? 'no chain of earlier ZONE_KEYS' : 'no trust anchor'
-    throw new VerifyError('unproven', `${what} is valid at the time of the entry`)
+    throw new VerifyError('unproven', `${what} is valid at that time`)
   }
   const evidence = { zone, keys, rrsigs: [rrsig] }
   if (!isParentLink(link)) {
