@@ -1,0 +1,322 @@
+/**
+ * Reads a tree of one size from its tiles: hashes of nodes, roots and proofs. Tiles come through the small interface
+ * `TileSource`: a database, a folder, another log's server.
+ *
+ * A reader that is given the tree's root trusts no tile: the partial tiles at the right edge must lead to that root, and
+ * each full tile to the hash its parent tile has for it, before anything of it is used (the idea of TileHashReader in
+ * x/mod sumdb/tlog). That costs one hash a tile, since a proof needs the inner nodes of its tiles anyway: they are
+ * computed once and kept, with the hashes along the right edge.
+ */
+import { equal } from './bytes.ts'
+import { TlogError } from './error.ts'
+import { EMPTY_ROOT, HASH_SIZE, nodeHash, type Hash } from './hash.ts'
+import { consistencyNodes, inclusionNodes, isSubtree, subtreeNodes } from './proof.ts'
+import {
+  edgeTiles,
+  innerNodes,
+  TILE_HEIGHT,
+  TILE_WIDTH,
+  tileHash,
+  tilePeaks,
+  tileWidth,
+} from './tile.ts'
+import { assertSize, peakNodes, rangeRoot, type TreeNode } from './tree.ts'
+
+/** Where tiles are. Answers exactly `width` hashes or rejects; `width` is that of a tree the caller knows of. */
+export interface TileSource {
+  tile(level: number, index: number, width: number): Promise<Uint8Array>
+}
+
+/**
+ * Full tiles kept by a cache, unless told otherwise: 16 KiB each with their inner nodes, so 64 MiB. Those above level 0
+ * of a tree of 200 million leaves are 3,062.
+ */
+const CACHED_TILES = 4096
+
+/** A tile's hashes and the nodes inside it, as `innerNodes` gives them. */
+type Nodes = readonly Uint8Array[]
+
+/**
+ * Full tiles, which never change: readers of different sizes of one append-only tree may share a cache. They must be
+ * consistent, for what one has verified the others take from here unseen.
+ */
+export class TileCache {
+  readonly #half: number
+  // Two generations instead of a list of uses: a hit in the old one moves to the young, and a full young one becomes old.
+  #young = new Map<number, Nodes>()
+  #old = new Map<number, Nodes>()
+
+  /** Keeps at most `limit` tiles, and always the `limit / 2` used last. */
+  constructor(limit: number = CACHED_TILES) {
+    this.#half = Math.max(1, Math.floor(limit / 2))
+  }
+
+  get(level: number, index: number): Nodes | undefined {
+    const key = keyOf(level, index)
+    const young = this.#young.get(key)
+    if (young !== undefined) return young
+    const old = this.#old.get(key)
+    if (old !== undefined) this.set(level, index, old)
+    return old
+  }
+
+  set(level: number, index: number, nodes: Nodes): void {
+    if (this.#young.size >= this.#half) {
+      this.#old = this.#young
+      this.#young = new Map()
+    }
+    this.#young.set(keyOf(level, index), nodes)
+  }
+}
+
+// Levels are 0 to 6 and indices below 2^45, so the key is a safe integer.
+function keyOf(level: number, index: number): number {
+  return index * TILE_HEIGHT + level
+}
+
+/** What a reader of the right edge needs again and again. */
+interface Edge {
+  /** The partial tiles, by level. */
+  readonly tiles: ReadonlyMap<number, Nodes>
+  /** For each peak the hash of all leaves from its first to the last of the tree; that of 0 is the root. */
+  readonly from: ReadonlyMap<number, Hash>
+}
+
+/**
+ * A tree of fixed size, read from tiles. Hashes it answers are views of its cache: not to be changed.
+ *
+ * An index or size beyond the tree is RangeError; tiles that are not the tree's are TlogError `bad-tile`; what the source
+ * throws is passed on, and the next call asks again.
+ */
+export class TreeReader {
+  /** Leaves of the tree. */
+  readonly size: number
+  readonly #source: TileSource
+  readonly #expected: Hash | undefined
+  readonly #cache: TileCache
+  readonly #pending = new Map<number, Promise<Nodes>>()
+  #edge: Edge | undefined
+  #edgePending: Promise<Edge> | undefined
+
+  /**
+   * With `root`, of a verified checkpoint or of the log's own state, every tile is checked against it. Without, the
+   * source is trusted.
+   */
+  constructor(
+    source: TileSource,
+    size: number,
+    { root, cache = new TileCache() }: { root?: Hash; cache?: TileCache } = {},
+  ) {
+    assertSize(size)
+    this.size = size
+    this.#source = source
+    this.#expected = root
+    this.#cache = cache
+  }
+
+  /** Root of the tree. */
+  async root(): Promise<Hash> {
+    const edge = this.#edge ?? (await this.#loadEdge())
+    return edge.from.get(0) ?? EMPTY_ROOT
+  }
+
+  /** Hash of a node: of its leaves up to the tree's size, as tree.ts explains. */
+  async hash(level: number, index: number): Promise<Hash> {
+    return this.#now(level, index) ?? this.#later(level, index)
+  }
+
+  /** Hash of any range of leaves that is a subtree (see `isSubtree`), and of the tree's first `end` leaves. */
+  async subtreeHash(start: number, end: number): Promise<Hash> {
+    this.#within(end)
+    if (start === end && start === 0) return EMPTY_ROOT
+    if (!isSubtree(start, end)) throw new RangeError(`no subtree: [${start}, ${end})`)
+    // Its start is a multiple of a power of two that is not below its length: so is it of each of its peaks.
+    const peaks = peakNodes(end - start).map(({ level, index }) => ({
+      level,
+      index: start / 2 ** level + index,
+    }))
+    return rangeRoot(await this.#hashes(peaks, end))
+  }
+
+  /** Inclusion proof of leaf `index` in the tree, or in that of its first `size` leaves. */
+  async inclusionProof(index: number, size: number = this.size): Promise<Hash[]> {
+    this.#within(size)
+    return this.#hashes(inclusionNodes(index, size), size)
+  }
+
+  /** Proof that the tree, or that of its first `to` leaves, begins with the tree of `from` leaves. */
+  async consistencyProof(from: number, to: number = this.size): Promise<Hash[]> {
+    this.#within(to)
+    return this.#hashes(consistencyNodes(from, to), to)
+  }
+
+  /** Proof that the subtree [start, end) is part of the tree, or of that of its first `size` leaves. */
+  async subtreeProof(start: number, end: number, size: number = this.size): Promise<Hash[]> {
+    this.#within(size)
+    return this.#hashes(subtreeNodes(start, end, size), size)
+  }
+
+  /** Inclusion proof of leaf `index` in the subtree [start, end). */
+  async subtreeInclusionProof(index: number, start: number, end: number): Promise<Hash[]> {
+    this.#within(end)
+    if (!isSubtree(start, end)) throw new RangeError(`no subtree: [${start}, ${end})`)
+    const nodes = inclusionNodes(index - start, end - start).map(({ level, index: at }) => ({
+      level,
+      index: start / 2 ** level + at,
+    }))
+    return this.#hashes(nodes, end)
+  }
+
+  /** A tile of this tree, or its first `width` hashes. */
+  async tile(level: number, index: number, width: number): Promise<Uint8Array> {
+    if (!(width >= 1 && width <= tileWidth(this.size, level, index))) {
+      throw new RangeError(`tile ${level}/${index} of width ${width} in a tree of ${this.size}`)
+    }
+    const nodes = this.#tileNow(level, index) ?? (await this.#loadTile(level, index))
+    return nodes[0]!.subarray(0, width * HASH_SIZE)
+  }
+
+  #within(size: number): void {
+    assertSize(size)
+    if (size > this.size) throw new RangeError(`tree of ${this.size} asked for size ${size}`)
+  }
+
+  /** The nodes as they are in the tree of the first `size` leaves. */
+  async #hashes(nodes: readonly TreeNode[], size: number): Promise<Hash[]> {
+    const hashes = new Array<Hash>(nodes.length)
+    let waiting: Promise<void>[] | undefined
+    for (const [i, { level, index }] of nodes.entries()) {
+      const start = index * 2 ** level
+      const cut = size < this.size && size - start < 2 ** level
+      const hash = cut ? undefined : this.#now(level, index)
+      if (hash !== undefined) {
+        hashes[i] = hash
+        continue
+      }
+      const wait = cut ? this.subtreeHash(start, size) : this.#later(level, index)
+      waiting ??= []
+      waiting.push(wait.then((later) => void (hashes[i] = later)))
+    }
+    if (waiting !== undefined) await Promise.all(waiting)
+    return hashes
+  }
+
+  /** The hash of a node if nothing must be read for it: proofs from a warm cache never wait. */
+  #now(level: number, index: number): Hash | undefined {
+    const start = this.#startOf(level, index)
+    if (this.size - start < 2 ** level) return this.#edge?.from.get(start)
+    const at = placeOf(level, index)
+    const nodes = this.#tileNow(at.level, at.tile)
+    return nodes && tileHash(nodes[at.height]!, at.position)
+  }
+
+  async #later(level: number, index: number): Promise<Hash> {
+    const start = this.#startOf(level, index)
+    if (this.size - start < 2 ** level) return (await this.#loadEdge()).from.get(start)!
+    const at = placeOf(level, index)
+    const nodes = await this.#loadTile(at.level, at.tile)
+    return tileHash(nodes[at.height]!, at.position)
+  }
+
+  #startOf(level: number, index: number): number {
+    const start = index * 2 ** level
+    if (!Number.isInteger(level) || level < 0 || !Number.isInteger(index) || index < 0) {
+      throw new RangeError(`not a node: (${level}, ${index})`)
+    }
+    if (start >= this.size) throw new RangeError(`node (${level}, ${index}) of ${this.size} leaves`)
+    return start
+  }
+
+  #isPartial(level: number, index: number): boolean {
+    return tileWidth(this.size, level, index) < TILE_WIDTH
+  }
+
+  #tileNow(level: number, index: number): Nodes | undefined {
+    return this.#isPartial(level, index)
+      ? this.#edge?.tiles.get(level)
+      : this.#cache.get(level, index)
+  }
+
+  async #loadTile(level: number, index: number): Promise<Nodes> {
+    if (this.#isPartial(level, index)) return (await this.#loadEdge()).tiles.get(level)!
+    const key = keyOf(level, index)
+    const pending = this.#pending.get(key)
+    if (pending !== undefined) return pending
+    const load = this.#loadFull(level, index).finally(() => this.#pending.delete(key))
+    this.#pending.set(key, load)
+    return load
+  }
+
+  async #loadFull(level: number, index: number): Promise<Nodes> {
+    const [nodes, known] = await Promise.all([
+      this.#fetch(level, index, TILE_WIDTH),
+      this.#expected && this.hash(TILE_HEIGHT * (level + 1), index),
+    ])
+    if (known !== undefined && !equal(nodes[TILE_HEIGHT]!, known)) {
+      throw new TlogError('bad-tile', `tile ${level}/${index} is not the tree's`)
+    }
+    this.#cache.set(level, index, nodes)
+    return nodes
+  }
+
+  #loadEdge(): Promise<Edge> {
+    this.#edgePending ??= this.#readEdge().finally(() => (this.#edgePending = undefined))
+    return this.#edgePending
+  }
+
+  async #readEdge(): Promise<Edge> {
+    if (this.#edge !== undefined) return this.#edge
+    const partial = edgeTiles(this.size)
+    const nodes = await Promise.all(partial.map((id) => this.#fetch(id.level, id.index, id.width)))
+    const peaks = nodes.toReversed().flatMap((levels) => tilePeaks(levels))
+    const from = new Map<number, Hash>()
+    let joined: Hash | undefined
+    for (const { level, index } of peakNodes(this.size).reverse()) {
+      const peak = peaks.pop()!
+      joined = joined === undefined ? peak : nodeHash(peak, joined)
+      from.set(index * 2 ** level, joined)
+    }
+    if (this.#expected !== undefined && !equal(joined ?? EMPTY_ROOT, this.#expected)) {
+      throw new TlogError('bad-tile', `the right edge is not that of the tree of ${this.size}`)
+    }
+    this.#edge = { tiles: new Map(partial.map(({ level }, i) => [level, nodes[i]!])), from }
+    return this.#edge
+  }
+
+  async #fetch(level: number, index: number, width: number): Promise<Nodes> {
+    const data = await this.#source.tile(level, index, width)
+    if (data.length !== width * HASH_SIZE) {
+      throw new TlogError('bad-tile', `tile ${level}/${index} has ${data.length} bytes`)
+    }
+    // A copy, since what was verified must not change with a buffer that the source uses again.
+    return innerNodes(new Uint8Array(data))
+  }
+}
+
+/** Where a complete node lies: in which tile, how high inside it, and where at that height. */
+function placeOf(
+  level: number,
+  index: number,
+): { level: number; tile: number; height: number; position: number } {
+  const height = level % TILE_HEIGHT
+  const nodes = 2 ** (TILE_HEIGHT - height)
+  return {
+    level: (level - height) / TILE_HEIGHT,
+    tile: Math.floor(index / nodes),
+    height,
+    position: index % nodes,
+  }
+}
+
+/**
+ * A source whose tiles are those of the tree of `size` leaves with that root, or an error: every tile is verified before
+ * it is handed on. It answers the tiles of that tree, and prefixes of them (older partial tiles).
+ */
+export function authenticated(
+  source: TileSource,
+  size: number,
+  root: Hash,
+  cache: TileCache = new TileCache(),
+): TileSource {
+  return new TreeReader(source, size, { root, cache })
+}

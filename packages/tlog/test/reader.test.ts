@@ -1,0 +1,342 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { utf8 } from '../src/bytes.ts'
+import { TlogError } from '../src/error.ts'
+import { EMPTY_ROOT, sha256, type Hash } from '../src/hash.ts'
+import { isSubtree, verifyConsistency, verifyInclusion } from '../src/proof.ts'
+import { authenticated, TileCache, TreeReader, type TileSource } from '../src/reader.ts'
+import { edgeTiles, tilePath, tilesBetween, tileWidth } from '../src/tile.ts'
+import { TileWriter } from '../src/tilewriter.ts'
+import { CompactRange } from '../src/tree.ts'
+import { leaves, mth, path, proof } from './reference.ts'
+
+const MAX = Number.MAX_SAFE_INTEGER
+const COUNT = 600
+const LEAVES = leaves(COUNT)
+
+/** The tiles of a log that published these sizes, and how often each was read. */
+class MemoryTiles implements TileSource {
+  readonly tiles = new Map<string, Uint8Array>()
+  readonly reads: string[] = []
+
+  constructor(hashes: readonly Hash[], sizes: readonly number[]) {
+    const writer = new TileWriter()
+    for (const size of sizes) {
+      for (const hash of hashes.slice(writer.size, size)) writer.append(hash)
+      for (const { level, index, data } of writer.take()) {
+        this.tiles.set(tilePath({ level, index, width: data.length / 32 }), data)
+      }
+    }
+  }
+
+  tile(level: number, index: number, width: number): Promise<Uint8Array> {
+    const name = tilePath({ level, index, width })
+    this.reads.push(name)
+    const data = this.tiles.get(name)
+    return data ? Promise.resolve(data) : Promise.reject(new Error(`no ${name}`))
+  }
+}
+
+const code = async (action: () => Promise<unknown>): Promise<unknown> => {
+  try {
+    await action()
+  } catch (error) {
+    if (error instanceof TlogError) return error.code
+    throw error
+  }
+  return undefined
+}
+
+describe('proofs from tiles', () => {
+  test('every proof of every tree up to 70 equals its recursive definition, checked or trusted', async () => {
+    for (let size = 0; size <= 70; size++) {
+      const tree = LEAVES.slice(0, size)
+      const root = mth(tree)
+      const source = new MemoryTiles(LEAVES, [size])
+      for (const reader of [
+        new TreeReader(source, size),
+        new TreeReader(source, size, { root }),
+        new TreeReader(authenticated(source, size, root), size),
+      ]) {
+        expect(await reader.root()).toEqual(root)
+        expect(await reader.consistencyProof(0)).toEqual([])
+        for (let i = 0; i < size; i++) {
+          expect(await reader.inclusionProof(i)).toEqual(path(i, tree))
+          expect(await reader.consistencyProof(i + 1)).toEqual(proof(0, i + 1, tree))
+          expect(await reader.hash(0, i)).toEqual(LEAVES[i])
+        }
+      }
+    }
+  })
+
+  test.each([255, 256, 257, 511, 512, 513, 600])('of a tree of %d leaves', async (size) => {
+    const tree = LEAVES.slice(0, size)
+    const root = mth(tree)
+    const reader = new TreeReader(new MemoryTiles(LEAVES, [size]), size, { root })
+    expect(await reader.root()).toEqual(root)
+    for (let i = 0; i < size; i += 1 + (i % 7)) {
+      expect(await reader.inclusionProof(i)).toEqual(path(i, tree))
+      expect(await reader.consistencyProof(i + 1)).toEqual(proof(0, i + 1, tree))
+    }
+    for (let level = 0; 2 ** level < 2 * size; level++) {
+      for (let index = 0; index * 2 ** level < size; index++) {
+        const leavesBelow = tree.slice(index * 2 ** level, (index + 1) * 2 ** level)
+        expect(await reader.hash(level, index)).toEqual(mth(leavesBelow))
+      }
+    }
+  })
+
+  test('of every older tree, from the tiles of the newest alone', async () => {
+    const size = 300
+    const source = new MemoryTiles(LEAVES, [size])
+    const reader = new TreeReader(source, size, { root: mth(LEAVES.slice(0, size)) })
+    for (const to of [...Array(40).keys(), 255, 256, 257, 299, 300]) {
+      const tree = LEAVES.slice(0, to)
+      expect(await reader.subtreeHash(0, to)).toEqual(mth(tree))
+      for (let i = 0; i < to; i += to < 50 ? 1 : 17) {
+        expect(await reader.inclusionProof(i, to)).toEqual(path(i, tree))
+        expect(await reader.consistencyProof(i + 1, to)).toEqual(proof(0, i + 1, tree))
+      }
+    }
+    expect([...new Set(source.reads)].sort()).toEqual(
+      [...tilesBetween(0, size)].map(tilePath).sort(),
+    )
+  })
+
+  test('of every subtree of small trees, and its inclusion proofs', async () => {
+    for (const size of [7, 8, 21, 33]) {
+      const reader = new TreeReader(new MemoryTiles(LEAVES, [40]), 40)
+      const tree = LEAVES.slice(0, size)
+      for (let start = 0; start < size; start++) {
+        for (let end = start + 1; end <= size; end++) {
+          if (!isSubtree(start, end)) {
+            await expect(reader.subtreeHash(start, end)).rejects.toThrow(RangeError)
+            await expect(reader.subtreeProof(start, end)).rejects.toThrow(RangeError)
+            await expect(reader.subtreeInclusionProof(start, start, end)).rejects.toThrow(
+              RangeError,
+            )
+            continue
+          }
+          const part = tree.slice(start, end)
+          expect(await reader.subtreeHash(start, end)).toEqual(mth(part))
+          expect(await reader.subtreeProof(start, end, size)).toEqual(proof(start, end, tree))
+          for (let i = start; i < end; i++) {
+            expect(await reader.subtreeInclusionProof(i, start, end)).toEqual(path(i - start, part))
+          }
+        }
+      }
+    }
+  })
+
+  test('of the largest trees: near 2^31, 2^32 and 2^53', async () => {
+    // All leaves alike, so any tile can be made up.
+    const full: Hash[] = [LEAVES[0]!]
+    for (let level = 0; level < 53; level++) full.push(mth([full[level]!, full[level]!]))
+    const source: TileSource = {
+      tile: (level, _index, width) => {
+        const data = new Uint8Array(32 * width)
+        for (let i = 0; i < width; i++) data.set(full[8 * level]!, 32 * i)
+        return Promise.resolve(data)
+      },
+    }
+    const rootOfSize = (size: number): Hash => {
+      const peaks: Hash[] = []
+      for (let n = size, level = 0; n > 0; n = Math.floor(n / 2), level++) {
+        if (n % 2 === 1) peaks.unshift(full[level]!)
+      }
+      return CompactRange.from(size, peaks).root()
+    }
+    const size = fc.oneof(
+      ...[2 ** 31, 2 ** 32, 2 ** 48, MAX].map((n) =>
+        fc.integer({ min: n - 300, max: Math.min(MAX, n + 300) }),
+      ),
+      fc.integer({ min: 1, max: MAX }),
+    )
+    await fc.assert(
+      fc.asyncProperty(size, fc.double({ min: 0, max: 1, noNaN: true }), async (n, ratio) => {
+        const root = rootOfSize(n)
+        const reader = new TreeReader(source, n, { root })
+        expect(await reader.root()).toEqual(root)
+        const index = Math.min(n - 1, Math.floor(ratio * n))
+        verifyInclusion(full[0]!, index, n, await reader.inclusionProof(index), root)
+        const from = rootOfSize(index + 1)
+        expect(await reader.subtreeHash(0, index + 1)).toEqual(from)
+        verifyConsistency(index + 1, n, await reader.consistencyProof(index + 1), from, root)
+      }),
+      { numRuns: 60 },
+    )
+  })
+})
+
+describe('what is asked for must be in the tree', () => {
+  const reader = new TreeReader(new MemoryTiles(LEAVES, [10]), 10)
+
+  test('RangeError otherwise', async () => {
+    for (const n of [-1, 0.5, 11, MAX + 1, Number.NaN]) {
+      await expect(reader.inclusionProof(n)).rejects.toThrow(RangeError)
+      await expect(reader.inclusionProof(0, n)).rejects.toThrow(RangeError)
+      await expect(reader.consistencyProof(n)).rejects.toThrow(RangeError)
+      await expect(reader.consistencyProof(0, n)).rejects.toThrow(RangeError)
+      await expect(reader.subtreeHash(0, n)).rejects.toThrow(RangeError)
+      await expect(reader.subtreeProof(0, n)).rejects.toThrow(RangeError)
+      await expect(reader.subtreeInclusionProof(0, 0, n)).rejects.toThrow(RangeError)
+      await expect(reader.hash(0, n)).rejects.toThrow(RangeError)
+      await expect(reader.hash(n, 1)).rejects.toThrow(RangeError)
+      await expect(reader.tile(0, 0, n)).rejects.toThrow(RangeError)
+    }
+    await expect(reader.inclusionProof(10)).rejects.toThrow(RangeError)
+    await expect(reader.hash(1, 5)).rejects.toThrow(RangeError)
+    await expect(reader.tile(0, 1, 1)).rejects.toThrow(RangeError)
+    await expect(reader.tile(1, 0, 1)).rejects.toThrow(RangeError)
+    await expect(reader.subtreeInclusionProof(4, 0, 4)).rejects.toThrow(RangeError)
+    expect(() => new TreeReader(new MemoryTiles(LEAVES, []), -1)).toThrow(RangeError)
+  })
+})
+
+describe('reading', () => {
+  test('each tile once, also when asked for at once', async () => {
+    const source = new MemoryTiles(LEAVES, [COUNT])
+    const reader = new TreeReader(source, COUNT, { root: mth(LEAVES) })
+    await Promise.all(Array.from({ length: COUNT }, (_, i) => reader.inclusionProof(i)))
+    await Promise.all(Array.from({ length: COUNT }, (_, i) => reader.consistencyProof(i)))
+    expect(source.reads.sort()).toEqual([...tilesBetween(0, COUNT)].map(tilePath).sort())
+  })
+
+  test('a shared cache serves the full tiles of the next tree', async () => {
+    const source = new MemoryTiles(LEAVES, [530, COUNT])
+    const cache = new TileCache()
+    const first = new TreeReader(source, 530, { root: mth(LEAVES.slice(0, 530)), cache })
+    await first.inclusionProof(0)
+    await first.inclusionProof(300)
+    source.reads.length = 0
+    const second = new TreeReader(source, COUNT, { root: mth(LEAVES), cache })
+    expect(await second.inclusionProof(0)).toEqual(path(0, LEAVES))
+    expect(await second.inclusionProof(300)).toEqual(path(300, LEAVES))
+    expect(source.reads.sort()).toEqual(edgeTiles(COUNT).map(tilePath).sort())
+  })
+
+  test('a cache forgets what was not used for long and keeps what was', () => {
+    const cache = new TileCache(4)
+    const nodes = [[new Uint8Array(1)], [new Uint8Array(2)]]
+    cache.set(0, 7, nodes[0]!)
+    for (let i = 100; i < 200; i++) {
+      cache.set(1, i, nodes[1]!)
+      expect(cache.get(0, 7)).toBe(nodes[0])
+      expect(cache.get(1, i)).toBe(nodes[1])
+    }
+    expect(cache.get(1, 100)).toBeUndefined()
+    expect(cache.get(0, 100)).toBeUndefined()
+    for (let i = 0; i < 5; i++) cache.set(2, i, nodes[1]!)
+    expect(cache.get(0, 7)).toBeUndefined()
+  })
+
+  test('a tiny cache still answers right', async () => {
+    const source = new MemoryTiles(LEAVES, [COUNT])
+    const reader = new TreeReader(source, COUNT, { root: mth(LEAVES), cache: new TileCache(1) })
+    for (const i of [0, 300, 1, 301, 599, 2]) {
+      expect(await reader.inclusionProof(i)).toEqual(path(i, LEAVES))
+    }
+  })
+
+  test('a failure is passed on and not remembered', async () => {
+    const tiles = new MemoryTiles(LEAVES, [COUNT])
+    let failing = true
+    const source: TileSource = {
+      tile: (level, index, width) =>
+        failing ? Promise.reject(new Error('down')) : tiles.tile(level, index, width),
+    }
+    const reader = new TreeReader(source, COUNT, { root: mth(LEAVES) })
+    await expect(reader.root()).rejects.toThrow('down')
+    await expect(reader.inclusionProof(3)).rejects.toThrow('down')
+    failing = false
+    expect(await reader.inclusionProof(3)).toEqual(path(3, LEAVES))
+    failing = true
+    expect(await reader.inclusionProof(4)).toEqual(path(4, LEAVES))
+    await expect(reader.inclusionProof(300)).rejects.toThrow('down')
+    failing = false
+    expect(await reader.inclusionProof(300)).toEqual(path(300, LEAVES))
+  })
+})
+
+describe('authenticated', () => {
+  const root = mth(LEAVES)
+
+  test('hands on the tiles of the tree, and older partial ones as prefixes', async () => {
+    const source = new MemoryTiles(LEAVES, [COUNT])
+    const checked = authenticated(source, COUNT, root)
+    for (const { level, index, width } of tilesBetween(0, COUNT)) {
+      const data = await checked.tile(level, index, width)
+      expect(data).toEqual(source.tiles.get(tilePath({ level, index, width })))
+      for (const part of [1, Math.ceil(width / 2)]) {
+        expect(await checked.tile(level, index, part)).toEqual(data.subarray(0, 32 * part))
+      }
+      await expect(checked.tile(level, index, width + 1)).rejects.toThrow(RangeError)
+    }
+    const older = new TreeReader(checked, 555)
+    expect(await older.root()).toEqual(mth(LEAVES.slice(0, 555)))
+  })
+
+  test('one changed byte anywhere in any tile is found before the tile is used', async () => {
+    const source = new MemoryTiles(LEAVES, [COUNT])
+    for (const id of tilesBetween(0, COUNT)) {
+      const good = source.tiles.get(tilePath(id))!
+      for (let i = 0; i < good.length; i += 37) {
+        const damaged = good.slice()
+        damaged[i]! += 1
+        source.tiles.set(tilePath(id), damaged)
+        const checked = authenticated(source, COUNT, root)
+        expect(await code(() => checked.tile(id.level, id.index, id.width))).toBe('bad-tile')
+      }
+      for (const wrong of [good.subarray(32), good.subarray(1), new Uint8Array(0)]) {
+        source.tiles.set(tilePath(id), wrong)
+        const checked = authenticated(source, COUNT, root)
+        expect(await code(() => checked.tile(id.level, id.index, id.width))).toBe('bad-tile')
+      }
+      source.tiles.set(tilePath(id), good)
+    }
+  })
+
+  test('a damaged tile does not hinder those that are not below it', async () => {
+    const source = new MemoryTiles(LEAVES, [COUNT])
+    source.tiles.set('tile/0/000', new Uint8Array(8192))
+    const reader = new TreeReader(source, COUNT, { root })
+    expect(await code(() => reader.inclusionProof(3))).toBe('bad-tile')
+    expect(await reader.inclusionProof(300)).toEqual(path(300, LEAVES))
+    expect(await reader.inclusionProof(599)).toEqual(path(599, LEAVES))
+  })
+
+  test('another root, size or history is refused', async () => {
+    const source = new MemoryTiles(LEAVES, [COUNT - 1, COUNT])
+    expect(await code(() => new TreeReader(source, COUNT, { root: EMPTY_ROOT }).root())).toBe(
+      'bad-tile',
+    )
+    expect(await code(() => new TreeReader(source, COUNT - 1, { root }).root())).toBe('bad-tile')
+    const other = new MemoryTiles(LEAVES.with(100, sha256(utf8('x'))), [COUNT])
+    expect(await code(() => authenticated(other, COUNT, root).tile(0, 2, 88))).toBe('bad-tile')
+    const empty = new TreeReader(source, 0, { root: EMPTY_ROOT })
+    expect(await empty.root()).toEqual(EMPTY_ROOT)
+    expect(await code(() => new TreeReader(source, 0, { root }).root())).toBe('bad-tile')
+  })
+
+  test('what was verified does not change with the buffer it came in', async () => {
+    const source = new MemoryTiles(LEAVES, [COUNT])
+    const checked = authenticated(source, COUNT, root)
+    const first = (await checked.tile(0, 1, 256)).slice()
+    for (const data of source.tiles.values()) data.fill(0)
+    expect(await checked.tile(0, 1, 256)).toEqual(first)
+  })
+
+  test('reads no tile that the tree does not have', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: COUNT }), fc.nat(COUNT), async (size, at) => {
+        const source = new MemoryTiles(LEAVES, [size])
+        const reader = new TreeReader(source, size, { root: mth(LEAVES.slice(0, size)) })
+        await reader.inclusionProof(at % size)
+        const there = new Set([...tilesBetween(0, size)].map(tilePath))
+        for (const name of source.reads) expect(there.has(name)).toBe(true)
+        expect(tileWidth(size, 0, 0)).toBe(Math.min(size, 256))
+      }),
+      { numRuns: 50 },
+    )
+  })
+})
