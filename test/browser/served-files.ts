@@ -1,0 +1,64 @@
+/**
+ * What the browser run puts in place of files: a vite plugin that swaps the few test modules that know Node for the
+ * ones beside this file, and serves the folder of test data, read-only, to those.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { basename, join, normalize, relative, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { gunzipSync } from 'node:zlib'
+import type { Plugin } from 'vite'
+
+const repository = fileURLToPath(new URL('../../', import.meta.url))
+const data = process.env['DSLOG_TEST_DATA'] ?? join(repository, '..', 'shared')
+
+/** Modules of the packages' tests that know Node, and what a browser gets. */
+const SWAPS: Readonly<Record<string, string>> = {
+  'packages/tlog/test/vectors.ts': 'test/browser/tlog-vectors.ts',
+  'packages/dnssec/test/vectors.ts': 'test/browser/dnssec-vectors.ts',
+  'packages/dnssec/test/backends.ts': 'test/browser/dnssec-backends.ts',
+}
+
+/** The file or folder that a request names; undefined if it is outside the data. */
+function located(path: string): string | undefined {
+  const inside = normalize(decodeURIComponent(path))
+  return inside.startsWith('..') || inside.startsWith(sep) ? undefined : join(data, inside)
+}
+
+function answerOf(url: URL): string | undefined {
+  const path = located(url.pathname.slice(1))
+  if (path === undefined || !existsSync(path)) return undefined
+  if (url.searchParams.has('list')) {
+    const files = readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) =>
+      entry.isFile(),
+    )
+    return JSON.stringify(files.map((entry) => relative(data, join(entry.parentPath, entry.name))))
+  }
+  const bytes = readFileSync(path)
+  const unpack = url.searchParams.has('unpack') && basename(path).endsWith('.gz')
+  return (unpack ? gunzipSync(bytes) : bytes).toString('base64')
+}
+
+/**
+ * The plugin. `/@vectors/<path>` answers a file of the test data in base64, since the browser's side reads it
+ * synchronously and so as text; `?unpack` unpacks it first; `?list` answers the paths of all files below a folder.
+ */
+export function servedFiles(): Plugin {
+  return {
+    name: 'dslog-served-files',
+    enforce: 'pre',
+    async resolveId(source, importer, options) {
+      if (!source.startsWith('.') || importer === undefined) return null
+      const resolved = await this.resolve(source, importer, { ...options, skipSelf: true })
+      const swap = resolved && SWAPS[relative(repository, resolved.id)]
+      return swap === undefined || swap === null ? null : join(repository, swap)
+    },
+    configureServer(server) {
+      server.middlewares.use('/@vectors', (request, response) => {
+        const answer = answerOf(new URL(request.url ?? '/', 'http://localhost'))
+        response.statusCode = answer === undefined ? 404 : 200
+        response.setHeader('content-type', 'text/plain')
+        response.end(answer)
+      })
+    },
+  }
+}
