@@ -10,7 +10,7 @@
 import { type Kysely, sql, type Transaction } from 'kysely'
 import { ByteReader, ByteWriter, toHex } from '@dslog/tlog/bytes'
 import { asHash, type Hash } from '@dslog/tlog/hash'
-import { bucketRoot } from '@dslog/tlog/map'
+import type { Bucket } from '@dslog/tlog/mapbucket'
 import { type Name, nameKey } from '@dslog/dnssec/name'
 import type { NameTables } from '@dslog/schema/db'
 import { decodeEntry, encodeEntry } from '@dslog/schema/entry'
@@ -186,11 +186,10 @@ export class FoldTables implements FoldStore {
   /** Stores new versions of buckets. */
   async saveBuckets(
     trx: Transaction<NameTables>,
-    buckets: Iterable<readonly [number, Uint8Array]>,
+    buckets: readonly Bucket[],
     size: number,
   ): Promise<void> {
-    const rows: unknown[][] = []
-    for (const [prefix, data] of buckets) rows.push([prefix, size, bucketRoot(data), data])
+    const rows = buckets.map(({ bytes, prefix, root }) => [prefix, size, root, bytes])
     await this.#db.bulkInsert(trx, 'map_bucket', ['prefix', 'tree_size', 'root', 'data'], rows)
   }
 

@@ -10,14 +10,9 @@
  */
 import { toHex } from '@dslog/tlog/bytes'
 import type { Hash } from '@dslog/tlog/hash'
-import {
-  bucketOf,
-  bucketRoot,
-  EMPTY_BUCKET,
-  type MapPair,
-  updateBucket,
-  type UpperTree,
-} from '@dslog/tlog/map'
+import type { MapPair } from '@dslog/tlog/map'
+import { type Bucket, prefixOf } from '@dslog/tlog/mapbucket'
+import { updateBuckets, type UpperTree } from '@dslog/tlog/maptree'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import type { Name } from '@dslog/dnssec/name'
 import { encodeEntry, type Entry, type MapHeadEntry, type ZoneKeysEntry } from '@dslog/schema/entry'
@@ -106,8 +101,8 @@ export interface NameChange {
 export interface FoldChanges {
   readonly names: readonly NameChange[]
   readonly zoneKeys: readonly ZoneKeys[]
-  /** New contents of buckets, by prefix. */
-  readonly buckets: ReadonlyMap<number, Uint8Array>
+  /** New contents of those buckets of the map that changed. */
+  readonly buckets: readonly Bucket[]
 }
 
 export interface FoldOptions {
@@ -147,16 +142,16 @@ export class Fold {
   readonly #names = new Map<string, OpenName>()
   readonly #zoneKeys = new Map<string, readonly ZoneKeys[]>()
   readonly #addedKeys: ZoneKeys[] = []
-  readonly #buckets = new Map<number, Uint8Array>()
+  readonly #buckets = new Map<number, Bucket>()
   /** Names whose entries no MAP_HEAD covers yet. */
   readonly #uncovered = new Set<OpenName>()
+  readonly #upper: UpperTree
   #head: FoldHead
-  #upper: UpperTree
 
-  /** @param upper upper tree of the name map as of `head`; it is not changed */
+  /** @param upper upper tree of the name map as of `head`; the fold works on a version of its own */
   constructor(head: FoldHead, upper: UpperTree, options: FoldOptions) {
     this.#head = head
-    this.#upper = upper
+    this.#upper = upper.fork()
     this.#store = options.store
     this.#anchors = options.anchors
   }
@@ -272,25 +267,19 @@ export class Fold {
   }
 
   async #updateMap(): Promise<void> {
-    const depth = this.#upper.depth
-    const changes = new Map<number, MapPair[]>()
-    for (const { history, key } of this.#uncovered) {
-      const value = mapValue(history.map((state) => state.index))
-      const prefix = bucketOf(key, depth)
-      const bucket = changes.get(prefix)
-      if (bucket === undefined) changes.set(prefix, [{ key, value }])
-      else bucket.push({ key, value })
+    const changes = [...this.#uncovered].map(({ history, key }): MapPair => {
+      return { key, value: mapValue(history.map((state) => state.index)) }
+    })
+    const prefixes = new Set(changes.map(({ key }) => prefixOf(key, this.#upper.depth)))
+    const missing = [...prefixes].filter((prefix) => !this.#buckets.has(prefix))
+    const stored = new Map(await this.#store.buckets(missing))
+    for (const prefix of prefixes) {
+      const bucket = this.#buckets.get(prefix)
+      if (bucket !== undefined) stored.set(prefix, bucket.bytes)
     }
-    const missing = [...changes.keys()].filter((prefix) => !this.#buckets.has(prefix))
-    const stored = await this.#store.buckets(missing)
-    const roots = new Map<number, Hash | undefined>()
-    for (const [prefix, pairs] of changes) {
-      const before = this.#buckets.get(prefix) ?? stored.get(prefix) ?? EMPTY_BUCKET
-      const bucket = updateBucket(before, pairs)
-      this.#buckets.set(prefix, bucket)
-      roots.set(prefix, bucketRoot(bucket))
+    for (const bucket of updateBuckets(this.#upper, stored, changes)) {
+      this.#buckets.set(bucket.prefix, bucket)
     }
-    this.#upper = this.#upper.with(roots)
     this.#uncovered.clear()
   }
 
@@ -301,7 +290,7 @@ export class Fold {
       if (history.length === before) continue
       names.push({ key, kind, name, history, inForce, fresh: before === 0 })
     }
-    return { names, zoneKeys: this.#addedKeys, buckets: this.#buckets }
+    return { names, zoneKeys: this.#addedKeys, buckets: [...this.#buckets.values()] }
   }
 
   async #openFor(candidate: Candidate): Promise<OpenName> {

@@ -41,7 +41,7 @@ export class MemoryStore implements FoldStore {
   /** Takes over what a fold added. */
   apply(changes: FoldChanges): void {
     for (const { history, key } of changes.names) this.#histories.set(keyText(key), history)
-    for (const [prefix, bucket] of changes.buckets) this.#buckets.set(prefix, bucket)
+    for (const { bytes, prefix } of changes.buckets) this.#buckets.set(prefix, bytes)
     for (const keys of changes.zoneKeys) {
       const text = keyText(keys.keysId)
       this.#zoneKeys.set(text, [keys, ...(this.#zoneKeys.get(text) ?? [])])

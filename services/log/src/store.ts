@@ -1,0 +1,187 @@
+/**
+ * The tables that hold the tree itself: tiles, bundles, the tree's one row, and what readers are
+ * shown. Tiles and bundles are stored as they are served; a partial one is the prefix of the newest
+ * and grows only at its end. What the fold remembers lies in @dslog/service/foldtables.
+ */
+import { sql, type Transaction } from 'kysely'
+import { asHash, type Hash, HASH_SIZE } from '@dslog/tlog/hash'
+import type { TileSource } from '@dslog/tlog/reader'
+import { bundlePrefix, type Tile, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
+import type { LogTables, PublishedTable, TreeTable } from '@dslog/schema/db'
+import type { Database } from '@dslog/service/db'
+import { LogError } from './error.ts'
+
+/** The newest committed tree. */
+export type TreeRow = Omit<TreeTable, 'id' | 'root' | 'map_root'> & {
+  readonly root: Hash
+  readonly map_root: Hash
+}
+
+/** What a commit adds. */
+export interface Commit {
+  readonly from: number
+  readonly to: TreeRow
+  readonly tiles: readonly Tile[]
+  readonly bundles: readonly { readonly index: number; readonly data: Uint8Array }[]
+  readonly leaves: readonly {
+    readonly index: number
+    readonly hash: Hash
+    readonly zone: number | undefined
+  }[]
+}
+
+/** First six bytes of a leaf hash: what the leaf table is searched by. */
+export function leafPrefix(hash: Uint8Array): number {
+  let prefix = 0
+  for (let i = 0; i < 6; i++) prefix = prefix * 256 + hash[i]!
+  return prefix
+}
+
+/** Reads and writes of the tree's tables. */
+export class TreeStore implements TileSource {
+  readonly #db: Database<LogTables>
+
+  constructor(db: Database<LogTables>) {
+    this.#db = db
+  }
+
+  /** The tree's row; `undefined` where no log has been created. */
+  async tree(): Promise<TreeRow | undefined> {
+    const row = await this.#db.kysely.selectFrom('tree').selectAll().executeTakeFirst()
+    if (row === undefined) return undefined
+    return { ...row, root: asHash(row.root), map_root: asHash(row.map_root) }
+  }
+
+  /** Takes the log over: commits of whoever had it before will fail from now on. */
+  async takeOver(): Promise<TreeRow> {
+    const row = await this.#db.kysely
+      .updateTable('tree')
+      .set((eb) => ({ fence: eb('fence', '+', 1) }))
+      .returningAll()
+      .executeTakeFirst()
+    if (row === undefined) throw new LogError('missing', 'there is no log here yet')
+    return { ...row, root: asHash(row.root), map_root: asHash(row.map_root) }
+  }
+
+  async published(): Promise<Omit<PublishedTable, 'id'> | undefined> {
+    return this.#db.kysely.selectFrom('published').selectAll().executeTakeFirst()
+  }
+
+  async publish(row: Omit<PublishedTable, 'id'>): Promise<void> {
+    await this.#db.kysely
+      .insertInto('published')
+      .values({ id: 1, ...row })
+      .onConflict((on) => on.column('id').doUpdateSet(row))
+      .execute()
+  }
+
+  /** @throws LogError `corrupt` if it is not stored as far as asked for */
+  async tile(level: number, index: number, width: number): Promise<Uint8Array> {
+    const row = await this.#db.kysely
+      .selectFrom('tile')
+      .select('data')
+      .where('level', '=', level)
+      .where('idx', '=', index)
+      .executeTakeFirst()
+    if (row === undefined || row.data.length < width * HASH_SIZE) {
+      throw new LogError('corrupt', `tile ${level}/${index} of width ${width} is not stored`)
+    }
+    return row.data.subarray(0, width * HASH_SIZE)
+  }
+
+  /** The first `width` entries of a bundle, as served. @throws LogError `corrupt` */
+  async bundle(index: number, width: number): Promise<Uint8Array> {
+    const row = await this.#db.kysely
+      .selectFrom('bundle')
+      .select('data')
+      .where('idx', '=', index)
+      .executeTakeFirst()
+    if (row === undefined) throw new LogError('corrupt', `bundle ${index} is not stored`)
+    return row.data.subarray(0, bundlePrefix(row.data, width))
+  }
+
+  /** Leaves whose hash may begin with the bytes of `hash`, lowest index first. */
+  async leavesLike(hash: Hash): Promise<number[]> {
+    const rows = await this.#db.kysely
+      .selectFrom('leaf')
+      .select('idx')
+      .where('prefix', '=', leafPrefix(hash))
+      .orderBy('idx')
+      .execute()
+    return rows.map(({ idx }) => idx)
+  }
+
+  /** The first tree of a log: creating one is an explicit act. */
+  async create(trx: Transaction<LogTables>, tree: TreeRow): Promise<void> {
+    await trx.insertInto('tree').values({ id: 1, ...tree }).execute()
+  }
+
+  /**
+   * Stores the entries of a tree in the transaction that stores everything else about it.
+   *
+   * @throws LogError `fenced` if the stored tree is not the one this commit builds on
+   */
+  async commit(trx: Transaction<LogTables>, commit: Commit): Promise<void> {
+    const { from, to } = commit
+    const { fence, size } = to
+    const swapped = await trx
+      .updateTable('tree')
+      .set(to)
+      .where('size', '=', from)
+      .where('fence', '=', fence)
+      .executeTakeFirst()
+    if (swapped.numUpdatedRows !== 1n) {
+      throw new LogError('fenced', `the stored tree is no longer the one of ${from} entries`)
+    }
+    await this.insert(trx, commit)
+    if (tileWidth(size, 0, Math.floor((size - 1) / TILE_WIDTH)) === 0) {
+      throw new RangeError('a commit without entries')
+    }
+  }
+
+  /** Stores tiles, bundles and leaves; those that `from` had already are extended. */
+  async insert(trx: Transaction<LogTables>, commit: Omit<Commit, 'to'>): Promise<void> {
+    const { bundles, from, leaves, tiles } = commit
+    const newTiles = tiles.filter(({ index, level }) => tileWidth(from, level, index) === 0)
+    const newBundles = bundles.filter(({ index }) => tileWidth(from, 0, index) === 0)
+    for (const { data, index, level } of tiles) {
+      if (tileWidth(from, level, index) === 0) continue
+      await trx
+        .updateTable('tile')
+        .set({ data })
+        .where('level', '=', level)
+        .where('idx', '=', index)
+        .execute()
+    }
+    for (const { data, index } of bundles) {
+      if (tileWidth(from, 0, index) === 0) continue
+      await trx.updateTable('bundle').set({ data }).where('idx', '=', index).execute()
+    }
+    await this.#db.bulkInsert(
+      trx,
+      'tile',
+      ['level', 'idx', 'data'],
+      newTiles.map(({ data, index, level }) => [level, index, data]),
+    )
+    await this.#db.bulkInsert(
+      trx,
+      'bundle',
+      ['idx', 'data'],
+      newBundles.map(({ data, index }) => [index, data]),
+    )
+    await this.#db.bulkInsert(
+      trx,
+      'leaf',
+      ['idx', 'prefix', 'zone'],
+      leaves.map(({ hash, index, zone }) => [index, leafPrefix(hash), zone]),
+    )
+  }
+
+  /** Lets a reader of statistics see how large the tables are, bytes. */
+  async bytes(): Promise<number> {
+    const { rows } = await sql<{ bytes: number }>`
+      select sum(pg_total_relation_size(oid))::int8 as bytes from pg_class
+      where relkind = 'r' and relnamespace = current_schema()::regnamespace`.execute(this.#db.kysely)
+    return rows[0]?.bytes ?? 0
+  }
+}
