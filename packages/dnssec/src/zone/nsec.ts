@@ -25,9 +25,12 @@ import { lastNotAbove, orderKey } from './order.ts'
 export function checkNsecChain({ apex, names }: ZoneContents): DenialChain {
   for (const [i, node] of names.entries()) {
     const rdata = singleRdata(node, TYPE.NSEC)
-    if (rdata === undefined) throw zoneError(node.name, TYPE.NSEC, 'missing')
-    const nsec = parseNsec(rdata)
     const following = names[i + 1] ?? apex
+    if (rdata === undefined) {
+      const hint = following === apex ? ', and the zone ends here: it may be cut off' : ''
+      throw zoneError(node.name, TYPE.NSEC, `missing${hint}`)
+    }
+    const nsec = parseNsec(rdata)
     const nextKey = orderKey(nsec.next)
     if (nextKey !== following.key) {
       throw zoneError(node.name, TYPE.NSEC, wrongNext(nsec.next, nextKey, names[i + 1]))
