@@ -1,0 +1,182 @@
+/**
+ * Our log, read by Go: goverify/main.go checks checkpoint, tiles, bundles and proofs with golang.org/x/mod/sumdb. The
+ * last tests serve a log with one thing spoilt, to see that it would notice.
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import { fromUtf8, toBase64, utf8 } from '@dslog/tlog/bytes'
+import { formatVkey, KEY_TYPE, signerKey } from '@dslog/tlog/key'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { serveStaticLog, type RunningLog, type Spoil } from './static-log.ts'
+
+const SOURCE = fileURLToPath(new URL('goverify/', import.meta.url))
+
+/** Where Debian's golang-golang-x-mod-dev puts its sources: the build needs no network. */
+const GOPATH = '/usr/share/gocode'
+
+const missing =
+  spawnSync('go', ['version']).status !== 0
+    ? 'no go'
+    : existsSync(`${GOPATH}/src/golang.org/x/mod/sumdb/tlog`)
+      ? undefined
+      : 'no golang-golang-x-mod-dev'
+if (missing !== undefined) console.log(`skipped: ${missing}, so nothing is checked by Go`)
+
+/** Leaves: three tiles, the last of them partial. Some entries empty, one as long as can be. */
+const SIZE = 700
+
+const entries = Array.from({ length: SIZE }, (_, i) =>
+  new Uint8Array(i === 300 ? 0xffff : (i * 7) % 50).fill(i % 251),
+)
+
+/** The log to check. */
+async function startLog(): Promise<RunningLog> {
+  return serveStaticLog(entries)
+}
+
+interface Summary {
+  ok: boolean
+  error?: string
+  origin: string
+  size: number
+  entries: number
+  bundles: number
+  inclusion_recomputed: number
+  inclusion_served: number
+  consistency_recomputed: number
+  consistency_served: number
+}
+
+describe.skipIf(missing !== undefined)('goverify', () => {
+  let folder: string
+  let program: string
+
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'dslog-goverify-'))
+    program = join(folder, 'goverify')
+    const built = spawnSync('go', ['build', '-o', program, '.'], {
+      cwd: SOURCE,
+      env: {
+        ...process.env,
+        GO111MODULE: 'off',
+        GOFLAGS: '',
+        GOPATH,
+        GOCACHE: join(folder, 'cache'),
+      },
+      encoding: 'utf8',
+    })
+    if (built.status !== 0) throw new Error(`go build: ${built.stderr}`)
+  })
+
+  afterAll(() => {
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  async function goverify(url: string, vkey: string): Promise<{ status: unknown; is: Summary }> {
+    const child = spawn(program, [url, vkey], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const [out, [status]] = await Promise.all([text(child.stdout), once(child, 'close')])
+    return { status, is: JSON.parse(out) as Summary }
+  }
+
+  test('finds everything in order', async () => {
+    const log = await startLog()
+    try {
+      const { status, is } = await goverify(log.url, log.vkey)
+      expect(is.error).toBeUndefined()
+      expect(status).toBe(0)
+      expect(is.ok).toBe(true)
+      expect(is.entries).toBe(is.size)
+      expect(is.bundles).toBe(Math.ceil(is.size / 256))
+      expect(is.inclusion_recomputed).toBeGreaterThan(0)
+      expect(is.inclusion_served).toBe(is.inclusion_recomputed)
+      expect(is.consistency_recomputed).toBeGreaterThan(0)
+      expect(is.consistency_served).toBe(is.consistency_recomputed)
+    } finally {
+      await log.close()
+    }
+  })
+
+  async function spoilt(spoil: Spoil): Promise<string> {
+    const log = await serveStaticLog(entries, spoil)
+    try {
+      const { status, is } = await goverify(log.url, log.vkey)
+      expect(is.ok).toBe(false)
+      expect(status).toBe(1)
+      return is.error ?? ''
+    } finally {
+      await log.close()
+    }
+  }
+
+  /** Flips the lowest bit of one byte of the answers whose path begins so. */
+  function flip(prefix: string, at: number): Spoil {
+    return (path, body) => {
+      if (!path.startsWith(prefix)) return body
+      return body.map((byte, i) => (i === at ? byte ^ 1 : byte))
+    }
+  }
+
+  /** Changes the JSON of the answers whose path begins so. */
+  function rewrite(prefix: string, change: (answer: { proof: string[] }) => void): Spoil {
+    return (path, body) => {
+      if (!path.startsWith(prefix)) return body
+      const answer = JSON.parse(fromUtf8(body)) as { proof: string[] }
+      change(answer)
+      return utf8(JSON.stringify(answer))
+    }
+  }
+
+  const other = toBase64(new Uint8Array(32))
+
+  test.each<[string, Spoil, RegExp]>([
+    ['a byte of the checkpoint', flip('/checkpoint', 3), /checkpoint/],
+    ['a byte of a full tile', flip('/tile/0/001', 40), /tile|hash/i],
+    ['a byte of a partial tile', flip('/tile/0/002.p/188', 40), /tile|hash/i],
+    ['a byte of an entry', flip('/tile/entries/000', 30), /entry|entries/],
+    [
+      'a bundle cut off',
+      (path, body) => (path.startsWith('/tile/entries/002') ? body.subarray(0, -1) : body),
+      /cut off/,
+    ],
+    [
+      'a hash of a served inclusion proof',
+      rewrite('/v1/proofs/inclusion?index=0&size=700', (answer) => {
+        answer.proof[0] = other
+      }),
+      /proofs\/inclusion/,
+    ],
+    [
+      'a served consistency proof that is too short',
+      rewrite('/v1/proofs/consistency?from=3&to=700', (answer) => {
+        answer.proof.pop()
+      }),
+      /proofs\/consistency/,
+    ],
+    [
+      'a root that is not that of the size',
+      rewrite('/v1/proofs/consistency?from=3', (answer) => {
+        Object.assign(answer, { from_root: other })
+      }),
+      /another question/,
+    ],
+  ])('notices %s', async (_, spoil, message) => {
+    expect(await spoilt(spoil)).toMatch(message)
+  })
+
+  test('does not take another key', async () => {
+    const stranger = signerKey('log.example/static', KEY_TYPE.ed25519, new Uint8Array(32).fill(9))
+    const log = await serveStaticLog(entries)
+    try {
+      const { status, is } = await goverify(log.url, formatVkey(stranger))
+      expect(status).toBe(1)
+      expect(is.error).toMatch(/no verifiable signatures/)
+    } finally {
+      await log.close()
+    }
+  })
+})
