@@ -77,10 +77,13 @@ describe.skipIf(missing !== undefined)('goverify', () => {
     rmSync(folder, { recursive: true, force: true })
   })
 
-  async function goverify(url: string, vkey: string): Promise<{ status: unknown; is: Summary }> {
+  async function goverify(
+    url: string,
+    vkey: string,
+  ): Promise<{ status: number | null; is: Summary }> {
     const child = spawn(program, [url, vkey], { stdio: ['ignore', 'pipe', 'inherit'] })
-    const [out, [status]] = await Promise.all([text(child.stdout), once(child, 'close')])
-    return { status, is: JSON.parse(out) as Summary }
+    const [out] = await Promise.all([text(child.stdout), once(child, 'close')])
+    return { status: child.exitCode, is: JSON.parse(out) as Summary }
   }
 
   test('finds everything in order', async () => {
