@@ -47,6 +47,8 @@ export type TlogErrorCode =
   | 'bad-proof-file'
   /** A peer showed what cannot be true; the error holds the evidence. */
   | 'misbehaviour'
+  /** Not a URL that can be asked. */
+  | 'bad-url'
   /** No answer: name, connection, TLS, or time-out. */
   | 'network'
   /** An answer with a status that is not the wanted one (see `status`). */
