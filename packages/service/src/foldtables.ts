@@ -7,7 +7,7 @@
  * Trusted: whoever can write these tables can make the log append what it should refuse. Auditors
  * notice, since they fold the entries and not the tables.
  */
-import { type Kysely, sql, type Transaction } from 'kysely'
+import { sql, type Transaction } from 'kysely'
 import { ByteReader, ByteWriter, toHex } from '@dslog/tlog/bytes'
 import { asHash, type Hash } from '@dslog/tlog/hash'
 import type { Bucket } from '@dslog/tlog/mapbucket'
@@ -71,14 +71,25 @@ export function decodeDsSet(bytes: Uint8Array): Uint8Array[] {
   return ds
 }
 
+/** See {@link FoldTables.in}. */
+function only<T extends NameTables>(trx: Transaction<T>): Transaction<NameTables> {
+  return trx as unknown as Transaction<NameTables>
+}
+
 /** The tables of one fold. */
 export class FoldTables implements FoldStore {
   readonly #db: Database<NameTables>
   readonly #zoneIds = new Map<string, number>()
   readonly #keySets = new Map<string, readonly ZoneKeys[]>()
 
-  constructor(db: Database<NameTables>) {
+  private constructor(db: Database<NameTables>) {
     this.#db = db
+  }
+
+  /** The tables in a database that may have others beside them. */
+  static in<T extends NameTables>(db: Database<T>): FoldTables {
+    // Kysely's types are invariant in the tables; whoever has more of them has these.
+    return new FoldTables(db as unknown as Database<NameTables>)
   }
 
   async histories(keys: readonly Hash[]): Promise<ReadonlyMap<string, History>> {
@@ -165,10 +176,15 @@ export class FoldTables implements FoldStore {
    *
    * @param size tree size after the fold, as version of the buckets
    */
-  async save(trx: Transaction<NameTables>, changes: FoldChanges, size: number): Promise<void> {
-    await this.#saveNames(trx, changes.names)
+  async save<T extends NameTables>(
+    trx: Transaction<T>,
+    changes: FoldChanges,
+    size: number,
+  ): Promise<void> {
+    const names = only(trx)
+    await this.#saveNames(names, changes.names)
     await this.#db.bulkInsert(
-      trx,
+      names,
       'zone_keys',
       ['keys_id', 'idx', 'not_before', 'not_after', 'entry'],
       changes.zoneKeys.map((keys) => [
@@ -179,23 +195,28 @@ export class FoldTables implements FoldStore {
         encodeEntry(keys.entry),
       ]),
     )
-    await this.saveBuckets(trx, changes.buckets, size)
+    await this.saveBuckets(names, changes.buckets, size)
     for (const { keysId } of changes.zoneKeys) this.#keySets.delete(keyText(keysId))
   }
 
   /** Stores new versions of buckets. */
-  async saveBuckets(
-    trx: Transaction<NameTables>,
+  async saveBuckets<T extends NameTables>(
+    trx: Transaction<T>,
     buckets: readonly Bucket[],
     size: number,
   ): Promise<void> {
     const rows = buckets.map(({ bytes, prefix, root }) => [prefix, size, root, bytes])
-    await this.#db.bulkInsert(trx, 'map_bucket', ['prefix', 'tree_size', 'root', 'data'], rows)
+    await this.#db.bulkInsert(
+      only(trx),
+      'map_bucket',
+      ['prefix', 'tree_size', 'root', 'data'],
+      rows,
+    )
   }
 
   /** Drops versions of these buckets that no reader of tree `size` or newer can need. */
-  async prune(
-    trx: Transaction<NameTables>,
+  async prune<T extends NameTables>(
+    trx: Transaction<T>,
     prefixes: readonly number[],
     size: number,
   ): Promise<void> {
@@ -215,7 +236,11 @@ export class FoldTables implements FoldStore {
   }
 
   /** Small numbers of zones; unknown ones get a new one. */
-  async zoneIds(trx: Kysely<NameTables>, zones: Iterable<Name>): Promise<(zone: Name) => number> {
+  async zoneIds<T extends NameTables>(
+    trx: Transaction<T>,
+    zones: Iterable<Name>,
+  ): Promise<(zone: Name) => number> {
+    const tables = only(trx)
     const missing = new Map<string, Name>()
     for (const zone of zones) {
       if (!this.#zoneIds.has(nameKey(zone))) missing.set(nameKey(zone), zone)
@@ -223,12 +248,12 @@ export class FoldTables implements FoldStore {
     if (missing.size > 0) {
       const names = [...missing.values()]
       const values = names.map((name) => ({ name }))
-      await trx
+      await tables
         .insertInto('zone')
         .values(values)
         .onConflict((on) => on.doNothing())
         .execute()
-      const rows = await trx.selectFrom('zone').selectAll().where('name', 'in', names).execute()
+      const rows = await tables.selectFrom('zone').selectAll().where('name', 'in', names).execute()
       for (const { id, name } of rows) this.#zoneIds.set(nameKey(name as Name), id)
     }
     return (zone) => this.#zoneIds.get(nameKey(zone))!

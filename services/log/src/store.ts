@@ -113,7 +113,10 @@ export class TreeStore implements TileSource {
 
   /** The first tree of a log: creating one is an explicit act. */
   async create(trx: Transaction<LogTables>, tree: TreeRow): Promise<void> {
-    await trx.insertInto('tree').values({ id: 1, ...tree }).execute()
+    await trx
+      .insertInto('tree')
+      .values({ id: 1, ...tree })
+      .execute()
   }
 
   /**
@@ -181,7 +184,9 @@ export class TreeStore implements TileSource {
   async bytes(): Promise<number> {
     const { rows } = await sql<{ bytes: number }>`
       select sum(pg_total_relation_size(oid))::int8 as bytes from pg_class
-      where relkind = 'r' and relnamespace = current_schema()::regnamespace`.execute(this.#db.kysely)
+      where relkind = 'r' and relnamespace = current_schema()::regnamespace`.execute(
+      this.#db.kysely,
+    )
     return rows[0]?.bytes ?? 0
   }
 }

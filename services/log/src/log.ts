@@ -1,0 +1,434 @@
+/**
+ * The log: one sequencer, one tree in flight. {@link Log.sequence} is the whole story of a tree, from
+ * candidates to a published checkpoint, told in the order of its effects; after each step stands
+ * what is true if the process dies there. The rules are those of ARCHITECTURE.md, "Rules of the log
+ * core"; what may be appended is decided by the fold of @dslog/verify.
+ */
+import { equal } from '@dslog/tlog/bytes'
+import { formatCheckpoint } from '@dslog/tlog/checkpoint'
+import { EMPTY_ROOT, type Hash, leafHash } from '@dslog/tlog/hash'
+import { UpperTree } from '@dslog/tlog/maptree'
+import { type NoteSigner, signNote } from '@dslog/tlog/note'
+import { verifyConsistency } from '@dslog/tlog/proof'
+import { TileCache, TreeReader } from '@dslog/tlog/reader'
+import { encodeBundle, TILE_WIDTH } from '@dslog/tlog/tile'
+import { TileWriter } from '@dslog/tlog/tilewriter'
+import type { Anchor } from '@dslog/dnssec/anchors'
+import type { LogTables } from '@dslog/schema/db'
+import { encodeEntry, type Entry } from '@dslog/schema/entry'
+import type { Clock } from '@dslog/service/clock'
+import type { Database, ExclusiveLock } from '@dslog/service/db'
+import { FoldTables } from '@dslog/service/foldtables'
+import { testPoint } from '@dslog/service/testpoint'
+import type { Candidate, Moment } from '@dslog/verify/candidate'
+import {
+  type Admission,
+  EMPTY_HEAD,
+  Fold,
+  type FoldChanges,
+  type FoldHead,
+} from '@dslog/verify/fold'
+import { LogError } from './error.ts'
+import { behind, openStored, originOf, type StoredLog } from './open.ts'
+import type { SignedTree, SignerRow } from './signer.ts'
+import { TreeStore, type TreeRow } from './store.ts'
+
+/** Leading bits of a map key that name a bucket: 65,536 buckets, of 380 keys at 25 M names. */
+export const MAP_DEPTH = 16
+
+/** Candidates of one observation, in the order in which they build on one another. */
+export interface Batch {
+  readonly candidates: readonly Candidate[]
+  /** When historical evidence is judged; live evidence is judged when it is sequenced. */
+  readonly historicalAt?: number
+}
+
+/** A tree that readers are shown. */
+export interface PublishedTree {
+  readonly origin: string
+  readonly size: number
+  readonly root: Hash
+  readonly note: string
+  /** ms since the Unix epoch. */
+  readonly publishedAt: number
+  /** The name map under the MAP_HEAD that ends the tree. */
+  readonly upper: UpperTree
+  readonly reader: TreeReader
+}
+
+export interface LogOptions {
+  readonly db: Database<LogTables>
+  readonly signerRow: SignerRow
+  /** The log's keys; the name of each is the origin. */
+  readonly signers: readonly NoteSigner[]
+  readonly anchors: readonly Anchor[]
+  readonly clock: Clock
+  /** Another process has the log, or the database is gone: nothing may be sequenced any more. */
+  readonly onLost?: (error: Error) => void
+}
+
+/** An entry on its way into a tree. */
+interface Appended {
+  readonly entry: Entry
+  readonly bytes: Uint8Array
+}
+
+/** The log, opened for writing. At most one process has it; calls must not overlap. */
+export class Log {
+  readonly origin: string
+  readonly store: TreeStore
+  readonly fold: FoldTables
+  readonly #options: LogOptions
+  readonly #cache: TileCache
+  readonly #lock: ExclusiveLock
+  #tree: TreeRow
+  #writer: TileWriter
+  #lastBundle: Uint8Array[]
+  #head: FoldHead
+  #upper: UpperTree
+  /** Buckets of which the table holds versions that nobody needs once the tree is published. */
+  #superseded: number[] = []
+  #published: PublishedTree | undefined
+
+  private constructor(options: LogOptions, lock: ExclusiveLock, stored: StoredLog) {
+    this.origin = stored.tree.origin
+    this.store = stored.store
+    this.fold = stored.fold
+    this.#options = options
+    this.#lock = lock
+    this.#cache = new TileCache()
+    this.#tree = stored.tree
+    this.#writer = stored.writer
+    this.#lastBundle = stored.lastBundle
+    this.#head = stored.head
+    this.#upper = stored.upper
+  }
+
+  /**
+   * Creates a log: an explicit act. Its first leaf is an empty MAP_HEAD, its first tree is signed when
+   * it is opened.
+   *
+   * @throws LogError `exists`
+   */
+  static async create(options: LogOptions): Promise<void> {
+    const { clock, db, signerRow } = options
+    const store = new TreeStore(db)
+    if ((await store.tree()) !== undefined || (await signerRow.read()) !== undefined) {
+      throw new LogError('exists', 'there is a log already')
+    }
+    const origin = originOf(options.signers)
+    const time = clock()
+    const fold = new Fold(EMPTY_HEAD, new UpperTree(MAP_DEPTH), {
+      store: FoldTables.in(db),
+      anchors: [],
+    })
+    const bytes = encodeEntry(await fold.appendMapHead(time))
+    const writer = new TileWriter()
+    writer.append(leafHash(bytes))
+    const tree: TreeRow = {
+      origin,
+      size: 1,
+      root: writer.root(),
+      map_root: EMPTY_ROOT,
+      key_count: 0,
+      map_head: 0,
+      map_time: time,
+      map_depth: MAP_DEPTH,
+      fence: 0,
+      loading: false,
+    }
+    await db.transaction(async (trx) => {
+      await store.create(trx, tree)
+      await store.insert(trx, {
+        from: 0,
+        tiles: writer.take(),
+        bundles: [{ index: 0, data: encodeBundle([bytes]) }],
+        leaves: [{ index: 0, hash: leafHash(bytes), zone: undefined }],
+      })
+    })
+  }
+
+  /**
+   * Opens a log for writing: checks that what is stored is what was signed, or its continuation,
+   * and finishes a tree that a crash interrupted.
+   *
+   * @throws LogError why it must not go on
+   */
+  static async open(options: LogOptions): Promise<Log> {
+    const log = await Log.#opened(options)
+    try {
+      await log.#finish()
+      return log
+    } catch (error) {
+      await log.close()
+      throw error
+    }
+  }
+
+  /** Opens a log whose first import is under way, or that is fresh: see load.ts. Signs nothing. */
+  static async openForLoad(options: LogOptions): Promise<Log> {
+    return Log.#opened(options, true)
+  }
+
+  static async #opened(options: LogOptions, loading = false): Promise<Log> {
+    const lock = await options.db.lockExclusive('log', options.onLost ?? (() => {}))
+    try {
+      const stored = await openStored(options)
+      if (stored.tree.loading && !loading) {
+        throw new LogError('unfinished-load', 'a first import was interrupted: import again')
+      }
+      return new Log(options, lock, stored)
+    } catch (error) {
+      await lock.release()
+      throw error
+    }
+  }
+
+  /** Lets go of the log. */
+  async close(): Promise<void> {
+    await this.#lock.release()
+  }
+
+  /** The tree that readers are shown. */
+  get published(): PublishedTree {
+    if (this.#published === undefined) throw new Error('nothing is published yet')
+    return this.#published
+  }
+
+  get size(): number {
+    return this.#tree.size
+  }
+
+  get tree(): TreeRow {
+    return this.#tree
+  }
+
+  /** Anchors that evidence is checked against. */
+  get anchors(): readonly Anchor[] {
+    return this.#options.anchors
+  }
+
+  /**
+   * Sequences observations: decides about each, commits the new entries as one tree, signs and
+   * publishes it.
+   *
+   * @returns for each batch what became of each of its candidates; all of it is published
+   */
+  async sequence(batches: readonly Batch[]): Promise<Admission[][]> {
+    // Nothing durable yet: a crash loses what nobody was promised.
+    const { admissions, appended, fold, time } = await this.#decide(batches)
+    if (appended.length === 0) return admissions
+    const mapHead = await fold.appendMapHead(time)
+    appended.push({ entry: mapHead, bytes: encodeEntry(mapHead) })
+    testPoint('log.decided')
+
+    // One transaction: entries, MAP_HEAD, tiles, map, histories, the tree's row. A crash before its
+    // end leaves the old tree, one after it leaves a tree that open() will sign and publish.
+    await this.#commit(appended, fold)
+    testPoint('log.committed')
+
+    // From here on the tree can only be finished, now or after a restart.
+    await this.#finish()
+    return admissions
+  }
+
+  /** Signs and publishes the same tree anew: witnesses want to see that the log is alive. */
+  async refresh(): Promise<void> {
+    await this.#publish(this.#sign())
+  }
+
+  /**
+   * Commits entries without a MAP_HEAD and without a map: a load, which nothing is signed after until
+   * {@link endLoad}. See load.ts.
+   */
+  async commitLoad(batches: readonly Batch[]): Promise<Admission[][]> {
+    const { admissions, appended, fold } = await this.#decide(batches)
+    if (appended.length > 0) await this.#commit(appended, fold, { loading: true })
+    return admissions
+  }
+
+  /** Ends a load: the map has been built, `upper` is its upper tree. */
+  async endLoad(upper: UpperTree, keyCount: number): Promise<void> {
+    const { clock } = this.#options
+    this.#upper = upper
+    const fold = this.#fold({ ...this.#head, keyCount })
+    const time = Math.max(clock(), this.#head.mapTime + 1, this.#head.liveTime)
+    const mapHead = await fold.appendMapHead(time)
+    await this.#commit([{ entry: mapHead, bytes: encodeEntry(mapHead) }], fold)
+    testPoint('log.loaded')
+    await this.#finish()
+  }
+
+  async #decide(batches: readonly Batch[]): Promise<{
+    admissions: Admission[][]
+    appended: Appended[]
+    fold: Fold
+    time: number
+  }> {
+    const fold = this.#fold(this.#head)
+    const time = Math.max(this.#options.clock(), this.#head.mapTime + 1)
+    await fold.prefetch(batches.flatMap(({ candidates }) => candidates))
+    const appended: Appended[] = []
+    const admissions: Admission[][] = []
+    for (const { candidates, historicalAt } of batches) {
+      const historical = historicalAt !== undefined
+      const moment: Moment = { time: historicalAt ?? time, historical }
+      const results: Admission[] = []
+      for (const candidate of candidates) {
+        const admission = await fold.admit(candidate, moment)
+        if (admission.status === 'logged') appended.push(admission)
+        results.push(admission)
+      }
+      admissions.push(results)
+    }
+    return { admissions, appended, fold, time }
+  }
+
+  async #commit(
+    appended: readonly Appended[],
+    fold: Fold,
+    { loading = false }: { loading?: boolean } = {},
+  ): Promise<void> {
+    const { db } = this.#options
+    const from = this.#tree.size
+    const writer = this.#writer.fork()
+    const leaves = appended.map(({ bytes, entry }, i) => {
+      const hash = leafHash(bytes)
+      writer.append(hash)
+      return { index: from + i, hash, entry }
+    })
+    const { bundles, last } = continueBundles(this.#lastBundle, from, appended)
+    const { head } = fold
+    const tree: TreeRow = {
+      ...this.#tree,
+      size: writer.size,
+      root: writer.root(),
+      map_root: loading ? this.#tree.map_root : fold.upper.root(),
+      key_count: head.keyCount,
+      map_head: head.mapHead ?? 0,
+      map_time: head.mapTime,
+      loading,
+    }
+    const changes = fold.changes()
+    try {
+      await db.transaction(async (trx) => {
+        const idOf = await this.fold.zoneIds(trx, zonesOf(changes, appended))
+        const zoned = leaves.map(({ entry, hash, index }) => {
+          const zone = 'owner' in entry ? idOf(entry.zone) : undefined
+          return { index, hash, zone }
+        })
+        await this.store.commit(trx, {
+          from,
+          to: tree,
+          tiles: writer.take(),
+          bundles,
+          leaves: zoned,
+        })
+        await this.fold.save(trx, changes, writer.size)
+        await this.fold.prune(trx, this.#superseded, this.#published?.size ?? 0)
+        testPoint('log.committing')
+      })
+    } catch (error) {
+      this.fold.forget()
+      throw error
+    }
+    this.#tree = tree
+    this.#writer = writer
+    this.#lastBundle = last
+    this.#head = head
+    if (!loading) this.#upper = fold.upper
+    this.#superseded = changes.buckets.map(({ prefix }) => prefix)
+  }
+
+  /** Signs and publishes the committed tree. Every step may be repeated after a crash. */
+  async #finish(): Promise<void> {
+    const { signerRow } = this.#options
+    const { origin, root, size } = this.#tree
+
+    // The signer row is read anew each time: it may lie in a place of its own, and only it knows what
+    // the key has seen. The new tree must continue that one, by proof and not by belief.
+    const signed = await signerRow.read()
+    if (signed === undefined || !sameTree(signed, this.#tree)) {
+      if (signed !== undefined) await this.#proveContinues(signed)
+      await signerRow.advance(signed, { origin, size, root })
+    }
+    // Recorded, not signed: signing the recorded tree again gives the same signature.
+    testPoint('log.recorded')
+    const note = this.#sign()
+    // Signed, not shown: nobody has seen the signature.
+    testPoint('log.signed')
+    await this.#publish(note)
+    testPoint('log.published')
+  }
+
+  async #proveContinues(signed: SignedTree): Promise<void> {
+    const { root, size } = this.#tree
+    if (signed.origin !== this.origin) throw new LogError('signer', `it is of ${signed.origin}`)
+    if (signed.size > size) throw behind(signed, size)
+    const reader = new TreeReader(this.store, size, { cache: this.#cache })
+    const proof = await reader.consistencyProof(signed.size)
+    try {
+      verifyConsistency(signed.size, size, proof, signed.root, root)
+    } catch (cause) {
+      throw new LogError('forked', `the tree of ${size} does not continue the signed one`, {
+        cause,
+      })
+    }
+  }
+
+  #sign(): string {
+    const { origin, root, size } = this.#tree
+    const text = formatCheckpoint({ origin, size, root, extensions: [] })
+    return signNote(text, this.#options.signers)
+  }
+
+  async #publish(note: string): Promise<void> {
+    const { root, size } = this.#tree
+    const publishedAt = this.#options.clock()
+    await this.store.publish({ size, root, note, published_at: publishedAt })
+    const reader = new TreeReader(this.store, size, { root, cache: this.#cache })
+    this.#published = {
+      origin: this.origin,
+      size,
+      root,
+      note,
+      publishedAt,
+      upper: this.#upper,
+      reader,
+    }
+  }
+
+  #fold(head: FoldHead): Fold {
+    return new Fold(head, this.#upper, { store: this.fold, anchors: this.#options.anchors })
+  }
+}
+
+/** Appends entries to the newest bundle and those after it. */
+function continueBundles(
+  partial: readonly Uint8Array[],
+  from: number,
+  appended: readonly Appended[],
+): { bundles: { index: number; data: Uint8Array }[]; last: Uint8Array[] } {
+  const bundles: { index: number; data: Uint8Array }[] = []
+  let index = Math.floor(from / TILE_WIDTH)
+  let entries = [...partial]
+  for (const { bytes } of appended) {
+    entries.push(bytes)
+    if (entries.length < TILE_WIDTH) continue
+    bundles.push({ index, data: encodeBundle(entries) })
+    entries = []
+    index++
+  }
+  if (entries.length > 0) bundles.push({ index, data: encodeBundle(entries) })
+  return { bundles, last: entries }
+}
+
+function zonesOf(changes: FoldChanges, appended: readonly Appended[]) {
+  const inForce = changes.names.flatMap((change) => change.inForce?.zone ?? [])
+  return [...inForce, ...appended.flatMap(({ entry }) => ('owner' in entry ? entry.zone : []))]
+}
+
+function sameTree(signed: SignedTree, tree: TreeRow): boolean {
+  return signed.origin === tree.origin && signed.size === tree.size && equal(signed.root, tree.root)
+}
+

@@ -1,0 +1,133 @@
+/**
+ * Reads a stored log back and checks that it fits together and with what was signed, before anything
+ * may be appended: rule 2 of the log core. Nothing here writes, but for the fence.
+ */
+import { equal } from '@dslog/tlog/bytes'
+import { TlogError } from '@dslog/tlog/error'
+import { UpperTree } from '@dslog/tlog/maptree'
+import type { NoteSigner } from '@dslog/tlog/note'
+import { TreeReader } from '@dslog/tlog/reader'
+import { decodeBundle, edgeTiles, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
+import { TileWriter } from '@dslog/tlog/tilewriter'
+import { decodeEntry } from '@dslog/schema/entry'
+import { FoldTables } from '@dslog/service/foldtables'
+import type { FoldHead } from '@dslog/verify/fold'
+import { LogError } from './error.ts'
+import type { LogOptions } from './log.ts'
+import type { SignedTree } from './signer.ts'
+import { TreeStore, type TreeRow } from './store.ts'
+
+/** What a sequencer starts from. */
+export interface StoredLog {
+  readonly tree: TreeRow
+  readonly store: TreeStore
+  readonly fold: FoldTables
+  readonly writer: TileWriter
+  /** Entries of the partial bundle at the end. */
+  readonly lastBundle: Uint8Array[]
+  readonly head: FoldHead
+  readonly upper: UpperTree
+}
+
+/**
+ * Takes the log over and checks it.
+ *
+ * @throws LogError `missing`, `key`, `signer`, `behind`, `forked` or `corrupt`
+ */
+export async function openStored(options: LogOptions): Promise<StoredLog> {
+  const store = new TreeStore(options.db)
+  const tree = await store.takeOver()
+  const origin = originOf(options.signers)
+  if (tree.origin !== origin) {
+    throw new LogError('key', `the key is for ${origin}, the log is ${tree.origin}`)
+  }
+  await checkSigned(await options.signerRow.read(), tree, store)
+  const { lastBundle, writer } = await openTree(tree, store)
+
+  const fold = FoldTables.in(options.db)
+  const upper = new UpperTree(tree.map_depth)
+  for (const [prefix, root] of await fold.bucketRoots(tree.size)) upper.set(prefix, root)
+  if (!tree.loading) await checkMapHead(tree, lastBundle, store, upper)
+  const { key_count: keyCount, map_head: mapHead, map_time: mapTime, size } = tree
+  const head = { size, mapHead, mapTime, keyCount, liveTime: 0 }
+  return { tree, store, fold, writer, lastBundle, head, upper }
+}
+
+/** The origin is the name of every key: a log has one name. */
+export function originOf(signers: readonly NoteSigner[]): string {
+  const names = new Set(signers.map(({ key }) => key.name))
+  const [origin] = names
+  if (origin === undefined || names.size > 1) {
+    throw new LogError('key', 'the keys of a log carry one name, its origin')
+  }
+  return origin
+}
+
+/** Refuses a database that is older than, or other than, what was signed. */
+async function checkSigned(
+  signed: SignedTree | undefined,
+  tree: TreeRow,
+  store: TreeStore,
+): Promise<void> {
+  if (signed === undefined) {
+    if ((await store.published()) === undefined) return
+    throw new LogError('signer', 'the log was published, but the record of what was signed is gone')
+  }
+  if (signed.origin !== tree.origin) throw new LogError('signer', `it is of ${signed.origin}`)
+  if (signed.size > tree.size) throw behind(signed, tree.size)
+  const root = await new TreeReader(store, tree.size).subtreeHash(0, signed.size)
+  if (!equal(root, signed.root)) {
+    throw new LogError('forked', `the first ${signed.size} entries are not those that were signed`)
+  }
+}
+
+/** The right edge of the tree; TileWriter refuses one that does not lead to the root. */
+async function openTree(
+  { root, size }: TreeRow,
+  store: TreeStore,
+): Promise<Pick<StoredLog, 'writer' | 'lastBundle'>> {
+  const edge = await Promise.all(
+    edgeTiles(size).map(async ({ index, level, width }) => {
+      return { level, index, data: await store.tile(level, index, width) }
+    }),
+  )
+  const index = Math.floor(size / TILE_WIDTH)
+  const width = tileWidth(size, 0, index)
+  const lastBundle = width === 0 ? [] : decodeBundle(await store.bundle(index, width), width)
+  try {
+    return { writer: TileWriter.from(size, edge, root), lastBundle }
+  } catch (cause) {
+    if (!(cause instanceof TlogError)) throw cause
+    throw new LogError('corrupt', `the stored tiles are not those of the tree: ${cause.message}`, {
+      cause,
+    })
+  }
+}
+
+async function checkMapHead(
+  tree: TreeRow,
+  lastBundle: readonly Uint8Array[],
+  store: TreeStore,
+  upper: UpperTree,
+): Promise<void> {
+  const index = tree.size - 1
+  const bundle = Math.floor(index / TILE_WIDTH)
+  const last =
+    lastBundle.at(-1) ?? decodeBundle(await store.bundle(bundle, TILE_WIDTH), TILE_WIDTH).at(-1)!
+  const entry = decodeEntry(last)
+  const fits =
+    entry.type === 'map-head' &&
+    entry.covers === index &&
+    entry.time === tree.map_time &&
+    entry.keyCount === tree.key_count &&
+    equal(entry.mapRoot, upper.root())
+  if (!fits) throw new LogError('corrupt', 'the stored name map is not that of the last MAP_HEAD')
+}
+
+/** The refusal of a database that lacks entries which were signed. */
+export function behind(signed: SignedTree, size: number): LogError {
+  return new LogError(
+    'behind',
+    `the database holds ${size} entries, but ${signed.size} were signed: restore the rest first`,
+  )
+}
