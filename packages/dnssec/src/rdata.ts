@@ -115,8 +115,8 @@ const NAMES = new Map(Object.entries(NUMBERS).map(([mnemonic, number]) => [numbe
  * The number of a type by its name in any case, `TYPE123` included (RFC 3597 §5).
  * @returns undefined if there is no such type
  */
-export function typeFromText(text: string): number | undefined {
-  const upper = text.toUpperCase()
+export function typeFromText(mnemonic: string): number | undefined {
+  const upper = mnemonic.toUpperCase()
   if (Object.hasOwn(NUMBERS, upper)) return NUMBERS[upper]
   const generic = /^TYPE(0|[1-9]\d{0,4})$/.exec(upper)
   if (generic === null) return undefined
@@ -309,17 +309,17 @@ function readGeneric(words: Words, out: RdataBuffer): void {
 
 /**
  * The wire form of an RDATA in presentation form.
- * @param text the whole RDATA, or its words; names without a final dot are below `origin`
+ * @param data the whole RDATA, or its words; names without a final dot are below `origin`
  * @param origin the wire form of a name; the root if left out
  * @throws DnssecError `bad-zonefile`
  * @example rdataFromText(43, '20326 8 2 E06D44B8…')
  */
 export function rdataFromText(
   type: number,
-  text: string | readonly string[],
+  data: string | readonly string[],
   origin: Uint8Array = new Uint8Array(1),
 ): Uint8Array {
-  const line = typeof text === 'string' ? text : text.join(' ')
+  const line = typeof data === 'string' ? data : data.join(' ')
   const bytes = new TextEncoder().encode(line)
   const words = new Words()
   if (words.scan(bytes, 0, bytes.length, true) < bytes.length) {

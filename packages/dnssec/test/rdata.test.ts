@@ -233,7 +233,7 @@ describe('what is refused', () => {
     ['NS', 'a..b.', 'an empty label in "a..b."'],
     ['NS', '.a', 'an empty label'],
     ['NS', `${'a'.repeat(64)}.`, 'a label of over 63 bytes'],
-    ['NS', `${'a.'.repeat(128)}`, 'a name of over 255 bytes'],
+    ['NS', 'a.'.repeat(128), 'a name of over 255 bytes'],
     ['NS', `${'a.'.repeat(127)}b`, 'a name of over 255 bytes'],
     ['NS', '"a."', 'a name in quotes'],
     ['NS', 'a\\25.', 'without two more digits'],

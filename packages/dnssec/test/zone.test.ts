@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { ROOT_ANCHORS } from '../src/anchors.ts'
 import { proveNoDs } from '../src/denial.ts'
 import { DnssecError, type DnssecErrorCode } from '../src/error.ts'
-import { nameFromText, nameToText, ROOT } from '../src/name.ts'
+import { nameFromText, nameToText, ROOT, type Name } from '../src/name.ts'
 import { dsToText, parseNsec, parseRrsig, TYPE, type RR } from '../src/records.ts'
 import { rdataFromText, rdataToText, typeToText } from '../src/rdata.ts'
 import { verifyZone, zoneTime, type SignedZone, type ZoneQuestion } from '../src/zone.ts'
@@ -45,12 +45,18 @@ function rootZone({ file }: Pick<Snapshot, 'file'>): RR[] {
   return parseZoneFile(readBytes(`data/root/${file}`))
 }
 
-describe.skipIf(!present).each(BACKENDS)('root zones of 2014 to 2025 (%s)', (_, backend) => {
+/** The question whether there is no DS at a name, with what a zone says to it. */
+function absence(zone: SignedZone, owner: Name): Parameters<typeof proveNoDs>[0] {
+  const records = zone.denialRecords(owner)
+  return { owner, zone: zone.zone, keys: zone.keys.keys, records, at: zone.at, backend }
+}
+
+describe.skipIf(!present).each(BACKENDS)('root zones of 2014 to 2025 (%s)', (_, signatures) => {
   test.each(SNAPSHOTS)('$serial validates at its own time', async (snapshot) => {
     const at = snapshot.check_time_unix * 1000
     const records = rootZone(snapshot)
     const trust = { anchors: ROOT_ANCHORS }
-    const zone = await verifyZone({ records, trust, at, backend })
+    const zone = await verifyZone({ records, trust, at, backend: signatures })
     expect(nameToText(zone.zone)).toBe('.')
     expect(String(zone.serial)).toBe(snapshot.serial)
     expect(zone.at).toBe(at)
@@ -69,7 +75,7 @@ describe.skipIf(!present).each(BACKENDS)('root zones of 2014 to 2025 (%s)', (_, 
     }
 
     // Left to itself it takes a time that the zone is valid at as well.
-    const again = await verifyZone({ records, trust, backend })
+    const again = await verifyZone({ records, trust, backend: signatures })
     expect(again.at % (3600 * 1000)).toBe(0)
     expect(again.keys.rdatas).toEqual(zone.keys.rdatas)
   })
@@ -77,14 +83,13 @@ describe.skipIf(!present).each(BACKENDS)('root zones of 2014 to 2025 (%s)', (_, 
   test.each(SNAPSHOTS)('$serial proves every absence', async (snapshot) => {
     const at = snapshot.check_time_unix * 1000
     const trust = { anchors: ROOT_ANCHORS }
-    const zone = await verifyZone({ records: rootZone(snapshot), trust, at, backend })
+    const zone = await verifyZone({ records: rootZone(snapshot), trust, at, backend: signatures })
     const changes = readJsonLines<Change>('data/root/changes.jsonl')
     const gone = changes.filter((c) => c.to_serial === snapshot.serial && c.change === 'removed')
     const owners = [...gone.map((c) => c.zone), 'aaaa.', 'zzzz.', 'local.', 'a.b.c.example.']
     for (const text of owners) {
       const owner = nameFromText(text)
-      const records = zone.denialRecords(owner)
-      const proof = await proveNoDs({ ...zone, owner, keys: zone.keys.keys, records, backend })
+      const proof = await proveNoDs(absence(zone, owner))
       const isDelegated = gone.find((c) => c.zone === text)?.delegated_after ?? false
       expect(zone.isDelegated(owner)).toBe(isDelegated)
       // A delegation that went insecure still matches; one that left is between two others.
@@ -94,8 +99,8 @@ describe.skipIf(!present).each(BACKENDS)('root zones of 2014 to 2025 (%s)', (_, 
 })
 
 /** All records but those `drop` is true for. */
-function without(records: readonly RR[], drop: (record: RR) => boolean): RR[] {
-  const left = records.filter((record) => !drop(record))
+function leavingOut(records: readonly RR[], drop: (r: RR) => boolean): RR[] {
+  const left = records.filter((r) => !drop(r))
   expect(left.length).toBeLessThan(records.length)
   return left
 }
@@ -118,14 +123,14 @@ function flipped(rdata: Uint8Array, i: number): Uint8Array {
   return copy
 }
 
-const at = (owner: string, ...types: number[]): ((record: RR) => boolean) => {
+const of = (owner: string, ...types: number[]): ((record: RR) => boolean) => {
   return (r) => nameToText(r.owner) === owner && (types.length === 0 || types.includes(r.type))
 }
 
 const covers =
   (type: number) =>
   (r: RR): boolean =>
-    r.type === TYPE.RRSIG && r.rdata[0]! * 256 + r.rdata[1]! === type
+    r.type === TYPE.RRSIG && type === r.rdata[0]! * 256 + r.rdata[1]!
 
 /** A zone of which each kind of damage is tried, and names in it. */
 interface Patient {
@@ -155,7 +160,7 @@ const DAMAGES: Damage[] = [
   [
     'one bit of a signature changed',
     (p) => {
-      const i = p.records.findIndex((r) => at(p.signed)(r) && covers(TYPE.DS)(r))
+      const i = p.records.findIndex((r) => of(p.signed)(r) && covers(TYPE.DS)(r))
       const r = p.records[i]!
       return { records: p.records.with(i, { ...r, rdata: flipped(r.rdata, r.rdata.length - 9) }) }
     },
@@ -176,15 +181,15 @@ const DAMAGES: Damage[] = [
   ],
   [
     'an NSEC left out',
-    (p) => ({ records: without(p.records, at(p.signed, TYPE.NSEC)) }),
+    (p) => ({ records: leavingOut(p.records, of(p.signed, TYPE.NSEC)) }),
     'bad-zone',
     (p) => `${p.signed} NSEC: a signature, but the records it covers are missing`,
   ],
   [
     'an NSEC left out with its signature',
     (p) => ({
-      records: without(p.records, (r) => {
-        return at(p.signed)(r) && (r.type === TYPE.NSEC || covers(TYPE.NSEC)(r))
+      records: leavingOut(p.records, (r) => {
+        return of(p.signed)(r) && (r.type === TYPE.NSEC || covers(TYPE.NSEC)(r))
       }),
     }),
     'bad-zone',
@@ -192,27 +197,27 @@ const DAMAGES: Damage[] = [
   ],
   [
     'a delegation left out',
-    (p) => ({ records: without(p.records, at(p.signed)) }),
+    (p) => ({ records: leavingOut(p.records, of(p.signed)) }),
     'bad-zone',
     (p) => `${p.before} NSEC: names ${p.signed} as the next name, which the zone does not hold`,
   ],
   [
     'the NS of a delegation left out',
-    (p) => ({ records: without(p.records, at(p.signed, TYPE.NS)) }),
+    (p) => ({ records: leavingOut(p.records, of(p.signed, TYPE.NS)) }),
     'bad-zone',
     (p) => `${p.signed} DS: without a delegation (NS)`,
   ],
   [
     'a DS left out',
-    (p) => ({ records: without(p.records, at(p.signed, TYPE.DS)) }),
+    (p) => ({ records: leavingOut(p.records, of(p.signed, TYPE.DS)) }),
     'bad-zone',
     (p) => `${p.signed} DS: a signature, but the records it covers are missing`,
   ],
   [
     'a DS left out with its signature',
     (p) => ({
-      records: without(p.records, (r) => {
-        return at(p.signed)(r) && (r.type === TYPE.DS || covers(TYPE.DS)(r))
+      records: leavingOut(p.records, (r) => {
+        return of(p.signed)(r) && (r.type === TYPE.DS || covers(TYPE.DS)(r))
       }),
     }),
     'bad-zone',
@@ -220,7 +225,7 @@ const DAMAGES: Damage[] = [
   ],
   [
     'the signature of a DS left out',
-    (p) => ({ records: without(p.records, (r) => at(p.signed)(r) && covers(TYPE.DS)(r)) }),
+    (p) => ({ records: leavingOut(p.records, (r) => of(p.signed)(r) && covers(TYPE.DS)(r)) }),
     'no-signature',
     (p) => `${p.signed} DS: `,
   ],
@@ -246,12 +251,12 @@ const DAMAGES: Damage[] = [
   [
     'a bitmap changed, and the DS taken with it',
     (p) => ({
-      records: without(
+      records: leavingOut(
         changed(p.records, p.signed, TYPE.NSEC, (rdata) => {
           const text = rdataToText(TYPE.NSEC, rdata)
           return rdataFromText(TYPE.NSEC, text.replace(' DS ', ' '))
         }),
-        (r) => at(p.signed)(r) && (r.type === TYPE.DS || covers(TYPE.DS)(r)),
+        (r) => of(p.signed)(r) && (r.type === TYPE.DS || covers(TYPE.DS)(r)),
       ),
     }),
     'bad-signature',
@@ -271,7 +276,7 @@ const DAMAGES: Damage[] = [
   ],
   [
     'no SOA',
-    (p) => ({ records: without(p.records, (r) => r.type === TYPE.SOA || covers(TYPE.SOA)(r)) }),
+    (p) => ({ records: leavingOut(p.records, (r) => r.type === TYPE.SOA || covers(TYPE.SOA)(r)) }),
     'bad-zone',
     () => 'no SOA: not a whole zone, or its beginning is missing',
   ],
@@ -301,7 +306,7 @@ const DAMAGES: Damage[] = [
   [
     'not signed',
     (p) => ({
-      records: without(p.records, (r) => {
+      records: leavingOut(p.records, (r) => {
         return [TYPE.DNSKEY, TYPE.RRSIG, TYPE.NSEC].includes(r.type as 48)
       }),
     }),
@@ -310,14 +315,14 @@ const DAMAGES: Damage[] = [
   ],
   [
     'no signatures',
-    (p) => ({ records: without(p.records, (r) => r.type === TYPE.RRSIG) }),
+    (p) => ({ records: leavingOut(p.records, (r) => r.type === TYPE.RRSIG) }),
     'bad-zone',
     () => '. SOA: not signed',
   ],
   [
     'no chain of denial',
     (p) => ({
-      records: without(p.records, (r) => r.type === TYPE.NSEC || covers(TYPE.NSEC)(r)),
+      records: leavingOut(p.records, (r) => r.type === TYPE.NSEC || covers(TYPE.NSEC)(r)),
     }),
     'bad-zone',
     () => 'nothing proves it is whole',
@@ -332,7 +337,7 @@ const DAMAGES: Damage[] = [
   [
     'a key left out',
     (p) => ({
-      records: without(p.records, (r) => r.type === TYPE.DNSKEY && r.rdata[1] === 0),
+      records: leavingOut(p.records, (r) => r.type === TYPE.DNSKEY && r.rdata[1] === 0),
     }),
     'bad-signature',
     () => '. DNSKEY: signature of',
@@ -363,7 +368,7 @@ describe.skipIf(!present)('damage to a root zone', () => {
     const records = rootZone(snapshot)
     const nsec = records.filter((r) => r.type === TYPE.NSEC)
     const has = (r: RR | undefined): boolean => parseNsec(r!.rdata).types.has(TYPE.DS)
-    const i = nsec.findIndex((r, i) => i > 100 && has(r))
+    const i = nsec.findIndex((r, n) => n > 100 && has(r))
     const name = (r: RR | undefined): string => nameToText(r!.owner)
     patient = {
       records,
@@ -371,7 +376,7 @@ describe.skipIf(!present)('damage to a root zone', () => {
       before: name(nsec[i - 1]),
       signed: name(nsec[i]),
       after: name(nsec[i + 1]),
-      unsigned: name(nsec.find((r, i) => i > 100 && !has(r))),
+      unsigned: name(nsec.find((r, n) => n > 100 && !has(r))),
     }
   })
 
@@ -408,21 +413,21 @@ describe.skipIf(!present)('damage to a root zone', () => {
     // Every 97th record: all kinds of them, in seconds.
     const { records, at } = patient
     const trust = { anchors: ROOT_ANCHORS }
+    const verdict = (damaged: RR[]): Promise<string> =>
+      verifyZone({ records: damaged, trust, at, backend }).then(
+        () => 'accepted',
+        (error: unknown) => (error instanceof DnssecError ? 'refused' : String(error)),
+      )
     for (let i = 0; i < records.length; i += 97) {
       const r = records[i]!
       const isGlue = [TYPE.A, TYPE.AAAA].includes(r.type as 1)
       const isCut = r.type === TYPE.NS && nameToText(r.owner) !== '.'
       if (isGlue || isCut) continue
       const label = `${nameToText(r.owner)} ${typeToText(r.type)}`
-      await expect(
-        verifyZone({ records: records.toSpliced(i, 1), trust, at, backend }),
-        label,
-      ).rejects.toBeInstanceOf(DnssecError)
       const rdata = flipped(r.rdata, i % r.rdata.length)
-      await expect(
-        verifyZone({ records: records.with(i, { ...r, rdata }), trust, at, backend }),
-        `${label}, byte ${i % r.rdata.length}`,
-      ).rejects.toBeInstanceOf(DnssecError)
+      const without = await verdict(records.toSpliced(i, 1))
+      const damaged = await verdict(records.with(i, { ...r, rdata }))
+      expect({ label, without, damaged }).toEqual({ label, without: 'refused', damaged: 'refused' })
     }
   })
 })
@@ -488,8 +493,7 @@ describe('a small zone below a DS', () => {
     ['ns.example.', 1],
   ])('proves that %s has no DS', async (text, kind) => {
     const owner = nameFromText(text)
-    const records = zone.denialRecords(owner)
-    const proof = await proveNoDs({ ...zone, owner, keys: zone.keys.keys, records, backend })
+    const proof = await proveNoDs(absence(zone, owner))
     expect(proof.kind).toBe(kind)
     expect(zone.isDelegated(owner)).toBe(false)
   })
@@ -561,7 +565,7 @@ describe('a small zone below a DS', () => {
       nameFromText('example.'),
     )
     const others = records.filter((r) => {
-      return !(at('ns.example.')(r) && (r.type === TYPE.NSEC || covers(TYPE.NSEC)(r)))
+      return !(of('ns.example.')(r) && (r.type === TYPE.NSEC || covers(TYPE.NSEC)(r)))
     })
     const error = await refusal({ records: [...others, ...nsec, ...copied], trust, at: AT })
     // The signature was made over the name itself, so as a wildcard's it is not even good.

@@ -138,8 +138,9 @@ export class Words {
       const kind = CLASS[bytes[p]!]!
       if (kind === WORD) p++
       else if (kind === ESCAPE) {
-        if (p + 1 < to && bytes[p + 1] === 0x0a)
+        if (p + 1 < to && bytes[p + 1] === 0x0a) {
           throw syntaxError('a line that ends in a backslash')
+        }
         p = Math.min(p + 2, to)
       } else if (kind === QUOTE) {
         throw syntaxError(`a quote inside a word: ${shown(bytes, from, p + 1)}`)

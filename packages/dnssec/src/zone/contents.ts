@@ -117,7 +117,7 @@ export async function collectZone(
   zone?: Name,
 ): Promise<ZoneContents> {
   const nodes = new Map<string, OpenNode>()
-  let node: OpenNode | undefined
+  let open: OpenNode | undefined
   let count = 0
   for await (const record of records) {
     count++
@@ -125,15 +125,15 @@ export async function collectZone(
       throw zoneError(record.owner, record.type, `class ${record.class}: the Internet class only`)
     }
     // Records of one name mostly stand in a row, and the reader gives them the same object.
-    if (node?.name !== record.owner) {
+    if (open?.name !== record.owner) {
       const key = orderKey(record.owner)
-      node = nodes.get(key)
-      if (node === undefined) {
-        node = { name: record.owner, key, sets: new Map(), rrsigs: new Map(), isCut: false }
-        nodes.set(key, node)
+      open = nodes.get(key)
+      if (open === undefined) {
+        open = { name: record.owner, key, sets: new Map(), rrsigs: new Map(), isCut: false }
+        nodes.set(key, open)
       }
     }
-    addTo(node, record)
+    addTo(open, record)
   }
   if (count === 0) throw new DnssecError('bad-zone', 'the zone holds no records')
 

@@ -138,9 +138,9 @@ function checkChain(contents: ZoneContents, parameters: Parameters, links: Link[
       let encloser = owner
       for (let labels = labelCount(owner) - 1; ; labels--) {
         encloser = lastLabels(owner, labels)
-        const hash = hashOf(encloser)
-        const link = over(hash)
-        if (link.from !== hash) continue
+        const own = hashOf(encloser)
+        const link = over(own)
+        if (link.from !== own) continue
         const next = over(hashOf(nextCloser(owner, encloser)))
         const wildcard = over(hashOf(wildcardOf(encloser)))
         return [...new Set([link, next, wildcard].map((found) => found.source.node))]
@@ -157,13 +157,15 @@ function hashedNames({ apex, names }: ZoneContents): Hashed[] {
     all.set(node.key, { name: node.name, node, isRequired })
   }
   // Canonical order puts a name behind those above it, so every empty one met here has no records.
-  for (const [own, { name, isRequired }] of [...all]) {
+  const withRecords = [...all]
+  for (const [own, { name, isRequired }] of withRecords) {
     let above = name
     for (let key = upTo(own, apex); key !== undefined; key = upTo(key, apex)) {
       above = parentOf(above)
       const found = all.get(key)
-      if (found !== undefined && (found.node !== undefined || found.isRequired || !isRequired))
+      if (found !== undefined && (found.node !== undefined || found.isRequired || !isRequired)) {
         break
+      }
       all.set(key, { name: above, node: undefined, isRequired })
     }
   }
