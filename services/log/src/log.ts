@@ -431,4 +431,3 @@ function zonesOf(changes: FoldChanges, appended: readonly Appended[]) {
 function sameTree(signed: SignedTree, tree: TreeRow): boolean {
   return signed.origin === tree.origin && signed.size === tree.size && equal(signed.root, tree.root)
 }
-

@@ -1,0 +1,182 @@
+/**
+ * From a submission to the pool: reads the records out of what was sent, has their signatures
+ * verified, and refuses, one observation at a time, what proves nothing. The submitter is trusted
+ * in nothing; the operator's token buys only the right to bring evidence from the past.
+ */
+import { fromBase64, toBase64 } from '@dslog/tlog/bytes'
+import { TlogError } from '@dslog/tlog/error'
+import { DnssecError } from '@dslog/dnssec/error'
+import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
+import { parseMessage } from '@dslog/dnssec/message'
+import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
+import type { RR } from '@dslog/dnssec/records'
+import { parseRecord } from '@dslog/dnssec/wire'
+import type { Observation, SubmitResult } from '@dslog/schema/api'
+import { EntryError } from '@dslog/schema/entry'
+import { mapKey, MapKind } from '@dslog/schema/identity'
+import type { ProblemName } from '@dslog/schema/problem'
+import type { Clock } from '@dslog/service/clock'
+import { entryOf } from '@dslog/verify/candidate'
+import type { Candidate } from '@dslog/verify/candidate'
+import { VerifyError, type VerifyErrorCode } from '@dslog/verify/error'
+import type { Admission } from '@dslog/verify/fold'
+import { Observer } from '@dslog/verify/observe'
+import { encodeEntry } from '@dslog/schema/entry'
+import type { Batch, Log } from './log.ts'
+import type { Sequencer } from './sequencer.ts'
+import type { ZoneList } from './zones.ts'
+
+/** Most records in one observation: a DS answer with three DNSKEY answers holds some thirty. */
+export const MAX_BAG_RECORDS = 512
+
+const RCODE_NOERROR = 0
+const RCODE_NXDOMAIN = 3
+
+export interface AdmitterOptions {
+  readonly log: Log
+  readonly sequencer: Sequencer
+  readonly zones: ZoneList
+  readonly backend: SignatureBackend
+  readonly clock: Clock
+}
+
+/** An observation that is worth sequencing, or why it is not. */
+type Judged = { readonly batch: Batch } | { readonly refused: SubmitResult }
+
+/** Takes submissions. */
+export class Admitter {
+  readonly #options: AdmitterOptions
+
+  constructor(options: AdmitterOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Judges and sequences observations.
+   *
+   * @returns one result per observation, in order, once what was logged is published
+   * @throws Problem when the pool is full
+   */
+  async submit(observations: readonly Observation[]): Promise<SubmitResult[]> {
+    const judged = await this.#judge(observations)
+    const batches = judged.flatMap((one) => ('batch' in one ? [one.batch] : []))
+    const admissions = batches.length === 0 ? [] : await this.#options.sequencer.submit(batches)
+    let next = 0
+    return judged.map((one) =>
+      'refused' in one ? one.refused : resultOf(one.batch, admissions[next++]!),
+    )
+  }
+
+  async #judge(observations: readonly Observation[]): Promise<Judged[]> {
+    const now = this.#options.clock()
+    // One observer per moment: keys that one observation proves serve the next.
+    const observers = new Map<string, Observer>()
+    const judged: Judged[] = []
+    for (const observation of observations) {
+      const historical = observation.historical === true
+      const time = historical ? (observation.observed_at ?? now) : now
+      const id = `${historical} ${time}`
+      const observer = observers.get(id) ?? this.#observer({ time, historical })
+      observers.set(id, observer)
+      judged.push(await this.#judgeOne(observation, observer, historical ? time : undefined))
+    }
+    return judged
+  }
+
+  async #judgeOne(
+    observation: Observation,
+    observer: Observer,
+    historicalAt: number | undefined,
+  ): Promise<Judged> {
+    const { zones } = this.#options
+    try {
+      const owner = nameFromText(observation.owner)
+      const bag = readBag(observation)
+      const candidates =
+        observation.kind === 'keys'
+          ? await observer.zoneKeys(owner, bag)
+          : await observer.delegation(owner, bag)
+      const alien = candidates.find(({ zone }) => !zones.admits(zone))
+      if (alien !== undefined) {
+        return refuse('zone-not-admitted', `signed by ${nameToText(alien.zone)}`)
+      }
+      for (const candidate of candidates) {
+        encodeEntry(entryOf(candidate, { time: 0, historical: false }, false))
+      }
+      return { batch: historicalAt === undefined ? { candidates } : { candidates, historicalAt } }
+    } catch (error) {
+      if (error instanceof VerifyError) return refuse(REASON[error.code], error.message)
+      if (error instanceof EntryError) {
+        return refuse(error.code === 'too-large' ? 'too-large' : 'malformed', error.message)
+      }
+      if (error instanceof DnssecError || error instanceof TlogError) {
+        return refuse('malformed', error.message)
+      }
+      throw error
+    }
+  }
+
+  #observer(moment: { time: number; historical: boolean }): Observer {
+    const { backend, log } = this.#options
+    const known = {
+      lookup: (keysId: Parameters<typeof log.fold.zoneKeys>[0]) => log.fold.zoneKeys(keysId),
+      keysOfZone: (zone: Name) => log.fold.keysOfZone(mapKey(MapKind.zoneKeys, zone)),
+    }
+    return new Observer(known, { anchors: log.anchors, backend }, moment)
+  }
+}
+
+/** The records of an observation, from messages as they came or one by one. */
+function readBag({ messages = [], records = [] }: Observation): RR[] {
+  const bag = records.map((record) => parseRecord(fromBase64(record)))
+  for (const text of messages) {
+    const message = parseMessage(fromBase64(text))
+    if (!message.qr || message.tc) throw new DnssecError('bad-reply', 'not a whole reply')
+    if (message.rcode !== RCODE_NOERROR && message.rcode !== RCODE_NXDOMAIN) {
+      throw new DnssecError('bad-reply', `a reply with rcode ${message.rcode} proves nothing`)
+    }
+    bag.push(...message.answer, ...message.authority)
+  }
+  if (bag.length > MAX_BAG_RECORDS) {
+    throw new DnssecError('bad-record', `more than ${MAX_BAG_RECORDS} records in an observation`)
+  }
+  return bag
+}
+
+const REASON: Readonly<Record<VerifyErrorCode, ProblemName>> = {
+  malformed: 'malformed',
+  bogus: 'bogus',
+  unproven: 'unproven',
+  expired: 'expired',
+  'not-yet-valid': 'not-yet-valid',
+  unsupported: 'unsupported',
+  rule: 'bogus',
+  map: 'bogus',
+  proof: 'bogus',
+}
+
+function refuse(reason: ProblemName, detail: string): { refused: SubmitResult } {
+  return { refused: { status: 'refused', reason, detail } }
+}
+
+/** The answer about an observation is that about its last candidate, the one it was made for. */
+function resultOf({ candidates }: Batch, admissions: readonly Admission[]): SubmitResult {
+  const candidate: Candidate | undefined = candidates.at(-1)
+  const admission = admissions.at(-1)
+  // Nothing left to decide: another observation of the submission carried the same keys.
+  if (candidate === undefined || admission === undefined) return { status: 'known' }
+  const state_id = toBase64(candidate.kind === 'state' ? candidate.stateId : candidate.keysId)
+  switch (admission.status) {
+    case 'logged':
+      return { status: 'logged', index: admission.index, state_id }
+    case 'known':
+    case 'stale':
+      return { status: admission.status, state_id }
+    case 'refused':
+      // 'time': the clock went back behind the newest tree while the observation waited.
+      return {
+        status: 'refused',
+        reason: admission.reason === 'time' ? 'expired' : admission.reason,
+      }
+  }
+}

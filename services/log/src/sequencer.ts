@@ -1,0 +1,146 @@
+/**
+ * The pool in front of the log: evidence that was verified waits here to be sequenced, in the order
+ * it came, and whoever submitted it waits for the tree it is published in. A full pool refuses, it
+ * never drops: what is in it has been promised an answer.
+ */
+import { Ticker } from '@dslog/service/clock'
+import type { Clock } from '@dslog/service/clock'
+import { Problem, spreadRetry } from '@dslog/service/problem'
+import type { Component } from '@dslog/service/run'
+import type { Admission } from '@dslog/verify/fold'
+import type { Batch, Log } from './log.ts'
+
+/** Most candidates in one tree: half a second of work for the database. */
+export const MAX_TREE_CANDIDATES = 5_000
+/** Most candidates that wait: what ten trees hold. */
+export const MAX_POOL_CANDIDATES = 50_000
+/** An unchanged tree is published anew after this long, ms, so that its age tells it is alive. */
+export const REFRESH_MS = 600_000
+/** Mean of what a refused submitter is told to wait, seconds. */
+const RETRY_SECONDS = 5
+
+export interface SequencerOptions {
+  /** Shortest time between two trees, ms. */
+  readonly interval: number
+  readonly clock: Clock
+  readonly capacity?: number
+}
+
+interface Waiting {
+  readonly batches: readonly Batch[]
+  readonly candidates: number
+  readonly resolve: (admissions: Admission[][]) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Feeds a log from a pool, one tree at a time. */
+export class Sequencer implements Component {
+  readonly name = 'sequencer'
+  readonly #log: Log
+  readonly #options: SequencerOptions
+  readonly #listeners = new Set<() => void>()
+  #pool: Waiting[] = []
+  #waiting = 0
+  #ticker: Ticker | undefined
+  #failure: unknown
+
+  constructor(log: Log, options: SequencerOptions) {
+    this.#log = log
+    this.#options = options
+  }
+
+  /** Candidates that wait. */
+  get backlog(): number {
+    return this.#waiting
+  }
+
+  /**
+   * Hands in verified evidence, all of it or none.
+   *
+   * @returns what became of each candidate, once it is published
+   * @throws Problem `unavailable` when the pool is full or the log has stopped
+   */
+  async submit(batches: readonly Batch[]): Promise<Admission[][]> {
+    const candidates = batches.reduce((sum, batch) => sum + batch.candidates.length, 0)
+    const capacity = this.#options.capacity ?? MAX_POOL_CANDIDATES
+    if (this.#failure !== undefined || this.#ticker === undefined) {
+      throw new Problem('unavailable', 'The log is not sequencing')
+    }
+    if (this.#waiting > 0 && this.#waiting + candidates > capacity) {
+      const retryAfter = spreadRetry(RETRY_SECONDS)
+      throw new Problem('unavailable', 'The pool is full', { retryAfter })
+    }
+    this.#waiting += candidates
+    return new Promise((resolve, reject) => {
+      this.#pool.push({ batches, candidates, resolve, reject })
+    })
+  }
+
+  /** Calls back after each publication of a new tree; returns how to stop that. */
+  onPublished(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  start(fail: (error: unknown) => void): void {
+    this.#ticker = new Ticker({
+      interval: this.#options.interval,
+      clock: this.#options.clock,
+      run: () => this.#run(),
+      onError: (error) => {
+        // Whether the commit reached the disk is not known: only opening the log anew can tell.
+        this.#failure = error
+        for (const waiting of this.#pool) waiting.reject(error)
+        this.#pool = []
+        fail(error)
+        throw error
+      },
+    })
+  }
+
+  async stop(): Promise<void> {
+    const ticker = this.#ticker
+    this.#ticker = undefined
+    await ticker?.stop()
+    // What was accepted is sequenced: its submitters are still waiting.
+    while (this.#failure === undefined && this.#pool.length > 0) await this.#run()
+  }
+
+  async #run(): Promise<void> {
+    const taken = this.#take()
+    if (taken.length === 0) {
+      const age = this.#options.clock() - this.#log.published.publishedAt
+      if (age >= REFRESH_MS) await this.#log.refresh()
+      return
+    }
+    const size = this.#log.size
+    let admissions: Admission[][]
+    try {
+      admissions = await this.#log.sequence(taken.flatMap(({ batches }) => batches))
+    } catch (error) {
+      for (const waiting of taken) waiting.reject(error)
+      throw error
+    }
+    let from = 0
+    for (const { batches, candidates, resolve } of taken) {
+      this.#waiting -= candidates
+      resolve(admissions.slice(from, from + batches.length))
+      from += batches.length
+    }
+    if (this.#log.size > size) for (const listener of this.#listeners) listener()
+  }
+
+  /** The next tree's worth, at least one submission: an import is never divided between trees. */
+  #take(): Waiting[] {
+    const taken: Waiting[] = []
+    let candidates = 0
+    while (this.#pool.length > 0) {
+      const next = this.#pool[0]!
+      if (taken.length > 0 && candidates + next.candidates > MAX_TREE_CANDIDATES) break
+      candidates += next.candidates
+      taken.push(next)
+      this.#pool.shift()
+    }
+    return taken
+  }
+}
