@@ -183,22 +183,16 @@ export class TreeReader {
 
   /** The nodes as they are in the tree of the first `size` leaves. */
   async #hashes(nodes: readonly TreeNode[], size: number): Promise<Hash[]> {
-    const hashes = new Array<Hash>(nodes.length)
-    let waiting: Promise<void>[] | undefined
-    for (const [i, { level, index }] of nodes.entries()) {
-      const start = index * 2 ** level
-      const cut = size < this.size && size - start < 2 ** level
-      const hash = cut ? undefined : this.#now(level, index)
-      if (hash !== undefined) {
-        hashes[i] = hash
-        continue
-      }
-      const wait = cut ? this.subtreeHash(start, size) : this.#later(level, index)
-      waiting ??= []
-      waiting.push(wait.then((later) => void (hashes[i] = later)))
-    }
-    if (waiting !== undefined) await Promise.all(waiting)
-    return hashes
+    const cut = ({ level, index }: TreeNode): boolean =>
+      size < this.size && size - index * 2 ** level < 2 ** level
+    const found = nodes.map((node) => (cut(node) ? undefined : this.#now(node.level, node.index)))
+    if (found.every((hash) => hash !== undefined)) return found
+    return Promise.all(
+      nodes.map(async (node, i) => {
+        if (cut(node)) return this.subtreeHash(node.index * 2 ** node.level, size)
+        return found[i] ?? this.#later(node.level, node.index)
+      }),
+    )
   }
 
   /** The hash of a node if nothing must be read for it: proofs from a warm cache never wait. */

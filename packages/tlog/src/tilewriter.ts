@@ -45,7 +45,8 @@ export class TileWriter {
       }
       const open = writer.#at(level)
       open.data.set(tile.data)
-      open.width = open.taken = width
+      open.width = width
+      open.taken = width
     })
     for (const [level, open] of writer.#open.entries()) {
       open.index = Math.floor(size / TILE_WIDTH ** (level + 1))

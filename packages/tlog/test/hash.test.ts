@@ -75,8 +75,14 @@ describe('backend', () => {
   test('every hash goes through the one that is set', () => {
     let calls = 0
     const counting: Backend = {
-      sha256: (data) => (calls++, original.sha256(data)),
-      sha256Into: (data, out, offset) => (calls++, original.sha256Into(data, out, offset)),
+      sha256: (data) => {
+        calls++
+        return original.sha256(data)
+      },
+      sha256Into: (data, out, offset) => {
+        calls++
+        original.sha256Into(data, out, offset)
+      },
       ed25519Verify: original.ed25519Verify,
     }
     expect(setBackend(counting)).toBe(original)
