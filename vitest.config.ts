@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 // Packages are resolved to their sources, so tests need no build; only what starts a process does.
-const conditions = ['@dslog/source', 'node', 'import', 'module', 'default']
+const conditions = ['@dslog/source', 'node']
 
 export default defineConfig({
   resolve: { conditions },
