@@ -1,0 +1,168 @@
+/**
+ * A PostgreSQL server for tests: the one of TEST_DATABASE_URL, or a throwaway cluster made with the binaries installed on
+ * this machine, on a free port of the loopback interface, with fsync off. PostgreSQL refuses to run as root, so there it runs
+ * as user postgres or nobody. Tests share the server and keep apart by schema.
+ */
+import { spawn } from 'node:child_process'
+import type { ChildProcess, SpawnOptions } from 'node:child_process'
+import { once } from 'node:events'
+import { chownSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** A server to test against. */
+export interface TestPostgres {
+  /** postgres:// URL of a role that may do everything. */
+  readonly url: string
+  /** Whether the server is ours, so that it can be crashed. */
+  readonly owned: boolean
+  /** Ends the server as a power cut would, and starts it again on the same port. Only if `owned`. */
+  crash(): Promise<void>
+  /** Stops the server and deletes its cluster; leaves a server alone that is not ours. */
+  stop(): Promise<void>
+}
+
+/** The lowest version that dslog supports. */
+const LOWEST_VERSION = 15
+
+/** Where packages of distributions put the binaries, by version. */
+const VERSIONED_FOLDERS = '/usr/lib/postgresql'
+
+/** What PostgreSQL prints when it can be connected to. */
+const READY = 'database system is ready to accept connections'
+
+/** Users to run as when we are root, best first. */
+const UNPRIVILEGED = ['postgres', 'nobody']
+
+/** A server, or undefined (and a line that says so) where there is none. */
+export async function startPostgres(): Promise<TestPostgres | undefined> {
+  const given = process.env['TEST_DATABASE_URL']
+  if (given) {
+    const refuse = async (): Promise<void> => {
+      throw new Error('the server of TEST_DATABASE_URL is not crashed')
+    }
+    return { url: given, owned: false, crash: refuse, stop: async () => {} }
+  }
+  const binaries = findBinaries()
+  if (binaries === undefined) {
+    console.log('skipped: no PostgreSQL (set TEST_DATABASE_URL, or install PostgreSQL 15 or later)')
+    return undefined
+  }
+  return startCluster(binaries)
+}
+
+async function startCluster(binaries: string): Promise<TestPostgres> {
+  const folder = mkdtempSync(join(tmpdir(), 'dslog-postgres-'))
+  const user = unprivilegedUser()
+  if (user !== undefined) chownSync(folder, user.uid, user.gid)
+  const data = join(folder, 'data')
+  const asUser: SpawnOptions = { ...user, cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] }
+
+  await finished(
+    spawn(
+      join(binaries, 'initdb'),
+      ['-D', data, '-U', 'dslog', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'],
+      asUser,
+    ),
+  )
+  const port = await freePort()
+  const launch = async (): Promise<ChildProcess> => {
+    const settings = [
+      'listen_addresses=127.0.0.1',
+      `port=${port}`,
+      'unix_socket_directories=',
+      'fsync=off',
+      'full_page_writes=off',
+      'max_connections=50',
+    ]
+    const child = spawn(
+      join(binaries, 'postgres'),
+      ['-D', data, ...settings.flatMap((setting) => ['-c', setting])],
+      asUser,
+    )
+    await ready(child)
+    return child
+  }
+  let server = await launch()
+  // Also when the tests die of an exception. SIGQUIT: at once.
+  const onExit = (): void => void server.kill('SIGQUIT')
+  process.once('exit', onExit)
+  const end = async (signal: 'SIGINT' | 'SIGQUIT'): Promise<void> => {
+    if (server.exitCode !== null || server.signalCode !== null) return
+    const exited = once(server, 'exit')
+    server.kill(signal)
+    await exited
+  }
+  return {
+    url: `postgres://dslog@127.0.0.1:${port}/postgres`,
+    owned: true,
+    async crash() {
+      await end('SIGQUIT')
+      server = await launch()
+    },
+    async stop() {
+      await end('SIGINT')
+      process.removeListener('exit', onExit)
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+function findBinaries(): string | undefined {
+  const versions = existsSync(VERSIONED_FOLDERS) ? readdirSync(VERSIONED_FOLDERS) : []
+  return versions
+    .filter((version) => Number(version) >= LOWEST_VERSION)
+    .sort((a, b) => Number(b) - Number(a))
+    .map((version) => join(VERSIONED_FOLDERS, version, 'bin'))
+    .find((folder) => existsSync(join(folder, 'initdb')))
+}
+
+function unprivilegedUser(): { uid: number; gid: number } | undefined {
+  if (process.getuid?.() !== 0) return undefined
+  const lines = readFileSync('/etc/passwd', 'utf8').split('\n')
+  for (const name of UNPRIVILEGED) {
+    const [, , uid, gid] = lines.find((line) => line.startsWith(`${name}:`))?.split(':') ?? []
+    if (uid !== undefined && gid !== undefined) return { uid: Number(uid), gid: Number(gid) }
+  }
+  throw new Error(`no user to run PostgreSQL as: ${UNPRIVILEGED.join(', ')}`)
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+async function finished(child: ChildProcess): Promise<void> {
+  const output = collect(child)
+  const [code] = await once(child, 'exit')
+  if (code !== 0) throw new Error(`${child.spawnfile} ended with ${code}:\n${output()}`)
+}
+
+async function ready(child: ChildProcess): Promise<void> {
+  const output = collect(child)
+  await new Promise<void>((resolve, reject) => {
+    child.stderr!.on('data', () => {
+      if (output().includes(READY)) resolve()
+    })
+    child.once('error', reject)
+    child.once('exit', (code) => reject(new Error(`postgres ended with ${code}:\n${output()}`)))
+  })
+}
+
+/** What a process has printed; reading it also keeps the pipe from filling up. */
+function collect(child: ChildProcess): () => string {
+  let text = ''
+  for (const stream of [child.stdout!, child.stderr!]) {
+    stream.on('data', (chunk: Buffer) => {
+      // Enough for any message of a start; a test that logs megabytes keeps none of them.
+      if (text.length < 100_000) text += chunk.toString()
+    })
+  }
+  return () => text
+}
