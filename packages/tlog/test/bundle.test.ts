@@ -44,8 +44,8 @@ const PROOF: TlogProof = {
 }
 const FILE = formatTlogProof(PROOF)
 
-const open = (file: string | Uint8Array, leaf = LEAVES[INDEX]!): unknown =>
-  verifyTlogProof(parseTlogProof(file), leaf, POLICY)
+const open = (file: string | Uint8Array, index = INDEX): unknown =>
+  verifyTlogProof(parseTlogProof(file), LEAVES[index]!, POLICY)
 
 describe('form', () => {
   test('is a header, lines, an empty line and the checkpoint as it was signed', () => {
@@ -61,7 +61,7 @@ describe('form', () => {
 
   test('every proof survives writing and reading', () => {
     const hash = fc.uint8Array({ minLength: 32, maxLength: 32 }).map(asHash)
-    const proof = fc.record(
+    const proofs = fc.record(
       {
         extra: fc.uint8Array({ minLength: 1 }),
         index: fc.maxSafeNat(),
@@ -71,7 +71,7 @@ describe('form', () => {
       { requiredKeys: ['index', 'path', 'checkpoint'] },
     )
     fc.assert(
-      fc.property(proof, (proof) => {
+      fc.property(proofs, (proof) => {
         expect(parseTlogProof(formatTlogProof(proof))).toEqual(proof)
       }),
     )
@@ -121,7 +121,7 @@ describe('form', () => {
     ]) {
       expect(
         codeOf(() => parseTlogProof(file)),
-        JSON.stringify(file.slice(0, 60)),
+        `file ${JSON.stringify(file.slice(0, 60))}`,
       ).toBe('bad-proof-file')
     }
     expect(codeOf(() => parseTlogProof(new Uint8Array(MAX_TLOG_PROOF_BYTES + 1)))).toBe('too-large')
@@ -207,7 +207,7 @@ describe('verifying', () => {
   })
 
   test('another leaf, index or path does not verify', () => {
-    expect(codeOf(() => open(FILE, LEAVES[INDEX + 1]!))).toBe('bad-proof')
+    expect(codeOf(() => open(FILE, INDEX + 1))).toBe('bad-proof')
     expect(codeOf(() => open(formatTlogProof({ ...PROOF, index: INDEX + 1 })))).toBe('bad-proof')
     expect(codeOf(() => open(formatTlogProof({ ...PROOF, index: SIZE })))).toBe('bad-proof')
     const longer = { ...PROOF, path: [...PROOF.path, LEAVES[0]!] }

@@ -43,9 +43,9 @@ CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
       fc.constantFrom(0, 2 ** 31, 2 ** 32, 2 ** 32 + 1, Number.MAX_SAFE_INTEGER),
     )
     const root = fc.uint8Array({ minLength: 32, maxLength: 32 }).map(asHash)
-    const checkpoint = fc.record({ origin: line, size, root, extensions: fc.array(line) })
+    const checkpoints = fc.record({ origin: line, size, root, extensions: fc.array(line) })
     fc.assert(
-      fc.property(checkpoint, (checkpoint) => {
+      fc.property(checkpoints, (checkpoint) => {
         expect(parseCheckpoint(formatCheckpoint(checkpoint))).toEqual(checkpoint)
       }),
     )
@@ -81,7 +81,7 @@ CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
     ]) {
       expect(
         codeOf(() => parseCheckpoint(text)),
-        JSON.stringify(text),
+        `text ${JSON.stringify(text)}`,
       ).toBe('bad-checkpoint')
     }
   })

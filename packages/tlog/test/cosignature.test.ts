@@ -1,7 +1,7 @@
 import { shake128 } from '@noble/hashes/sha3.js'
 import { ml_dsa44 } from '@noble/post-quantum/ml-dsa.js'
 import { describe, expect, test } from 'vitest'
-import { concat, fromBase64, fromHex, fromUtf8, toHex, u64be, utf8 } from '../src/bytes.ts'
+import { concat, fromBase64, fromHex, toHex, u64be, utf8 } from '../src/bytes.ts'
 import { formatCheckpoint } from '../src/checkpoint.ts'
 import {
   signSubtree,
@@ -306,7 +306,7 @@ describe.skipIf(!present)('vectors', () => {
         const signature = ml_dsa44.sign(utf8(message), secretKey, { extraEntropy: false })
         expect(ml_dsa44.verify(signature, utf8(message), publicKey)).toBe(true)
         const other = utf8(`${message} `)
-        expect(ml_dsa44.verify(signature, other, publicKey), fromUtf8(other)).toBe(false)
+        expect(ml_dsa44.verify(signature, other, publicKey)).toBe(false)
       }
     },
   )

@@ -45,9 +45,7 @@ describe('verifier keys', () => {
       for (let start = 0; start < vkey.length; start++) {
         for (let end = start; end <= vkey.length; end++) {
           if (end - start === vkey.length) continue
-          expect(BAD, vkey.slice(start, end)).toContain(
-            codeOf(() => parseVkey(vkey.slice(start, end))),
-          )
+          expect(BAD, `${start}, ${end}`).toContain(codeOf(() => parseVkey(vkey.slice(start, end))))
         }
       }
     },
@@ -102,7 +100,7 @@ describe('verifier keys', () => {
     ]) {
       expect(
         codeOf(() => parseVkey(text)),
-        text,
+        `key ${text}`,
       ).toBe('bad-key')
     }
   })
@@ -119,11 +117,11 @@ describe('verifier keys', () => {
   })
 
   test('a made-up key survives writing and reading', () => {
-    const name = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }).filter(isKeyName)
-    const type = fc.constantFrom(KEY_TYPE.ed25519, KEY_TYPE.cosignature)
+    const names = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }).filter(isKeyName)
+    const types = fc.constantFrom(KEY_TYPE.ed25519, KEY_TYPE.cosignature)
     const bytes = fc.uint8Array({ minLength: 32, maxLength: 32 })
     fc.assert(
-      fc.property(name, type, bytes, (name, type, publicKey) => {
+      fc.property(names, types, bytes, (name, type, publicKey) => {
         const key = verifierKey(name, type, publicKey)
         expect(parseVkey(formatVkey(key))).toEqual(key)
       }),
@@ -145,14 +143,14 @@ describe('key names', () => {
       0x20, 0x85, 0xa0, 0x1680, 0x2000, 0x200a, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000,
     ]
     for (const code of [...spaces, 0x00, 0x09, 0x0a, 0x0d, 0x1f, 0x2b, 0xd800]) {
-      expect(isKeyName(`a${String.fromCharCode(code)}b`), code.toString(16)).toBe(false)
+      expect(isKeyName(`a${String.fromCharCode(code)}b`), `${code}`).toBe(false)
     }
     expect(isKeyName('')).toBe(false)
   })
 
   test('everything else can, as in Go: also a byte-order mark and a zero-width space', () => {
     for (const code of [0x21, 0x7f, 0xe9, 0x180e, 0x200b, 0xfeff]) {
-      expect(isKeyName(`a${String.fromCharCode(code)}b`), code.toString(16)).toBe(true)
+      expect(isKeyName(`a${String.fromCharCode(code)}b`), `${code}`).toBe(true)
     }
   })
 

@@ -257,7 +257,7 @@ describe('names are octets', () => {
         const line = octets('witness a', [octet], `z ${V0}\nquorum none\n`)
         expect(formatPolicy(policy)).toEqual(line)
       } else {
-        expect(reason(file), String(octet)).not.toBe('accepted')
+        expect(reason(file), `${octet}`).not.toBe('accepted')
       }
     }
   })
@@ -298,7 +298,9 @@ describe('writing', () => {
     ]) {
       const made = { ...policy, ...wrong }
       // `quorum: 'none'` would be read as no quorum at all.
-      expect(() => formatPolicy(made), JSON.stringify(Object.keys(wrong))).toThrow(RangeError)
+      expect(() => formatPolicy(made), `with other ${Object.keys(wrong).join()}`).toThrow(
+        RangeError,
+      )
     }
   })
 

@@ -1,5 +1,10 @@
-import { describe, expect, test } from 'vitest'
+import { createServer } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { gzipSync } from 'node:zlib'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { fromUtf8, utf8 } from '../src/bytes.ts'
+import { LogClient } from '../src/client.ts'
 import {
   DEFAULT_RETRIES,
   HttpClient,
@@ -11,11 +16,33 @@ import {
   isNotFound,
 } from '../src/http.ts'
 import type { Fetch } from '../src/http.ts'
-import { NOW, codeOfAsync } from './keys.ts'
-import { sendGzip, serve, testHttp } from './server.ts'
-import type { Handler } from './server.ts'
+import { formatVkey } from '../src/key.ts'
+import { policyOfLog } from '../src/policy.ts'
+import { testHttp } from './edges.ts'
+import { LOG_KEY, NOW, codeOfAsync } from './keys.ts'
+import { TestLog } from './log.ts'
 
 const LIMIT = { maxBytes: 1000 }
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void
+
+/** Serves on a free port of loopback until the test ends; returns the origin. */
+async function serve(handler: Handler): Promise<string> {
+  const server = createServer(handler)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(async () => {
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+  })
+  const { port } = server.address() as AddressInfo
+  return `http://127.0.0.1:${port}`
+}
+
+/** The body, compressed, as a server that does not negotiate sends it. */
+function sendGzip(response: ServerResponse, body: Uint8Array): void {
+  response.setHeader('content-encoding', 'gzip')
+  response.end(gzipSync(body))
+}
 
 /** Answers each request with the next of these, the last one for ever, and counts. */
 function script(...handlers: Handler[]): { handler: Handler; seen: () => number } {
@@ -373,4 +400,26 @@ describe('the caller’s own end', () => {
     expect(await waiting).toBe(reason)
     expect(busy.seen()).toBe(1)
   })
+})
+
+test('a log over HTTP: compressed bundles, partial files that are gone, a proof', async () => {
+  const log = new TestLog()
+  log.growTo(300)
+  const url = await serve((request, response) => {
+    const file = log.files.get(request.url!.slice('/ds/'.length))
+    if (file === undefined) response.writeHead(404).end()
+    else if (request.url!.includes('entries')) sendGzip(response, file)
+    else response.end(file)
+  })
+  const { http } = testHttp()
+  const client = new LogClient(`${url}/ds/`, policyOfLog(formatVkey(LOG_KEY)), http)
+  const older = await client.checkpoint()
+  log.growTo(600)
+  log.remove(/\.p\/44$/)
+  const seen: string[] = []
+  for await (const { entry } of client.entries(0, 300, older)) seen.push(fromUtf8(entry))
+  expect(seen).toEqual(Array.from({ length: 300 }, (_, i) => `entry ${i}`))
+  const newer = await client.follow(older)
+  expect(newer.checkpoint.size).toBe(600)
+  expect(await client.tree(newer).inclusionProof(299)).toHaveLength(10)
 })
