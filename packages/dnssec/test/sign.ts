@@ -5,7 +5,7 @@
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { ed448 } from '@noble/curves/ed448.js'
 import { p256, p384 } from '@noble/curves/nist.js'
-import { ByteWriter, concat, fromBase64 } from '@dslog/tlog/bytes'
+import { ByteWriter, concat, fromBase64, fromHex, toHex } from '@dslog/tlog/bytes'
 import { labelCount, isWildcard, nameFromText, type Name } from '../src/name.ts'
 import { rdataFromText, typeFromText } from '../src/rdata.ts'
 import { parseDnskey, TYPE, type Dnskey, type RR, type RRset } from '../src/records.ts'
@@ -62,22 +62,63 @@ export function ecdsaKey(algorithm: 13 | 14, options: KeyOptions = {}): TestKey 
 export async function rsaKey(
   algorithm: 5 | 7 | 8 | 10,
   bits = 1024,
-  exponent: readonly number[] = [1, 0, 1],
+  exponent = 65537n,
 ): Promise<TestKey> {
   const name = 'RSASSA-PKCS1-v1_5'
   const hash = algorithm === 8 ? 'SHA-256' : algorithm === 10 ? 'SHA-512' : 'SHA-1'
   const pair = await crypto.subtle.generateKey(
-    { name, hash, modulusLength: bits, publicExponent: new Uint8Array(exponent) },
+    { name, hash, modulusLength: bits, publicExponent: Uint8Array.of(1, 0, 1) },
     true,
     ['sign', 'verify'],
   )
-  const jwk = await crypto.subtle.exportKey('jwk', pair.publicKey)
-  return named(
-    algorithm,
-    rsaPublicKey(base64url(jwk.e!), base64url(jwk.n!)),
-    async (data) =>
-      new Uint8Array(await crypto.subtle.sign(name, pair.privateKey, new Uint8Array(data))),
-  )
+  const jwk = await crypto.subtle.exportKey('jwk', pair.privateKey)
+  const n = base64url(jwk.n!)
+  if (exponent === 65537n) {
+    return named(
+      algorithm,
+      rsaPublicKey(Uint8Array.of(1, 0, 1), n),
+      async (data) =>
+        new Uint8Array(await crypto.subtle.sign(name, pair.privateKey, new Uint8Array(data))),
+    )
+  }
+  // The same primes with another exponent, which WebCrypto would not make a key for.
+  const [p, q, modulus] = [jwk.p!, jwk.q!, jwk.n!].map((text) => toNumber(base64url(text)))
+  const d = inverse(exponent, (p! - 1n) * (q! - 1n))
+  if (d === undefined) return rsaKey(algorithm, bits, exponent)
+  return named(algorithm, rsaPublicKey(fromNumber(exponent), n), async (data) => {
+    // The platform signs; raising to its exponent gives back the block, to be signed by the other.
+    const signature = await crypto.subtle.sign(name, pair.privateKey, new Uint8Array(data))
+    const block = power(toNumber(new Uint8Array(signature)), 65537n, modulus!)
+    return fromNumber(power(block, d, modulus!), n.length)
+  })
+}
+
+function toNumber(bytes: Uint8Array): bigint {
+  return BigInt('0x' + toHex(bytes))
+}
+
+function fromNumber(value: bigint, size = 0): Uint8Array {
+  const text = value.toString(16)
+  return fromHex(text.padStart(Math.max(2 * size, text.length + (text.length % 2)), '0'))
+}
+
+function power(base: bigint, exponent: bigint, modulus: bigint): bigint {
+  let result = 1n
+  for (const bit of exponent.toString(2)) {
+    result = (result * result) % modulus
+    if (bit === '1') result = (result * base) % modulus
+  }
+  return result
+}
+
+/** The inverse modulo `modulus`, by Euclid; undefined if there is none. */
+function inverse(value: bigint, modulus: bigint): bigint | undefined {
+  let [r, next, t, step] = [modulus, value % modulus, 0n, 1n]
+  while (next !== 0n) {
+    const quotient = r / next
+    ;[r, next, t, step] = [next, r - quotient * next, step, t - quotient * step]
+  }
+  return r === 1n ? ((t % modulus) + modulus) % modulus : undefined
 }
 
 function base64url(text: string): Uint8Array {
