@@ -74,11 +74,11 @@ export class LogClient implements TileSource {
   readonly #bundlesAhead: number
   #latest: { readonly tree: string; readonly reader: TreeReader } | undefined
 
-  /** `url` is the log's prefix, http or https. Throws TypeError for what is no such URL. */
+  /** `url` is the log's prefix, http or https; TlogError `bad-url` for anything else. */
   constructor(url: string, policy: Policy, http: HttpClient, options: LogClientOptions = {}) {
-    const { protocol } = new URL(url)
-    if (protocol !== 'https:' && protocol !== 'http:')
-      throw new TypeError(`not a log's URL: ${url}`)
+    if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+      throw new TlogError('bad-url', `not an http or https URL: ${url}`)
+    }
     this.url = url.replace(/\/+$/, '')
     this.#policy = policy
     this.#http = http

@@ -182,8 +182,6 @@ quorum outer
 
   test('limits', () => {
     const lines = Array.from({ length: 257 }, (_, i) => {
-      const seed = new Uint8Array(32)
-      new DataView(seed.buffer).setUint16(0, i)
       return `group g${i} any ${i === 0 ? 'w0' : `g${i - 1}`}\n`
     })
     const head = `witness w0 ${V0}\n`
