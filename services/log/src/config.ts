@@ -1,0 +1,57 @@
+/** What an operator sets for the log; rendered into `.env.example`. */
+import {
+  COMMON,
+  duration,
+  int,
+  list,
+  path,
+  secret,
+  string,
+  type Values,
+} from '@dslog/service/config'
+
+export const LOG_CONFIG = {
+  ...COMMON,
+  host: string('DSLOG_LOG_HOST', { doc: 'Address to listen on.', default: '127.0.0.1' }),
+  port: int('DSLOG_LOG_PORT', { doc: 'Port to listen on.', default: '8080', max: 65_535 }),
+  url: string('DSLOG_LOG_URL', {
+    doc: 'Where the public reaches the log; written into the policy it hands out.',
+    optional: true,
+  }),
+  key: secret('DSLOG_LOG_KEY', {
+    doc: 'Signer key of the log (C2SP, `PRIVATE+KEY+…`), made by `dslog keygen`. Without it, the file log.key in DSLOG_DATA.',
+    optional: true,
+  }),
+  signerFile: path('DSLOG_LOG_SIGNER_PATH', {
+    doc: 'File that remembers what was signed. On PostgreSQL it defaults to a table of the same database; put it where a restore of the database does not reach it.',
+    optional: true,
+  }),
+  zones: list('DSLOG_LOG_ZONES', {
+    doc: 'Signing zones admitted besides the root, top-level domains and ICANN public suffixes.',
+    default: '',
+  }),
+  publishInterval: duration('DSLOG_LOG_PUBLISH_INTERVAL', {
+    doc: 'Shortest time between two trees.',
+    default: '1s',
+  }),
+  operatorToken: secret('DSLOG_OPERATOR_TOKEN', {
+    doc: 'Whoever presents it may submit evidence from the past.',
+    optional: true,
+  }),
+  anchors: path('DSLOG_ANCHORS', {
+    doc: "File of trust anchors; default: the root's.",
+    optional: true,
+  }),
+  trustProxy: list('DSLOG_LOG_TRUST_PROXY', {
+    doc: 'Addresses or networks of the proxies whose X-Forwarded-For is believed.',
+    default: '',
+  }),
+  poolSize: int('DSLOG_LOG_POOL_SIZE', {
+    doc: 'Connections to PostgreSQL.',
+    default: '10',
+    min: 2,
+    max: 500,
+  }),
+}
+
+export type LogConfig = Values<typeof LOG_CONFIG>

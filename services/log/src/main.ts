@@ -1,0 +1,250 @@
+/**
+ * Puts a log service together out of its configuration: database, log, sequencer, HTTP. `dslog log`
+ * runs it alone, `dslog up` beside others, and `dslog import` on a folder uses it without HTTP.
+ */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { formatVkey } from '@dslog/tlog/key'
+import { formatPolicy, parsePolicy } from '@dslog/tlog/policy'
+import { type Anchor, parseAnchors, ROOT_ANCHORS } from '@dslog/dnssec/anchors'
+import { nodeBackend } from '@dslog/dnssec/backend/node'
+import { nameFromText } from '@dslog/dnssec/name'
+import type { LogTables } from '@dslog/schema/db'
+import { LOG_MIGRATIONS } from '@dslog/schema/migrate'
+import { type Clock, systemClock } from '@dslog/service/clock'
+import { type Database, openDatabase } from '@dslog/service/db'
+import { Health } from '@dslog/service/health'
+import { buildHttp, type Http, httpComponent } from '@dslog/service/http'
+import type { Logger } from '@dslog/service/log'
+import { Metrics } from '@dslog/service/metrics'
+import { migrate } from '@dslog/service/migrate'
+import type { Component } from '@dslog/service/run'
+import { Admitter } from './admit.ts'
+import type { LogConfig } from './config.ts'
+import { noteSignerOf, readKey, readKeyFile } from './key.ts'
+import { Log, type LogOptions } from './log.ts'
+import { LogReader } from './reader.ts'
+import { changeRoutes } from './route/changes.ts'
+import type { LogContext } from './route/context.ts'
+import { entryRoutes } from './route/entries.ts'
+import { nameRoutes } from './route/names.ts'
+import { observationRoutes } from './route/observations.ts'
+import { proofRoutes } from './route/proofs.ts'
+import { tileRoutes } from './route/tiles.ts'
+import { Sequencer } from './sequencer.ts'
+import { SignerFile, SignerInTable } from './signer.ts'
+import { ZoneList } from './zones.ts'
+
+/** Shown in `/v1/log`. */
+export const SOFTWARE = 'dslog/0.1.0'
+
+/** Files of a log in its data folder. */
+export const LOG_FILES = { database: 'log', key: 'log.key', signer: 'signer.json' } as const
+
+/** The parts that a log service is made of, and those that other programs use it by. */
+export interface OpenedLog {
+  readonly log: Log
+  readonly db: Database<LogTables>
+  readonly sequencer: Sequencer
+  readonly admitter: Admitter
+  readonly reader: LogReader
+  readonly context: LogContext
+  close(): Promise<void>
+}
+
+export interface OpenOptions {
+  readonly config: LogConfig
+  readonly logger: Logger
+  readonly clock?: Clock
+  /** Creates the log if there is none: an explicit act. */
+  readonly create?: boolean
+  readonly onLost?: (error: Error) => void
+}
+
+/** Opens the database of a log, its tables up to date, and gathers what a Log needs. */
+export async function openLogDatabase(options: OpenOptions): Promise<LogOptions> {
+  const { clock = systemClock, config, logger, onLost } = options
+  const db = await openDatabase<LogTables>({
+    url: config.databaseUrl?.reveal(),
+    folder: join(config.data, LOG_FILES.database),
+    applicationName: 'dslog-log',
+    poolSize: config.poolSize,
+    logger,
+    ...(onLost === undefined ? {} : { onFailure: onLost }),
+  })
+  try {
+    await migrate(db, LOG_MIGRATIONS)
+    const key =
+      config.key === undefined
+        ? await readKeyFile(join(config.data, LOG_FILES.key))
+        : readKey(config.key.reveal())
+    const file =
+      config.signerFile ??
+      (db.kind === 'embedded' ? join(config.data, LOG_FILES.signer) : undefined)
+    return {
+      db,
+      signerRow: file === undefined ? new SignerInTable(db) : new SignerFile(file),
+      signers: [noteSignerOf(key, clock)],
+      anchors: await readAnchors(config.anchors),
+      clock,
+      ...(onLost === undefined ? {} : { onLost }),
+    }
+  } catch (error) {
+    await db.close()
+    throw error
+  }
+}
+
+/** Opens a log, and whatever is needed to submit to it and to read it within this process. */
+export async function openLog(options: OpenOptions): Promise<OpenedLog> {
+  const { clock = systemClock, config } = options
+  const logOptions = await openLogDatabase(options)
+  const { db } = logOptions
+  let log: Log
+  try {
+    if (options.create === true && !(await logExists(db))) await Log.create(logOptions)
+    log = await Log.open(logOptions)
+  } catch (error) {
+    await db.close()
+    throw error
+  }
+  const zones = new ZoneList(config.zones.map((text) => nameFromText(text)))
+  const sequencer = new Sequencer(log, { interval: config.publishInterval, clock })
+  const admitter = new Admitter({ log, sequencer, zones, backend: nodeBackend(), clock })
+  const reader = new LogReader(log, db)
+  const vkeys = logOptions.signers.map(({ key }) => formatVkey(key))
+  const context: LogContext = {
+    reader,
+    admitter,
+    sequencer,
+    zones,
+    vkeys,
+    policy: policyText(vkeys, config.url),
+    publishInterval: config.publishInterval,
+    operatorToken: config.operatorToken,
+    software: SOFTWARE,
+  }
+  const close = async (): Promise<void> => {
+    await log.close()
+    await db.close()
+  }
+  return { log, db, sequencer, admitter, reader, context, close }
+}
+
+async function logExists(db: Database<LogTables>): Promise<boolean> {
+  return (await db.kysely.selectFrom('tree').select('id').executeTakeFirst()) !== undefined
+}
+
+/** The HTTP server of a log. */
+export async function buildLogHttp(
+  opened: OpenedLog,
+  options: { config: LogConfig; logger: Logger; health: Health; metrics: Metrics },
+): Promise<Http> {
+  const { config, health, logger, metrics } = options
+  const app = await buildHttp({
+    info: {
+      title: 'dslog',
+      version: '1',
+      description: 'A transparency log for DNSSEC delegations',
+    },
+    logger,
+    health,
+    metrics,
+    trustProxy: config.trustProxy,
+  })
+  const { context } = opened
+  tileRoutes(app, context)
+  entryRoutes(app, context)
+  proofRoutes(app, context)
+  nameRoutes(app, context)
+  changeRoutes(app, context)
+  observationRoutes(app, context)
+  return app
+}
+
+/** A log service as components of a process, in the order in which they start. */
+export function logComponents(options: OpenOptions): {
+  components: Component[]
+  /** After the start. */
+  opened(): OpenedLog
+  /** Port it listens on, after the start. */
+  port(): number
+} {
+  const { clock = systemClock, config, logger } = options
+  const health = new Health(logger)
+  const metrics = new Metrics('log')
+  let opened: OpenedLog | undefined
+  let app: Http | undefined
+  const current = (): OpenedLog => {
+    if (opened === undefined) throw new Error('the log has not been opened')
+    return opened
+  }
+  const logComponent: Component = {
+    name: 'log',
+    async start(fail) {
+      opened = await openLog({ ...options, onLost: fail })
+      observe(opened, metrics, clock)
+      health.ready('database', async () => {
+        await current().db.kysely.selectFrom('tree').select('id').execute()
+        return undefined
+      })
+    },
+    stop: () => current().close(),
+  }
+  const sequencer: Component = {
+    name: 'sequencer',
+    start: (fail) => current().sequencer.start(fail),
+    stop: () => current().sequencer.stop(),
+  }
+  const server: Component = {
+    name: 'log http',
+    async start(fail) {
+      app = await buildLogHttp(current(), { config, logger, health, metrics })
+      await httpComponent(app, { health, host: config.host, port: config.port }).start(fail)
+    },
+    async stop() {
+      health.stopping()
+      await app?.close()
+    },
+  }
+  const port = (): number => {
+    const address = app?.server.address()
+    return typeof address === 'object' && address !== null ? address.port : config.port
+  }
+  return { components: [logComponent, sequencer, server], opened: current, port }
+}
+
+/** The numbers an operator watches. */
+function observe({ log, sequencer }: OpenedLog, metrics: Metrics, clock: Clock): void {
+  metrics.gauge({
+    name: 'dslog_tree_size',
+    help: 'Entries in the published tree',
+    collect: (gauge) => gauge.set(log.published.size),
+  })
+  metrics.gauge({
+    name: 'dslog_checkpoint_age_seconds',
+    help: 'Time since the newest checkpoint was published',
+    collect: (gauge) => gauge.set((clock() - log.published.publishedAt) / 1000),
+  })
+  metrics.gauge({
+    name: 'dslog_map_keys',
+    help: 'Names and zones in the name map',
+    collect: (gauge) => gauge.set(log.tree.key_count),
+  })
+  metrics.gauge({
+    name: 'dslog_pool_candidates',
+    help: 'Verified evidence that waits to be sequenced',
+    collect: (gauge) => gauge.set(sequencer.backlog),
+  })
+}
+
+/** The policy that trusts this log: no witnesses are asked yet. */
+export function policyText(vkeys: readonly string[], url: string | undefined): string {
+  const lines = vkeys.map((vkey) => `log ${vkey}${url === undefined ? '' : ` ${url}`}\n`)
+  const policy = parsePolicy(`${lines.join('')}quorum none\n`)
+  return new TextDecoder().decode(formatPolicy(policy))
+}
+
+async function readAnchors(path: string | undefined): Promise<readonly Anchor[]> {
+  return path === undefined ? ROOT_ANCHORS : parseAnchors(await readFile(path, 'utf8'))
+}

@@ -1,0 +1,328 @@
+/**
+ * What the public may ask about the published tree. Everything here is answered for one tree, the
+ * one that was newest when the question came, whatever the sequencer is doing meanwhile: tables may
+ * hold more, and what is at or above the published size is left out. Answers come with proofs; who
+ * asks need not believe this file.
+ */
+import { gzip } from 'node:zlib'
+import { promisify } from 'node:util'
+import { sql } from 'kysely'
+import { equal } from '@dslog/tlog/bytes'
+import { formatTlogProof } from '@dslog/tlog/bundle'
+import type { Hash } from '@dslog/tlog/hash'
+import { proveMap } from '@dslog/tlog/maptree'
+import { decodeBundle, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
+import type { Name } from '@dslog/dnssec/name'
+import type { LogTables } from '@dslog/schema/db'
+import { decodeEntry } from '@dslog/schema/entry'
+import { mapKey, MapKind } from '@dslog/schema/identity'
+import type { Database } from '@dslog/service/db'
+import { decodeDsSet, decodeHistory } from '@dslog/service/foldtables'
+import { keyText } from '@dslog/verify/fold'
+import { type History, latestOf } from '@dslog/verify/history'
+import { chainAbove, chainAt, type KeysLookup } from '@dslog/verify/keys'
+import { encodeExtra, type ProofItem } from '@dslog/verify/prooffile'
+import type { Log, PublishedTree } from './log.ts'
+
+const compress = promisify(gzip)
+
+/** Full bundles and tiles kept in memory, compressed or raw: some hundred MiB at most. */
+const CACHED_BLOBS = 4_096
+
+/** Most bundles that one page of filtered changes may read: a filter that matches nothing must end. */
+const MAX_SCANNED_BUNDLES = 64
+
+/** An entry with its place. */
+export interface Leaf {
+  readonly index: number
+  readonly bytes: Uint8Array
+}
+
+/** Everything the log holds about a name, with the proof that it is everything. */
+export interface NameAnswer {
+  readonly tree: PublishedTree
+  readonly key: Hash
+  readonly history: readonly Leaf[]
+  readonly mapProof: Uint8Array
+  readonly mapHead: Leaf
+  readonly mapHeadProof: readonly Hash[]
+}
+
+/** A bundle or tile as it is sent. */
+export interface Blob {
+  readonly data: Uint8Array
+  /** Present for full ones: compressed once, served often. */
+  readonly gzipped?: Uint8Array
+}
+
+/** Reads the published tree. */
+export class LogReader {
+  readonly #log: Log
+  readonly #db: Database<LogTables>
+  readonly #blobs = new BlobCache(CACHED_BLOBS)
+
+  constructor(log: Log, db: Database<LogTables>) {
+    this.#log = log
+    this.#db = db
+  }
+
+  get tree(): PublishedTree {
+    return this.#log.published
+  }
+
+  /**
+   * A hash tile as served (C2SP tlog-tiles).
+   *
+   * @returns `undefined` where the published tree has no such tile of that width
+   */
+  async tile(level: number, index: number, width: number): Promise<Blob | undefined> {
+    if (width > tileWidth(this.tree.size, level, index)) return undefined
+    const full = width === TILE_WIDTH
+    return this.#blobs.get(`${level}/${index}`, full, async () => {
+      return { data: await this.#log.store.tile(level, index, width) }
+    })
+  }
+
+  /** An entry bundle as served, likewise. */
+  async bundle(index: number, width: number): Promise<Blob | undefined> {
+    if (width > tileWidth(this.tree.size, 0, index)) return undefined
+    const full = width === TILE_WIDTH
+    return this.#blobs.get(`entries/${index}`, full, async () => {
+      const data = await this.#log.store.bundle(index, width)
+      return full ? { data, gzipped: await compress(data) } : { data }
+    })
+  }
+
+  /** Entries [start, start + limit) as far as the tree reaches. */
+  async entries(start: number, limit: number, tree: PublishedTree = this.tree): Promise<Leaf[]> {
+    const end = Math.min(start + limit, tree.size)
+    const leaves: Leaf[] = []
+    for (let at = start; at < end;) {
+      const index = Math.floor(at / TILE_WIDTH)
+      const first = index * TILE_WIDTH
+      const width = tileWidth(tree.size, 0, index)
+      const blob = await this.bundle(index, width)
+      const entries = decodeBundle(blob!.data, width)
+      for (; at < Math.min(end, first + width); at++) {
+        leaves.push({ index: at, bytes: entries[at - first]! })
+      }
+    }
+    return leaves
+  }
+
+  async entry(index: number, tree: PublishedTree = this.tree): Promise<Leaf> {
+    const [leaf] = await this.entries(index, 1, tree)
+    if (leaf === undefined) throw new RangeError(`entry ${index} of ${tree.size}`)
+    return leaf
+  }
+
+  /** Index of the first leaf with this hash. */
+  async indexOf(hash: Hash): Promise<number | undefined> {
+    for (const index of await this.#log.store.leavesLike(hash)) {
+      if (index >= this.tree.size) return undefined
+      if (equal(await this.tree.reader.hash(0, index), hash)) return index
+    }
+    return undefined
+  }
+
+  /** Everything about a name, proven. */
+  async name(kind: MapKind, name: Name): Promise<NameAnswer> {
+    const { tree } = this
+    const key = mapKey(kind, name)
+    const [history, { proof: mapProof }] = await Promise.all([
+      this.#history(key, tree.size),
+      proveMap(tree.upper, key, async (prefix) => {
+        const buckets = await this.#log.fold.bucketsAt([prefix], tree.size)
+        return buckets.get(prefix) ?? new Uint8Array(0)
+      }),
+    ])
+    const leaves: Leaf[] = []
+    for (const { index } of history) leaves.push(await this.entry(index, tree))
+    const mapHead = await this.entry(tree.size - 1, tree)
+    const mapHeadProof = await tree.reader.inclusionProof(mapHead.index)
+    return { tree, key, history: leaves, mapProof, mapHead, mapHeadProof }
+  }
+
+  /** Everything about a name as one file that verifies offline (docs/spec/entry.md, "Proof files"). */
+  async nameProofFile(kind: MapKind, name: Name): Promise<string> {
+    const { history, mapHead, mapHeadProof, mapProof, tree } = await this.name(kind, name)
+    const chain = new ChainItems(this, this.#log, tree)
+    const items: ProofItem[] = []
+    for (const leaf of history) {
+      items.push(await itemOf(leaf, tree))
+      await chain.add(leaf)
+    }
+    const extra = encodeExtra({
+      kind: 'name',
+      leaf: mapHead.bytes,
+      mapKind: kind,
+      name,
+      mapProof,
+      history: items,
+      chain: chain.items,
+    })
+    return formatTlogProof({
+      extra,
+      index: mapHead.index,
+      path: mapHeadProof,
+      checkpoint: tree.note,
+    })
+  }
+
+  /** One entry as a file that verifies offline. */
+  async entryProofFile(index: number): Promise<string> {
+    const { tree } = this
+    const leaf = await this.entry(index, tree)
+    const chain = new ChainItems(this, this.#log, tree)
+    await chain.add(leaf)
+    const extra = encodeExtra({ kind: 'entry', leaf: leaf.bytes, chain: chain.items })
+    const path = await tree.reader.inclusionProof(index)
+    return formatTlogProof({ extra, index, path, checkpoint: tree.note })
+  }
+
+  /** How many names of a zone the log knows, and how many of them have a DS in force. */
+  async zoneCounts(zone: Name): Promise<{ names: number; signed: number }> {
+    const { rows } = await sql<{ names: number; signed: number }>`
+      select count(*)::int8 as names,
+        count(*) filter (where substr(latest, 1, 2) <> '\\x0000'::bytea)::int8 as signed
+      from name where kind = ${MapKind.delegation}
+        and zone = (select id from zone where name = ${zone})`.execute(this.#db.kysely)
+    return rows[0] ?? { names: 0, signed: 0 }
+  }
+
+  /** Names of a zone with the state in force, in the order of their wire bytes. */
+  async zoneNames(zone: Name, after: Name | undefined, limit: number) {
+    const { size } = this.tree
+    const rows = await this.#db.kysely
+      .selectFrom('name')
+      .select(['name', 'latest', 'history'])
+      .where('kind', '=', MapKind.delegation)
+      .where('zone', '=', (eb) => eb.selectFrom('zone').select('id').where('name', '=', zone))
+      .where('name', '>', after ?? new Uint8Array(0))
+      .orderBy('name')
+      .limit(limit + 1)
+      .execute()
+    const more = rows.length > limit
+    const names = []
+    for (const row of rows.slice(0, limit)) {
+      const history = decodeHistory(row.history, size)
+      const latest = latestOf(history)
+      if (latest === undefined) continue
+      const newest = latestOf(decodeHistory(row.history))
+      const ds =
+        newest?.index === latest.index ? decodeDsSet(row.latest) : await this.#dsOf(latest.index)
+      names.push({ name: row.name as Name, latest, ds })
+    }
+    return { size, names, next: more ? (rows[limit - 1]!.name as Name) : undefined }
+  }
+
+  /** Entries about delegations from `start` on, in log order; `next` is where to go on. */
+  async changes(start: number, limit: number, zone: Name | undefined) {
+    const { tree } = this
+    const leaves: Leaf[] = []
+    if (zone !== undefined) {
+      const rows = await this.#db.kysely
+        .selectFrom('leaf')
+        .select('idx')
+        .where('zone', '=', (eb) => eb.selectFrom('zone').select('id').where('name', '=', zone))
+        .where('idx', '>=', start)
+        .where('idx', '<', tree.size)
+        .orderBy('idx')
+        .limit(limit)
+        .execute()
+      for (const { idx } of rows) leaves.push(await this.entry(idx, tree))
+      const last = leaves.at(-1)
+      return { tree, leaves, next: leaves.length < limit || !last ? tree.size : last.index + 1 }
+    }
+    let at = start
+    for (let scanned = 0; at < tree.size && scanned < MAX_SCANNED_BUNDLES; scanned++) {
+      const rest = TILE_WIDTH - (at % TILE_WIDTH)
+      for (const leaf of await this.entries(at, rest, tree)) {
+        at = leaf.index + 1
+        const { type } = decodeEntry(leaf.bytes)
+        if (type === 'ds' || type === 'no-ds') leaves.push(leaf)
+        if (leaves.length === limit) return { tree, leaves, next: at }
+      }
+    }
+    return { tree, leaves, next: at }
+  }
+
+  async #history(key: Hash, size: number): Promise<History> {
+    const history = (await this.#log.fold.histories([key])).get(keyText(key)) ?? []
+    return history.filter(({ index }) => index < size)
+  }
+
+  async #dsOf(index: number): Promise<readonly Uint8Array[]> {
+    const entry = decodeEntry((await this.entry(index)).bytes)
+    return entry.type === 'ds' ? entry.ds : []
+  }
+}
+
+/** The ZONE_KEYS that entries hang from, in the order in which a verifier needs them. */
+class ChainItems {
+  readonly items: ProofItem[] = []
+  readonly #reader: LogReader
+  readonly #log: Log
+  readonly #tree: PublishedTree
+  readonly #have = new Set<number>()
+
+  constructor(reader: LogReader, log: Log, tree: PublishedTree) {
+    this.#reader = reader
+    this.#log = log
+    this.#tree = tree
+  }
+
+  async add({ bytes, index }: Leaf): Promise<void> {
+    const entry = decodeEntry(bytes)
+    if (entry.type === 'map-head' || entry.type === 'unknown') return
+    const { anchors, fold } = this.#log
+    const lookup: KeysLookup = async (keysId) =>
+      (await fold.zoneKeys(keysId)).filter((keys) => keys.index < index)
+    const chain =
+      entry.type === 'zone-keys'
+        ? await chainAbove(entry.link, entry.time, lookup, anchors)
+        : await chainAt(entry.keysId, entry.time, lookup, anchors)
+    for (const keys of chain?.links ?? []) {
+      if (this.#have.has(keys.index)) continue
+      this.#have.add(keys.index)
+      this.items.push(await itemOf(await this.#reader.entry(keys.index, this.#tree), this.#tree))
+    }
+  }
+}
+
+async function itemOf({ bytes, index }: Leaf, tree: PublishedTree): Promise<ProofItem> {
+  return { index, path: await tree.reader.inclusionProof(index), entry: bytes }
+}
+
+/** Immutable blobs, most recently used ones kept: two generations, as in TileCache. */
+class BlobCache {
+  readonly #half: number
+  #young = new Map<string, Blob>()
+  #old = new Map<string, Blob>()
+
+  constructor(limit: number) {
+    this.#half = limit / 2
+  }
+
+  /** @param full partial blobs are prefixes of what may be cached, and are read each time */
+  async get(key: string, full: boolean, read: () => Promise<Blob>): Promise<Blob> {
+    if (!full) return read()
+    const held = this.#young.get(key) ?? this.#old.get(key)
+    if (held !== undefined) {
+      this.#keep(key, held)
+      return held
+    }
+    const blob = await read()
+    this.#keep(key, blob)
+    return blob
+  }
+
+  #keep(key: string, blob: Blob): void {
+    if (this.#young.has(key)) return
+    if (this.#young.size >= this.#half) {
+      this.#old = this.#young
+      this.#young = new Map()
+    }
+    this.#young.set(key, blob)
+  }
+}

@@ -1,0 +1,73 @@
+/** Submission of evidence. The log validates everything itself and trusts no submitter. */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { MAX_SUBMIT_BYTES, Submission, SubmitResults, type SubmitResult } from '@dslog/schema/api'
+import type { Http } from '@dslog/service/http'
+import { Problem } from '@dslog/service/problem'
+import type { LogContext } from './context.ts'
+
+/** Longest wait for publication, ms; then 202, and the answer is found under the name. */
+const WAIT_MS = 20_000
+
+export function observationRoutes(app: Http, context: LogContext): void {
+  const { admitter } = context
+
+  app.post(
+    '/v1/observations',
+    {
+      bodyLimit: MAX_SUBMIT_BYTES,
+      schema: {
+        tags: ['submit'],
+        summary: 'Submit evidence of DS records, their absence, or zone keys',
+        description: 'What is accepted is public for ever, the name included.',
+        body: Submission,
+        response: { 200: SubmitResults, 202: SubmitResults },
+      },
+    },
+    async (request, reply) => {
+      const { observations } = request.body
+      if (observations.some(({ historical }) => historical === true)) {
+        authorize(request.headers.authorization)
+      }
+      const results = admitter.submit(observations)
+      // Whoever does not wait is still owed that errors of ours reach our log.
+      results.catch((error: unknown) => request.log.error({ err: error }, 'submission failed'))
+      const wait = prefersNotToWait(request.headers['prefer']) ? 0 : WAIT_MS
+      const done = await within(results, wait)
+      if (done !== undefined) return { results: done }
+      const accepted = observations.map((): SubmitResult => ({ status: 'accepted' }))
+      return reply.code(202).send({ results: accepted })
+    },
+  )
+
+  function authorize(header: string | undefined): void {
+    const token = context.operatorToken?.reveal()
+    const given = /^Bearer (.+)$/.exec(header ?? '')?.[1]
+    if (given === undefined) {
+      throw new Problem('unauthorized', "Historical evidence needs the operator's token")
+    }
+    if (token === undefined || !timingSafeEqual(digest(given), digest(token))) {
+      throw new Problem('forbidden', "This is not the operator's token")
+    }
+  }
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}
+
+function prefersNotToWait(header: string | string[] | undefined): boolean {
+  return [header ?? []].flat().some((value) => /(^|[\s,;])respond-async([\s,;]|$)/.test(value))
+}
+
+/** What a promise resolves to, or `undefined` if it takes longer. */
+async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), ms)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

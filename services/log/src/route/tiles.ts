@@ -1,0 +1,64 @@
+/** The read API of C2SP tlog-tiles: checkpoint, hash tiles, entry bundles. Plain bytes, all of it. */
+import { parseTilePath } from '@dslog/tlog/tile'
+import Type from 'typebox'
+import { TlogError } from '@dslog/tlog/error'
+import type { Http } from '@dslog/service/http'
+import { Problem } from '@dslog/service/problem'
+import type { LogContext } from './context.ts'
+import { IMMUTABLE, VOLATILE } from './context.ts'
+
+export function tileRoutes(app: Http, { reader }: LogContext): void {
+  const tags = ['C2SP tlog-tiles']
+
+  app.get(
+    '/checkpoint',
+    {
+      schema: { tags, summary: 'The newest signed checkpoint', response: { 200: Type.String() } },
+      config: { rateLimit: false },
+    },
+    async (_request, reply) => {
+      reply.header('cache-control', VOLATILE).type('text/plain; charset=utf-8')
+      return reply.serializer(String).send(reader.tree.note)
+    },
+  )
+
+  app.get(
+    '/tile/*',
+    {
+      schema: {
+        tags,
+        summary: 'A hash tile `<L>/<N>[.p/<W>]` or bundle `entries/<N>[.p/<W>]`',
+        params: Type.Object({ '*': Type.String() }),
+      },
+      config: { rateLimit: false },
+    },
+    async (request, reply) => {
+      const blob = await blobAt(`tile/${request.params['*']}`)
+      if (blob === undefined) {
+        throw new Problem('not-found', 'The published tree has no such tile')
+      }
+      reply.header('cache-control', IMMUTABLE).type('application/octet-stream')
+      const gzip = blob.gzipped !== undefined && acceptsGzip(request.headers['accept-encoding'])
+      if (blob.gzipped !== undefined) reply.header('vary', 'accept-encoding')
+      if (gzip) reply.header('content-encoding', 'gzip')
+      return reply.send(Buffer.from(gzip ? blob.gzipped : blob.data))
+    },
+  )
+
+  async function blobAt(path: string) {
+    try {
+      const tile = parseTilePath(path)
+      return tile.kind === 'entries'
+        ? await reader.bundle(tile.index, tile.width)
+        : await reader.tile(tile.level, tile.index, tile.width)
+    } catch (error) {
+      if (error instanceof TlogError && error.code === 'bad-path') return undefined
+      throw error
+    }
+  }
+}
+
+/** Whether a client understands gzip and has not refused it (RFC 9110 section 12.5.3). */
+function acceptsGzip(header: string | undefined): boolean {
+  return /(^|[\s,])(gzip|\*)(?!\s*;\s*q=0(\.0*)?\s*(,|$))/.test(header ?? '')
+}
