@@ -14,7 +14,7 @@ const suites = ['packages/tlog/test/**/*.test.ts', 'packages/dnssec/test/**/*.te
 
 export default defineConfig({
   plugins: [servedFiles()],
-  resolve: { conditions: ['@dslog/source', 'browser', 'import', 'module', 'default'] },
+  resolve: { conditions: ['@dslog/source', 'browser'] },
   // Found on the way, a dependency makes the page reload under a running test.
   optimizeDeps: { noDiscovery: true },
   test: {
