@@ -156,6 +156,8 @@ describe('proofs', () => {
     expect(holds(root, k, null, concat(right, value, step(l)))).toBe(false)
     expect(holds(root, left, null, concat(left, value, step(r)))).toBe(false)
     expect(holds(root, left, value, step(r))).toBe(true)
+    // A map that was built wrong, with the leaf on the side where it does not belong.
+    expect(holds(mapInnerHash(r, l, 0), k, null, concat(right, value, step(l)))).toBe(false)
   })
 
   test('bits must decrease, from 255 down', () => {

@@ -89,15 +89,19 @@ describe('TileWriter', () => {
     expect(a.take()).toEqual(b.take())
   })
 
-  test('tiles once taken no longer change', () => {
-    const writer = new TileWriter()
-    writer.append(LEAVES[0]!)
-    const [first] = writer.take()
-    const copy = first!.data.slice()
-    for (const leaf of LEAVES) writer.append(leaf)
-    expect(first!.data).toEqual(copy)
-    first!.data.fill(0)
-    expect(writer.root()).toEqual(mth([LEAVES[0]!, ...LEAVES]))
+  test('tiles once taken belong to the caller: neither side sees what the other does', () => {
+    for (const count of [1, 256, 300]) {
+      const writer = new TileWriter()
+      for (const leaf of LEAVES.slice(0, count)) writer.append(leaf)
+      const taken = writer.take()
+      const copies = taken.map(({ data }) => data.slice())
+      for (const leaf of LEAVES.slice(count, 400)) writer.append(leaf)
+      expect(taken.map(({ data }) => data)).toEqual(copies)
+      const partial = writer.take().filter(({ data }) => data.length < 8192)
+      for (const { data } of [...taken, ...partial]) data.fill(0)
+      for (const leaf of LEAVES.slice(400)) writer.append(leaf)
+      expect(writer.root()).toEqual(mth(LEAVES))
+    }
   })
 
   test('a fork goes its own way', () => {
