@@ -1,0 +1,164 @@
+/**
+ * Rows in PostgreSQL's binary COPY format (documentation of COPY, "Binary Format"), all integers big-endian:
+ *
+ *   "PGCOPY\n" FF "\r\n" 00 | int32 flags = 0 | int32 extension length = 0
+ *   per row:   int16 number of fields | per field: int32 length, or -1 for null | the value in its type's binary form
+ *   int16 -1
+ *
+ * COPY converts nothing, so the types of the columns must be known; db.ts asks the catalogue for them.
+ */
+
+/** A column to copy into. */
+export interface CopyColumn {
+  name: string
+  /** OID of its type. */
+  type: number
+}
+
+/**
+ * The rows of one COPY, as the only parameter of its statement: the connection that Kysely gives to the statement then
+ * knows that it is one (pool.ts).
+ */
+export class CopyRows {
+  readonly chunks: Uint8Array<ArrayBuffer>[]
+
+  constructor(chunks: Uint8Array<ArrayBuffer>[]) {
+    this.chunks = chunks
+  }
+}
+
+const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1')
+
+/** Bytes of one chunk; a larger value gets a chunk of its own. */
+const CHUNK_SIZE = 1 << 18
+
+const JSONB_VERSION = 1
+
+type Encode = (out: CopyWriter, value: unknown) => void
+
+/** Binary forms by the OID of the type; these OIDs are fixed. */
+const ENCODERS: Readonly<Record<number, Encode>> = {
+  16: (out, value) => out.fixed(1, (b, at) => b.writeUInt8(asBoolean(value) ? 1 : 0, at)),
+  17: (out, value) => out.value(asBytes(value)),
+  20: (out, value) => out.fixed(8, (b, at) => b.writeBigInt64BE(asBigInt(value), at)),
+  21: (out, value) => out.fixed(2, (b, at) => b.writeInt16BE(asNumber(value), at)),
+  23: (out, value) => out.fixed(4, (b, at) => b.writeInt32BE(asNumber(value), at)),
+  25: (out, value) => out.value(asText(value)),
+  114: (out, value) => out.value(Buffer.from(JSON.stringify(value))),
+  701: (out, value) => out.fixed(8, (b, at) => b.writeDoubleBE(asNumber(value), at)),
+  1043: (out, value) => out.value(asText(value)),
+  3802: (out, value) =>
+    out.value(
+      Buffer.concat([Uint8Array.of(JSONB_VERSION), Buffer.from(JSON.stringify(value) ?? 'null')]),
+    ),
+}
+
+/** Encodes rows. A value that its column cannot hold is a TypeError or RangeError that names the column: a bug. */
+export function encodeCopy(
+  columns: readonly CopyColumn[],
+  rows: Iterable<readonly unknown[]>,
+): CopyRows {
+  const encoders = columns.map(({ name, type }) => {
+    const encode = ENCODERS[type]
+    if (encode === undefined) throw new TypeError(`column ${name}: no binary form for type ${type}`)
+    return encode
+  })
+  const out = new CopyWriter()
+  out.raw(SIGNATURE)
+  for (const row of rows) {
+    if (row.length !== columns.length) {
+      throw new RangeError(`row of ${row.length} values for ${columns.length} columns`)
+    }
+    out.int16(columns.length)
+    for (let i = 0; i < row.length; i++) {
+      const value = row[i]
+      if (value === null || value === undefined) {
+        out.int32(-1)
+        continue
+      }
+      try {
+        encoders[i]!(out, value)
+      } catch (cause) {
+        throw new TypeError(`column ${columns[i]!.name}: ${String(cause)}`, { cause })
+      }
+    }
+  }
+  out.int16(-1)
+  return new CopyRows(out.finish())
+}
+
+class CopyWriter {
+  readonly #chunks: Uint8Array<ArrayBuffer>[] = []
+  #chunk = Buffer.allocUnsafe(CHUNK_SIZE)
+  #used = 0
+
+  int16(value: number): void {
+    this.#chunk.writeInt16BE(value, this.#reserve(2))
+  }
+
+  int32(value: number): void {
+    this.#chunk.writeInt32BE(value, this.#reserve(4))
+  }
+
+  raw(bytes: Uint8Array): void {
+    const at = this.#reserve(bytes.length)
+    this.#chunk.set(bytes, at)
+  }
+
+  /** A value of variable length, with its length. */
+  value(bytes: Uint8Array): void {
+    this.int32(bytes.length)
+    this.raw(bytes)
+  }
+
+  /** A value of fixed length, with its length. */
+  fixed(length: number, write: (chunk: Buffer, at: number) => void): void {
+    this.int32(length)
+    const at = this.#reserve(length)
+    write(this.#chunk, at)
+  }
+
+  finish(): Uint8Array<ArrayBuffer>[] {
+    this.#flush(0)
+    return this.#chunks
+  }
+
+  #reserve(length: number): number {
+    if (this.#used + length > this.#chunk.length) this.#flush(length)
+    const at = this.#used
+    this.#used += length
+    return at
+  }
+
+  #flush(needed: number): void {
+    if (this.#used > 0) this.#chunks.push(this.#chunk.subarray(0, this.#used))
+    this.#chunk = Buffer.allocUnsafe(Math.max(CHUNK_SIZE, needed))
+    this.#used = 0
+  }
+}
+
+function asBoolean(value: unknown): boolean {
+  if (typeof value !== 'boolean') throw new TypeError(`${typeof value} is no boolean`)
+  return value
+}
+
+function asNumber(value: unknown): number {
+  if (typeof value !== 'number') throw new TypeError(`${typeof value} is no number`)
+  return value
+}
+
+function asBigInt(value: unknown): bigint {
+  if (typeof value === 'bigint') return value
+  if (!Number.isSafeInteger(value)) throw new RangeError(`${String(value)} is no safe integer`)
+  return BigInt(value as number)
+}
+
+function asBytes(value: unknown): Uint8Array {
+  if (!(value instanceof Uint8Array)) throw new TypeError(`${typeof value} is no Uint8Array`)
+  return value
+}
+
+function asText(value: unknown): Uint8Array {
+  if (typeof value !== 'string') throw new TypeError(`${typeof value} is no string`)
+  return Buffer.from(value)
+}

@@ -1,0 +1,42 @@
+/** What can go wrong with a database beyond what the server itself reports (that is pg's DatabaseError, with its SQLSTATE). */
+
+/** What was wrong. */
+export type DatabaseErrorCode =
+  /** Another process has the embedded database's folder. */
+  | 'locked'
+  /** Another session holds the exclusive lock. */
+  | 'held'
+  /** No connection became free in time. */
+  | 'busy'
+  /** A COMMIT turned into a rollback, because a statement of the transaction had failed. */
+  | 'aborted'
+  /** An int8 is beyond 2^53-1. */
+  | 'unsafe-integer'
+  /** A migration failed, or the database is newer than the software. */
+  | 'migration'
+  /** The embedded database has ended. */
+  | 'ended'
+
+/** A failure of the database layer; `cause` holds the lower error where there is one. */
+export class DatabaseError extends Error {
+  readonly code: DatabaseErrorCode
+
+  constructor(code: DatabaseErrorCode, message: string, options?: { cause: unknown }) {
+    super(message, options)
+    this.name = 'DatabaseError'
+    this.code = code
+  }
+}
+
+/** The folder of an embedded database is in use by process `pid`. */
+export class EmbeddedLocked extends DatabaseError {
+  readonly folder: string
+  readonly pid: number
+
+  constructor(folder: string, pid: number, since: string) {
+    super('locked', `${folder} is in use by process ${pid} (${since})`)
+    this.name = 'EmbeddedLocked'
+    this.folder = folder
+    this.pid = pid
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * Response headers: what a browser may do with an answer (helmet), who may read it (CORS: everyone, since all that is here is
+ * public and tokens travel in a header that pages must set themselves), and validators for caches (ETag).
+ */
+import fp from 'fastify-plugin'
+import cors from '@fastify/cors'
+import etag from '@fastify/etag'
+import helmet from '@fastify/helmet'
+import type { FastifyInstance } from 'fastify'
+
+/** A Content-Security-Policy: directive → sources. */
+export type ContentPolicy = Readonly<Record<string, readonly string[]>>
+
+/**
+ * For data and for the pages of the services alike: own scripts and styles, nothing inline, no frames. Pages may connect
+ * elsewhere over TLS, because the explorer verifies any log. `upgrade-insecure-requests` is left out: it would break pages
+ * served without TLS inside a network.
+ */
+const CONTENT_POLICY: ContentPolicy = {
+  'default-src': ["'self'"],
+  'img-src': ["'self'", 'data:'],
+  'worker-src': ["'self'", 'blob:'],
+  'connect-src': ["'self'", 'https:'],
+  'object-src': ["'none'"],
+  'base-uri': ["'none'"],
+  'form-action': ["'self'"],
+  'frame-ancestors': ["'none'"],
+}
+
+/** Seconds a browser may remember the answer to a CORS preflight: a day, the most that any honours. */
+const PREFLIGHT_AGE = 86_400
+
+/** Registers helmet, CORS and ETag. */
+export default fp(async function headers(
+  app: FastifyInstance,
+  options: { contentPolicy?: ContentPolicy | undefined },
+) {
+  const policy = options.contentPolicy ?? CONTENT_POLICY
+  await app.register(helmet, {
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: Object.fromEntries(Object.entries(policy).map(([k, v]) => [k, [...v]])),
+    },
+    crossOriginResourcePolicy: { policy: 'cross-origin' },
+    // The service cannot answer for its neighbours under the same domain.
+    strictTransportSecurity: { includeSubDomains: false },
+  })
+  await app.register(cors, {
+    origin: '*',
+    methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    exposedHeaders: [
+      'etag',
+      'location',
+      'retry-after',
+      'ratelimit-limit',
+      'ratelimit-remaining',
+      'ratelimit-reset',
+    ],
+    maxAge: PREFLIGHT_AGE,
+  })
+  await app.register(etag)
+})

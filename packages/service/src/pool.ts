@@ -1,0 +1,115 @@
+/**
+ * node-postgres between Kysely and a server, the same for both kinds of database: values come back alike, COPY goes over the
+ * connection of its transaction, and three silent mistakes are loud: a COMMIT that rolled back, a connection given back in
+ * the middle of a transaction, and a wait for a second connection inside a transaction.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks'
+import pg from 'pg'
+import type { PostgresPool, PostgresPoolClient, PostgresQueryResult } from 'kysely'
+import { CopyRows } from './copy.ts'
+import { DatabaseError } from './database-error.ts'
+
+const INT8 = 20
+
+/** How values come back: int8 as a number, never silently rounded; bytea as Buffer and the rest as pg does it. */
+export const valueTypes: pg.CustomTypesConfig = {
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
+    oid === INT8 && format !== 'binary'
+      ? parseInt8
+      : pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser,
+}
+
+function parseInt8(text: string): number {
+  const value = Number(text)
+  if (!Number.isSafeInteger(value)) {
+    throw new DatabaseError('unsafe-integer', `int8 ${text} is beyond 2^53-1`)
+  }
+  return value
+}
+
+/** Runs `sql`, a COPY FROM STDIN, with these rows on this connection. */
+export type CopyIn = (client: pg.PoolClient, sql: string, rows: CopyRows) => Promise<void>
+
+/** The transaction around the code that runs. */
+export const transactionScope: AsyncLocalStorage<{ open: boolean }> = new AsyncLocalStorage()
+
+/** A pg.Pool as Kysely wants it. */
+export class ClientPool implements PostgresPool {
+  readonly #pool: pg.Pool
+  readonly #copyIn: CopyIn
+  // Kysely keeps its own state per client, so the same one must get the same wrapper.
+  readonly #clients = new WeakMap<pg.PoolClient, Client>()
+
+  constructor(pool: pg.Pool, copyIn: CopyIn) {
+    this.#pool = pool
+    this.#copyIn = copyIn
+  }
+
+  async connect(): Promise<PostgresPoolClient> {
+    if (transactionScope.getStore()?.open === true) {
+      // With one connection this would wait for itself; with more, for luck.
+      throw new Error('inside a transaction only its own handle can be used')
+    }
+    const client = await this.#acquire()
+    let wrapper = this.#clients.get(client)
+    if (wrapper === undefined) {
+      wrapper = new Client(client, this.#copyIn)
+      this.#clients.set(client, wrapper)
+    }
+    return wrapper
+  }
+
+  async end(): Promise<void> {
+    await this.#pool.end()
+  }
+
+  async #acquire(): Promise<pg.PoolClient> {
+    try {
+      return await this.#pool.connect()
+    } catch (error) {
+      // pg-pool gives this error no code.
+      if (error instanceof Error && error.message.startsWith('timeout exceeded')) {
+        throw new DatabaseError('busy', 'no database connection became free', { cause: error })
+      }
+      throw error
+    }
+  }
+}
+
+class Client implements PostgresPoolClient {
+  readonly #client: pg.PoolClient
+  readonly #copyIn: CopyIn
+
+  constructor(client: pg.PoolClient, copyIn: CopyIn) {
+    this.#client = client
+    this.#copyIn = copyIn
+    // A connection that breaks fails its query, or its next one; without a listener it would also end the process.
+    client.on('error', () => {})
+  }
+
+  query<R>(sql: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>>
+  query(cursor: unknown): never
+  async query<R>(
+    sql: unknown,
+    parameters: readonly unknown[] = [],
+  ): Promise<PostgresQueryResult<R>> {
+    if (typeof sql !== 'string') throw new TypeError('cursors are not supported')
+    const [rows] = parameters
+    if (rows instanceof CopyRows) {
+      await this.#copyIn(this.#client, sql, rows)
+      return { command: 'INSERT', rowCount: 0, rows: [] }
+    }
+    const result = await this.#client.query(sql, [...parameters])
+    if (sql === 'commit' && (result.command as string) === 'ROLLBACK') {
+      throw new DatabaseError('aborted', 'a statement had failed: the transaction was rolled back')
+    }
+    return result as PostgresQueryResult<R>
+  }
+
+  release(): void {
+    const status = this.#client.getTransactionStatus()
+    // Neither the transaction nor its locks may pass to whoever gets the connection next.
+    const clean = status === 'I' || status === null
+    this.#client.release(clean ? undefined : new Error('released inside a transaction'))
+  }
+}

@@ -1,0 +1,123 @@
+import { describe, expect, it } from 'vitest'
+import { Ticker, systemClock } from '@dslog/service/clock'
+import type { TickerOptions } from '@dslog/service/clock'
+
+/** A ticker on a clock that the test moves; `turn` moves it and lets the ticker look. */
+function ticking(options: Partial<TickerOptions> = {}) {
+  let now = 1_000_000
+  const runs: number[] = []
+  const errors: unknown[] = []
+  const ticker = new Ticker({
+    interval: 10_000,
+    clock: () => now,
+    run: () => void runs.push(now),
+    onError: (error) => void errors.push(error),
+    ...options,
+  })
+  return {
+    ticker,
+    runs,
+    errors,
+    set: (time: number) => (now = time),
+    pass: (ms: number) => (now += ms),
+  }
+}
+
+describe('Ticker', () => {
+  it('runs when its clock says so, not the machine’s', async () => {
+    const { ticker, runs, pass } = ticking()
+    pass(9_999)
+    await new Promise((resolve) => setTimeout(resolve, 1_100))
+    expect(runs).toEqual([])
+    pass(1)
+    await expect.poll(() => runs, { timeout: 5_000 }).toEqual([1_010_000])
+    // Much time at once is one run: what was missed is not made up for.
+    pass(1_000_000)
+    await expect.poll(() => runs, { timeout: 5_000 }).toEqual([1_010_000, 2_010_000])
+    await ticker.stop()
+  })
+
+  it('starts at once when told, and is due when poked', async () => {
+    const { ticker, runs } = ticking({ immediately: true })
+    await expect.poll(() => runs.length).toBe(1)
+    ticker.poke()
+    await expect.poll(() => runs.length).toBe(2)
+    await ticker.stop()
+    ticker.poke()
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(runs.length).toBe(2)
+  })
+
+  it('survives a clock that is set back', async () => {
+    const { ticker, runs, pass, set } = ticking()
+    set(0)
+    // It has to see the clock before it moves on.
+    await new Promise((resolve) => setTimeout(resolve, 1_100))
+    pass(10_000)
+    await expect.poll(() => runs, { timeout: 5_000 }).toEqual([10_000])
+    await ticker.stop()
+  })
+
+  it('never overlaps, waits for the run when stopped, and tells the run', async () => {
+    let running = 0
+    let most = 0
+    let aborted = false
+    const { ticker } = ticking({
+      immediately: true,
+      interval: 0,
+      run: async (signal) => {
+        most = Math.max(most, ++running)
+        await new Promise((resolve) => setTimeout(resolve, 5))
+        aborted = signal.aborted
+        running--
+      },
+    })
+    ticker.poke()
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    await ticker.stop()
+    expect([running, most, aborted]).toEqual([0, 1, true])
+  })
+
+  it('goes on after an error, unless the error is thrown on', async () => {
+    let count = 0
+    const { ticker, errors } = ticking({
+      immediately: true,
+      interval: 0,
+      run: () => {
+        count++
+        throw new Error(`run ${count}`)
+      },
+    })
+    await expect.poll(() => errors.length).toBeGreaterThan(2)
+    await ticker.stop()
+
+    const failing = ticking({
+      immediately: true,
+      run: () => {
+        throw new Error('fatal')
+      },
+      onError: (error) => {
+        throw error
+      },
+    })
+    await expect(failing.ticker.done).rejects.toThrow('fatal')
+    await expect(failing.ticker.stop()).rejects.toThrow('fatal')
+  })
+
+  it('spreads its intervals', async () => {
+    const draws = [0, 1, 0.5]
+    const { ticker, runs, pass } = ticking({ jitter: 0.3, random: () => draws.shift() ?? 0.5 })
+    pass(7_000)
+    await expect.poll(() => runs, { timeout: 5_000 }).toEqual([1_007_000])
+    pass(12_999)
+    await new Promise((resolve) => setTimeout(resolve, 1_100))
+    expect(runs.length).toBe(1)
+    pass(1)
+    await expect.poll(() => runs.length, { timeout: 5_000 }).toBe(2)
+    await ticker.stop()
+  })
+})
+
+it('reads the machine’s clock in milliseconds', () => {
+  expect(systemClock()).toBeGreaterThan(Date.UTC(2025, 0))
+})

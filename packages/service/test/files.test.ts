@@ -1,0 +1,68 @@
+import { chmodSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, it } from 'vitest'
+import { PRIVATE_FILE, ensureFolder, syncFolder, writeFileAtomic } from '@dslog/service/files'
+
+const folder = mkdtempSync(join(tmpdir(), 'dslog-files-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+const mode = (path: string) => statSync(path).mode & 0o777
+
+it('writes and replaces, and leaves nothing else behind', async () => {
+  const path = join(folder, 'signer')
+  await writeFileAtomic(path, 'one')
+  expect([readFileSync(path, 'utf8'), mode(path)]).toEqual(['one', 0o644])
+  const inode = statSync(path).ino
+  await writeFileAtomic(path, Uint8Array.of(1, 2, 255))
+  expect([...readFileSync(path)]).toEqual([1, 2, 255])
+  // Never written in place.
+  expect(statSync(path).ino).not.toBe(inode)
+  expect(readdirSync(folder)).toEqual(['signer'])
+})
+
+it('keeps secrets to their owner, whatever the umask', async () => {
+  const path = join(folder, 'key')
+  const umask = process.umask(0)
+  try {
+    await writeFileAtomic(path, 'secret', { mode: PRIVATE_FILE })
+    expect(mode(path)).toBe(0o600)
+    chmodSync(path, 0o644)
+    await writeFileAtomic(path, 'secret', { mode: PRIVATE_FILE })
+    expect(mode(path)).toBe(0o600)
+  } finally {
+    process.umask(umask)
+  }
+})
+
+it('shows one whole content or another to every reader', async () => {
+  const path = join(folder, 'contended')
+  const contents = Array.from({ length: 20 }, (_, i) => String(i).repeat(10_000))
+  await writeFileAtomic(path, contents[0]!)
+  const writing = Promise.all(contents.map((content) => writeFileAtomic(path, content)))
+  let done = false
+  void writing.then(() => (done = true))
+  while (!done) {
+    expect(contents).toContain(readFileSync(path, 'utf8'))
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  await writing
+  expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([])
+})
+
+it('leaves the old content and no litter when it fails', async () => {
+  const target = join(folder, 'target')
+  await ensureFolder(join(target, 'inside'))
+  // A folder that is not empty cannot be replaced by a file.
+  await expect(writeFileAtomic(target, 'x')).rejects.toThrow()
+  expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([])
+  await expect(writeFileAtomic(join(folder, 'no/such/folder'), 'x')).rejects.toThrow('ENOENT')
+})
+
+it('creates folders once, and syncs them', async () => {
+  const path = join(folder, 'a/b/c')
+  await ensureFolder(path, 0o700)
+  await ensureFolder(path)
+  expect(mode(path)).toBe(0o700)
+  await syncFolder(path)
+  await expect(syncFolder(join(folder, 'none'))).rejects.toThrow('ENOENT')
+})
