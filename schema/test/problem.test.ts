@@ -1,0 +1,60 @@
+import { describe, expect, it } from 'vitest'
+import {
+  PROBLEMS,
+  PROBLEM_PREFIX,
+  ProblemDocument,
+  problemName,
+  problemType,
+} from '@dslog/schema/problem'
+import type { ProblemName } from '@dslog/schema/problem'
+
+const names = Object.keys(PROBLEMS) as ProblemName[]
+
+/** What api.md promises to submitters; a name that goes missing here breaks their programs. */
+const REFUSALS = [
+  'zone-not-admitted',
+  'bogus',
+  'unproven',
+  'expired',
+  'not-yet-valid',
+  'unsupported',
+  'malformed',
+  'too-large',
+  'rate-limited',
+]
+
+describe('problem types', () => {
+  it('are words, with a status of an error and a title', () => {
+    for (const name of names) {
+      expect(name).toMatch(/^[a-z]+(-[a-z]+)*$/)
+      expect(PROBLEMS[name].status).toBeGreaterThanOrEqual(400)
+      expect(PROBLEMS[name].status).toBeLessThan(600)
+      expect(PROBLEMS[name].title).toMatch(/^[A-Z].*[^.]$/)
+    }
+  })
+
+  it('hold the refusals of a submission', () => {
+    expect(names).toEqual(expect.arrayContaining(REFUSALS))
+  })
+
+  it('are URIs and back', () => {
+    for (const name of names) {
+      expect(URL.canParse(problemType(name))).toBe(true)
+      expect(problemName(problemType(name))).toBe(name)
+    }
+    for (const type of ['about:blank', PROBLEM_PREFIX, `${PROBLEM_PREFIX}toString`, 'not-found']) {
+      expect(problemName(type)).toBeUndefined()
+    }
+  })
+
+  it('have a document that needs type, title and status', () => {
+    expect(ProblemDocument.required).toEqual(['type', 'title', 'status'])
+    expect(Object.keys(ProblemDocument.properties)).toEqual([
+      'type',
+      'title',
+      'status',
+      'detail',
+      'errors',
+    ])
+  })
+})
