@@ -275,6 +275,7 @@ export const SubmitResult = Type.Object({
   ]),
   index: Type.Optional(Uint('Index of the entry')),
   state_id: Type.Optional(Hash('Identity of the state')),
+  out_of_order: Type.Optional(Type.Boolean({ description: 'Logged, but not in force' })),
   reason: Type.Optional(Type.String({ description: 'Problem type, for refused' })),
   detail: Type.Optional(Type.String()),
 })

@@ -12,16 +12,14 @@ import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
 import type { RR } from '@dslog/dnssec/records'
 import { parseRecord } from '@dslog/dnssec/wire'
 import type { Observation, SubmitResult } from '@dslog/schema/api'
-import { EntryError } from '@dslog/schema/entry'
+import { encodeEntry, EntryError } from '@dslog/schema/entry'
 import { mapKey, MapKind } from '@dslog/schema/identity'
 import type { ProblemName } from '@dslog/schema/problem'
 import type { Clock } from '@dslog/service/clock'
-import { entryOf } from '@dslog/verify/candidate'
-import type { Candidate } from '@dslog/verify/candidate'
+import { type Candidate, entryOf } from '@dslog/verify/candidate'
 import { VerifyError, type VerifyErrorCode } from '@dslog/verify/error'
 import type { Admission } from '@dslog/verify/fold'
 import { Observer } from '@dslog/verify/observe'
-import { encodeEntry } from '@dslog/schema/entry'
 import type { Batch, Log } from './log.ts'
 import type { Sequencer } from './sequencer.ts'
 import type { ZoneList } from './zones.ts'
@@ -167,8 +165,11 @@ function resultOf({ candidates }: Batch, admissions: readonly Admission[]): Subm
   if (candidate === undefined || admission === undefined) return { status: 'known' }
   const state_id = toBase64(candidate.kind === 'state' ? candidate.stateId : candidate.keysId)
   switch (admission.status) {
-    case 'logged':
-      return { status: 'logged', index: admission.index, state_id }
+    case 'logged': {
+      const { entry, index } = admission
+      const late = 'outOfOrder' in entry && entry.outOfOrder ? { out_of_order: true } : {}
+      return { status: 'logged', index, state_id, ...late }
+    }
     case 'known':
     case 'stale':
       return { status: admission.status, state_id }

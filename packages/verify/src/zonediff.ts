@@ -1,0 +1,72 @@
+/**
+ * What a whole signed zone says anew: its delegations compared with what a log holds of them, each
+ * difference with the records that prove it. The zone has been verified whole before
+ * (@dslog/dnssec/zone); the log verifies every record again.
+ */
+import { compareCanonical, type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
+import { CLASS_IN, dsToText, type RR, TYPE } from '@dslog/dnssec/records'
+import type { SignedZone } from '@dslog/dnssec/zone'
+
+/** TTL of records made up from RDATA: it is no part of what is signed or logged. */
+const NO_TTL = 0
+
+/** What happened to a delegation, as far as a log is told. */
+export type ChangeKind = 'added' | 'removed' | 'replaced'
+
+/** One difference. */
+export interface ZoneChange {
+  readonly name: Name
+  readonly change: ChangeKind
+  /** DS records in presentation form and canonical order. */
+  readonly old: readonly string[]
+  readonly new: readonly string[]
+  /** What proves it: the DS RRset with its RRSIG, or NSEC or NSEC3 records with theirs. */
+  readonly records: readonly RR[]
+}
+
+/** States in force by name in presentation form: DS records likewise; empty or missing for none. */
+export type KnownStates = ReadonlyMap<string, readonly string[]>
+
+/** The DNSKEY RRset of a zone with the signature that counts, as evidence of its keys. */
+export function keyRecords(zone: SignedZone): RR[] {
+  const { rdatas, rrsig } = zone.keys
+  return recordsOf(zone.zone, TYPE.DNSKEY, rdatas, rrsig)
+}
+
+/** The records of an RRset and one signature over it. */
+export function recordsOf(
+  owner: Name,
+  type: number,
+  rdatas: readonly Uint8Array[],
+  rrsig: Uint8Array,
+): RR[] {
+  const head = { owner, class: CLASS_IN, ttl: NO_TTL }
+  const records = rdatas.map((rdata) => ({ ...head, type, rdata }))
+  return [...records, { ...head, type: TYPE.RRSIG, rdata: rrsig }]
+}
+
+/**
+ * The differences between a zone and what is known of it, in canonical order of the names.
+ *
+ * @throws DnssecError `not-proven` for a name that the zone neither signs nor denies
+ */
+export function diffZone(zone: SignedZone, known: KnownStates): ZoneChange[] {
+  const changes: ZoneChange[] = []
+  const present = new Set<string>()
+  for (const { ds, owner, rrsig } of zone.delegations) {
+    const text = nameToText(owner)
+    present.add(text)
+    const old = known.get(text) ?? []
+    const now = ds.map(dsToText)
+    if (old.join() === now.join()) continue
+    const change = old.length === 0 ? 'added' : 'replaced'
+    const records = recordsOf(owner, TYPE.DS, ds, rrsig)
+    changes.push({ name: owner, change, old, new: now, records })
+  }
+  for (const [text, old] of known) {
+    if (old.length === 0 || present.has(text)) continue
+    const name = nameFromText(text)
+    changes.push({ name, change: 'removed', old, new: [], records: zone.denialRecords(name) })
+  }
+  return changes.sort((a, b) => compareCanonical(a.name, b.name))
+}
