@@ -92,12 +92,16 @@ class CopyWriter {
   #chunk = Buffer.allocUnsafe(CHUNK_SIZE)
   #used = 0
 
+  // Reserving may begin a new chunk, so it comes before the chunk is looked at.
+
   int16(value: number): void {
-    this.#chunk.writeInt16BE(value, this.#reserve(2))
+    const at = this.#reserve(2)
+    this.#chunk.writeInt16BE(value, at)
   }
 
   int32(value: number): void {
-    this.#chunk.writeInt32BE(value, this.#reserve(4))
+    const at = this.#reserve(4)
+    this.#chunk.writeInt32BE(value, at)
   }
 
   raw(bytes: Uint8Array): void {
