@@ -1,78 +1,16 @@
 /** Absence by NSEC3: every kind of proof in whole chains, and beside each the traps. */
 import { describe, expect, test } from 'vitest'
-import { fromHex } from '@dslog/tlog/bytes'
 import { checkNoDs, DENIAL, proveNoDs } from '../src/denial.ts'
-import { toBase32Hex } from '../src/presentation/binary.ts'
-import { compareCanonical, nameFromText, nameToText, type Name } from '../src/name.ts'
-import { nsec3Hash, nsec3Owner } from '../src/nsec3.ts'
+import { compareCanonical, nameFromText, nameToText } from '../src/name.ts'
 import { rdataToText } from '../src/rdata.ts'
 import { TYPE, type RR } from '../src/records.ts'
 import { about, expectProof, expectRefused, KEY, ZONE } from './deny.ts'
-import { NOW, record, signed, type SignOptions } from './sign.ts'
-
-interface Options {
-  salt?: string
-  iterations?: number
-  /** 1 is opt-out. */
-  flags?: number
-  algorithm?: number
-}
-
-function hashOf(name: Name, { salt = '', iterations = 0 }: Options): Uint8Array {
-  return nsec3Hash(name, fromHex(salt), iterations)
-}
-
-/** The owner of a name's NSEC3, as text. */
-function owner3(name: string, options: Options = {}): string {
-  return nameToText(nsec3Owner(hashOf(nameFromText(name), options), ZONE))
-}
-
-/** One record from `from` to `to`, hashes in text. */
-function link(
-  from: string,
-  to: string,
-  types: string,
-  options: Options = {},
-  sign?: SignOptions,
-): Promise<RR[]> {
-  const { salt = '', iterations = 0, flags = 0, algorithm = 1 } = options
-  const rdata = `${algorithm} ${flags} ${iterations} ${salt || '-'} ${to} ${types}`
-  return signed([record(`${from}.example.`, 'NSEC3', rdata)], KEY, ZONE, sign)
-}
-
-/** The whole chain of these names and types, one NSEC3 each; `age` of a name in seconds by order. */
-async function chain(names: Record<string, string>, options: Options = {}): Promise<RR[]> {
-  const hashes = Object.keys(names)
-    .map((name, i) => ({
-      hash: toBase32Hex(hashOf(nameFromText(name), options)).toLowerCase(),
-      types: names[name]!,
-      inception: NOW - 100 - i,
-    }))
-    .sort((a, b) => (a.hash < b.hash ? -1 : 1))
-  const records = await Promise.all(
-    hashes.map(({ hash, types, inception }, i) => {
-      const next = hashes[(i + 1) % hashes.length]!.hash
-      return link(hash, next, types, options, { inception })
-    }),
-  )
-  return records.flat()
-}
+import { chain, coverOf, link, owner3, type Options } from './nsec3chain.ts'
+import { NOW, record, signed } from './sign.ts'
 
 /** Without the record whose owner hashes `name`. */
 function without(bag: readonly RR[], name: string, options: Options = {}): RR[] {
   return bag.filter((r) => nameToText(r.owner) !== owner3(name, options))
-}
-
-/** The owner of the record of the bag that covers `name`. */
-function coverOf(bag: readonly RR[], name: string, options: Options = {}): string {
-  const hash = hashOf(nameFromText(name), options)
-  const target = nsec3Owner(hash, ZONE)
-  const owners = bag
-    .filter((r) => r.type === TYPE.NSEC3)
-    .map((r) => r.owner)
-    .sort(compareCanonical)
-  const below = owners.filter((o) => compareCanonical(o, target) < 0)
-  return nameToText((below.at(-1) ?? owners.at(-1))!)
 }
 
 const ZONE_NAMES = {
