@@ -65,7 +65,7 @@ export class Zone {
     this.denial = denial
     for (const record of records) {
       const key = nameKey(record.owner)
-      const node = this.#nodes.get(key) ?? {
+      const node: Node = this.#nodes.get(key) ?? {
         name: record.owner,
         sets: new Map(),
         rrsigs: new Map(),
