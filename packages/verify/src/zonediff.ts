@@ -17,7 +17,7 @@ export type ChangeKind = 'added' | 'removed' | 'replaced'
 export interface ZoneChange {
   readonly name: Name
   readonly change: ChangeKind
-  /** DS records in presentation form and canonical order. */
+  /** DS records in presentation form, sorted as text. */
   readonly old: readonly string[]
   readonly new: readonly string[]
   /** What proves it: the DS RRset with its RRSIG, or NSEC or NSEC3 records with theirs. */
@@ -56,8 +56,8 @@ export function diffZone(zone: SignedZone, known: KnownStates): ZoneChange[] {
   for (const { ds, owner, rrsig } of zone.delegations) {
     const text = nameToText(owner)
     present.add(text)
-    const old = known.get(text) ?? []
-    const now = ds.map(dsToText)
+    const old = (known.get(text) ?? []).toSorted()
+    const now = ds.map(dsToText).sort()
     if (old.join() === now.join()) continue
     const change = old.length === 0 ? 'added' : 'replaced'
     const records = recordsOf(owner, TYPE.DS, ds, rrsig)
@@ -66,7 +66,8 @@ export function diffZone(zone: SignedZone, known: KnownStates): ZoneChange[] {
   for (const [text, old] of known) {
     if (old.length === 0 || present.has(text)) continue
     const name = nameFromText(text)
-    changes.push({ name, change: 'removed', old, new: [], records: zone.denialRecords(name) })
+    const records = zone.denialRecords(name)
+    changes.push({ name, change: 'removed', old: old.toSorted(), new: [], records })
   }
   return changes.sort((a, b) => compareCanonical(a.name, b.name))
 }
