@@ -4,8 +4,13 @@
  * treat the delegation as unsigned (RFC 4035 §5.2), so the state is marked `insecure`.
  */
 import { concat, equal } from '@dslog/tlog/bytes'
-import { DIGEST, isDigestType, SUPPORTED, type SignatureBackend } from './backend/backend.ts'
-import type { DigestType } from './backend/backend.ts'
+import {
+  DIGEST,
+  isDigestType,
+  SUPPORTED,
+  type DigestType,
+  type SignatureBackend,
+} from './backend/backend.ts'
 import { DnssecError } from './error.ts'
 import type { Name } from './name.ts'
 import { parseDs, type Dnskey, type Ds } from './records.ts'

@@ -111,7 +111,7 @@ export function readName(
 
 /** Lower-cases a well-formed wire name in place. Length bytes are below 0x41, so none is touched. */
 function lowered(wire: Uint8Array): Name {
-  for (let i = 0; i < wire.length; i++) wire[i] = lower(wire[i] as number)
+  for (let i = 0; i < wire.length; i++) wire[i] = lower(wire[i]!)
   return wire as Name
 }
 
@@ -190,14 +190,14 @@ export function nameFromText(text: string, origin: Name = ROOT): Name {
 }
 
 /** Characters that mean something in a master file, and so are escaped in a name. */
-const SPECIAL = new Set([...'."();@$\\'].map((c) => c.charCodeAt(0)))
+const SPECIAL: ReadonlySet<number> = new Set(new TextEncoder().encode('."();@$\\'))
 
 /** The master-file form, with the final dot and lower-case letters. */
 export function nameToText(name: Name): string {
   if (name.length === 1) return '.'
   let text = ''
-  for (let at = 0; name[at] !== 0; at += 1 + (name[at] as number)) {
-    for (const byte of name.subarray(at + 1, at + 1 + (name[at] as number))) {
+  for (let at = 0; name[at] !== 0; at += 1 + name[at]!) {
+    for (const byte of name.subarray(at + 1, at + 1 + name[at]!)) {
       if (byte < 0x21 || byte > 0x7e) text += '\\' + String(byte).padStart(3, '0')
       else if (SPECIAL.has(byte)) text += '\\' + String.fromCharCode(byte)
       else text += String.fromCharCode(byte)
@@ -210,14 +210,14 @@ export function nameToText(name: Name): string {
 /** Positions of the length bytes of all labels, the root's not counted. */
 function labelStarts(name: Name): number[] {
   const starts: number[] = []
-  for (let at = 0; name[at] !== 0; at += 1 + (name[at] as number)) starts.push(at)
+  for (let at = 0; name[at] !== 0; at += 1 + name[at]!) starts.push(at)
   return starts
 }
 
 /** How many labels the name has, the root's not counted: 0 for `.`, 2 for `example.org.`. */
 export function labelCount(name: Name): number {
   let count = 0
-  for (let at = 0; name[at] !== 0; at += 1 + (name[at] as number)) count += 1
+  for (let at = 0; name[at] !== 0; at += 1 + name[at]!) count += 1
   return count
 }
 
@@ -237,7 +237,7 @@ export function parentOf(name: Name): Name {
 
 /** The first label's bytes. The root has none: empty. */
 export function firstLabel(name: Name): Uint8Array {
-  return name.subarray(1, 1 + (name[0] as number))
+  return name.subarray(1, 1 + name[0]!)
 }
 
 /** Same name. */
@@ -251,7 +251,7 @@ export function sameName(a: Name, b: Name): boolean {
 export function isAtOrBelow(name: Name, ancestor: Name): boolean {
   const cut = name.length - ancestor.length
   let at = 0
-  while (at < cut) at += 1 + (name[at] as number)
+  while (at < cut) at += 1 + name[at]!
   if (at !== cut) return false
   for (let i = 0; i < ancestor.length; i++) if (name[cut + i] !== ancestor[i]) return false
   return true
@@ -275,12 +275,12 @@ export function compareCanonical(a: Name, b: Name): number {
   const bs = labelStarts(b)
   const shared = Math.min(as.length, bs.length)
   for (let k = 1; k <= shared; k++) {
-    const i = as[as.length - k] as number
-    const j = bs[bs.length - k] as number
-    const an = a[i] as number
-    const bn = b[j] as number
+    const i = as[as.length - k]!
+    const j = bs[bs.length - k]!
+    const an = a[i]!
+    const bn = b[j]!
     for (let n = 1; n <= Math.min(an, bn); n++) {
-      const difference = (a[i + n] as number) - (b[j + n] as number)
+      const difference = a[i + n]! - b[j + n]!
       if (difference !== 0) return difference
     }
     if (an !== bn) return an - bn

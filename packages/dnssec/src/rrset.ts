@@ -145,6 +145,12 @@ export function selectRRset(records: readonly RR[], owner: Name, type: number): 
       )
 }
 
+/** The type an RRSIG covers; undefined if its RDATA is too short to say. */
+function typeCovered(rrsig: Uint8Array): number | undefined {
+  const [high, low] = rrsig
+  return high === undefined || low === undefined ? undefined : high * 256 + low
+}
+
 /** RDATA of the RRSIGs at `owner` that cover `type`, in the order of the bag. */
 export function selectRrsigs(records: readonly RR[], owner: Name, type: number): Uint8Array[] {
   return records
@@ -152,8 +158,7 @@ export function selectRrsigs(records: readonly RR[], owner: Name, type: number):
       (r) =>
         r.type === TYPE.RRSIG &&
         r.class === CLASS_IN &&
-        r.rdata.length >= 2 &&
-        r.rdata[0]! * 256 + r.rdata[1]! === type &&
+        typeCovered(r.rdata) === type &&
         sameName(r.owner, owner),
     )
     .map((r) => r.rdata)

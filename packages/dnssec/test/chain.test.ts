@@ -65,7 +65,7 @@ describe.each(BACKENDS)('zone keys, %s backend', (_, backend) => {
     const keys = await verify({ ...question, trust: { ds: [ds] } })
     expect(keys).toMatchObject({ inception: NOW - 3600, expiration: NOW + 3600, weak: false })
     expect(keys.rdatas).toEqual(rrset(ZONE, TYPE.DNSKEY, [ZSK.rdata, KSK.rdata]).rdatas)
-    expect(keys.keys.map((key) => key.tag).sort()).toEqual([KSK.tag, ZSK.tag].sort())
+    expect(new Set(keys.keys.map((key) => key.tag))).toEqual(new Set([KSK.tag, ZSK.tag]))
     expect(keys.rrsig).toEqual(question.rrsigs[1])
     expect(keys.by).toEqual({ ds: parseDs(ds) })
   })

@@ -54,7 +54,7 @@ function contentsOf(names: readonly (readonly [Name, string])[], flavour: Flavou
     if (flavour === 'NSEC3 opt-out' && types === 'NS') continue
     contents.set(nameKey(name), { name, types })
   }
-  for (const { name } of [...contents.values()]) {
+  for (const { name } of contents.values()) {
     for (const above of ancestors(name)) {
       if (!contents.has(nameKey(above))) contents.set(nameKey(above), { name: above, types: '' })
     }

@@ -190,7 +190,7 @@ describe('refusing', () => {
 
 describe('the reply to our question', () => {
   const good = parseMessage(reply(rr(TYPE.DS, DS)))
-  const refused = (change: Partial<Message>): void => {
+  const expectRefused = (change: Partial<Message>): void => {
     expect(() => checkReply({ ...good, ...change }, QUESTION)).toThrow(
       expect.objectContaining({ name: 'DnssecError', code: 'bad-reply' }),
     )
@@ -203,17 +203,17 @@ describe('the reply to our question', () => {
   })
 
   test('and in no other case', () => {
-    refused({ qr: false })
-    refused({ tc: true })
-    refused({ opcode: 4 })
-    for (const rcode of [1, 2, 4, 5, 9, 16, 23]) refused({ rcode })
+    expectRefused({ qr: false })
+    expectRefused({ tc: true })
+    expectRefused({ opcode: 4 })
+    for (const rcode of [1, 2, 4, 5, 9, 16, 23]) expectRefused({ rcode })
     const [asked] = good.question
-    refused({ question: [] })
-    refused({ question: [asked!, asked!] })
-    refused({ question: [{ ...asked!, type: TYPE.NS }] })
-    refused({ question: [{ ...asked!, class: 3 }] })
-    refused({ question: [{ ...asked!, name: nameFromText('example.com') }] })
-    refused({ question: [{ ...asked!, name: nameFromText('a.example.org') }] })
+    expectRefused({ question: [] })
+    expectRefused({ question: [asked!, asked!] })
+    expectRefused({ question: [{ ...asked!, type: TYPE.NS }] })
+    expectRefused({ question: [{ ...asked!, class: 3 }] })
+    expectRefused({ question: [{ ...asked!, name: nameFromText('example.com') }] })
+    expectRefused({ question: [{ ...asked!, name: nameFromText('a.example.org') }] })
   })
 
   test('an extended error is seen though its lower bits are zero', () => {

@@ -6,7 +6,7 @@
  *
  *     u8 length of e, or u8 0 | u16 length of e        e        n
  */
-import { equal, toHex } from '@dslog/tlog/bytes'
+import { equal, fromHex, toHex } from '@dslog/tlog/bytes'
 
 /** Smallest modulus (RFC 3110 §2; 512-bit keys are still met). */
 export const MIN_MODULUS_BITS = 512
@@ -105,8 +105,7 @@ function toBigInt(bytes: Uint8Array): bigint {
 }
 
 function toBytes(value: bigint, size: number): Uint8Array {
-  const text = value.toString(16).padStart(size * 2, '0')
-  return Uint8Array.from({ length: size }, (_, i) => parseInt(text.slice(i * 2, i * 2 + 2), 16))
+  return fromHex(value.toString(16).padStart(size * 2, '0'))
 }
 
 /** Verifies a PKCS #1 v1.5 signature of a digest. The signature is as long as the modulus. */
