@@ -14,6 +14,7 @@ import type { Bucket } from '@dslog/tlog/mapbucket'
 import { type Name, nameKey } from '@dslog/dnssec/name'
 import type { NameTables } from '@dslog/schema/db'
 import { decodeEntry, encodeEntry } from '@dslog/schema/entry'
+import { MapKind } from '@dslog/schema/identity'
 import { type FoldChanges, type FoldStore, keyText, type NameChange } from '@dslog/verify/fold'
 import type { History, LoggedState } from '@dslog/verify/history'
 import type { ZoneKeys } from '@dslog/verify/keys'
@@ -69,6 +70,14 @@ export function decodeDsSet(bytes: Uint8Array): Uint8Array[] {
   const ds: Uint8Array[] = []
   for (let n = r.u16(); n > 0; n--) ds.push(r.bytes(r.u16()))
   return ds
+}
+
+/** A name as it is stored. */
+export interface StoredName {
+  readonly name: Name
+  /** The DS set in force; empty for proven absence. */
+  readonly ds: readonly Uint8Array[]
+  readonly history: History
 }
 
 /** See {@link FoldTables.in}. */
@@ -155,6 +164,34 @@ export class FoldTables implements FoldStore {
       select distinct on (prefix) prefix, root from map_bucket
       where tree_size <= ${size} order by prefix, tree_size desc`.execute(this.#db.kysely)
     return new Map(rows.map(({ prefix, root }) => [prefix, asHash(root)]))
+  }
+
+  /** Names whose state in force a zone signs, after `after` in the order of wire bytes. */
+  async namesOfZone(zone: Name, after: Name | undefined, limit: number): Promise<StoredName[]> {
+    const rows = await this.#db.kysely
+      .selectFrom('name')
+      .select(['name', 'latest', 'history'])
+      .where('kind', '=', MapKind.delegation)
+      .where('zone', '=', (eb) => eb.selectFrom('zone').select('id').where('name', '=', zone))
+      .where('name', '>', after ?? new Uint8Array(0))
+      .orderBy('name')
+      .limit(limit)
+      .execute()
+    return rows.map(({ history, latest, name }) => {
+      return { name: name as Name, ds: decodeDsSet(latest), history: decodeHistory(history) }
+    })
+  }
+
+  /** All keys with their histories, in the order of the keys, after `after`. */
+  async page(after: Hash | undefined, limit: number): Promise<{ key: Hash; history: History }[]> {
+    const rows = await this.#db.kysely
+      .selectFrom('name')
+      .select(['key', 'history'])
+      .where('key', '>', after ?? new Uint8Array(0))
+      .orderBy('key')
+      .limit(limit)
+      .execute()
+    return rows.map(({ history, key }) => ({ key: asHash(key), history: decodeHistory(history) }))
   }
 
   /** Histories by name of key sets, newest set first: what a zone's keys are and were. */

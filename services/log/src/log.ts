@@ -247,15 +247,14 @@ export class Log {
     return admissions
   }
 
-  /** Ends a load: the map has been built, `upper` is its upper tree. */
-  async endLoad(upper: UpperTree, keyCount: number): Promise<void> {
-    const { clock } = this.#options
+  /** Ends a load: `upper` is the upper tree of the map over everything that was loaded. */
+  async endLoad(upper: UpperTree): Promise<void> {
     this.#upper = upper
-    const fold = this.#fold({ ...this.#head, keyCount })
-    const time = Math.max(clock(), this.#head.mapTime + 1, this.#head.liveTime)
+    const fold = this.#fold(this.#head)
+    const time = Math.max(this.#options.clock(), this.#head.mapTime + 1, this.#head.liveTime)
     const mapHead = await fold.appendMapHead(time)
     await this.#commit([{ entry: mapHead, bytes: encodeEntry(mapHead) }], fold)
-    testPoint('log.loaded')
+    testPoint('load.covered')
     await this.#finish()
   }
 

@@ -17,7 +17,6 @@ import type { LogTables } from '@dslog/schema/db'
 import { decodeEntry } from '@dslog/schema/entry'
 import { mapKey, MapKind } from '@dslog/schema/identity'
 import type { Database } from '@dslog/service/db'
-import { decodeDsSet, decodeHistory } from '@dslog/service/foldtables'
 import { keyText } from '@dslog/verify/fold'
 import { type History, latestOf } from '@dslog/verify/history'
 import { chainAbove, chainAt, type KeysLookup } from '@dslog/verify/keys'
@@ -193,27 +192,16 @@ export class LogReader {
   /** Names of a zone with the state in force, in the order of their wire bytes. */
   async zoneNames(zone: Name, after: Name | undefined, limit: number) {
     const { size } = this.tree
-    const rows = await this.#db.kysely
-      .selectFrom('name')
-      .select(['name', 'latest', 'history'])
-      .where('kind', '=', MapKind.delegation)
-      .where('zone', '=', (eb) => eb.selectFrom('zone').select('id').where('name', '=', zone))
-      .where('name', '>', after ?? new Uint8Array(0))
-      .orderBy('name')
-      .limit(limit + 1)
-      .execute()
-    const more = rows.length > limit
+    const rows = await this.#log.fold.namesOfZone(zone, after, limit + 1)
     const names = []
-    for (const row of rows.slice(0, limit)) {
-      const history = decodeHistory(row.history, size)
-      const latest = latestOf(history)
+    for (const { ds, history, name } of rows.slice(0, limit)) {
+      const latest = latestOf(history.filter(({ index }) => index < size))
       if (latest === undefined) continue
-      const newest = latestOf(decodeHistory(row.history))
-      const ds =
-        newest?.index === latest.index ? decodeDsSet(row.latest) : await this.#dsOf(latest.index)
-      names.push({ name: row.name as Name, latest, ds })
+      // The row may be ahead of the published tree; then the entry says what was in force.
+      const current = latestOf(history)?.index === latest.index
+      names.push({ name, latest, ds: current ? ds : await this.#dsOf(latest.index) })
     }
-    return { size, names, next: more ? (rows[limit - 1]!.name as Name) : undefined }
+    return { size, names, next: rows.length > limit ? rows[limit - 1]!.name : undefined }
   }
 
   /** Entries about delegations from `start` on, in log order; `next` is where to go on. */

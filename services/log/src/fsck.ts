@@ -1,0 +1,241 @@
+/**
+ * Checks a stored log from end to end, without changing anything: re-hashes every entry, compares
+ * every tile, re-validates all evidence and replays the map, and then compares what was derived
+ * (histories, key sets, buckets, look-up rows) and what was signed and published. An auditor sees
+ * what a log shows; this sees what it keeps.
+ */
+import { equal, toHex } from '@dslog/tlog/bytes'
+import { openCheckpoint } from '@dslog/tlog/checkpoint'
+import { verifierOf } from '@dslog/tlog/cosignature'
+import { TlogError } from '@dslog/tlog/error'
+import { type Hash, leafHash } from '@dslog/tlog/hash'
+import { UpperTree } from '@dslog/tlog/maptree'
+import { TreeReader } from '@dslog/tlog/reader'
+import { decodeBundle, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
+import { TileWriter } from '@dslog/tlog/tilewriter'
+import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
+import { FoldTables } from '@dslog/service/foldtables'
+import { Auditor, type Violation } from '@dslog/verify/audit'
+import { EMPTY_HEAD, Fold, keyText } from '@dslog/verify/fold'
+import type { History } from '@dslog/verify/history'
+import { MemoryStore } from '@dslog/verify/memory'
+import { LogError } from './error.ts'
+import type { LogOptions } from './log.ts'
+import { leafPrefix, TreeStore, type TreeRow } from './store.ts'
+
+/** What was found. */
+export interface FsckReport {
+  readonly origin: string
+  readonly size: number
+  readonly names: number
+  /** One text each; none: the log is sound. */
+  readonly problems: readonly string[]
+  /** The first entry that no honest log would hold. */
+  readonly violation?: Violation
+}
+
+/** A broken disk breaks many things: after this many problems the rest is not worth a line each. */
+const MAX_PROBLEMS = 100
+/** Histories read at once. */
+const PAGE = 5_000
+/** Bundles after which the tiles made so far are compared and let go. */
+const PAGE_BUNDLES = 64
+
+/**
+ * Checks a log.
+ *
+ * @param onProgress called with the number of entries checked
+ * @throws LogError `missing` where there is no log
+ */
+export async function fsck(
+  options: LogOptions,
+  backend: SignatureBackend,
+  onProgress: (done: number, size: number) => void = () => {},
+): Promise<FsckReport> {
+  const store = new TreeStore(options.db)
+  const tree = await store.tree()
+  if (tree === undefined) throw new LogError('missing', 'there is no log here')
+  const check = new Check(options, store, tree)
+  await check.entries(backend, onProgress)
+  await check.derived()
+  await check.signed()
+  return check.report()
+}
+
+class Check {
+  readonly #options: LogOptions
+  readonly #store: TreeStore
+  readonly #tree: TreeRow
+  readonly #memory = new MemoryStore()
+  readonly #problems: string[] = []
+  #upper = new UpperTree(1)
+  #violation: Violation | undefined
+
+  constructor(options: LogOptions, store: TreeStore, tree: TreeRow) {
+    this.#options = options
+    this.#store = store
+    this.#tree = tree
+  }
+
+  /** The entries by themselves: hashes, tiles, evidence, rules, MAP_HEADs. */
+  async entries(
+    backend: SignatureBackend,
+    onProgress: (done: number, size: number) => void,
+  ): Promise<void> {
+    const { anchors } = this.#options
+    const { map_depth: depth, root, size } = this.#tree
+    const writer = new TileWriter()
+    const fold = new Fold(EMPTY_HEAD, new UpperTree(depth), { store: this.#memory, anchors })
+    const auditor = new Auditor(fold, { anchors, backend })
+    for (let index = 0; index * TILE_WIDTH < size; index++) {
+      const entries = await this.#bundle(index)
+      if (entries === undefined) return
+      for (const entry of entries) writer.append(leafHash(entry))
+      await this.#leaves(index * TILE_WIDTH, entries)
+      this.#violation ??= await auditor.check(entries)
+      if (index % PAGE_BUNDLES === 0) await this.#compareTiles(writer)
+      onProgress(writer.size, size)
+    }
+    await this.#compareTiles(writer)
+    if (!equal(writer.root(), root)) this.#problem('the entries do not lead to the stored root')
+    if (this.#violation !== undefined) {
+      const { index, reason } = this.#violation
+      this.#problem(`entry ${index}: ${reason}`)
+      return
+    }
+    this.#memory.apply(fold.changes())
+    this.#upper = fold.upper
+    const { head } = fold
+    if (this.#tree.loading) this.#problem('a load has not been finished')
+    else if (head.mapHead !== size - 1) this.#problem('the tree does not end with a MAP_HEAD')
+    if (!equal(this.#upper.root(), this.#tree.map_root)) {
+      this.#problem('the stored root of the name map is not that of the entries')
+    }
+    if (head.keyCount !== this.#tree.key_count) this.#problem('the stored count of keys is wrong')
+  }
+
+  /** What was derived from the entries, to be found quickly. */
+  async derived(): Promise<void> {
+    if (this.#violation !== undefined) return
+    const { size } = this.#tree
+    const tables = FoldTables.in(this.#options.db)
+    let count = 0
+    for (let after: Hash | undefined; ;) {
+      const page = await tables.page(after, PAGE)
+      const expected = await this.#memory.histories(page.map(({ key }) => key))
+      for (const { history, key } of page) {
+        count++
+        if (!sameHistory(history, expected.get(keyText(key)))) {
+          this.#problem(`the stored history of map key ${toHex(key)} is not that of the entries`)
+        }
+      }
+      after = page.at(-1)?.key
+      if (after === undefined) break
+    }
+    if (count !== this.#memory.names) {
+      this.#problem(`${count} histories are stored, the entries make ${this.#memory.names}`)
+    }
+    if (this.#tree.loading) return
+    const roots = await tables.bucketRoots(size)
+    for (let prefix = 0; prefix < 2 ** this.#tree.map_depth; prefix++) {
+      const expected = this.#upper.get(prefix)
+      const stored = roots.get(prefix)
+      const same = expected === null ? stored === undefined : stored && equal(stored, expected)
+      if (!same) this.#problem(`bucket ${prefix} of the name map is not that of the entries`)
+    }
+  }
+
+  /** What was signed and what is shown. */
+  async signed(): Promise<void> {
+    const { origin, size } = this.#tree
+    const { signerRow, signers } = this.#options
+    const reader = new TreeReader(this.#store, size)
+    const signed = await signerRow.read()
+    const published = await this.#store.published()
+    if (signed === undefined) {
+      if (published !== undefined) this.#problem('the record of what was signed is gone')
+    } else if (signed.origin !== origin || signed.size > size) {
+      this.#problem(`a tree of ${signed.size} of ${signed.origin} was signed; it is not stored`)
+    } else if (!equal(await reader.subtreeHash(0, signed.size), signed.root)) {
+      this.#problem(`the first ${signed.size} entries are not those that were signed`)
+    }
+    if (published === undefined) return
+    try {
+      const { checkpoint } = openCheckpoint(
+        published.note,
+        signers.map(({ key }) => verifierOf(key)),
+      )
+      const shown = checkpoint.size <= size && (await reader.subtreeHash(0, checkpoint.size))
+      if (checkpoint.origin !== origin || shown === false || !equal(shown, checkpoint.root)) {
+        this.#problem('the published checkpoint is not of this tree')
+      }
+    } catch (error) {
+      if (!(error instanceof TlogError)) throw error
+      this.#problem(`the published checkpoint does not verify: ${error.message}`)
+    }
+  }
+
+  report(): FsckReport {
+    const { origin, size } = this.#tree
+    const found = { origin, size, names: this.#memory.names, problems: this.#problems }
+    return this.#violation === undefined ? found : { ...found, violation: this.#violation }
+  }
+
+  async #bundle(index: number): Promise<Uint8Array[] | undefined> {
+    const width = tileWidth(this.#tree.size, 0, index)
+    try {
+      return decodeBundle(await this.#store.bundle(index, width), width)
+    } catch (error) {
+      if (!(error instanceof LogError) && !(error instanceof TlogError)) throw error
+      this.#problem(`bundle ${index}: ${error.message}`)
+      return undefined
+    }
+  }
+
+  async #compareTiles(writer: TileWriter): Promise<void> {
+    for (const { data, index, level } of writer.take()) {
+      try {
+        const width = data.length / 32
+        if (equal(await this.#store.tile(level, index, width), data)) continue
+        this.#problem(`tile ${level}/${index} is not that of the entries`)
+      } catch (error) {
+        if (!(error instanceof LogError)) throw error
+        this.#problem(error.message)
+      }
+    }
+  }
+
+  async #leaves(start: number, entries: readonly Uint8Array[]): Promise<void> {
+    const rows = await this.#options.db.kysely
+      .selectFrom('leaf')
+      .select(['idx', 'prefix'])
+      .where('idx', '>=', start)
+      .where('idx', '<', start + entries.length)
+      .orderBy('idx')
+      .execute()
+    const right = entries.every((entry, i) => {
+      return rows[i]?.idx === start + i && rows[i]?.prefix === leafPrefix(leafHash(entry))
+    })
+    if (!right) this.#problem(`look-up rows from ${start} on are not those of the entries`)
+  }
+
+  #problem(text: string): void {
+    if (this.#problems.length < MAX_PROBLEMS) this.#problems.push(text)
+  }
+}
+
+function sameHistory(a: History, b: History | undefined): boolean {
+  if (b === undefined || a.length !== b.length) return false
+  return a.every((state, i) => {
+    const other = b[i]!
+    return (
+      state.index === other.index &&
+      equal(state.stateId, other.stateId) &&
+      state.orderKey === other.orderKey &&
+      state.time === other.time &&
+      state.present === other.present &&
+      state.historical === other.historical &&
+      state.outOfOrder === other.outOfOrder
+    )
+  })
+}
