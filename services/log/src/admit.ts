@@ -21,7 +21,6 @@ import { VerifyError, type VerifyErrorCode } from '@dslog/verify/error'
 import type { Admission } from '@dslog/verify/fold'
 import { Observer } from '@dslog/verify/observe'
 import type { Batch, Log } from './log.ts'
-import type { Sequencer } from './sequencer.ts'
 import type { ZoneList } from './zones.ts'
 
 /** Most records in one observation: a DS answer with three DNSKEY answers holds some thirty. */
@@ -30,9 +29,14 @@ export const MAX_BAG_RECORDS = 512
 const RCODE_NOERROR = 0
 const RCODE_NXDOMAIN = 3
 
+/** What verified evidence is handed to: the sequencer, or a load. */
+export interface EvidenceSink {
+  submit(batches: readonly Batch[]): Promise<Admission[][]>
+}
+
 export interface AdmitterOptions {
   readonly log: Log
-  readonly sequencer: Sequencer
+  readonly sink: EvidenceSink
   readonly zones: ZoneList
   readonly backend: SignatureBackend
   readonly clock: Clock
@@ -58,7 +62,7 @@ export class Admitter {
   async submit(observations: readonly Observation[]): Promise<SubmitResult[]> {
     const judged = await this.#judge(observations)
     const batches = judged.flatMap((one) => ('batch' in one ? [one.batch] : []))
-    const admissions = batches.length === 0 ? [] : await this.#options.sequencer.submit(batches)
+    const admissions = batches.length === 0 ? [] : await this.#options.sink.submit(batches)
     let next = 0
     return judged.map((one) =>
       'refused' in one ? one.refused : resultOf(one.batch, admissions[next++]!),

@@ -22,6 +22,7 @@ import type { Component } from '@dslog/service/run'
 import { Admitter } from './admit.ts'
 import type { LogConfig } from './config.ts'
 import { noteSignerOf, readKey, readKeyFile } from './key.ts'
+import { Loader } from './load.ts'
 import { Log, type LogOptions } from './log.ts'
 import { LogReader } from './reader.ts'
 import { changeRoutes } from './route/changes.ts'
@@ -108,9 +109,9 @@ export async function openLog(options: OpenOptions): Promise<OpenedLog> {
     await db.close()
     throw error
   }
-  const zones = new ZoneList(config.zones.map((text) => nameFromText(text)))
+  const zones = zoneListOf(config)
   const sequencer = new Sequencer(log, { interval: config.publishInterval, clock })
-  const admitter = new Admitter({ log, sequencer, zones, backend: nodeBackend(), clock })
+  const admitter = new Admitter({ log, sink: sequencer, zones, backend: nodeBackend(), clock })
   const reader = new LogReader(log, db)
   const vkeys = logOptions.signers.map(({ key }) => formatVkey(key))
   const context: LogContext = {
@@ -129,6 +130,50 @@ export async function openLog(options: OpenOptions): Promise<OpenedLog> {
     await db.close()
   }
   return { log, db, sequencer, admitter, reader, context, close }
+}
+
+/** A load of a log that nobody has seen yet: see load.ts. */
+export interface OpenedLoad {
+  readonly loader: Loader
+  readonly admitter: Admitter
+  close(): Promise<void>
+}
+
+/**
+ * Opens a log for a load, if it is fresh or an earlier load was interrupted; creates it if there is
+ * none. `undefined` for a log that has been published.
+ */
+export async function openLoad(options: OpenOptions): Promise<OpenedLoad | undefined> {
+  const { clock = systemClock, config } = options
+  const logOptions = await openLogDatabase(options)
+  const { db } = logOptions
+  try {
+    if (!(await Loader.isDue(logOptions))) {
+      await db.close()
+      return undefined
+    }
+    const loader = await Loader.open(logOptions)
+    const { log } = loader
+    const admitter = new Admitter({
+      log,
+      sink: loader,
+      zones: zoneListOf(config),
+      backend: nodeBackend(),
+      clock,
+    })
+    const close = async (): Promise<void> => {
+      await log.close()
+      await db.close()
+    }
+    return { loader, admitter, close }
+  } catch (error) {
+    await db.close()
+    throw error
+  }
+}
+
+function zoneListOf(config: LogConfig): ZoneList {
+  return new ZoneList(config.zones.map((text) => nameFromText(text)))
 }
 
 async function logExists(db: Database<LogTables>): Promise<boolean> {
