@@ -17,12 +17,13 @@ import {
   ZoneNames,
 } from '@dslog/schema/api'
 import { LOG_CONFIG } from '@dslog/log/config'
-import { openLog, type OpenedLog } from '@dslog/log/main'
+import { openLoad, openLog, type OpenedLog } from '@dslog/log/main'
 import { readConfig } from '@dslog/service/config'
 import { createLogger } from '@dslog/service/log'
 import { Lifecycle } from '@dslog/service/run'
 import { EXIT, Failure } from './failure.ts'
 import { prepareFolder } from './folder.ts'
+import { LoadTarget } from './load-target.ts'
 
 /** Largest answer to a request of ours, bytes. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024
@@ -107,7 +108,7 @@ export class LocalTarget implements Target {
   }
 
   /** Opens the log in a folder, and makes an empty one first where there is none. */
-  static async open(data: string, env: NodeJS.ProcessEnv): Promise<LocalTarget> {
+  static async open(data: string, env: NodeJS.ProcessEnv): Promise<Target> {
     await prepareFolder(data)
     const { log: config } = readConfig(
       { log: LOG_CONFIG },
@@ -115,7 +116,9 @@ export class LocalTarget implements Target {
       { ...env, DSLOG_DATA: data, DSLOG_LOG_PUBLISH_INTERVAL: '0ms' },
     )
     const logger = createLogger({ service: 'log', level: 'silent' })
-    const opened = await openLog({ config, logger, create: true })
+    const load = await openLoad({ config, logger })
+    if (load !== undefined) return new LoadTarget(load)
+    const opened = await openLog({ config, logger })
     const lifecycle = new Lifecycle([opened.sequencer], logger)
     await lifecycle.start()
     return new LocalTarget(opened, lifecycle)

@@ -249,9 +249,12 @@ export class Log {
 
   /** Ends a load: `upper` is the upper tree of the map over everything that was loaded. */
   async endLoad(upper: UpperTree): Promise<void> {
+    const { liveTime, mapHead: newest, mapTime, size } = this.#head
+    // Nothing was loaded: the tree is complete as it is.
+    if (newest === size - 1) return this.#finish()
     this.#upper = upper
     const fold = this.#fold(this.#head)
-    const time = Math.max(this.#options.clock(), this.#head.mapTime + 1, this.#head.liveTime)
+    const time = Math.max(this.#options.clock(), mapTime + 1, liveTime)
     const mapHead = await fold.appendMapHead(time)
     await this.#commit([{ entry: mapHead, bytes: encodeEntry(mapHead) }], fold)
     testPoint('load.covered')

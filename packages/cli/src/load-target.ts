@@ -1,0 +1,49 @@
+/**
+ * A fresh log in a folder: its first import runs as a load (services/log, load.ts), so that a zone of
+ * millions of names goes in as fast as the disk takes it. Closing the target ends the load, also after
+ * an import that failed half-way: what went in before is signed and published.
+ */
+import { type Name, nameToText } from '@dslog/dnssec/name'
+import { dsToText } from '@dslog/dnssec/records'
+import type { Observation, SubmitResult } from '@dslog/schema/api'
+import type { OpenedLoad } from '@dslog/log/main'
+import type { Target } from './target.ts'
+
+/** Names read at once. */
+const PAGE = 10_000
+
+export class LoadTarget implements Target {
+  readonly #load: OpenedLoad
+
+  constructor(load: OpenedLoad) {
+    this.#load = load
+  }
+
+  async size(): Promise<number> {
+    // The MAP_HEAD that will end the load is counted: it is part of what this import leaves behind.
+    const { size } = this.#load.loader.log
+    return size === 1 ? size : size + 1
+  }
+
+  async states(zone: Name): Promise<Map<string, readonly string[]>> {
+    const states = new Map<string, readonly string[]>()
+    for (let after: Name | undefined; ;) {
+      const page = await this.#load.loader.log.fold.namesOfZone(zone, after, PAGE)
+      for (const { ds, name } of page) states.set(nameToText(name), ds.map(dsToText))
+      after = page.at(-1)?.name
+      if (after === undefined) return states
+    }
+  }
+
+  submit(observations: readonly Observation[]): Promise<SubmitResult[]> {
+    return this.#load.admitter.submit(observations)
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.#load.loader.finish()
+    } finally {
+      await this.#load.close()
+    }
+  }
+}
