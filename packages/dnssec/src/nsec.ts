@@ -89,6 +89,7 @@ export function findNsecProof<T extends NsecSource>(
     const left = commonAncestor(owner, link.owner)
     const right = commonAncestor(owner, link.next)
     const wildcard = wildcardOf(left.length > right.length ? left : right)
+    // Where several would do, the one that is needed anyway.
     const candidates = [link, ...links.filter((other) => other !== link)]
     const over = candidates.filter((other) => covers(other, wildcard, zone))
     const denies = over.find((other) => !isBelow(other.next, wildcard))

@@ -137,7 +137,8 @@ export function findNsec3Proof<T>(
   const enclosing = lastLabels(owner, labels)
 
   const nextHash = hashOf(nextCloser(owner, enclosing))
-  const covering = links.filter((link) => covers(link, nextHash))
+  // Where several would do, one that is needed anyway.
+  const covering = [encloser, ...links].filter((link) => covers(link, nextHash))
   const optOut = covering.find((link) => (link.flags & NSEC3_OPT_OUT) !== 0)
   if (optOut) return found('opt-out', optOut, encloser)
   const [over] = covering

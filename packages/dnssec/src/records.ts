@@ -143,7 +143,11 @@ function parsing<T>(type: string, rdata: Uint8Array, parse: (reader: ByteReader)
   }
 }
 
-/** @throws DnssecError `bad-record` */
+/**
+ * Reads the fields of a DNSKEY.
+ *
+ * @throws DnssecError `bad-record`
+ */
 export function parseDnskey(rdata: Uint8Array): Dnskey {
   return parsing('DNSKEY', rdata, (reader) => ({
     rdata,
@@ -155,7 +159,11 @@ export function parseDnskey(rdata: Uint8Array): Dnskey {
   }))
 }
 
-/** @throws DnssecError `bad-record` */
+/**
+ * Reads the fields of a DS.
+ *
+ * @throws DnssecError `bad-record`
+ */
 export function parseDs(rdata: Uint8Array): Ds {
   return parsing('DS', rdata, (reader) => ({
     rdata,
@@ -169,7 +177,11 @@ export function parseDs(rdata: Uint8Array): Ds {
 /** Bytes of an RRSIG before its signer (RFC 4034 §3.1). */
 export const RRSIG_FIXED_BYTES: number = 18
 
-/** @throws DnssecError `bad-record`, also for a compressed signer (RFC 4034 §3.1.7) */
+/**
+ * Reads the fields of an RRSIG.
+ *
+ * @throws DnssecError `bad-record`, also for a compressed signer (RFC 4034 §3.1.7)
+ */
 export function parseRrsig(bytes: Uint8Array): Rrsig {
   return parsing('RRSIG', bytes, (reader) => {
     const typeCovered = reader.u16()
@@ -203,7 +215,11 @@ export function signedRrsigFields(rrsig: Rrsig): Uint8Array {
   return rrsig.rdata.subarray(0, RRSIG_FIXED_BYTES + rrsig.signer.length)
 }
 
-/** @throws DnssecError `bad-record` */
+/**
+ * Reads the fields of an NSEC.
+ *
+ * @throws DnssecError `bad-record`
+ */
 export function parseNsec(rdata: Uint8Array): Nsec {
   return parsing('NSEC', rdata, (reader) => {
     const { name: next, end } = readName(rdata, 0, { compressed: false })
@@ -212,7 +228,11 @@ export function parseNsec(rdata: Uint8Array): Nsec {
   })
 }
 
-/** @throws DnssecError `bad-record` */
+/**
+ * Reads the fields of an NSEC3.
+ *
+ * @throws DnssecError `bad-record`
+ */
 export function parseNsec3(rdata: Uint8Array): Nsec3 {
   return parsing('NSEC3', rdata, (reader) => {
     const algorithm = reader.u8()

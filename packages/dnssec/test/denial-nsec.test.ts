@@ -123,6 +123,17 @@ describe('kind 2, name error', () => {
     await expectProof('foo.example.', lies, DENIAL.NSEC_NAME_ERROR, owners)
   })
 
+  test('a record that does both is enough, whatever else would do', async () => {
+    const also = nsec('!.example.', '+.example.', 'A RRSIG NSEC')
+    const both = await bag(chain[0]!, also)
+    await expectProof('0.example.', both, DENIAL.NSEC_NAME_ERROR, ['example.'])
+    const wild = await bag(chain[7]!, nsec('!.w.example.', '+.w.example.', 'A RRSIG NSEC'))
+    await expectProof('q.w.example.', wild, DENIAL.NSEC_NAME_ERROR, [
+      '!.w.example.',
+      '*.w.example.',
+    ])
+  })
+
   test('the wildcard itself may be the name in question', async () => {
     await expectProof('*.example.', await bag(...chain), DENIAL.NSEC_NAME_ERROR, ['example.'])
   })

@@ -148,6 +148,19 @@ describe('kind 6, name error', () => {
     expect(sizes).toContain(3)
   })
 
+  test('a record that does more than one thing is enough, whatever else would do', async () => {
+    const apex = owner3('example.').slice(0, 32)
+    const low = '0'.repeat(32)
+    const high = 'v'.repeat(32)
+    const also = link(low, high, 'A RRSIG')
+    for (const flags of [0, 1]) {
+      const whole = link(apex, apex, 'NS SOA RRSIG', { flags })
+      const kind = flags === 1 ? DENIAL.NSEC3_OPT_OUT : DENIAL.NSEC3_NAME_ERROR
+      const bag = [...(await also), ...(await whole)]
+      await expectProof('q.example.', bag, kind, [`${apex}.example.`])
+    }
+  })
+
   test('trap: one of the three is missing', async () => {
     const bag = await chain(ZONE_NAMES)
     const { records } = await proveNoDs({ ...about('q.example.'), records: bag })
