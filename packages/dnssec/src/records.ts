@@ -6,7 +6,7 @@
  * RDATA is never rebuilt from decoded fields. Parsing reads beside the bytes, which stay what they
  * were. Canonical form and order are `rrset.ts`, presentation forms `zonefile.ts`.
  */
-import { ByteReader, concat, toHex } from '@dslog/tlog/bytes'
+import { ByteReader, toHex } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
 import { DnssecError } from './error.ts'
 import { readName, type Name } from './name.ts'
@@ -265,26 +265,6 @@ function readTypeBitmap(reader: ByteReader): ReadonlySet<number> {
     last = window
   }
   return types
-}
-
-/** Type bitmaps of a set of types (RFC 4034 §4.1.2): the inverse of what NSEC parsing reads. */
-export function encodeTypeBitmap(types: Iterable<number>): Uint8Array {
-  const windows = new Map<number, Uint8Array>()
-  for (const type of new Set(types)) {
-    if (!Number.isInteger(type) || type < 0 || type > 0xffff) throw new RangeError(`type ${type}`)
-    const window = Math.floor(type / 256)
-    const bits = windows.get(window) ?? new Uint8Array(MAX_WINDOW_BYTES)
-    const byte = Math.floor((type % 256) / 8)
-    bits[byte] = bits[byte]! | (0x80 >> (type % 8))
-    windows.set(window, bits)
-  }
-  const parts: Uint8Array[] = []
-  for (const [window, bits] of [...windows].sort(([a], [b]) => a - b)) {
-    let size = MAX_WINDOW_BYTES
-    while (bits[size - 1] === 0) size -= 1
-    parts.push(new Uint8Array([window, size]), bits.subarray(0, size))
-  }
-  return concat(...parts)
 }
 
 /** The key tag of a DNSKEY's RDATA (RFC 4034 appendix B). A hint: many keys may share one. */
