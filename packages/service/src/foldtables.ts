@@ -7,14 +7,16 @@
  * Trusted: whoever can write these tables can make the log append what it should refuse. Auditors
  * notice, since they fold the entries and not the tables.
  */
-import { sql, type Transaction } from 'kysely'
+import { type Kysely, sql, type Transaction } from 'kysely'
 import { ByteReader, ByteWriter, toHex } from '@dslog/tlog/bytes'
 import { asHash, type Hash } from '@dslog/tlog/hash'
-import type { Bucket } from '@dslog/tlog/mapbucket'
+import type { MapPair } from '@dslog/tlog/map'
+import { type Bucket, prefixOf } from '@dslog/tlog/mapbucket'
+import { updateBuckets, type UpperTree } from '@dslog/tlog/maptree'
 import { type Name, nameKey } from '@dslog/dnssec/name'
 import type { NameTables } from '@dslog/schema/db'
 import { decodeEntry, encodeEntry } from '@dslog/schema/entry'
-import { MapKind } from '@dslog/schema/identity'
+import { MapKind, mapValue } from '@dslog/schema/identity'
 import { type FoldChanges, type FoldStore, keyText, type NameChange } from '@dslog/verify/fold'
 import type { History, LoggedState } from '@dslog/verify/history'
 import type { ZoneKeys } from '@dslog/verify/keys'
@@ -26,6 +28,9 @@ const CACHED_KEY_SETS = 20_000
 const HISTORICAL = 1
 const OUT_OF_ORDER = 2
 const PRESENT = 4
+
+/** Bytes of one entry of a history. */
+const STATE_SIZE = 57
 
 /** `n × (u64 index | [32] state_id | u64 order key | u64 time | u8 flags)`: 57 bytes an entry. */
 export function encodeHistory(history: History): Uint8Array {
@@ -90,6 +95,8 @@ export class FoldTables implements FoldStore {
   readonly #db: Database<NameTables>
   readonly #zoneIds = new Map<string, number>()
   readonly #keySets = new Map<string, readonly ZoneKeys[]>()
+  /** Counts the changes of the table that {@link #keySets} is a copy of. */
+  #generation = 0
 
   private constructor(db: Database<NameTables>) {
     this.#db = db
@@ -120,6 +127,7 @@ export class FoldTables implements FoldStore {
     const text = keyText(keysId)
     const held = this.#keySets.get(text)
     if (held !== undefined) return held
+    const generation = this.#generation
     const rows = await this.#db.kysely
       .selectFrom('zone_keys')
       .selectAll()
@@ -132,6 +140,8 @@ export class FoldTables implements FoldStore {
       const { idx: index, not_after: notAfter, not_before: notBefore } = row
       return { index, keysId, entry, notBefore, notAfter }
     })
+    // What was read while a commit was under way may be what was there before it.
+    if (generation !== this.#generation) return keys
     if (this.#keySets.size >= CACHED_KEY_SETS) this.#keySets.clear()
     this.#keySets.set(text, keys)
     return keys
@@ -146,16 +156,7 @@ export class FoldTables implements FoldStore {
     prefixes: readonly number[],
     size: number,
   ): Promise<ReadonlyMap<number, Uint8Array>> {
-    if (prefixes.length === 0) return new Map()
-    const { rows } = await sql<{ prefix: number; data: Uint8Array }>`
-      select wanted.prefix, newest.data
-      from unnest(${prefixes}::int[]) as wanted (prefix)
-      cross join lateral (
-        select data from map_bucket
-        where map_bucket.prefix = wanted.prefix and tree_size <= ${size}
-        order by tree_size desc limit 1
-      ) newest`.execute(this.#db.kysely)
-    return new Map(rows.map(({ data, prefix }) => [prefix, data]))
+    return newestBuckets(this.#db.kysely, prefixes, size)
   }
 
   /** Roots of all buckets as of tree `size`, to build the upper tree from. */
@@ -233,6 +234,11 @@ export class FoldTables implements FoldStore {
       ]),
     )
     await this.saveBuckets(names, changes.buckets, size)
+  }
+
+  /** To be called once the transaction of {@link save} has committed. */
+  committed(changes: FoldChanges): void {
+    this.#generation++
     for (const { keysId } of changes.zoneKeys) this.#keySets.delete(keyText(keysId))
   }
 
@@ -266,8 +272,42 @@ export class FoldTables implements FoldStore {
       )`.execute(trx)
   }
 
+  /**
+   * Brings the map up to date with every name that has entries at or above index `since`: for trees so large that no
+   * fold holds all their names at once. Goes through the names by the first byte of their keys, so that memory stays flat.
+   *
+   * @param upper upper tree of the map without those entries; is moved forward
+   * @param size tree size, as version of the changed buckets
+   */
+  async remap<T extends NameTables>(
+    trx: Transaction<T>,
+    upper: UpperTree,
+    since: number,
+    size: number,
+  ): Promise<void> {
+    if (upper.depth < 8) throw new RangeError('buckets wider than a byte of their keys')
+    for (let byte = 0; byte < 256; byte++) {
+      const end = byte < 255 ? sql`and key < ${Uint8Array.of(byte + 1)}::bytea` : sql``
+      const { rows } = await sql<{ key: Uint8Array; history: Uint8Array }>`
+        select key, history from name
+        where key >= ${Uint8Array.of(byte)}::bytea ${end}
+          and substr(history, length(history) - ${STATE_SIZE - 1}::int, 8) >= int8send(${since}::int8)
+      `.execute(trx)
+      if (rows.length === 0) continue
+      const pairs = rows.map(({ history, key }): MapPair => {
+        const indices = decodeHistory(history).map(({ index }) => index)
+        return { key: asHash(key), value: mapValue(indices) }
+      })
+      const prefixes = [...new Set(pairs.map(({ key }) => prefixOf(key, upper.depth)))]
+      const stored = await newestBuckets(trx, prefixes, Number.MAX_SAFE_INTEGER)
+      await this.saveBuckets(trx, updateBuckets(upper, stored, pairs), size)
+      await this.prune(trx, prefixes, size)
+    }
+  }
+
   /** Forgets what a transaction that was rolled back may have put into memory. */
   forget(): void {
+    this.#generation++
     this.#zoneIds.clear()
     this.#keySets.clear()
   }
@@ -326,4 +366,21 @@ export class FoldTables implements FoldStore {
         latest = coalesce(grown.latest, name.latest)
       from grown_name grown where name.key = grown.key`.execute(trx)
   }
+}
+
+async function newestBuckets<T extends NameTables>(
+  db: Kysely<T>,
+  prefixes: readonly number[],
+  size: number,
+): Promise<ReadonlyMap<number, Uint8Array>> {
+  if (prefixes.length === 0) return new Map()
+  const { rows } = await sql<{ prefix: number; data: Uint8Array }>`
+    select wanted.prefix, newest.data
+    from unnest(${prefixes}::int[]) as wanted (prefix)
+    cross join lateral (
+      select data from map_bucket
+      where map_bucket.prefix = wanted.prefix and tree_size <= ${size}
+      order by tree_size desc limit 1
+    ) newest`.execute(db)
+  return new Map(rows.map(({ data, prefix }) => [prefix, data]))
 }

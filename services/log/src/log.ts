@@ -334,6 +334,7 @@ export class Log {
       this.fold.forget()
       throw error
     }
+    this.fold.committed(changes)
     this.#tree = tree
     this.#writer = writer
     this.#lastBundle = last

@@ -31,6 +31,9 @@ const CACHED_BLOBS = 4_096
 /** Most bundles that one page of filtered changes may read: a filter that matches nothing must end. */
 const MAX_SCANNED_BUNDLES = 64
 
+/** How often a question about a name starts over because the log went on meanwhile. */
+const MAX_TREE_CHANGES = 3
+
 /** An entry with its place. */
 export interface Leaf {
   readonly index: number
@@ -126,7 +129,18 @@ export class LogReader {
 
   /** Everything about a name, proven. */
   async name(kind: MapKind, name: Name): Promise<NameAnswer> {
-    const { tree } = this
+    for (let tries = MAX_TREE_CHANGES; ; tries--) {
+      const { tree } = this
+      try {
+        return await this.#nameIn(tree, kind, name)
+      } catch (error) {
+        // Two trees later the buckets of this one are pruned; then the newest is asked instead.
+        if (tries === 0 || tree === this.tree) throw error
+      }
+    }
+  }
+
+  async #nameIn(tree: PublishedTree, kind: MapKind, name: Name): Promise<NameAnswer> {
     const key = mapKey(kind, name)
     const [history, { proof: mapProof }] = await Promise.all([
       this.#history(key, tree.size),
