@@ -95,7 +95,7 @@ function key<T, const O extends KeyOptions>(
 ): Key<Value<T, O>> {
   if (!NAME.test(name) || name.startsWith(TEST_PREFIX)) throw new RangeError(`name ${name}`)
   const { doc, default: fallback, optional = false } = options
-  return { name, kind, doc, default: fallback, optional, parse: parse as (text: string) => never }
+  return { name, kind, doc, default: fallback, optional, parse }
 }
 
 /** Any text; with `pattern`, one that matches it. */
@@ -129,7 +129,7 @@ export function int<const O extends KeyOptions & { min?: number; max?: number }>
 ) {
   const { min = 0, max = Number.MAX_SAFE_INTEGER } = options
   return key('integer', name, options, (text) => {
-    const value = /^-?\d+$/.test(text) ? Number(text) : NaN
+    const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN
     if (!(value >= min && value <= max)) throw new Error(`must be an integer from ${min} to ${max}`)
     return value
   })
@@ -172,7 +172,7 @@ export function bool<const O extends KeyOptions>(name: string, options: O) {
 export function list<const O extends KeyOptions>(name: string, options: O) {
   return key('list', name, options, (text) => {
     const items = text.split(',').map((item) => item.trim())
-    return items.filter((item) => item !== '') as readonly string[]
+    return items.filter((item) => item !== '')
   })
 }
 
@@ -252,16 +252,16 @@ function readText(
   { name, kind }: Key<unknown>,
   env: Readonly<Record<string, string | undefined>>,
 ): string | undefined {
-  const text = env[name] || undefined
-  const file = (kind === 'secret' && env[name + FILE_SUFFIX]) || undefined
-  if (file === undefined) return text
-  if (text !== undefined) throw new Error(`and ${name}${FILE_SUFFIX} are both set`)
+  const text = env[name] ?? ''
+  const file = (kind === 'secret' ? env[name + FILE_SUFFIX] : undefined) ?? ''
+  if (file === '') return text === '' ? undefined : text
+  if (text !== '') throw new Error(`and ${name}${FILE_SUFFIX} are both set`)
   try {
     // Editors and `echo` end a file with a line feed.
     return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
   } catch (error) {
     const { code = 'error' } = error as NodeJS.ErrnoException
-    throw new Error(`cannot be read from ${file} (${code})`)
+    throw new Error(`cannot be read from ${file} (${code})`, { cause: error })
   }
 }
 

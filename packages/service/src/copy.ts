@@ -123,21 +123,23 @@ class CopyWriter {
   }
 
   finish(): Uint8Array<ArrayBuffer>[] {
-    this.#flush(0)
+    this.#push()
     return this.#chunks
   }
 
   #reserve(length: number): number {
-    if (this.#used + length > this.#chunk.length) this.#flush(length)
+    if (this.#used + length > this.#chunk.length) {
+      this.#push()
+      this.#chunk = Buffer.allocUnsafe(Math.max(CHUNK_SIZE, length))
+      this.#used = 0
+    }
     const at = this.#used
     this.#used += length
     return at
   }
 
-  #flush(needed: number): void {
+  #push(): void {
     if (this.#used > 0) this.#chunks.push(this.#chunk.subarray(0, this.#used))
-    this.#chunk = Buffer.allocUnsafe(Math.max(CHUNK_SIZE, needed))
-    this.#used = 0
   }
 }
 

@@ -12,7 +12,8 @@ import { encodeCopy } from './copy.ts'
 import type { CopyColumn } from './copy.ts'
 import { openEmbedded } from './embedded.ts'
 import { openPostgres } from './postgres.ts'
-import { ClientPool, transactionScope } from './pool.ts'
+import { transactionScope } from './pool.ts'
+import type { ClientPool } from './pool.ts'
 import type { Logger } from './log.ts'
 
 /** A held lock. */

@@ -77,7 +77,7 @@ const db = await PGlite.create(setup.folder, {
     ...Object.entries(START_PARAMETERS).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
   ],
 })
-endOnPanic(db.Module as unknown as MainLoop)
+endOnPanic(db.Module)
 if (setup.create) {
   await db.close()
 } else {
@@ -108,7 +108,7 @@ interface MainLoop {
  * again, for ever; a server would die and recover from its WAL at the next start, and so must this.
  */
 function endOnPanic(program: MainLoop): void {
-  const once = program._PostgresMainLoopOnce
+  const once = program._PostgresMainLoopOnce.bind(program)
   program._PostgresMainLoopOnce = () => {
     try {
       once()

@@ -111,7 +111,10 @@ class Thread {
   /** Called when its housekeeping fails. */
   onWarning: (reason: string) => void = () => {}
   readonly #worker: Worker
-  readonly #waiting: { resolve(bytes: Uint8Array): void; reject(error: Error): void }[] = []
+  readonly #waiting: {
+    resolve: (bytes: Uint8Array) => void
+    reject: (error: Error) => void
+  }[] = []
   #error: DatabaseError | undefined
   #closing = false
 

@@ -86,15 +86,16 @@ const PRESSURE: PressureLimits = { eventLoopDelay: 1_000, memory: 0 }
 
 /** A server with all its plugins; add routes, then `inject` or `listen`. */
 export async function buildHttp(options: HttpOptions): Promise<Http> {
+  const logger: FastifyBaseLogger = options.logger
   const app = Fastify({
-    loggerInstance: options.logger as FastifyBaseLogger,
+    loggerInstance: logger,
     // A line per request belongs to the proxy; errors are logged at the edge.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: options.bodyLimit ?? BODY_LIMIT,
     requestTimeout: options.requestTimeout ?? REQUEST_TIMEOUT,
     keepAliveTimeout: KEEP_ALIVE,
     routerOptions: { maxParamLength: PARAMETER_LENGTH },
-    trustProxy: options.trustProxy?.length ? [...options.trustProxy] : false,
+    trustProxy: [...(options.trustProxy ?? [])],
     ajv: {
       customOptions: {
         coerceTypes: false,
@@ -107,7 +108,7 @@ export async function buildHttp(options: HttpOptions): Promise<Http> {
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     clientErrorHandler,
-    frameworkErrors: errorHandler,
+    frameworkErrors: (error, request, reply) => void errorHandler(error, request, reply),
   }).withTypeProvider<TypeBoxTypeProvider>()
 
   app.setErrorHandler(errorHandler)
@@ -129,7 +130,10 @@ export async function buildHttp(options: HttpOptions): Promise<Http> {
 function refuseWhenStopping(app: Http): void {
   const stopping = new AbortController()
   app.decorate('stopping', stopping.signal)
-  app.addHook('preClose', async () => stopping.abort())
+  app.addHook('preClose', (done) => {
+    stopping.abort()
+    done()
+  })
   app.addHook('onRequest', async (_request, reply) => {
     if (!stopping.signal.aborted) return
     reply.header('connection', 'close')

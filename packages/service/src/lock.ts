@@ -7,9 +7,11 @@
  * whether it is the same process. Pids mean nothing across boots and containers: a lock from another such space counts as
  * live while its file is touched, which the holder does every few seconds. Without /proc (not Linux) the pid alone decides.
  *
- * The file appears by link(2), complete or not at all, and a stale one is taken away by rename, so that of several processes
- * that find it stale one gets it.
+ * The file appears by link(2), complete or not at all. A stale one is replaced, not deleted, and only by the holder of
+ * another lock of the same kind, whose name is the hash of the stale text: so of several processes that find it stale one
+ * gets it, and a process that dies while it replaces leaves nothing that could not be replaced in turn.
  */
+import { createHash } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'
 import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -33,24 +35,22 @@ const TOUCH_INTERVAL = 2_000
 /** A file of another pid space that nobody has touched for so long is stale, ms. */
 const TOUCH_LIMIT = 10_000
 
+/** While another process replaces a stale lock: how long until we look again, ms. */
+const CLAIM_WAIT = 5
+
 /** Takes the folder, or throws EmbeddedLocked with the pid of its holder. */
 export async function lockFolder(folder: string): Promise<FolderLock> {
   const path = join(folder, 'lock')
   const own = JSON.stringify(self())
   const waitUntil = Date.now() + TOUCH_LIMIT
   for (;;) {
-    if (await createLock(path, own)) break
-    const text = await readFile(path, 'utf8').catch(ignoreMissing)
-    if (text === undefined) continue
-    const judgement = await judge(path, text)
-    if (judgement === 'stale') {
-      await removeStale(path, text)
-    } else if (judgement === 'live' || Date.now() > waitUntil) {
-      throw new EmbeddedLocked(folder, parse(text)?.pid ?? 0, text)
-    } else {
-      // A container that was killed and restarted finds its own young lock: a few seconds show that it is nobody's.
-      await sleep(TOUCH_INTERVAL / 4)
+    const holder = await acquire(path, own)
+    if (holder === undefined) break
+    if (holder.state === 'live' || Date.now() > waitUntil) {
+      throw new EmbeddedLocked(folder, parse(holder.text)?.pid ?? 0, holder.text)
     }
+    // A container that was killed and restarted finds its own young lock: a few seconds show that it is nobody's.
+    await sleep(TOUCH_INTERVAL / 4)
   }
   const touch = setInterval(() => {
     const now = new Date()
@@ -65,17 +65,48 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
   }
 }
 
-async function createLock(path: string, content: string): Promise<boolean> {
-  const temporary = `${path}.${process.pid}.${process.hrtime.bigint()}`
-  await writeFile(temporary, content, { mode: 0o600 })
+/** Makes `path` a lock file with our text; undefined when it is ours, otherwise who may have it. */
+async function acquire(
+  path: string,
+  own: string,
+): Promise<{ text: string; state: 'live' | 'unknown' } | undefined> {
+  const ours = `${path}.${process.pid}.${process.hrtime.bigint()}`
+  await writeFile(ours, own, { mode: 0o600 })
   try {
-    await link(temporary, path)
+    for (;;) {
+      if (await linked(ours, path)) return undefined
+      const text = await readFile(path, 'utf8').catch(ignoreMissing)
+      if (text === undefined) continue
+      const state = await judge(path, text)
+      if (state !== 'stale') return { text, state }
+      // From here until the rename nobody changes the file: its holder is dead, creators find it there, and whoever else
+      // would replace it needs the claim.
+      const claim = `${path}.${createHash('sha256').update(text).digest('hex').slice(0, 16)}`
+      if ((await acquire(claim, own)) !== undefined) {
+        await sleep(CLAIM_WAIT)
+        continue
+      }
+      try {
+        if ((await readFile(path, 'utf8').catch(ignoreMissing)) === text) {
+          await rename(ours, path)
+          return undefined
+        }
+      } finally {
+        await rm(claim)
+      }
+    }
+  } finally {
+    await rm(ours, { force: true })
+  }
+}
+
+async function linked(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to)
     return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
     throw error
-  } finally {
-    await rm(temporary)
   }
 }
 
@@ -87,18 +118,6 @@ async function judge(path: string, text: string): Promise<'live' | 'unknown' | '
   if (holder.space === space) return isRunning(holder) ? 'live' : 'stale'
   const touched = await stat(path).catch(ignoreMissing)
   return touched !== undefined && Date.now() - touched.mtimeMs < TOUCH_LIMIT ? 'unknown' : 'stale'
-}
-
-async function removeStale(path: string, text: string): Promise<void> {
-  const aside = `${path}.stale.${process.pid}.${process.hrtime.bigint()}`
-  try {
-    await rename(path, aside)
-  } catch (error) {
-    return ignoreMissing(error as Error)
-  }
-  // Between our look and the rename, another process may have put its own there: give it back.
-  if ((await readFile(aside, 'utf8')) !== text) await link(aside, path).catch(() => {})
-  await rm(aside)
 }
 
 function isRunning({ pid, start }: Holder): boolean {

@@ -17,15 +17,23 @@ export async function migrate<T>(db: Database<T>, migrations: Migrations): Promi
   const { error, results = [] } = await db.kysely.connection().execute(async (connection) => {
     await sql`set statement_timeout = 0`.execute(connection)
     try {
-      const provider = { getMigrations: async () => ({ ...migrations }) }
-      return await new Migrator({ db: connection, provider }).migrateToLatest()
+      // Told no schema, Kysely would take the table of another service on this server for ours.
+      const { rows } = await sql<{ schema: string }>`select current_schema() as schema`.execute(
+        connection,
+      )
+      const migrator = new Migrator({
+        db: connection,
+        provider: { getMigrations: async () => ({ ...migrations }) },
+        migrationTableSchema: rows[0]!.schema,
+      })
+      return await migrator.migrateToLatest()
     } finally {
       await sql`reset statement_timeout`.execute(connection)
     }
   })
   if (error !== undefined) {
     const failed = results.find(({ status }) => status === 'Error')?.migrationName
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = error instanceof Error ? error.message : 'failed'
     throw new DatabaseError('migration', `${failed ?? 'migrations'}: ${reason}`, { cause: error })
   }
   return results.map(({ migrationName }) => migrationName)

@@ -9,20 +9,18 @@ import type { PostgresPool, PostgresPoolClient, PostgresQueryResult } from 'kyse
 import { CopyRows } from './copy.ts'
 import { DatabaseError } from './database-error.ts'
 
-const INT8 = 20
-
 /** How values come back: int8 as a number, never silently rounded; bytea as Buffer and the rest as pg does it. */
 export const valueTypes: pg.CustomTypesConfig = {
-  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
-    oid === INT8 && format !== 'binary'
+  getTypeParser: (oid, format) =>
+    oid === pg.types.builtins.INT8
       ? parseInt8
-      : pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser,
+      : (pg.types.getTypeParser(oid, format) as (value: unknown) => unknown),
 }
 
-function parseInt8(text: string): number {
+function parseInt8(text: unknown): number {
   const value = Number(text)
   if (!Number.isSafeInteger(value)) {
-    throw new DatabaseError('unsafe-integer', `int8 ${text} is beyond 2^53-1`)
+    throw new DatabaseError('unsafe-integer', `int8 ${String(text)} is beyond 2^53-1`)
   }
   return value
 }
@@ -100,7 +98,7 @@ class Client implements PostgresPoolClient {
       return { command: 'INSERT', rowCount: 0, rows: [] }
     }
     const result = await this.#client.query(sql, [...parameters])
-    if (sql === 'commit' && (result.command as string) === 'ROLLBACK') {
+    if (sql === 'commit' && result.command === 'ROLLBACK') {
       throw new DatabaseError('aborted', 'a statement had failed: the transaction was rolled back')
     }
     return result as PostgresQueryResult<R>

@@ -24,6 +24,9 @@ const LOCK_CHECK_INTERVAL = 2_000
 /** An answer to that question that takes longer means that the connection is gone, ms. */
 const LOCK_CHECK_TIMEOUT = 5_000
 
+/** SQLSTATE of a row, here of the catalogue, that is there already. */
+const UNIQUE_VIOLATION = '23505'
+
 /** Schema names are put into connection options as they are. */
 const SCHEMA = /^[a-z_][a-z0-9_]{0,62}$/
 
@@ -72,7 +75,11 @@ export async function openPostgres(options: DatabaseOptions & { url: string }): 
 /** IF NOT EXISTS alone would ask for the right to create, also where there is nothing to create. */
 async function createSchema(pool: pg.Pool, schema: string): Promise<void> {
   const { rowCount } = await pool.query('select 1 from pg_namespace where nspname = $1', [schema])
-  if (rowCount === 0) await pool.query(`create schema if not exists ${schema}`)
+  if (rowCount !== 0) return
+  await pool.query(`create schema if not exists ${schema}`).catch((error: unknown) => {
+    // Another process did it at the same moment.
+    if (!(error instanceof pg.DatabaseError) || error.code !== UNIQUE_VIOLATION) throw error
+  })
 }
 
 /**
@@ -85,44 +92,51 @@ async function lockExclusive(
   onLost: (error: Error) => void,
 ): Promise<ExclusiveLock> {
   const client = new pg.Client({ ...connection, query_timeout: LOCK_CHECK_TIMEOUT })
-  let released = false
+  let held = false
+  let check: NodeJS.Timeout | undefined = undefined
   const lost = (error: Error): void => {
+    if (!held) return
+    held = false
     clearInterval(check)
-    if (released) return
-    released = true
-    void client.end().catch(() => {})
+    client.end().catch(() => {})
     onLost(error)
-  }
-  const check = setInterval(() => {
-    client.query(HOLDS_LOCK, [name]).then(({ rows }) => {
-      if (rows[0].holds !== true) lost(new Error(`lock ${name} is no longer held`))
-    }, lost)
-  }, LOCK_CHECK_INTERVAL)
-  try {
-    await client.connect()
-    const { rows } = await client.query(TAKE_LOCK, [name])
-    if (rows[0].taken !== true) {
-      const { rows: holders } = await client.query(LOCK_HOLDER, [name])
-      const { pid = '?', application = '?', client: address = '?' } = holders[0] ?? {}
-      throw new DatabaseError(
-        'held',
-        `lock ${name} is held by server process ${pid} (${application}, ${address})`,
-      )
-    }
-  } catch (error) {
-    clearInterval(check)
-    await client.end()
-    throw error
   }
   client.on('error', lost)
   client.on('end', () => lost(new Error(`the connection of lock ${name} has ended`)))
+  try {
+    await client.connect()
+    const { rows } = await client.query<{ taken: boolean }>(TAKE_LOCK, [name])
+    if (rows[0]?.taken !== true) throw await whoHolds(client, name)
+  } catch (error) {
+    await client.end()
+    throw error
+  }
+  held = true
+  check = setInterval(() => {
+    client.query<{ holds: boolean }>(HOLDS_LOCK, [name]).then(({ rows }) => {
+      if (rows[0]?.holds !== true) lost(new Error(`lock ${name} is no longer held`))
+    }, lost)
+  }, LOCK_CHECK_INTERVAL)
   return {
     async release() {
-      released = true
+      held = false
       clearInterval(check)
       await client.end()
     },
   }
+}
+
+async function whoHolds(client: pg.Client, name: string): Promise<DatabaseError> {
+  const { rows } = await client.query<Record<'pid' | 'application' | 'address', string>>(
+    LOCK_HOLDER,
+    [name],
+  )
+  // It may be gone by now; trying again is up to the supervisor.
+  const { pid = '?', application = '?', address = '?' } = rows[0] ?? {}
+  return new DatabaseError(
+    'held',
+    `lock ${name} is held by server process ${pid} (${application}, ${address})`,
+  )
 }
 
 const TAKE_LOCK = 'select pg_try_advisory_lock(hashtextextended($1, 0)) as taken'
@@ -134,5 +148,5 @@ const LOCK_ROW = `locktype = 'advisory' and granted and objsubid = 1
 const HOLDS_LOCK = `select exists (
   select from pg_locks where pid = pg_backend_pid() and ${LOCK_ROW}) as holds`
 
-const LOCK_HOLDER = `select pid, application_name as application, coalesce(host(client_addr), 'local') as client
+const LOCK_HOLDER = `select pid, application_name as application, coalesce(host(client_addr), 'local') as address
   from pg_locks join pg_stat_activity using (pid) where ${LOCK_ROW}`

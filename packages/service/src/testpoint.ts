@@ -26,7 +26,7 @@ export function onTestPoint(hook: TestHook): () => void {
 }
 
 function crashFromEnvironment(setting: string | undefined): TestHook | undefined {
-  if (!setting) return undefined
+  if (setting === undefined || setting === '') return undefined
   const [wanted, passes = '1'] = setting.split(':')
   let left = Number(passes)
   return (name) => {

@@ -6,7 +6,6 @@ import { afterAll, describe, expect, expectTypeOf, it } from 'vitest'
 import {
   COMMON,
   ConfigError,
-  Secret,
   bool,
   choice,
   duration,
@@ -19,7 +18,7 @@ import {
   string,
   url,
 } from '@dslog/service/config'
-import type { Table } from '@dslog/service/config'
+import type { Secret, Table } from '@dslog/service/config'
 
 const folder = mkdtempSync(join(tmpdir(), 'dslog-config-'))
 afterAll(() => rmSync(folder, { recursive: true }))

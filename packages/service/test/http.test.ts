@@ -334,13 +334,13 @@ describe('limits', () => {
 describe('probes', () => {
   it('tells live from ready', async () => {
     const { app, health } = await server()
-    let behind: string | undefined
-    health.ready('follower', () => behind)
+    const follower: { wrong?: string } = {}
+    health.ready('follower', () => follower.wrong)
     expect((await app.inject('/readyz')).json()).toEqual({
       status: 'ok',
       checks: { follower: 'ok' },
     })
-    behind = '12 minutes behind'
+    follower.wrong = '12 minutes behind'
     expect((await app.inject('/healthz')).statusCode).toBe(200)
     const document = expectProblem(await app.inject('/readyz'), 503, 'unavailable')
     expect(document.checks).toEqual({ follower: '12 minutes behind' })
@@ -402,7 +402,7 @@ describe('description', () => {
 describe('life', () => {
   it('ends event streams when it stops', async () => {
     const { app } = await server()
-    app.get('/events', (request, reply) => {
+    app.get('/events', (_request, reply) => {
       reply.hijack()
       reply.raw.writeHead(200, { 'content-type': 'text/event-stream' })
       reply.raw.write('data: 1\n\n')
@@ -439,6 +439,6 @@ describe('life', () => {
     proceed()
     expect(await (await slow).json()).toEqual({ done: true })
     await stopped
-    await expect(fetch(`http://127.0.0.1:${port}/healthz`)).rejects.toThrow()
+    await expect(fetch(`http://127.0.0.1:${port}/healthz`)).rejects.toThrow('fetch failed')
   })
 })

@@ -39,7 +39,7 @@ const UNPRIVILEGED = ['postgres', 'nobody']
 /** A server, or undefined (and a line that says so) where there is none. */
 export async function startPostgres(): Promise<TestPostgres | undefined> {
   const given = process.env['TEST_DATABASE_URL']
-  if (given) {
+  if (given !== undefined && given !== '') {
     const refuse = async (): Promise<void> => {
       throw new Error('the server of TEST_DATABASE_URL is not crashed')
     }
@@ -140,7 +140,7 @@ async function freePort(): Promise<number> {
 
 async function finished(child: ChildProcess): Promise<void> {
   const output = collect(child)
-  const [code] = await once(child, 'exit')
+  const [code] = (await once(child, 'exit')) as [number | null]
   if (code !== 0) throw new Error(`${child.spawnfile} ended with ${code}:\n${output()}`)
 }
 
@@ -158,11 +158,11 @@ async function ready(child: ChildProcess): Promise<void> {
 /** What a process has printed; reading it also keeps the pipe from filling up. */
 function collect(child: ChildProcess): () => string {
   let text = ''
-  for (const stream of [child.stdout!, child.stderr!]) {
-    stream.on('data', (chunk: Buffer) => {
-      // Enough for any message of a start; a test that logs megabytes keeps none of them.
-      if (text.length < 100_000) text += chunk.toString()
-    })
+  const add = (chunk: Buffer): void => {
+    // Enough for any message of a start; a test that logs megabytes keeps none of them.
+    if (text.length < 100_000) text += chunk.toString()
   }
+  child.stdout!.on('data', add)
+  child.stderr!.on('data', add)
   return () => text
 }

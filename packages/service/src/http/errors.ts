@@ -104,9 +104,9 @@ function toFault(
   part: ProblemFault['in'],
   fault: NonNullable<FastifyError['validation']>[number],
 ): ProblemFault {
-  const { missingProperty, additionalProperty } = fault.params
+  const { missingProperty, additionalProperty } = fault.params as Record<string, string>
   const member = missingProperty ?? additionalProperty
-  const pointer = fault.instancePath + (member === undefined ? '' : `/${escapeToken(`${member}`)}`)
+  const pointer = fault.instancePath + (member === undefined ? '' : `/${escapeToken(member)}`)
   const detail =
     missingProperty !== undefined
       ? 'is required'

@@ -27,7 +27,8 @@ export default fp(async function openapi(app: FastifyInstance, info: ApiInfo) {
     openapi: { openapi: '3.1.0', info: { ...info, license: { name: 'Apache-2.0' } } },
     // Schemas with an $id keep it as their name in the document.
     refResolver: {
-      buildLocalReference: (schema, _base, _fragment, i) => `${schema.$id ?? `def-${i}`}`,
+      buildLocalReference: (schema, _base, _fragment, i) =>
+        typeof schema.$id === 'string' ? schema.$id : `def-${i}`,
     },
     transform: ({ schema, url }) => ({ schema: withDefaultAnswer(schema), url }),
   })

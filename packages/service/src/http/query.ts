@@ -12,7 +12,7 @@ const DECIMAL = /^(0|[1-9][0-9]{0,15})$/
 
 /** The number a decimal text stands for, or the text. */
 export function strictInteger(text: string): number | string {
-  const value = DECIMAL.test(text) ? Number(text) : NaN
+  const value = DECIMAL.test(text) ? Number(text) : Number.NaN
   return Number.isSafeInteger(value) ? value : text
 }
 
