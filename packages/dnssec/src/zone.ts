@@ -12,7 +12,8 @@
  * signature, and for every name without one the records that prove it. Time, trust anchors and
  * signature backend come from the caller.
  *
- * Measured on one core with `node:crypto`: a root zone (25,000 records, 2,800 signatures) in 0.3 s.
+ * Measured with `node:crypto` on two cores: a root zone (25,000 records, 2,800 signatures by RSA-2048) in
+ * 0.1 s, a registry of 16,500 delegations (83,000 records, 18,600 signatures by P-256) in 1.5 s.
  */
 import type { Anchor } from './anchors.ts'
 import type { SignatureBackend } from './backend/backend.ts'
@@ -249,7 +250,7 @@ export class SignedZone {
    * The NSEC or NSEC3 records, and their signatures, that prove there is no DS at `owner`, whether it
    * is delegated, a name of another kind, or not in the zone: what `proveNoDs` picks a proof from.
    * @throws DnssecError `bad-owner` if the owner is not below the apex; `not-proven` if it has a DS,
-   *   or lies below a delegation or DNAME, where the zone has no say
+   *   or lies below a delegation or DNAME, where the zone has no say (unless by opt-out)
    */
   denialRecords(owner: Name): RR[] {
     if (!isBelow(owner, this.zone)) {
@@ -279,6 +280,8 @@ export class SignedZone {
     }
     const ends = node.isCut || node.sets.has(TYPE.DNAME)
     if (!ends || !key.startsWith(node.key)) return
+    // Opt-out denies everything secure at and below a delegation that it leaves out.
+    if (this.#chain.isOptOut && node.isCut && !node.sets.has(TYPE.DS)) return
     const what = node.isCut ? 'delegation' : 'DNAME'
     const text = `${nameToText(owner)} is below the ${what} ${nameToText(node.name)}`
     throw new DnssecError('not-proven', text)

@@ -215,20 +215,25 @@ export class Zone {
   #denyType(name: Name): RR[] {
     if (this.denial === 'nsec' || this.#isIn(name)) return this.#over(name)
     // Left out by opt-out: what shows that, in its place, only something insecure can be.
-    let encloser = parentOf(name)
-    while (!this.#isIn(encloser)) encloser = parentOf(encloser)
+    const encloser = this.#provable(parentOf(name))
     return [...this.#over(encloser), ...this.#over(nextCloser(name, encloser))]
   }
 
   /** What shows that a name does not exist, and what there is of a wildcard in its place. */
   #denyName(name: Name, encloser: Name): RR[] {
-    const closest = this.denial === 'nsec' ? [] : this.#over(encloser)
-    const records = [
-      closest,
-      this.#over(this.#closer(name, encloser)),
-      this.#over(wildcardOf(encloser)),
-    ]
-    return [...new Set(records.flat())]
+    if (this.denial === 'nsec') {
+      return [...new Set([...this.#over(name), ...this.#over(wildcardOf(encloser))])]
+    }
+    const closest = this.#provable(encloser)
+    const records = [closest, nextCloser(name, closest), wildcardOf(closest)]
+    return [...new Set(records.flatMap((each) => this.#over(each)))]
+  }
+
+  /** The name itself or, with NSEC3, the nearest above it that opt-out has not left out. */
+  #provable(name: Name): Name {
+    let above = name
+    while (!this.#isIn(above)) above = parentOf(above)
+    return above
   }
 
   /** The name whose absence shows that of `name`. */

@@ -7,7 +7,7 @@
  *     a.example.   →   "example" + 1 each, 0, "a" + 1, 0
  *
  * Keys compare as names do; a name is at or below another if its key begins with the other's key; and
- * equal names have equal keys. Sorting 8,000 owners by `compareCanonical` took eight times as long.
+ * equal names have equal keys. So one string serves as key of a map, for sorting and for the tree.
  */
 import type { Name } from '../name.ts'
 
