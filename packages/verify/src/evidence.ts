@@ -96,8 +96,9 @@ export async function checkState(
     )
   }
   const trusted = keysOfChain(chain)
-  if (!equal(trusted.zone, zone))
+  if (!equal(trusted.zone, zone)) {
     throw new VerifyError('bogus', 'the keys are those of another zone')
+  }
   const question = { owner, zone, keys: trusted.keys, at, backend }
   return typed(async () => {
     if (entry.type === 'no-ds') {

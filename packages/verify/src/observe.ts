@@ -131,7 +131,10 @@ export class Observer {
     known: readonly ZoneKeysEntry['link'][],
   ): AsyncGenerator<{ candidates: KeysCandidate[]; evidence: KeysEvidence }> {
     const { zone } = keys
-    if (labelCount(zone) === 0) return yield { candidates: [], evidence: keys }
+    if (labelCount(zone) === 0) {
+      yield { candidates: [], evidence: keys }
+      return
+    }
     const set = selectRRset(bag, zone, TYPE.DS)
     if (set !== undefined) {
       const rrsigs = selectRrsigs(bag, zone, TYPE.DS)

@@ -137,8 +137,9 @@ function read(bytes: Uint8Array): EntryProof | NameProof {
   const indices = new ByteReader(take(Tlv.indices))
   const history = items(Tlv.history)
   for (const { index } of history) {
-    if (indices.u64() !== index)
+    if (indices.u64() !== index) {
       throw new VerifyError('malformed', 'another entry than the list names')
+    }
   }
   indices.done()
   const chain = items(Tlv.zoneKeys)

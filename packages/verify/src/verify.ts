@@ -21,7 +21,7 @@ import {
   isParentLink,
   type ZoneKeysEntry,
 } from '@dslog/schema/entry'
-import { keysId, mapKey, MapKind, mapKeyOf, mapValue } from '@dslog/schema/identity'
+import { keysId, mapKey, type MapKind, mapKeyOf, mapValue } from '@dslog/schema/identity'
 import { VerifyError } from './error.ts'
 import { checkKeys, checkState, spanOf, type Verifier } from './evidence.ts'
 import { chainAbove, chainAt, intersect, type KeysLookup, type ZoneKeys } from './keys.ts'

@@ -51,6 +51,6 @@ export function readKey(text: string): SignerKey {
 /** What signs with a key; Ed25519 by node:crypto. */
 export function noteSignerOf(key: SignerKey, now: () => number): NoteSigner {
   if (key.type !== KEY_TYPE.ed25519) return signerOf(key, now)
-  const { sign } = ed25519Signer(key.seed)
-  return { key, sign }
+  const signer = ed25519Signer(key.seed)
+  return { key, sign: (text) => signer.sign(text) }
 }

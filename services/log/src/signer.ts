@@ -86,12 +86,9 @@ export class SignerInTable implements SignerRow {
       const locked = await trx.selectFrom('signer').selectAll().forUpdate().executeTakeFirst()
       const row = locked && { origin: locked.origin, size: locked.size, root: asHash(locked.root) }
       demandSame(row, from)
-      if (row === undefined)
-        await trx
-          .insertInto('signer')
-          .values({ id: 1, ...to })
-          .execute()
-      else await trx.updateTable('signer').set(to).execute()
+      const insert = trx.insertInto('signer').values({ id: 1, ...to })
+      const update = trx.updateTable('signer').set(to)
+      await trx.executeQuery(row === undefined ? insert : update)
     })
   }
 }

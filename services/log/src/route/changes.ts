@@ -1,7 +1,10 @@
 /** Changes of delegations in log order: pages, or a stream of events that goes on where it stopped. */
+import { once } from 'node:events'
+import type { Writable } from 'node:stream'
 import { Changes, ChangesQuery } from '@dslog/schema/api'
 import type { Http } from '@dslog/service/http'
 import { Problem } from '@dslog/service/problem'
+import type { Leaf } from '../reader.ts'
 import { viewOf } from '../view.ts'
 import { cursorOf, type LogContext, nameOf, VOLATILE, within } from './context.ts'
 
@@ -48,52 +51,75 @@ export function changeRoutes(app: Http, { reader, sequencer }: LogContext): void
     },
   )
 
+  /** Writes changes from `start` on until the reader goes or the service stops. */
   async function stream(
-    socket: NodeJS.WritableStream & { destroyed?: boolean },
+    socket: Writable,
     start: number,
     zone: ReturnType<typeof nameOf> | undefined,
   ): Promise<void> {
-    let wake = (): void => {}
-    let open = true
-    const end = (): void => {
-      open = false
-      wake()
-    }
-    socket.on('close', end)
-    socket.on('error', end)
-    app.stopping.addEventListener('abort', end)
-    const stop = sequencer.onPublished(() => wake())
+    const news = new Signal()
+    const ended = AbortSignal.any([app.stopping, closed(socket)])
+    const stop = sequencer.onPublished(() => news.wake())
+    ended.addEventListener('abort', () => news.wake())
     try {
-      for (let at = start; open;) {
+      let at = start
+      while (!ended.aborted) {
         const { leaves, next, tree } = await reader.changes(at, MAX_CHANGES, zone)
-        for (const { bytes, index } of leaves) {
-          const data = JSON.stringify(viewOf(index, bytes))
-          const more = socket.write(`id: ${index + 1}\nevent: change\ndata: ${data}\n\n`)
-          // A reader that is slower than the log waits here, not in our memory.
-          if (!more && open) await new Promise<void>((resolve) => drained(socket, resolve))
-        }
+        for (const leaf of leaves) await write(socket, eventOf(leaf), ended)
         at = next
-        if (!open || at < tree.size || reader.tree.size > at) continue
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(() => {
-            socket.write(': still here\n\n')
-            resolve()
-          }, KEEP_ALIVE_MS)
-          wake = () => {
-            clearTimeout(timer)
-            resolve()
-          }
-        })
+        if (at < tree.size || at < reader.tree.size) continue
+        if (!(await news.wait(KEEP_ALIVE_MS))) await write(socket, ': still here\n\n', ended)
       }
     } finally {
       stop()
-      app.stopping.removeEventListener('abort', end)
       socket.end()
     }
   }
 }
 
-function drained(socket: NodeJS.WritableStream, resolve: () => void): void {
-  socket.once('drain', resolve)
-  socket.once('close', resolve)
+/** The id of an event is the cursor behind it: a reader that comes back goes on there. */
+function eventOf({ bytes, index }: Leaf): string {
+  return `id: ${index + 1}\nevent: change\ndata: ${JSON.stringify(viewOf(index, bytes))}\n\n`
+}
+
+/** A reader that is slower than the log makes this wait, not our memory grow. */
+async function write(socket: Writable, text: string, ended: AbortSignal): Promise<void> {
+  if (ended.aborted || socket.write(text)) return
+  await once(socket, 'drain', { signal: ended }).catch((error: unknown) => {
+    if (!ended.aborted) throw error
+  })
+}
+
+function closed(socket: Writable): AbortSignal {
+  const controller = new AbortController()
+  const abort = (): void => controller.abort()
+  socket.once('close', abort)
+  socket.once('error', abort)
+  return controller.signal
+}
+
+/** Somebody waits; somebody else wakes him. */
+class Signal {
+  #wake: (() => void) | undefined
+  #woken = false
+
+  wake(): void {
+    this.#woken = true
+    this.#wake?.()
+  }
+
+  /** True when woken since the last call, false after `ms`. */
+  async wait(ms: number): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined
+    if (!this.#woken) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+        timer = setTimeout(resolve, ms)
+      })
+    }
+    clearTimeout(timer)
+    const woken = this.#woken
+    this.#woken = false
+    return woken
+  }
 }
