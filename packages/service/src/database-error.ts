@@ -4,6 +4,8 @@
 export type DatabaseErrorCode =
   /** Another process has the embedded database's folder. */
   | 'locked'
+  /** The server is older than PostgreSQL 15. */
+  | 'version'
   /** Another session holds the exclusive lock. */
   | 'held'
   /** No connection became free in time. */

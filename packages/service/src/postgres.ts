@@ -24,6 +24,9 @@ const LOCK_CHECK_INTERVAL = 2_000
 /** An answer to that question that takes longer means that the connection is gone, ms. */
 const LOCK_CHECK_TIMEOUT = 5_000
 
+/** PostgreSQL 15, as the server counts. */
+const LOWEST_VERSION = 150_000
+
 /** SQLSTATE of a row, here of the catalogue, that is there already. */
 const UNIQUE_VIOLATION = '23505'
 
@@ -50,6 +53,7 @@ export async function openPostgres(options: DatabaseOptions & { url: string }): 
   // An idle connection broke, as they do when the server restarts; the pool makes a new one.
   pool.on('error', (error) => logger?.warn({ err: error }, 'idle database connection lost'))
   try {
+    await requireVersion(pool)
     if (schema !== undefined) await createSchema(pool, schema)
   } catch (error) {
     await pool.end()
@@ -69,6 +73,16 @@ export async function openPostgres(options: DatabaseOptions & { url: string }): 
     async close() {
       if (!pool.ending) await pool.end()
     },
+  }
+}
+
+async function requireVersion(pool: pg.Pool): Promise<void> {
+  const { rows } = await pool.query<{ version: number }>(
+    "select current_setting('server_version_num')::int4 as version",
+  )
+  const version = rows[0]?.version ?? 0
+  if (version < LOWEST_VERSION) {
+    throw new DatabaseError('version', `PostgreSQL ${version} is older than ${LOWEST_VERSION}`)
   }
 }
 

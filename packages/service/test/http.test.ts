@@ -189,8 +189,8 @@ describe('validation', () => {
     expect(await faults({ observations: [{ owner: 'a', n: '1' }] })).toEqual([
       { in: 'body', pointer: '#/observations/0/n', detail: 'must be integer' },
     ])
-    expect(await faults({ observations: [], 'a/b~ c': 1 })).toEqual([
-      { in: 'body', pointer: '#/a~1b~0%20c', detail: 'is not known' },
+    expect(await faults({ observations: [], 'a/b~ #c': 1 })).toEqual([
+      { in: 'body', pointer: '#/a~1b~0%20%23c', detail: 'is not known' },
     ])
   })
 

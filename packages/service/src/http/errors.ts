@@ -113,7 +113,8 @@ function toFault(
       : additionalProperty !== undefined
         ? 'is not known'
         : (fault.message ?? 'is not valid')
-  return { in: part, pointer: `#${encodeURI(pointer)}`, detail }
+  const fragment = pointer.split('/').map(encodeURIComponent).join('/')
+  return { in: part, pointer: `#${fragment}`, detail }
 }
 
 /** RFC 6901 section 3. */
