@@ -1,7 +1,7 @@
 /**
  * A PostgreSQL server for tests: the one of TEST_DATABASE_URL, or a throwaway cluster made with the binaries installed on
- * this machine, on a free port of the loopback interface, with fsync off. PostgreSQL refuses to run as root, so there it runs
- * as user postgres or nobody. Tests share the server and keep apart by schema.
+ * this machine, on a free port of the loopback interface, with fsync off unless told. PostgreSQL refuses to run as root, so
+ * there it runs as user postgres or nobody. Tests share the server and keep apart by schema.
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess, SpawnOptions } from 'node:child_process'
@@ -36,8 +36,17 @@ const READY = 'database system is ready to accept connections'
 /** Users to run as when we are root, best first. */
 const UNPRIVILEGED = ['postgres', 'nobody']
 
-/** A server, or undefined (and a line that says so) where there is none. */
-export async function startPostgres(): Promise<TestPostgres | undefined> {
+/** A cluster that forgets in a power cut what it had promised: for tests, many times faster. */
+const VOLATILE: readonly string[] = ['fsync=off', 'full_page_writes=off']
+
+/**
+ * A server, or undefined (and a line that says so) where there is none.
+ *
+ * @param settings of a throwaway cluster, as `name=value`; benchmarks leave fsync on
+ */
+export async function startPostgres(
+  settings: readonly string[] = VOLATILE,
+): Promise<TestPostgres | undefined> {
   const given = process.env['TEST_DATABASE_URL']
   if (given !== undefined && given !== '') {
     const refuse = async (): Promise<void> => {
@@ -50,10 +59,10 @@ export async function startPostgres(): Promise<TestPostgres | undefined> {
     console.log('skipped: no PostgreSQL (set TEST_DATABASE_URL, or install PostgreSQL 15 or later)')
     return undefined
   }
-  return startCluster(binaries)
+  return startCluster(binaries, settings)
 }
 
-async function startCluster(binaries: string): Promise<TestPostgres> {
+async function startCluster(binaries: string, more: readonly string[]): Promise<TestPostgres> {
   const folder = mkdtempSync(join(tmpdir(), 'dslog-postgres-'))
   const user = unprivilegedUser()
   if (user !== undefined) chownSync(folder, user.uid, user.gid)
@@ -73,9 +82,8 @@ async function startCluster(binaries: string): Promise<TestPostgres> {
       'listen_addresses=127.0.0.1',
       `port=${port}`,
       'unix_socket_directories=',
-      'fsync=off',
-      'full_page_writes=off',
       'max_connections=50',
+      ...more,
     ]
     const child = spawn(
       join(binaries, 'postgres'),
