@@ -31,6 +31,8 @@ import { decodeExtra, type EntryProof, type NameProof, type ProofItem } from './
 export interface ProvenEntry {
   readonly index: number
   readonly entry: Entry
+  /** Seconds since the Unix epoch: inception of the deciding signature; entries with evidence only. */
+  readonly inception?: number
 }
 
 /** What a proof file proves. */
@@ -82,9 +84,8 @@ async function verifyEntry(
   trusted: TrustedCheckpoint,
   reader: ChainReader,
 ): Promise<ProofReport> {
-  const entry = decoded(proof.leaf)
-  await reader.check({ index, entry })
-  return { kind: 'entry', trusted, index, entry }
+  const proven = await reader.check(index, decoded(proof.leaf))
+  return { kind: 'entry', trusted, ...proven }
 }
 
 async function verifyName(
@@ -110,8 +111,7 @@ async function verifyName(
     if (entryKey === undefined || !equal(entryKey, key)) {
       throw new VerifyError('map', `entry ${item.index} is about another name`)
     }
-    history.push({ index: item.index, entry })
-    await reader.check({ index: item.index, entry })
+    history.push(await reader.check(item.index, entry))
   }
   return { kind: 'name', trusted, mapKind, name, history, mapRoot: head.mapRoot }
 }
@@ -134,8 +134,8 @@ class ChainReader {
   }
 
   /** Verifies the evidence of an entry by the items that stand before it in the log. */
-  async check({ entry, index }: ProvenEntry): Promise<void> {
-    if (entry.type === 'map-head' || entry.type === 'unknown') return
+  async check(index: number, entry: Entry): Promise<ProvenEntry> {
+    if (entry.type === 'map-head' || entry.type === 'unknown') return { index, entry }
     const { anchors } = this.#verifier
     const at = entry.time
     const lookup = this.#before(index)
@@ -147,9 +147,10 @@ class ChainReader {
       if (!this.#used.includes(keys)) this.#used.push(keys)
       await checkKeys(keys.entry, lookup, this.#verifier, at)
     }
-    await (entry.type === 'zone-keys'
+    const { orderKey: inception } = await (entry.type === 'zone-keys'
       ? checkKeys(entry, lookup, this.#verifier)
       : checkState(entry, lookup, this.#verifier))
+    return { index, entry, inception }
   }
 
   /** Refuses items that nothing needed, or that stand in another order than they were needed in. */
