@@ -24,7 +24,13 @@ export default defineConfig({
           ],
         },
       },
-      { extends: true, test: { name: 'contract', include: ['test/contract/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'contract',
+          include: ['test/contract/**/*.test.ts', 'test/docs/**/*.test.ts'],
+        },
+      },
       {
         extends: true,
         test: {

@@ -42,6 +42,9 @@ export const SOFTWARE = 'dslog/0.1.0'
 /** Files of a log in its data folder. */
 export const LOG_FILES = { database: 'log', key: 'log.key', signer: 'signer.json' } as const
 
+/** Schema of its tables on a PostgreSQL server: a monitor on the same server has others of the same names. */
+const SCHEMA = 'log'
+
 /** The parts that a log service is made of, and those that other programs use it by. */
 export interface OpenedLog {
   readonly log: Log
@@ -68,6 +71,7 @@ export async function openLogDatabase(options: OpenOptions): Promise<LogOptions>
   const db = await openDatabase<LogTables>({
     url: config.databaseUrl?.reveal(),
     folder: join(config.data, LOG_FILES.database),
+    schema: SCHEMA,
     applicationName: 'dslog-log',
     poolSize: config.poolSize,
     logger,

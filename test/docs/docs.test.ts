@@ -1,0 +1,122 @@
+/**
+ * Documents that are made from the code, or must agree with it: a document that lies fails here.
+ * `DSLOG_TEST_WRITE=1 npx vitest run --project contract test/docs` writes the generated ones anew.
+ */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { format } from 'prettier'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { formatVkey, KEY_TYPE, signerKey } from '@dslog/tlog/key'
+import { formatSkey } from '@dslog/tlog/key'
+import { LOG_CONFIG } from '@dslog/log/config'
+import { logComponents, policyText } from '@dslog/log/main'
+import { MONITOR_CONFIG } from '@dslog/monitor/config'
+import { monitorComponents } from '@dslog/monitor/main'
+import { readConfig, renderEnvExample } from '@dslog/service/config'
+import { createLogger } from '@dslog/service/log'
+import { Lifecycle } from '@dslog/service/run'
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+
+/** Compares a committed file with what the code makes of it, or writes it. */
+function expectFile(path: string, content: string): void {
+  const file = join(ROOT, path)
+  if (process.env['DSLOG_TEST_WRITE'] === '1') writeFileSync(file, content)
+  expect(readFileSync(file, 'utf8'), `${path} is out of date`).toBe(content)
+}
+
+test('.env.example lists every setting', () => {
+  expectFile('.env.example', renderEnvExample({ Log: LOG_CONFIG, Monitor: MONITOR_CONFIG }))
+})
+
+test('every link between documents leads somewhere', () => {
+  const broken: string[] = []
+  for (const path of markdownFiles(ROOT)) {
+    const text = readFileSync(path, 'utf8').replaceAll(/```[\s\S]*?```/g, '')
+    for (const [, target = ''] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(target) || target.startsWith('#')) continue
+      const file = join(dirname(path), target.replace(/#.*$/, ''))
+      if (!existsSync(file)) broken.push(`${relative(ROOT, path)}: ${target}`)
+    }
+  }
+  expect(broken).toEqual([])
+})
+
+function markdownFiles(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    if (['node_modules', 'dist', '.git', '.turbo', 'data'].includes(entry.name)) return []
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) return markdownFiles(path)
+    return entry.name.endsWith('.md') ? [path] : []
+  })
+}
+
+describe('of running services', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'dslog-docs-'))
+  const logger = createLogger({ service: 'docs', level: 'silent' })
+  const lifecycles: Lifecycle[] = []
+  const urls: Record<string, string> = {}
+
+  beforeAll(async () => {
+    const key = signerKey('docs.example/log', KEY_TYPE.ed25519, new Uint8Array(32).fill(7))
+    const env = {
+      DSLOG_DATA: folder,
+      DSLOG_LOG_KEY: formatSkey(key),
+      DSLOG_LOG_PORT: '0',
+      DSLOG_MONITOR_PORT: '0',
+    }
+    const { log: config } = readConfig({ log: LOG_CONFIG }, env, [MONITOR_CONFIG])
+    const log = logComponents({ config, logger, create: true })
+    await start(log.components)
+    urls['log'] = `http://127.0.0.1:${log.port()}`
+    writeFileSync(join(folder, 'policy'), policyText([formatVkey(key)], urls['log']))
+    const { monitor: settings } = readConfig({ monitor: MONITOR_CONFIG }, env, [LOG_CONFIG])
+    const monitor = monitorComponents({ config: settings, logger })
+    await start(monitor.components)
+    urls['monitor'] = `http://127.0.0.1:${monitor.port()}`
+  })
+
+  async function start(components: ConstructorParameters<typeof Lifecycle>[0]): Promise<void> {
+    const lifecycle = new Lifecycle(components, logger)
+    lifecycles.unshift(lifecycle)
+    await lifecycle.start()
+  }
+
+  afterAll(async () => {
+    for (const lifecycle of lifecycles) await lifecycle.stop()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  test.each(['log', 'monitor'])('docs/openapi/%s.json describes the routes', async (service) => {
+    const answer = await fetch(`${urls[service]}/openapi.json`)
+    const document = (await answer.json()) as { paths: object; openapi: string }
+    expect(document.openapi).toBe('3.1.0')
+    expectFile(
+      `docs/openapi/${service}.json`,
+      await format(JSON.stringify(document), { parser: 'json', printWidth: 100 }),
+    )
+  })
+
+  test('docs/metrics.md explains every metric', async () => {
+    const sections: string[] = []
+    for (const [service, title] of [
+      ['log', 'Log'],
+      ['monitor', 'Monitor'],
+    ] as const) {
+      const text = await (await fetch(`${urls[service]}/metrics`)).text()
+      const rows = [...text.matchAll(/^# HELP (dslog_\S+) (.*)$/gm)]
+        .map(([, name, help]) => `| \`${name}\` | ${help} |`)
+        .sort()
+      sections.push(
+        [`## ${title}`, '', '| metric | meaning |', '| --- | --- |', ...rows].join('\n'),
+      )
+    }
+    const head =
+      '# Metrics\n\nAt `/metrics` of each service, in the Prometheus text format, ' +
+      'beside the usual ones of a Node process (`process_*`, `nodejs_*`).'
+    const page = await format([head, ...sections].join('\n\n'), { parser: 'markdown' })
+    expectFile('docs/metrics.md', page)
+  })
+})
