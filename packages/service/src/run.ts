@@ -102,6 +102,15 @@ async function withLimit(component: Component, stopped: Promise<void>): Promise<
   }
 }
 
+/** How a process is run. */
+export interface ProcessOptions {
+  logger: Logger
+  /** Time for all components to stop, ms. */
+  stopLimit?: number
+  /** Told, when everything has stopped, which failure of a component was why; gives the exit code. Default: 1. */
+  onFailure?: (error: unknown) => number
+}
+
 /**
  * Runs components as a process: starts them, and exits when a signal comes (code 0), when one fails or an exception is not
  * caught (1), when stopping takes too long or a second signal comes (1). Resolves when all have started; does not return if
@@ -109,9 +118,9 @@ async function withLimit(component: Component, stopped: Promise<void>): Promise<
  */
 export async function runProcess(
   components: readonly Component[],
-  options: { logger: Logger; stopLimit?: number },
+  options: ProcessOptions,
 ): Promise<void> {
-  const { logger, stopLimit = STOP_LIMIT } = options
+  const { logger, onFailure, stopLimit = STOP_LIMIT } = options
   const lifecycle = new Lifecycle(components, logger)
   let failure: { error: unknown } | undefined
 
@@ -119,8 +128,11 @@ export async function runProcess(
     if (err !== undefined) logger.fatal({ err }, 'uncaught error')
     else if (signal !== undefined) logger.info({ signal }, 'stopping')
     await lifecycle.stop()
+    if (failure === undefined) return
+    // oxlint-disable-next-line unicorn/no-process-exit -- close-with-grace knows no other code than 1
+    if (onFailure !== undefined) process.exit(onFailure(failure.error))
     // close-with-grace turns a rejection into exit code 1.
-    if (failure !== undefined) throw failure.error
+    throw failure.error
   })
   const fail = (error: unknown): void => {
     failure = { error }

@@ -89,7 +89,7 @@ describe('Lifecycle', () => {
 })
 
 /** Runs a process with two components; `body` may refer to `fail`, and what they do is printed. */
-function program(body: string, stopB = '') {
+function program(body: string, stopB = '', options = '') {
   const at = (file: string) => new URL(`../src/${file}.ts`, import.meta.url).href
   const code = `
     import { createLogger } from '${at('log')}'
@@ -100,7 +100,7 @@ function program(body: string, stopB = '') {
       { name: 'a', start() { say('+a') }, stop() { say('-a') } },
       { name: 'b', async start(fail) { say('+b'); setInterval(() => {}, 1000); ${body} },
         async stop() { say('-b'); ${stopB} } },
-    ], { logger, stopLimit: 300 })
+    ], { logger, stopLimit: 300, ${options} })
     say('up')`
   const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', code], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -140,6 +140,16 @@ describe('runProcess', () => {
     expect(said()).toBe('+a +b -a')
     expect(log()).toContain('no port')
   })
+
+  it.each([`throw new Error('no port')`, `setTimeout(() => fail(new Error('no port')), 50)`])(
+    'lets the program choose the code after %s',
+    async (body) => {
+      const choose = `onFailure: (error) => { say(error.message); return 3 }`
+      const { exit, said } = program(body, '', choose)
+      expect(await exit).toEqual({ code: 3, signal: null })
+      expect(said()).toMatch(/-a no port$/)
+    },
+  )
 
   it.each([
     [`setTimeout(() => { throw new Error('a bug') }, 50)`],
