@@ -298,12 +298,16 @@ export const MonitorStatus = Type.Object({
         Type.Null(),
       ]),
       last_success: Type.Union([Time('Last complete verification'), Type.Null()]),
-      state: Type.Union(
-        ['starting', 'following', 'behind', 'unreachable', 'misbehaving'].map((s) =>
-          Type.Literal(s),
-        ),
-      ),
-      detail: Type.Optional(Type.String()),
+      state: Type.Union([
+        Type.Literal('starting', { description: 'Nothing is known yet' }),
+        Type.Literal('following', { description: 'All of the newest checkpoint is verified' }),
+        Type.Literal('behind', { description: 'Not all of it yet' }),
+        Type.Literal('stale', { description: 'All of it, but it is old' }),
+        Type.Literal('unreachable', { description: 'The log does not answer' }),
+        Type.Literal('untrusted', { description: 'What it shows does not satisfy the policy' }),
+        Type.Literal('misbehaving', { description: 'See /v1/evidence' }),
+      ]),
+      detail: Type.Optional(Type.String({ description: 'Why it is not `following`' })),
       map_root: Hash('Root of the name map as replayed'),
       names: Uint('Keys in the name map'),
       misbehaviour: Uint('Pieces of evidence kept'),
@@ -313,6 +317,10 @@ export const MonitorStatus = Type.Object({
 export type MonitorStatus = Static<typeof MonitorStatus>
 
 /** Monitor, `GET /v1/evidence` */
+export const EvidenceQuery = Type.Object({
+  after: Type.Optional(Type.String({ description: 'The `next` of the page before' })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100 })),
+})
 export const EvidenceList = Type.Object({
   evidence: Type.Array(
     Type.Object({
@@ -323,7 +331,9 @@ export const EvidenceList = Type.Object({
       detail: Type.String(),
       evidence: Type.Unknown({ description: 'Signed notes, entries and what was expected' }),
     }),
+    { description: 'Oldest first' },
   ),
+  next: Type.String({ description: 'Cursor; hand it in as `after`' }),
 })
 export type EvidenceList = Static<typeof EvidenceList>
 
@@ -339,6 +349,7 @@ export const MonitorChange = Type.Object({
   ds: Type.Array(DsText),
 })
 export type MonitorChange = Static<typeof MonitorChange>
+export const MonitorChangesQuery = Type.Omit(ChangesQuery, ['zone'])
 export const MonitorChanges = Type.Object({
   changes: Type.Array(MonitorChange),
   next: Type.String(),

@@ -128,7 +128,10 @@ export interface MonitorTables extends NameTables {
   change: ChangeTable
 }
 
-/** One row per followed log: what has been verified of it. */
+/**
+ * One row: what has been verified of the followed log. Entries between `map_head` and `size` are in
+ * the other tables, but not yet in the buckets of the map.
+ */
 export interface FollowedTable {
   id: ColumnType<number, number, never>
   origin: string
@@ -145,10 +148,10 @@ export interface FollowedTable {
   map_depth: number
   /** Newest checkpoint that was consistent with everything before; null at first. */
   checkpoint: string | null
-  /** ms since the epoch when it was fetched. */
-  checked_at: number
-  /** ms since the epoch when the log last grew or re-signed. */
-  fresh_at: number
+  /** ms since the epoch when it came: when the log last grew or re-signed. Null at first. */
+  fresh_at: number | null
+  /** ms since the epoch when all of the newest checkpoint was last found right; null at first. */
+  verified_at: number | null
 }
 
 /** Evidence that a log broke its promise. Never deleted. */
@@ -156,6 +159,8 @@ export interface MisbehaviourTable {
   id: Generated<number>
   origin: string
   kind: string
+  /** Hash of what makes it this piece and no other, so that it is kept once. */
+  identity: Uint8Array
   found_at: number
   detail: string
   /** JSON: the signed notes, the entry, what was expected. */

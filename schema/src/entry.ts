@@ -192,6 +192,11 @@ export function decodeEntry(bytes: Uint8Array): Entry {
   return entry
 }
 
+/** Whether a leaf says that it is a MAP_HEAD, by its first two bytes; it may still not decode. */
+export function claimsMapHead(bytes: Uint8Array): boolean {
+  return bytes[0] === ENTRY_VERSION && bytes[1] === WIRE_TYPE['map-head']
+}
+
 function readBody(r: ByteReader, bytes: Uint8Array): Entry {
   let entry: Entry
   switch (bytes[1]) {
@@ -379,8 +384,9 @@ function readField(r: ByteReader): Uint8Array {
 
 /** The signer's name inside RRSIG RDATA must be lower-case, or one signature had 2^n encodings. */
 function writeRrsig(w: ByteWriter, rdata: Uint8Array): void {
-  if (!equal(parseRrsig(rdata).rdata, rdata))
+  if (!equal(parseRrsig(rdata).rdata, rdata)) {
     throw new EntryError('name', 'the RRSIG signer is not lower-case')
+  }
   writeField(w, rdata)
 }
 

@@ -301,8 +301,12 @@ export class FoldTables implements FoldStore {
       const prefixes = [...new Set(pairs.map(({ key }) => prefixOf(key, upper.depth)))]
       const stored = await newestBuckets(trx, prefixes, Number.MAX_SAFE_INTEGER)
       await this.saveBuckets(trx, updateBuckets(upper, stored, pairs), size)
-      await this.prune(trx, prefixes, size)
     }
+    // All at once: pruned a byte at a time, each time would go through the whole table.
+    await sql`
+      delete from map_bucket old using map_bucket newer
+      where newer.tree_size = ${size} and newer.prefix = old.prefix and old.tree_size < ${size}
+    `.execute(trx)
   }
 
   /** Forgets what a transaction that was rolled back may have put into memory. */

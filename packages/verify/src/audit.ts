@@ -32,6 +32,8 @@ export interface Violation {
   readonly index: number
   readonly reason: string
   readonly entry: Uint8Array
+  /** What the rules demand in its place, if they demand any entry there. */
+  readonly expected?: Uint8Array
 }
 
 type Delegation = Extract<Entry, { type: 'ds' | 'no-ds' }>
@@ -145,6 +147,7 @@ export class Auditor {
     return {
       ...violation('the entry differs from what the rules demand: its out_of_order flag'),
       index,
+      expected: admission.bytes,
     }
   }
 
@@ -160,9 +163,9 @@ export class Auditor {
     if (entry.time < head.liveTime) {
       return { ...violation, reason: 'the MAP_HEAD is older than an entry it covers' }
     }
-    const expected = await this.#fold.appendMapHead(entry.time)
-    if (equal(encodeEntry(expected), bytes)) return undefined
-    return { ...violation, reason: 'the MAP_HEAD has another root or count than the map' }
+    const expected = encodeEntry(await this.#fold.appendMapHead(entry.time))
+    if (equal(expected, bytes)) return undefined
+    return { ...violation, reason: 'the MAP_HEAD has another root or count than the map', expected }
   }
 
   #isFirst(): boolean {

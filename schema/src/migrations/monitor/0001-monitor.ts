@@ -17,14 +17,15 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       live_time int8 not null,
       map_depth smallint not null,
       checkpoint text,
-      checked_at int8 not null,
-      fresh_at int8 not null
+      fresh_at int8,
+      verified_at int8
     )`.execute(db)
   await sql`
     create table misbehaviour (
       id int generated always as identity primary key,
       origin text not null,
       kind text not null,
+      identity bytea not null unique,
       found_at int8 not null,
       detail text not null,
       evidence text not null

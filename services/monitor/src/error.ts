@@ -1,0 +1,17 @@
+/** Why a monitor does not start, or cannot be continued. Each of these needs an operator. */
+export type MonitorErrorCode =
+  | 'policy' // the policy is missing, unreadable, or names no log to follow
+  | 'other-log' // what is stored is about another log than the one in the policy
+  | 'corrupt' // what is stored does not fit together
+  | 'fenced' // another process goes on where this one did
+
+/** The monitor refuses to go on, rather than to call verified what it did not verify. */
+export class MonitorError extends Error {
+  override readonly name = 'MonitorError'
+  readonly code: MonitorErrorCode
+
+  constructor(code: MonitorErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.code = code
+  }
+}

@@ -1,0 +1,206 @@
+/**
+ * Replays the log: every entry's evidence, every rule of admission, every MAP_HEAD, from where the
+ * stored position stands. Entries are taken a unit at a time, each in one transaction, so memory stays
+ * flat and a crash costs one unit.
+ *
+ * A unit ends with a MAP_HEAD where there is one near. In a tree with more entries before its MAP_HEAD
+ * than a unit may hold, as the first import of a large log makes one, a unit ends anywhere. The names
+ * it touches are then in the histories but not in the map, and the fold that knew them is gone: when
+ * the MAP_HEAD comes, the map is brought up to date from the histories. Whether it must be, the
+ * position says: it has entries after its MAP_HEAD.
+ *
+ * That the entries are those of a signed tree is checked before they come here (@dslog/tlog/client).
+ */
+import type { Transaction } from 'kysely'
+import type { LogEntry } from '@dslog/tlog/client'
+import type { UpperTree } from '@dslog/tlog/maptree'
+import { CompactRange } from '@dslog/tlog/tree'
+import type { MonitorTables } from '@dslog/schema/db'
+import { claimsMapHead } from '@dslog/schema/entry'
+import { testPoint } from '@dslog/service/testpoint'
+import { Auditor, type Violation } from '@dslog/verify/audit'
+import type { Verifier } from '@dslog/verify/evidence'
+import { Fold } from '@dslog/verify/fold'
+import type { Change, MonitorStore, Position } from './store.ts'
+
+/** How much is taken at once. */
+export interface UnitLimits {
+  /** Entries that are worth a transaction. */
+  readonly entries: number
+  /** Entries that may wait in memory for their MAP_HEAD. */
+  readonly waiting: number
+  /** Bytes that may, before the same is done. */
+  readonly bytes: number
+}
+
+/**
+ * A transaction costs some milliseconds and a unit of so many entries about a second. A tree of the
+ * log's sequencer has 5,000 entries and those of one submission, so that only a first import is ever
+ * divided; 32 Mi bytes are ten times what so many entries take as a rule.
+ */
+export const UNIT_LIMITS: UnitLimits = { entries: 4_096, waiting: 16_384, bytes: 32 * 1024 * 1024 }
+
+/** Entries whose signatures are verified at the same time. */
+const RUN = 1_024
+
+/** Thrown when an entry breaks a rule; nothing of its unit is stored. */
+export class ViolationError extends Error {
+  override readonly name = 'ViolationError'
+  readonly violation: Violation
+
+  constructor(violation: Violation) {
+    super(`entry ${violation.index}: ${violation.reason}`)
+    this.violation = violation
+  }
+}
+
+/** Collects entries, in order, into units. */
+export class UnitReader {
+  readonly #limits: UnitLimits
+  #entries: LogEntry[] = []
+  #bytes = 0
+  /** Of the entries, those up to and with the last MAP_HEAD. */
+  #closed = 0
+
+  constructor(limits: UnitLimits) {
+    this.#limits = limits
+  }
+
+  /**
+   * Adds entries, and gives out the next unit if there is one.
+   *
+   * @param size of the tree: with its last entry, everything is given out
+   */
+  add(entries: readonly LogEntry[], size: number): readonly LogEntry[] | undefined {
+    for (const entry of entries) {
+      this.#entries.push(entry)
+      this.#bytes += entry.entry.length
+      if (claimsMapHead(entry.entry)) this.#closed = this.#entries.length
+    }
+    const { length } = this.#entries
+    const full = this.#bytes >= this.#limits.bytes
+    if (this.#entries.at(-1)?.index === size - 1) return this.#take(length)
+    if (this.#closed > 0 && (full || length >= this.#limits.entries))
+      return this.#take(this.#closed)
+    return full || length >= this.#limits.waiting ? this.#take(length) : undefined
+  }
+
+  #take(count: number): readonly LogEntry[] {
+    const unit = this.#entries.slice(0, count)
+    this.#entries = this.#entries.slice(count)
+    this.#bytes = this.#entries.reduce((sum, { entry }) => sum + entry.length, 0)
+    this.#closed = 0
+    return unit
+  }
+}
+
+/** The replayed log, from its stored position on. Calls must not overlap. */
+export class Replay {
+  readonly #store: MonitorStore
+  readonly #verifier: Verifier
+  #position: Position
+
+  /** @param position as stored */
+  constructor(store: MonitorStore, verifier: Verifier, position: Position) {
+    this.#store = store
+    this.#verifier = verifier
+    this.#position = position
+  }
+
+  get position(): Position {
+    return this.#position
+  }
+
+  /**
+   * Verifies the next entries and stores what they change. When it returns, all of it is durable.
+   *
+   * @throws ViolationError at the first entry that breaks a rule
+   */
+  async take(unit: readonly LogEntry[]): Promise<void> {
+    let rest = unit
+    if (this.#isOpen()) {
+      const end = unit.findIndex(({ entry }) => claimsMapHead(entry))
+      const before = end < 0 ? unit : unit.slice(0, end)
+      if (before.length > 0) await this.#append(before)
+      if (end < 0) return
+      await this.#closeMap(unit[end]!)
+      rest = unit.slice(end + 1)
+    }
+    if (rest.length > 0) await this.#append(rest)
+  }
+
+  /** Whether there are entries that the map does not cover yet. */
+  #isOpen(): boolean {
+    const { mapHead, size } = this.#position.head
+    return mapHead !== undefined && size > mapHead + 1
+  }
+
+  /** Entries whose MAP_HEADs, if any, cover nothing in the tables that the map does not. */
+  async #append(unit: readonly LogEntry[]): Promise<void> {
+    const { names } = this.#store
+    const fold = this.#fold(this.#position.upper)
+    const changes = await this.#check(fold, unit)
+    const added = fold.changes()
+    await this.#commit(async (trx) => {
+      const { size } = fold.head
+      await names.save(trx, added, size)
+      const prefixes = added.buckets.map(({ prefix }) => prefix)
+      await names.prune(trx, prefixes, size)
+      return { to: moved(this.#position, fold, unit), changes }
+    })
+    names.committed(added)
+  }
+
+  /** The MAP_HEAD over entries that are in the histories and not in the map. */
+  async #closeMap(mapHead: LogEntry): Promise<void> {
+    const { head, upper: before } = this.#position
+    await this.#commit(async (trx) => {
+      const upper = before.fork()
+      await this.#store.names.remap(trx, upper, head.mapHead! + 1, head.size + 1)
+      const fold = this.#fold(upper)
+      const changes = await this.#check(fold, [mapHead])
+      return { to: moved(this.#position, fold, [mapHead]), changes }
+    })
+  }
+
+  /** One transaction: what the entries change, the list of changes, the position. */
+  async #commit(
+    work: (
+      trx: Transaction<MonitorTables>,
+    ) => Promise<{ to: Position; changes: readonly Change[] }>,
+  ): Promise<void> {
+    this.#position = await this.#store.transaction(async (trx) => {
+      const { changes, to } = await work(trx)
+      await this.#store.advance(trx, this.#position, to, changes)
+      testPoint('monitor.committing')
+      return to
+    })
+    testPoint('monitor.committed')
+  }
+
+  #fold(upper: UpperTree): Fold {
+    const { anchors } = this.#verifier
+    return new Fold(this.#position.head, upper, { store: this.#store.names, anchors })
+  }
+
+  /** Verifies entries, moving the fold. */
+  async #check(fold: Fold, unit: readonly LogEntry[]): Promise<Change[]> {
+    const auditor = new Auditor(fold, this.#verifier)
+    const changes: Change[] = []
+    for (let at = 0; at < unit.length; at += RUN) {
+      const run = unit.slice(at, at + RUN).map(({ entry }) => entry)
+      const violation = await auditor.check(run, (index, entry) => {
+        if (entry.type === 'ds' || entry.type === 'no-ds') changes.push({ index, entry })
+      })
+      if (violation !== undefined) throw new ViolationError(violation)
+    }
+    return changes
+  }
+}
+
+/** The position after these entries, which a fold has taken. */
+function moved(from: Position, fold: Fold, unit: readonly LogEntry[]): Position {
+  const range = CompactRange.from(from.head.size, from.peaks)
+  for (const { leaf } of unit) range.append(leaf)
+  return { head: fold.head, peaks: range.peaks(), upper: fold.upper }
+}

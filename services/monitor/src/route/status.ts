@@ -1,0 +1,42 @@
+/** How it stands with the followed log. */
+import { toBase64 } from '@dslog/tlog/bytes'
+import { MonitorStatus } from '@dslog/schema/api'
+import type { Http } from '@dslog/service/http'
+import { type MonitorContext, VOLATILE } from './context.ts'
+
+export function statusRoutes(app: Http, { clock, follower, store, url }: MonitorContext): void {
+  app.get(
+    '/v1/status',
+    {
+      schema: {
+        tags: ['status'],
+        summary: 'How far the log has been verified, and how it behaves',
+        response: { 200: MonitorStatus },
+      },
+    },
+    (_request, reply) => {
+      const { detail, findings, freshAt, ...status } = follower.status
+      reply.header('cache-control', VOLATILE)
+      return {
+        logs: [
+          {
+            origin: store.origin,
+            url,
+            size: status.size,
+            root: toBase64(status.root),
+            published: status.published,
+            backlog: status.backlog,
+            // A clock that was set back must not give an age before birth.
+            checkpoint_age_ms: freshAt === undefined ? null : Math.max(0, clock() - freshAt),
+            last_success: status.verifiedAt ?? null,
+            state: status.state,
+            ...(detail === undefined ? {} : { detail }),
+            map_root: toBase64(status.mapRoot),
+            names: status.mapKeys,
+            misbehaviour: [...findings.values()].reduce((sum, pieces) => sum + pieces, 0),
+          },
+        ],
+      }
+    },
+  )
+}

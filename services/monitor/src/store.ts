@@ -1,0 +1,266 @@
+/**
+ * What the monitor remembers of the log it follows: how far everything has been verified, the changes
+ * of delegations up to there, and what the log was caught at. The replayed name map lies in
+ * @dslog/service/foldtables.
+ *
+ * Trusted: whoever can write these tables can make the monitor take for verified what it has never
+ * seen. That is why it keeps a database of its own.
+ */
+import { sql, type Transaction } from 'kysely'
+import { concat, equal } from '@dslog/tlog/bytes'
+import { TlogError } from '@dslog/tlog/error'
+import { asHash, type Hash, HASH_SIZE } from '@dslog/tlog/hash'
+import { UpperTree } from '@dslog/tlog/maptree'
+import { CompactRange } from '@dslog/tlog/tree'
+import type { Name } from '@dslog/dnssec/name'
+import type { ChangeTable, FollowedTable, MisbehaviourTable, MonitorTables } from '@dslog/schema/db'
+import type { DelegationEntry } from '@dslog/schema/entry'
+import type { Database } from '@dslog/service/db'
+import { encodeDsSet, FoldTables } from '@dslog/service/foldtables'
+import { EMPTY_HEAD, type FoldHead } from '@dslog/verify/fold'
+import { MonitorError } from './error.ts'
+import { encodeFinding, type Finding, type FindingKind, identityOf } from './evidence.ts'
+
+/** Leading bits of a map key that name a bucket: 65,536 buckets, of 380 keys at 25 M names. */
+export const MAP_DEPTH = 16
+
+/**
+ * Most pieces of evidence kept of one kind. A log whose every answer is another lie has been shown to
+ * lie long before; it shall not fill our disk as well.
+ */
+export const MAX_EVIDENCE_PER_KIND = 1_000
+
+/** How far a log has been verified, with everything that going on from there takes. */
+export interface Position {
+  /** After the newest verified entry. */
+  readonly head: FoldHead
+  /** Right edge of the tree of those entries, made of their own hashes: its peaks, largest first. */
+  readonly peaks: readonly Hash[]
+  /** The name map under the newest MAP_HEAD. Entries after it are in the histories only. */
+  readonly upper: UpperTree
+}
+
+/** What was last found right. */
+export interface Followed {
+  readonly position: Position
+  /** The newest checkpoint that was consistent with everything before, and when it came (ms). */
+  readonly accepted: { readonly note: string; readonly freshAt: number } | undefined
+  /** When all of the newest checkpoint was last found right (ms). */
+  readonly verifiedAt: number | undefined
+}
+
+/** A change of a delegation, and where it stands in the log. */
+export interface Change {
+  readonly index: number
+  readonly entry: DelegationEntry
+}
+
+/** Root of the tree of verified entries. */
+export function rootOf({ head, peaks }: Position): Hash {
+  return CompactRange.from(head.size, peaks).root()
+}
+
+/** The tables of one followed log. */
+export class MonitorStore {
+  readonly origin: string
+  /** Histories, keys and map, as replayed. */
+  readonly names: FoldTables
+  readonly #db: Database<MonitorTables>
+
+  constructor(db: Database<MonitorTables>, origin: string) {
+    this.#db = db
+    this.origin = origin
+    this.names = FoldTables.in(db)
+  }
+
+  /** Runs `work` in one transaction; what it may have put into memory is forgotten if it fails. */
+  async transaction<T>(work: (trx: Transaction<MonitorTables>) => Promise<T>): Promise<T> {
+    try {
+      return await this.#db.transaction(work)
+    } catch (error) {
+      this.names.forget()
+      throw error
+    }
+  }
+
+  /**
+   * Reads how far the log has been verified, and checks that what is stored fits together. A log that
+   * was never followed is entered with nothing verified.
+   *
+   * @throws MonitorError `other-log` or `corrupt`
+   */
+  async open(): Promise<Followed> {
+    const row = await this.#db.kysely.selectFrom('followed').selectAll().executeTakeFirst()
+    if (row === undefined) {
+      const position = { head: EMPTY_HEAD, peaks: [], upper: new UpperTree(MAP_DEPTH) }
+      const values = { id: 1, origin: this.origin, checkpoint: null, ...rowOf(position) }
+      await this.#db.kysely.insertInto('followed').values(values).execute()
+      return { position, accepted: undefined, verifiedAt: undefined }
+    }
+    if (row.origin !== this.origin) {
+      throw new MonitorError('other-log', `the database follows ${row.origin}, not ${this.origin}`)
+    }
+    const upper = new UpperTree(row.map_depth)
+    for (const [prefix, root] of await this.names.bucketRoots(row.size)) upper.set(prefix, root)
+    const { checkpoint: note, fresh_at: freshAt } = row
+    return {
+      position: positionOf(row, upper),
+      accepted: note === null || freshAt === null ? undefined : { note, freshAt },
+      verifiedAt: row.verified_at ?? undefined,
+    }
+  }
+
+  /** Records a checkpoint that is consistent with everything before. */
+  async accept(note: string, freshAt: number): Promise<void> {
+    const set = { checkpoint: note, fresh_at: freshAt }
+    await this.#db.kysely.updateTable('followed').set(set).execute()
+  }
+
+  /** Records that all of the newest checkpoint was found right. */
+  async verified(at: number): Promise<void> {
+    await this.#db.kysely.updateTable('followed').set({ verified_at: at }).execute()
+  }
+
+  /**
+   * Moves the position, in the transaction that stores everything else about the entries in between.
+   *
+   * @throws MonitorError `fenced` if the stored position is not `from`
+   */
+  async advance(
+    trx: Transaction<MonitorTables>,
+    from: Position,
+    to: Position,
+    changes: readonly Change[],
+  ): Promise<void> {
+    const moved = await trx
+      .updateTable('followed')
+      .set(rowOf(to))
+      .where('origin', '=', this.origin)
+      .where('size', '=', from.head.size)
+      .executeTakeFirst()
+    if (moved.numUpdatedRows !== 1n) {
+      throw new MonitorError('fenced', `the stored position is no longer ${from.head.size}`)
+    }
+    await this.#db.bulkInsert(
+      trx,
+      'change',
+      ['idx', 'name', 'zone', 'time', 'present', 'out_of_order', 'historical', 'ds'],
+      changes.map(({ entry, index }) => [
+        index,
+        entry.owner,
+        entry.zone,
+        entry.time,
+        entry.type === 'ds',
+        entry.outOfOrder,
+        entry.historical,
+        encodeDsSet(entry.type === 'ds' ? entry.ds : []),
+      ]),
+    )
+  }
+
+  /**
+   * Keeps evidence for ever, each piece once.
+   *
+   * @param position verified size, when it was found
+   * @returns whether it is new
+   */
+  async keep(finding: Finding, detail: string, position: number, at: number): Promise<boolean> {
+    const { kind } = finding
+    const { rows } = await sql`
+      insert into misbehaviour (origin, kind, identity, found_at, detail, evidence)
+      select ${this.origin}::text, ${kind}::text, ${identityOf(finding, position)}::bytea,
+        ${at}::int8, ${detail}::text, ${encodeFinding(finding)}::text
+      where (select count(*) from misbehaviour where kind = ${kind}) < ${MAX_EVIDENCE_PER_KIND}
+      on conflict (identity) do nothing returning id`.execute(this.#db.kysely)
+    return rows.length > 0
+  }
+
+  /** Pieces of evidence by kind. */
+  async findings(): Promise<Map<FindingKind, number>> {
+    const rows = await this.#db.kysely
+      .selectFrom('misbehaviour')
+      .select((eb) => ['kind', eb.fn.countAll<number>().as('pieces')])
+      .groupBy('kind')
+      .execute()
+    return new Map(rows.map(({ kind, pieces }) => [kind as FindingKind, Number(pieces)]))
+  }
+
+  /** Evidence after number `after`, oldest first. */
+  async evidence(after: number, limit: number): Promise<Omit<MisbehaviourRow, 'identity'>[]> {
+    return this.#db.kysely
+      .selectFrom('misbehaviour')
+      .select(['id', 'origin', 'kind', 'found_at', 'detail', 'evidence'])
+      .where('id', '>', after)
+      .orderBy('id')
+      .limit(limit)
+      .execute()
+  }
+
+  /** Changes with indices [from, to), in log order. */
+  async changes(from: number, to: number, limit: number): Promise<ChangeTable[]> {
+    return this.#db.kysely
+      .selectFrom('change')
+      .selectAll()
+      .where('idx', '>=', from)
+      .where('idx', '<', to)
+      .orderBy('idx')
+      .limit(limit)
+      .execute()
+  }
+
+  /** All changes of one name, in log order. */
+  async changesOf(name: Name): Promise<ChangeTable[]> {
+    return this.#db.kysely
+      .selectFrom('change')
+      .selectAll()
+      .where('name', '=', name)
+      .orderBy('idx')
+      .execute()
+  }
+
+  /** Asks the database for nothing, to see whether it answers. */
+  async ping(): Promise<void> {
+    await this.#db.kysely.selectFrom('followed').select('id').execute()
+  }
+}
+
+type MisbehaviourRow = Omit<MisbehaviourTable, 'id'> & { readonly id: number }
+type PositionRow = Omit<FollowedTable, 'id' | 'origin' | 'checkpoint' | 'fresh_at' | 'verified_at'>
+
+function rowOf({ head, peaks, upper }: Position): PositionRow {
+  return {
+    size: head.size,
+    peaks: concat(...peaks),
+    map_root: upper.root(),
+    key_count: head.keyCount,
+    map_head: head.mapHead ?? null,
+    map_time: head.mapTime,
+    live_time: head.liveTime,
+    map_depth: upper.depth,
+  }
+}
+
+function positionOf(row: PositionRow, upper: UpperTree): Position {
+  const { key_count: keyCount, live_time: liveTime, map_head: mapHead, size } = row
+  if (!equal(upper.root(), row.map_root)) {
+    throw new MonitorError('corrupt', 'the stored buckets of the name map have another root')
+  }
+  const peaks: Hash[] = []
+  for (let at = 0; at < row.peaks.length; at += HASH_SIZE) {
+    peaks.push(asHash(row.peaks.slice(at, at + HASH_SIZE)))
+  }
+  try {
+    CompactRange.from(size, peaks)
+  } catch (cause) {
+    if (!(cause instanceof TlogError)) throw cause
+    throw new MonitorError('corrupt', `not the right edge of ${size} entries`, { cause })
+  }
+  const head = {
+    size,
+    mapHead: mapHead ?? undefined,
+    mapTime: row.map_time,
+    keyCount,
+    liveTime,
+  }
+  return { head, peaks, upper }
+}
