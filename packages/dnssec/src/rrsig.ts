@@ -66,10 +66,18 @@ export function windowOf(
   }
 }
 
+/**
+ * Half the circle of 32-bit times, in seconds. Of a window as long as this, serial arithmetic says that
+ * it ends before it begins, and so do resolvers. And whoever looked at one a second later, when the
+ * inception is no longer the nearest past, would find it in the future: two would disagree on one proof.
+ */
+const TOO_LONG = 2 ** 31
+
 /** Is `at` (ms since the epoch) within the window? Signature times are whole seconds. */
 export function windowContains(window: SignatureWindow, at: number): boolean {
   const now = Math.floor(at / 1000)
-  return window.inception <= now && now <= window.expiration
+  const { inception, expiration } = window
+  return inception <= now && now <= expiration && expiration - inception < TOO_LONG
 }
 
 /** May this key verify zone data: Zone flag, protocol 3, not revoked, an algorithm we have? */

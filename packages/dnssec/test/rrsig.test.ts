@@ -251,6 +251,21 @@ describe('when it counts', () => {
     expect(await refusal(verify([past]))).toBe('expired')
   })
 
+  test('a window of 68 years, which serial arithmetic takes for an empty one, contains nothing', async () => {
+    const half = 2 ** 31
+    const now = 2 ** 32 + 1000
+    const outcome = async (length: number, before: number) => {
+      const window = { inception: now - before, expiration: now - before + length }
+      return refusal(verify([await sign(window)], { at: now * 1000 }))
+    }
+    for (const before of [0, 1, half - 101, half - 2]) {
+      expect(await outcome(half - 1, before)).toBe('accepted')
+      expect(await outcome(half, before)).toBe('expired')
+    }
+    // Now the inception is in the past; three seconds later it would be in the future.
+    expect(await outcome(half + 100, half - 2)).toBe('expired')
+  })
+
   test('the absolute window holds what the fields say, near any time', () => {
     const u32 = fc.nat(2 ** 32 - 1)
     fc.assert(
@@ -259,7 +274,8 @@ describe('when it counts', () => {
         expect(((window.inception % 2 ** 32) + 2 ** 32) % 2 ** 32).toBe(from)
         expect(((window.expiration % 2 ** 32) + 2 ** 32) % 2 ** 32).toBe(to)
         const ahead = (a: number, b: number) => ((b - a) >>> 0) % 2 ** 32 < 2 ** 31
-        const inside = ahead(from, seconds % 2 ** 32) && ahead(seconds % 2 ** 32, to)
+        const now = seconds % 2 ** 32
+        const inside = ahead(from, now) && ahead(now, to) && ahead(from, to)
         // Exactly half the circle away is neither before nor after (RFC 1982 §3.2).
         const half = (a: number) => ((a - seconds) >>> 0) % 2 ** 32 === 2 ** 31
         fc.pre(!half(from) && !half(to))
