@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+/// <reference types="node" />
 // Committed JavaScript: npm links a bin only if its file is there before anything is built.
 import { existsSync } from 'node:fs'
 

@@ -3,10 +3,12 @@
  * the packages below are told apart here and nowhere else.
  */
 import { MisbehaviourError } from '@dslog/tlog/misbehaviour'
-import { TlogError } from '@dslog/tlog/error'
+import { TlogError, type TlogErrorCode } from '@dslog/tlog/error'
 import { LogError } from '@dslog/log/error'
+import { MonitorError } from '@dslog/monitor/error'
 import { ConfigError } from '@dslog/service/config'
 import { DatabaseError } from '@dslog/service/database-error'
+import { Problem } from '@dslog/service/problem'
 import { isVerificationFailure } from '@dslog/verify/verify'
 
 export const EXIT = { ok: 0, unverified: 1, usage: 2, service: 3 } as const
@@ -23,19 +25,43 @@ export class Failure extends Error {
   }
 }
 
+/** Files that the caller named and that cannot be what the command needs. */
+const FILE_MISTAKES: ReadonlySet<string> = new Set([
+  'ENOENT',
+  'EACCES',
+  'EPERM',
+  'EISDIR',
+  'ENOTDIR',
+  'EEXIST',
+  'ENAMETOOLONG',
+  'ELOOP',
+])
+
+/** A peer that does not answer, or not with what was asked for, has shown nothing. */
+const SERVICE_CODES: ReadonlySet<TlogErrorCode> = new Set<TlogErrorCode>(['network', 'http'])
+
 /** The exit code of whatever a command threw; `undefined` for a bug. */
 export function exitCodeOf(error: unknown): ExitCode | undefined {
   if (error instanceof Failure) return error.exitCode
   if (error instanceof MisbehaviourError) return EXIT.unverified
-  if (error instanceof TlogError && (error.code === 'network' || error.code === 'http')) {
-    return EXIT.service
-  }
+  if (error instanceof TlogError && SERVICE_CODES.has(error.code)) return EXIT.service
+  if (error instanceof TlogError && error.code === 'bad-url') return EXIT.usage
   if (isVerificationFailure(error)) return EXIT.unverified
   if (error instanceof ConfigError) return EXIT.usage
-  if (error instanceof LogError || error instanceof DatabaseError) return EXIT.service
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string') {
-    // Files that are missing or may not be read: the caller named them.
-    if (/^E[A-Z]+$/.test(error.code)) return EXIT.usage
+  if (error instanceof LogError || error instanceof MonitorError) return EXIT.service
+  if (error instanceof DatabaseError || error instanceof Problem) return EXIT.service
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') {
+    return undefined
   }
-  return undefined
+  if (FILE_MISTAKES.has(error.code)) return EXIT.usage
+  // A full disk, a port in use, a server that is not there; or what a PostgreSQL server says.
+  return /^E[A-Z0-9]+$/.test(error.code) || 'severity' in error ? EXIT.service : undefined
+}
+
+/** What to say of an error, in one line and without control characters: a server may have worded it. */
+export function messageOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error)
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  // Errors of several attempts at once come without words of their own.
+  return (text === '' ? code : text).replaceAll(/\s*\n\s*/g, '; ').replaceAll(/\p{Cc}/gu, '\uFFFD')
 }

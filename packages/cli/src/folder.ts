@@ -11,30 +11,54 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { formatVkey } from '@dslog/tlog/key'
-import { newLogKey, readKeyFile, writeKeyFile } from '@dslog/log/key'
+import { formatVkey, isKeyName, type SignerKey } from '@dslog/tlog/key'
+import { newLogKey, readKey, readKeyFile, writeKeyFile } from '@dslog/log/key'
 import { LOG_FILES, policyText } from '@dslog/log/main'
+import type { Secret } from '@dslog/service/config'
 import { ensureFolder, writeFileAtomic } from '@dslog/service/files'
+import { EXIT, Failure } from './failure.ts'
 import { POLICY_FILE } from './session.ts'
 
-/** Origin of a log that nobody named: unique, and plainly not a public one. */
-function localOrigin(): string {
-  return `dslog.local/${randomBytes(4).toString('hex')}`
+/** How a folder becomes that of a log. */
+export interface FolderOptions {
+  /** Origin of the log: a URL without scheme; a new one gets a local name if left out. */
+  readonly origin?: string | undefined
+  /** A key that is kept elsewhere; then the folder gets none. */
+  readonly key?: Secret | undefined
+}
+
+/** A new key under an origin, or under one of its own: unique, and plainly no public one. */
+export function newKey(origin: string | undefined): SignerKey {
+  const name = origin ?? `dslog.local/${randomBytes(4).toString('hex')}`
+  if (!isKeyName(name)) {
+    throw new Failure(EXIT.usage, `an origin has no spaces and no plus sign: ${name}`)
+  }
+  return newLogKey(name)
 }
 
 /**
  * Makes a folder ready for a log: its key and its policy, where there are none yet.
  *
- * @param origin of a new log, a URL without scheme; a local one if left out
- * @returns whether a new key was made
+ * @returns the log's key
+ * @throws Failure `usage` if the log there has another origin than the one wanted
  */
-export async function prepareFolder(data: string, origin?: string): Promise<boolean> {
+export async function prepareFolder(
+  data: string,
+  { key: elsewhere, origin }: FolderOptions = {},
+): Promise<SignerKey> {
   await ensureFolder(data, 0o700)
-  const path = join(data, LOG_FILES.key)
-  const fresh = !existsSync(path)
-  if (fresh) await writeKeyFile(path, newLogKey(origin ?? localOrigin()))
-  const key = await readKeyFile(path)
+  const key =
+    elsewhere === undefined ? await keyIn(data, origin) : readKey(elsewhere.reveal().trim())
+  if (origin !== undefined && key.name !== origin) {
+    throw new Failure(EXIT.usage, `the log in ${data} is ${key.name}, not ${origin}`)
+  }
   const policy = join(data, POLICY_FILE)
   if (!existsSync(policy)) await writeFileAtomic(policy, policyText([formatVkey(key)], undefined))
-  return fresh
+  return key
+}
+
+async function keyIn(data: string, origin: string | undefined): Promise<SignerKey> {
+  const path = join(data, LOG_FILES.key)
+  if (!existsSync(path)) await writeKeyFile(path, newKey(origin))
+  return readKeyFile(path)
 }

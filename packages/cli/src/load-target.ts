@@ -3,11 +3,14 @@
  * millions of names goes in as fast as the disk takes it. Closing the target ends the load, also after
  * an import that failed half-way: what went in before is signed and published.
  */
+import { decodeBundle, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
 import { type Name, nameToText } from '@dslog/dnssec/name'
 import { dsToText } from '@dslog/dnssec/records'
 import type { Observation, SubmitResult } from '@dslog/schema/api'
+import { mapKey, MapKind } from '@dslog/schema/identity'
 import type { OpenedLoad } from '@dslog/log/main'
-import type { Target } from './target.ts'
+import { keyText } from '@dslog/verify/fold'
+import { type SignedDs, signedDsOf, type Target } from './target.ts'
 
 /** Names read at once. */
 const PAGE = 10_000
@@ -33,6 +36,20 @@ export class LoadTarget implements Target {
       after = page.at(-1)?.name
       if (after === undefined) return states
     }
+  }
+
+  async delegation(name: Name): Promise<SignedDs | undefined> {
+    const { log } = this.#load.loader
+    const key = mapKey(MapKind.delegation, name)
+    const history = (await log.fold.histories([key])).get(keyText(key)) ?? []
+    const entries: Uint8Array[] = []
+    for (const { index } of history) {
+      const bundle = Math.floor(index / TILE_WIDTH)
+      const width = tileWidth(log.size, 0, bundle)
+      const bytes = await log.store.bundle(bundle, width)
+      entries.push(decodeBundle(bytes, width)[index % TILE_WIDTH]!)
+    }
+    return signedDsOf(entries)
   }
 
   submit(observations: readonly Observation[]): Promise<SubmitResult[]> {

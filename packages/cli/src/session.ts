@@ -4,12 +4,14 @@
  */
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { LogClient } from '@dslog/tlog/client'
-import { TlogError } from '@dslog/tlog/error'
 import { HttpClient } from '@dslog/tlog/http'
+import { TlogError } from '@dslog/tlog/error'
 import { parsePolicy, type Policy } from '@dslog/tlog/policy'
 import { type Anchor, parseAnchors, ROOT_ANCHORS } from '@dslog/dnssec/anchors'
+import { DnssecError } from '@dslog/dnssec/error'
+import { type CliConfig, readCliConfig } from './config.ts'
 import { EXIT, Failure } from './failure.ts'
+import type { Io } from './io.ts'
 import { Output } from './output.ts'
 
 /** Options that every command takes. */
@@ -35,17 +37,28 @@ export const POLICY_FILE = 'policy'
 
 /** One run of a command. */
 export class Session {
+  readonly io: Io
   readonly output: Output
   /** Folder of a log on this machine. */
   readonly data: string
+  /** What the environment says. */
+  readonly config: CliConfig
   readonly #options: GlobalOptions
-  readonly #env: NodeJS.ProcessEnv
 
-  constructor(options: GlobalOptions, env: NodeJS.ProcessEnv = process.env) {
+  /** @throws ConfigError for an environment that cannot be meant */
+  constructor(options: GlobalOptions, io: Io) {
+    this.io = io
     this.#options = options
-    this.#env = env
-    this.data = resolve(options.data ?? env['DSLOG_DATA'] ?? './data')
-    this.output = new Output({ json: options.json === true, quiet: options.quiet === true })
+    this.output = new Output({ json: options.json === true, quiet: options.quiet === true }, io)
+    this.config = readCliConfig(io.env)
+    this.data = options.data === undefined ? this.config.data : resolve(options.data)
+  }
+
+  /** The environment of a service that this command runs on the data folder. */
+  serviceEnv(overrides: Io['env'] = {}): Io['env'] {
+    const anchors = this.anchorsPath()
+    const own = anchors === undefined ? {} : { DSLOG_ANCHORS: anchors }
+    return { ...this.io.env, DSLOG_DATA: this.data, ...own, ...overrides }
   }
 
   /** Requests to other machines, with this one's clock and chance. */
@@ -53,10 +66,19 @@ export class Session {
     return new HttpClient({ fetch: globalThis.fetch, now: Date.now, random: Math.random })
   }
 
+  /** URL of the log that was named, without a slash at its end. */
+  namedLog(): string | undefined {
+    const { log } = this.#options
+    if (log === undefined) return this.config.log
+    if (!URL.canParse(log) || !/^https?:$/.test(new URL(log).protocol)) {
+      throw new Failure(EXIT.usage, `not an http or https URL: ${log}`)
+    }
+    return log.replace(/\/+$/, '')
+  }
+
   /** URL of the log that was named, or of the one that runs beside; `undefined` if there is none. */
   async logUrl(): Promise<string | undefined> {
-    const named = this.#options.log ?? this.#env['DSLOG_LOG']
-    return named ?? (await this.service())?.log
+    return this.namedLog() ?? (await this.service())?.log
   }
 
   /** URL of a log, which this command cannot do without. */
@@ -71,27 +93,34 @@ export class Session {
 
   /** The service that runs on the data folder, if its process is alive. */
   async service(): Promise<ServiceFile | undefined> {
-    const text = await readIfThere(join(this.data, SERVICE_FILE))
+    const path = join(this.data, SERVICE_FILE)
+    const text = await readIfThere(path)
     if (text === undefined) return undefined
-    const service = JSON.parse(text) as ServiceFile
-    return isAlive(service.pid) ? service : undefined
+    let service: Partial<ServiceFile>
+    try {
+      service = JSON.parse(text) as Partial<ServiceFile>
+    } catch (cause) {
+      throw new Failure(EXIT.usage, `${path} is not JSON: remove it`, { cause })
+    }
+    const { log, monitor, operator_token, pid } = service
+    if (typeof pid !== 'number' || !Number.isSafeInteger(pid) || typeof log !== 'string') {
+      throw new Failure(EXIT.usage, `${path} names no service: remove it`)
+    }
+    if (!isAlive(pid)) return undefined
+    return { pid, log, monitor: String(monitor), operator_token: String(operator_token) }
   }
 
   /** The token that lets an operator bring evidence from the past. */
   async operatorToken(): Promise<string | undefined> {
-    return this.#env['DSLOG_OPERATOR_TOKEN'] ?? (await this.service())?.operator_token
+    return this.config.operatorToken?.reveal() ?? (await this.service())?.operator_token
   }
 
   /** What a log must satisfy. It comes from the verifier, never from the log. */
   async policy(): Promise<Policy> {
-    const { policy } = this.#options
-    const beside = this.#options.log === undefined && this.#env['DSLOG_LOG'] === undefined
-    const text =
-      policy === undefined
-        ? beside
-          ? await readIfThere(join(this.data, POLICY_FILE))
-          : undefined
-        : await readFile(policy, 'utf8')
+    const { policy: named } = this.#options
+    const beside = named === undefined && this.namedLog() === undefined
+    const path = named ?? (beside ? join(this.data, POLICY_FILE) : undefined)
+    const text = path === undefined ? undefined : await this.#policyText(path, beside)
     if (text === undefined) {
       throw new Failure(EXIT.usage, 'no policy to verify against: give --policy FILE')
     }
@@ -99,29 +128,46 @@ export class Session {
       return parsePolicy(text)
     } catch (cause) {
       if (!(cause instanceof TlogError)) throw cause
-      throw new Failure(EXIT.usage, `the policy is not one: ${cause.message}`, { cause })
+      throw new Failure(EXIT.usage, `${path}: not a policy: ${cause.message}`, { cause })
     }
+  }
+
+  async #policyText(path: string, mayLack: boolean): Promise<Uint8Array | undefined> {
+    if (mayLack) return bytesIfThere(path)
+    return readFile(path)
   }
 
   /** Trust anchors of DNSSEC. */
   async anchors(): Promise<readonly Anchor[]> {
-    const path = this.#options.anchors ?? this.#env['DSLOG_ANCHORS']
-    return path === undefined ? ROOT_ANCHORS : parseAnchors(await readFile(path, 'utf8'))
+    const path = this.anchorsPath()
+    if (path === undefined) return ROOT_ANCHORS
+    try {
+      return parseAnchors(await readFile(path, 'utf8'))
+    } catch (cause) {
+      if (!(cause instanceof DnssecError)) throw cause
+      throw new Failure(EXIT.usage, `${path}: ${cause.message}`, { cause })
+    }
   }
 
-  /** A client that verifies all it reads. */
-  async client(): Promise<LogClient> {
-    return new LogClient(await this.requireLogUrl(), await this.policy(), this.http())
+  /** The file of trust anchors that was named; `undefined`: the root's own. */
+  anchorsPath(): string | undefined {
+    const { anchors } = this.#options
+    return anchors === undefined ? this.config.anchors : resolve(anchors)
   }
 }
 
-async function readIfThere(path: string): Promise<string | undefined> {
+async function bytesIfThere(path: string): Promise<Uint8Array | undefined> {
   try {
-    return await readFile(path, 'utf8')
+    return await readFile(path)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
   }
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  const bytes = await bytesIfThere(path)
+  return bytes && new TextDecoder().decode(bytes)
 }
 
 function isAlive(pid: number): boolean {

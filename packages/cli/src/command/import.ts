@@ -1,30 +1,44 @@
 /**
  * `dslog import`: whole signed zone files into the log, in the order given, each at its own time. A file is
  * checked whole before anything of it is submitted (@dslog/dnssec/zone): every signature, and that
- * nothing was left out. What differs from the log's state is submitted with its evidence.
+ * nothing was left out. What differs from the log's state is submitted with its evidence. A zone below
+ * the root hangs from the DS that the log holds of it.
  */
-import { createReadStream } from 'node:fs'
+import { constants, createReadStream } from 'node:fs'
+import { access } from 'node:fs/promises'
 import { toBase64 } from '@dslog/tlog/bytes'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { DnssecError } from '@dslog/dnssec/error'
-import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
+import { labelCount, type Name, nameToText } from '@dslog/dnssec/name'
 import { type SignedZone, verifyZone, zoneTime } from '@dslog/dnssec/zone'
 import { readZoneFile } from '@dslog/dnssec/zonefile'
 import { encodeRecord } from '@dslog/dnssec/wire'
-import type { RR } from '@dslog/dnssec/records'
+import { type RR, TYPE } from '@dslog/dnssec/records'
 import type { Observation, SubmitResult } from '@dslog/schema/api'
-import { diffZone, keyRecords, type ZoneChange } from '@dslog/verify/zonediff'
+import { diffZone, keyRecords, recordsOf } from '@dslog/verify/zonediff'
 import { EXIT, Failure } from '../failure.ts'
+import { readName } from '../name.ts'
 import type { Output } from '../output.ts'
-import { Session, type GlobalOptions } from '../session.ts'
-import { LocalTarget, RemoteTarget, type Target } from '../target.ts'
+import { LocalTarget } from '../local-target.ts'
+import { RemoteTarget } from '../remote-target.ts'
+import type { Session } from '../session.ts'
+import type { Target } from '../target.ts'
 
-export interface ImportOptions extends GlobalOptions {
-  /** When the files are checked, instead of each one's own time. */
+export interface ImportOptions {
+  /** When the files are checked, instead of each one's own time; ms since the Unix epoch. */
   readonly at?: number
   /** The apex, where the file does not say. */
   readonly zone?: string
+}
+
+/** How files are imported. */
+export interface ImportPlan {
+  readonly anchors: readonly Anchor[]
+  readonly at?: number | undefined
+  readonly zone?: Name | undefined
+  /** Ends the import after the file that is under way. */
+  readonly signal?: AbortSignal
 }
 
 /** Sums over all files. */
@@ -35,49 +49,62 @@ interface Totals {
   unverifiable: number
 }
 
+/** A zone that was verified whole. */
+interface VerifiedZone {
+  readonly zone: SignedZone
+  /** Checked at the present time: the log dates it. */
+  readonly live: boolean
+  /** Evidence of its keys, with what they hang from below the root. */
+  readonly keys: readonly RR[]
+}
+
 /** Runs the command. */
-export async function importFiles(files: readonly string[], options: ImportOptions): Promise<void> {
-  const session = new Session(options)
+export async function importFiles(
+  session: Session,
+  files: readonly string[],
+  { at, zone: apex }: ImportOptions,
+): Promise<void> {
+  const zone = apex === undefined ? undefined : readName(apex)
+  await checkFiles(files)
+  const anchors = await session.anchors()
   const url = await session.logUrl()
   const target =
     url === undefined
-      ? await LocalTarget.open(session.data, process.env)
+      ? await LocalTarget.open(session)
       : new RemoteTarget(url, session.http(), await session.operatorToken())
   try {
-    const zone = options.zone === undefined ? undefined : nameFromText(options.zone)
-    const { at } = options
-    const how = {
-      anchors: await session.anchors(),
-      ...(at === undefined ? {} : { at }),
-      ...(zone === undefined ? {} : { zone }),
-    }
-    await importInto(target, files, how, session.output)
+    await importInto(target, files, { anchors, at, zone }, session.output)
   } finally {
     await target.close()
   }
+}
+
+/** Refuses files that cannot be read, before anything is done. */
+export async function checkFiles(files: readonly string[]): Promise<void> {
+  for (const file of files) await access(file, constants.R_OK)
 }
 
 /** Imports files into an open log; also what `dslog up --zone-file` does. */
 export async function importInto(
   target: Target,
   files: readonly string[],
-  how: { anchors: readonly Anchor[]; at?: number; zone?: Name },
+  plan: ImportPlan,
   output: Output,
 ): Promise<void> {
   const totals: Totals = { files: 0, entries: 0, changes: 0, unverifiable: 0 }
   const states = new Map<string, Map<string, readonly string[]>>()
   const bar = output.progress('Importing', files.length)
   for (const [i, file] of files.entries()) {
+    plan.signal?.throwIfAborted()
     bar.step(i, file)
-    const zone = await readSignedZone(file, how)
-    const apex = nameToText(zone.zone)
-    const known = states.get(apex) ?? (await target.states(zone.zone))
+    const verified = await readSignedZone(file, plan, target)
+    const apex = nameToText(verified.zone.zone)
+    const known = states.get(apex) ?? (await target.states(verified.zone.zone))
     states.set(apex, known)
-    const changes = diffOf(file, zone, known)
-    await submitZone(target, file, zone, changes, known, totals, output)
+    await submitZone(target, file, verified, known, totals, output)
     totals.files++
   }
-  bar.end(`${files.length} files`)
+  bar.end()
   const size = await target.size()
   output.event({ event: 'summary', ...totals, size })
   output.line(
@@ -92,29 +119,44 @@ export async function importInto(
 /** Reads a zone file and checks everything it claims. */
 async function readSignedZone(
   file: string,
-  { anchors, at, zone }: { anchors: readonly Anchor[]; at?: number; zone?: Name },
-): Promise<SignedZone> {
-  try {
-    return await verifyZone({
-      records: readZoneFile(createReadStream(file), zone === undefined ? {} : { origin: zone }),
-      trust: { anchors },
-      at: at ?? ((soa) => zoneTime(soa, Date.now())),
+  plan: ImportPlan,
+  target: Target,
+): Promise<VerifiedZone> {
+  const records = (): AsyncIterable<RR> =>
+    readZoneFile(createReadStream(file), plan.zone === undefined ? {} : { origin: plan.zone })
+  const now = Date.now()
+  return naming(file, async () => {
+    const apex = plan.zone ?? (await apexOf(records()))
+    const above = labelCount(apex) === 0 ? undefined : await target.delegation(apex)
+    if (above === undefined && labelCount(apex) > 0) {
+      throw new Failure(
+        EXIT.unverified,
+        `${file}: the log holds no DS of ${nameToText(apex)}: import the zone above it first`,
+      )
+    }
+    const zone = await verifyZone({
+      records: records(),
+      zone: apex,
+      trust: above === undefined ? { anchors: plan.anchors } : { ds: above.ds },
+      at: plan.at ?? ((soa) => zoneTime(soa, now)),
       backend: nodeBackend(),
-      ...(zone === undefined ? {} : { zone }),
     })
-  } catch (cause) {
-    if (!(cause instanceof DnssecError)) throw cause
-    throw new Failure(EXIT.unverified, `${file}: ${cause.message}`, { cause })
-  }
+    const link = above === undefined ? [] : recordsOf(apex, TYPE.DS, above.ds, above.rrsig)
+    const live = plan.at === undefined && zone.at === now
+    return { zone, live, keys: [...keyRecords(zone), ...link] }
+  })
 }
 
-function diffOf(
-  file: string,
-  zone: SignedZone,
-  known: ReadonlyMap<string, readonly string[]>,
-): ZoneChange[] {
+/** The owner of the SOA, which stands at the beginning of a zone file. */
+async function apexOf(records: AsyncIterable<RR>): Promise<Name> {
+  for await (const { owner, type } of records) if (type === TYPE.SOA) return owner
+  throw new DnssecError('bad-zone', 'no SOA record')
+}
+
+/** Says in which file something was wrong. */
+async function naming<T>(file: string, work: () => T | Promise<T>): Promise<T> {
   try {
-    return diffZone(zone, known)
+    return await work()
   } catch (cause) {
     if (!(cause instanceof DnssecError)) throw cause
     throw new Failure(EXIT.unverified, `${file}: ${cause.message}`, { cause })
@@ -124,22 +166,20 @@ function diffOf(
 async function submitZone(
   target: Target,
   file: string,
-  zone: SignedZone,
-  changes: readonly ZoneChange[],
+  { keys, live, zone }: VerifiedZone,
   known: Map<string, readonly string[]>,
   totals: Totals,
   output: Output,
 ): Promise<void> {
-  // Evidence of the present is timed by the log; all else is from an archive.
-  const isNow = Math.abs(zone.at - Date.now()) < 60_000
-  const moment = isNow ? {} : { observed_at: zone.at, historical: true }
+  const changes = await naming(file, () => diffZone(zone, known))
+  const moment = live ? {} : { observed_at: zone.at, historical: true }
   const apex = nameToText(zone.zone)
-  const keys = { owner: apex, kind: 'keys' as const, ...moment, records: base64(keyRecords(zone)) }
+  const keysSeen = { owner: apex, kind: 'keys' as const, ...moment, records: base64(keys) }
   const observations = changes.map(({ name, records }): Observation => {
     return { owner: nameToText(name), ...moment, records: base64(records) }
   })
-  const [keyResult, ...results] = await target.submit([keys, ...observations])
-  count(keyResult!, totals, `${file}: keys of ${apex}`, output)
+  const [keysResult, ...results] = await target.submit([keysSeen, ...observations])
+  count(keysResult!, totals, `${file}: keys of ${apex}`, output)
   for (const [i, result] of results.entries()) {
     const { change, name, new: now, old } = changes[i]!
     const text = nameToText(name)

@@ -1,0 +1,43 @@
+/** Checkpoints that people name: a file, the URL of one, or the URL of a log. */
+import { readFile } from 'node:fs/promises'
+import { fromUtf8 } from '@dslog/tlog/bytes'
+import { TlogError } from '@dslog/tlog/error'
+import type { HttpClient } from '@dslog/tlog/http'
+import { MAX_NOTE_BYTES } from '@dslog/tlog/note'
+import { checkPolicy, type Policy, type TrustedCheckpoint } from '@dslog/tlog/policy'
+
+const CHECKPOINT = '/checkpoint'
+
+/** A checkpoint that satisfies the policy, and the log that it came from, if it came from one. */
+export interface NamedCheckpoint {
+  readonly trusted: TrustedCheckpoint
+  readonly log: string | undefined
+}
+
+/**
+ * Reads a checkpoint and holds it against a policy.
+ *
+ * @throws TlogError as checkPolicy's, or of the request
+ */
+export async function readCheckpoint(
+  what: string,
+  policy: Policy,
+  http: HttpClient,
+): Promise<NamedCheckpoint> {
+  const log = /^https?:\/\//i.test(what)
+    ? what.replace(/\/+$/, '').replace(/\/checkpoint$/, '')
+    : undefined
+  const bytes =
+    log === undefined
+      ? await readFile(what)
+      : (await http.request(log + CHECKPOINT, { maxBytes: MAX_NOTE_BYTES, fresh: true })).body
+  return { trusted: checkPolicy(policy, noteOf(bytes), { now: Date.now() }), log }
+}
+
+function noteOf(bytes: Uint8Array): string {
+  try {
+    return fromUtf8(bytes)
+  } catch (cause) {
+    throw new TlogError('bad-note', 'a checkpoint is UTF-8', { cause })
+  }
+}

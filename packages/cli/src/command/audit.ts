@@ -1,0 +1,102 @@
+/**
+ * `dslog audit`: the whole log, verified with nothing but its URL, a policy and trust anchors. What is
+ * wrong is kept as evidence that others can check (in the state folder, or printed), and ends in exit
+ * code 1.
+ */
+import { join } from 'node:path'
+import { toBase64 } from '@dslog/tlog/bytes'
+import { nodeBackend } from '@dslog/dnssec/backend/node'
+import { writeFileAtomic } from '@dslog/service/files'
+import {
+  type AuditContext,
+  type AuditReport,
+  evidenceObject,
+  PinnedClient,
+} from '../audit/audit.ts'
+import { auditFrom } from '../audit/partial.ts'
+import { auditResumed } from '../audit/resumed.ts'
+import { auditWhole } from '../audit/whole.ts'
+import { EXIT, Failure } from '../failure.ts'
+import type { Session } from '../session.ts'
+import { openSource } from '../source.ts'
+
+export interface AuditOptions {
+  readonly from?: number
+  readonly state?: string
+}
+
+export async function audit(session: Session, { from, state }: AuditOptions): Promise<void> {
+  if (from !== undefined && state !== undefined) {
+    throw new Failure(
+      EXIT.usage,
+      '--from and --state exclude each other: a state knows where it is',
+    )
+  }
+  const { output } = session
+  const policy = await session.policy()
+  const anchors = await session.anchors()
+  const source = await openSource(session)
+  try {
+    const client = await PinnedClient.open(source.url, policy, source.http)
+    const { origin, root, size } = client.pinned.checkpoint
+    if (from !== undefined && from >= size) {
+      throw new Failure(EXIT.usage, `there is no entry ${from}: the log has ${size}`)
+    }
+    const progress = output.progress('Auditing', size - (from ?? 0))
+    const verifier = { anchors, backend: nodeBackend() }
+    const context: AuditContext = { client, policy, verifier, http: source.http, progress }
+    const report =
+      state !== undefined
+        ? await auditResumed(context, state)
+        : from === undefined || from === 0
+          ? await auditWhole(context)
+          : await auditFrom(context, from)
+    progress.end()
+    if (report.caught.length > 0) throw await accuse(session, origin, report, state)
+    output.event({
+      event: 'summary',
+      origin,
+      from: report.from,
+      size,
+      root: toBase64(root),
+      entries: size - report.from,
+      names: report.names ?? null,
+      unchecked: report.unchecked,
+    })
+    output.line(verdictOf(origin, size, report))
+    for (const text of report.unchecked) output.line(`not checked: ${text}`)
+  } finally {
+    await source.close()
+  }
+}
+
+function verdictOf(origin: string, size: number, { from, names }: AuditReport): string {
+  if (from === size) return `${origin}: nothing new since the last audit; ${size} entries are good`
+  const range = from === 0 ? `all ${size} entries` : `entries ${from} to ${size - 1}`
+  const map = names === undefined ? '' : `, and the name map of ${names} keys is theirs`
+  return `${origin}: ${range} are good: hashes, encoding, DNSSEC evidence${map}`
+}
+
+/** Shows and keeps what the log was caught at. */
+async function accuse(
+  { output }: Session,
+  origin: string,
+  { caught }: AuditReport,
+  folder: string | undefined,
+): Promise<Failure> {
+  for (const [i, one] of caught.entries()) {
+    const evidence = evidenceObject(origin, one)
+    const { kind } = one.finding
+    if (folder === undefined) {
+      output.event({ event: 'misbehaviour', ...evidence })
+      output.line(JSON.stringify(evidence, undefined, 2))
+    } else {
+      const file = join(folder, `evidence-${i + 1}-${kind}.json`)
+      await writeFileAtomic(file, `${JSON.stringify(evidence, undefined, 2)}\n`)
+      output.event({ event: 'misbehaviour', ...evidence, file })
+      output.line(`${kind}: ${one.detail}; evidence: ${file}`)
+    }
+  }
+  const { detail, finding } = caught.at(-1)!
+  return new Failure(EXIT.unverified, `${origin} was caught: ${finding.kind}: ${detail}`)
+}

@@ -1,0 +1,71 @@
+/** `dslog verify`: what a proof file proves. Offline: policy and trust anchors are the verifier's own. */
+import { createReadStream } from 'node:fs'
+import { MAX_TLOG_PROOF_BYTES } from '@dslog/tlog/bundle'
+import { concat, toBase64 } from '@dslog/tlog/bytes'
+import { nameToText } from '@dslog/dnssec/name'
+import { MapKind } from '@dslog/schema/identity'
+import { type ProofReport, verifyProofFile } from '@dslog/verify/verify'
+import {
+  checkpointObject,
+  entryLines,
+  entryObject,
+  historyLines,
+  treeText,
+  witnessObjects,
+} from '../describe.ts'
+import { EXIT, Failure } from '../failure.ts'
+import { verifierOf } from '../proof.ts'
+import type { Session } from '../session.ts'
+
+export async function verify(session: Session, path: string): Promise<void> {
+  const verifier = await verifierOf(session)
+  const input = path === '-' ? session.io.stdin : createReadStream(path)
+  const file = await readAll(input, MAX_TLOG_PROOF_BYTES)
+  const report = await verifyProofFile(file, verifier)
+  session.output.event(reportObject(report))
+  for (const line of reportLines(report)) session.output.line(line)
+}
+
+async function readAll(input: AsyncIterable<Uint8Array>, limit: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of input) {
+    chunks.push(chunk)
+    length += chunk.length
+    if (length > limit) {
+      throw new Failure(EXIT.unverified, `a proof file has at most ${limit} bytes`)
+    }
+  }
+  return concat(...chunks)
+}
+
+function reportObject(report: ProofReport): object {
+  const { trusted } = report
+  const proven =
+    report.kind === 'name'
+      ? {
+          kind: report.kind,
+          name: nameToText(report.name),
+          of: report.mapKind === MapKind.zoneKeys ? 'zone-keys' : 'delegation',
+          entries: report.history.map(entryObject),
+          map_root: toBase64(report.mapRoot),
+        }
+      : { kind: report.kind, index: report.index, entries: [entryObject(report)] }
+  return { ...proven, checkpoint: checkpointObject(trusted), witnesses: witnessObjects(trusted) }
+}
+
+function reportLines(report: ProofReport): string[] {
+  const tree = treeText(report.trusted)
+  if (report.kind === 'entry') {
+    const evidence =
+      report.inception === undefined ? '' : ', and its DNSSEC evidence is good up to a trust anchor'
+    return [...entryLines(report), `Verified: this entry is in ${tree}${evidence}.`]
+  }
+  const shown = nameToText(report.name)
+  const name = report.mapKind === MapKind.zoneKeys ? `the keys of ${shown}` : shown
+  if (report.history.length === 0) return [`Verified: nothing is logged about ${name} in ${tree}.`]
+  return [
+    ...historyLines(report.history),
+    `Verified: this is all that is logged about ${name} in ${tree}; the DNSSEC evidence of each entry is good up to a trust anchor.`,
+  ]
+}

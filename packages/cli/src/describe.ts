@@ -1,0 +1,160 @@
+/** Proven entries for programs, as objects, and for people, in lines. */
+import { toBase64, toHex } from '@dslog/tlog/bytes'
+import type { TrustedCheckpoint } from '@dslog/tlog/policy'
+import { DENIAL } from '@dslog/dnssec/denial'
+import { nameToText } from '@dslog/dnssec/name'
+import { dsToText, keyTag } from '@dslog/dnssec/records'
+import { type DelegationEntry, isParentLink } from '@dslog/schema/entry'
+import type { ProvenEntry } from '@dslog/verify/verify'
+
+const DENIAL_TEXT = new Map<number, string>(
+  Object.entries(DENIAL).map(([name, kind]) => [kind, name.toLowerCase().replaceAll('_', ' ')]),
+)
+
+/** An entry for programs. Times are ms since the Unix epoch, `inception` seconds, as signed. */
+export function entryObject({ entry, inception, index }: ProvenEntry): object {
+  switch (entry.type) {
+    case 'ds':
+    case 'no-ds':
+      return {
+        index,
+        type: entry.type,
+        time: entry.time,
+        name: nameToText(entry.owner),
+        zone: nameToText(entry.zone),
+        present: entry.type === 'ds',
+        ds: dsOf(entry),
+        out_of_order: entry.outOfOrder,
+        historical: entry.historical,
+        inception,
+      }
+    case 'zone-keys':
+      return {
+        index,
+        type: entry.type,
+        time: entry.time,
+        zone: nameToText(entry.zone),
+        keys: entry.keys.map(keyTag),
+        parent: isParentLink(entry.link) ? nameToText(entry.link.zone) : null,
+        anchor: isParentLink(entry.link) ? null : entry.link.tag,
+        historical: entry.historical,
+        inception,
+      }
+    case 'map-head':
+      return {
+        index,
+        type: entry.type,
+        time: entry.time,
+        covers: entry.covers,
+        map_root: toBase64(entry.mapRoot),
+        key_count: entry.keyCount,
+      }
+    case 'unknown':
+      return { index, type: entry.type, raw: toBase64(entry.bytes) }
+  }
+}
+
+/** A checkpoint for programs. */
+export function checkpointObject({ checkpoint }: TrustedCheckpoint): object {
+  const { origin, root, size } = checkpoint
+  return { origin, size, root: toBase64(root) }
+}
+
+/** Who cosigned, for programs. */
+export function witnessObjects({ witnesses }: TrustedCheckpoint): object[] {
+  return witnesses.map(({ name, timestamp }) => ({ name, time: timestamp * 1000 }))
+}
+
+/** An entry by itself for people. */
+export function entryLines({ entry, index }: ProvenEntry): string[] {
+  const head = `entry ${index}`
+  switch (entry.type) {
+    case 'ds':
+    case 'no-ds': {
+      const what = entry.type === 'ds' ? 'has these DS records' : absence(entry)
+      return [
+        `${headOf(entry, index)} ${what}; ${remarksOf(entry)}`,
+        ...dsOf(entry).map((ds) => `      ${ds}`),
+      ]
+    }
+    case 'zone-keys': {
+      const above = isParentLink(entry.link)
+        ? `vouched for by ${nameToText(entry.link.zone)}`
+        : `vouched for by the trust anchor ${entry.link.tag} (${toHex(entry.link.digest)})`
+      const tags = entry.keys.map(keyTag).join(', ')
+      const zone = nameToText(entry.zone)
+      return [`${isoTime(entry.time)}  ${head}: the keys of ${zone} are ${tags}; ${above}`]
+    }
+    case 'map-head':
+      return [
+        `${isoTime(entry.time)}  ${head}: MAP_HEAD, the root of a name map of ${entry.keyCount} keys`,
+      ]
+    case 'unknown':
+      return [`${head}: of a type that this version does not know`]
+  }
+}
+
+/** The history of a name for people: what came and what went with each entry. */
+export function historyLines(history: readonly ProvenEntry[]): string[] {
+  const lines: string[] = []
+  let before: readonly string[] = []
+  for (const { entry, index } of history) {
+    if (entry.type !== 'ds' && entry.type !== 'no-ds') {
+      lines.push(...entryLines({ entry, index }))
+      continue
+    }
+    const now = dsOf(entry)
+    const added = before.length === 0 ? 'DS added' : 'DS replaced'
+    const what = entry.type === 'ds' ? added : absence(entry)
+    lines.push(
+      `${headOf(entry, index)} ${what}; ${remarksOf(entry)}`,
+      ...differenceLines(before, now),
+    )
+    if (!entry.outOfOrder) before = now
+  }
+  return lines
+}
+
+/** Sets of DS records, as what went, what came and what stayed. */
+function differenceLines(before: readonly string[], now: readonly string[]): string[] {
+  return [
+    ...before.filter((ds) => !now.includes(ds)).map((ds) => `    - ${ds}`),
+    ...now.filter((ds) => !before.includes(ds)).map((ds) => `    + ${ds}`),
+    ...now.filter((ds) => before.includes(ds)).map((ds) => `      ${ds}`),
+  ]
+}
+
+function headOf(entry: DelegationEntry, index: number): string {
+  return `${isoTime(entry.time)}  entry ${index}: ${nameToText(entry.owner)}`
+}
+
+function absence(entry: DelegationEntry & { type: 'no-ds' }): string {
+  return `no DS, proven absent (${DENIAL_TEXT.get(entry.proof)})`
+}
+
+function remarksOf(entry: DelegationEntry): string {
+  const remarks = [
+    `signed by ${nameToText(entry.zone)}`,
+    ...(entry.historical ? ['historical'] : []),
+    ...(entry.outOfOrder ? ['out of order: signed before the state in force'] : []),
+  ]
+  return remarks.join(', ')
+}
+
+/** DS records of an entry in presentation form, sorted as text; none for a proven absence. */
+function dsOf(entry: DelegationEntry): string[] {
+  return entry.type === 'ds' ? entry.ds.map(dsToText).sort() : []
+}
+
+/** A checkpoint for people, who cosigned it included. */
+export function treeText({ checkpoint, witnesses }: TrustedCheckpoint): string {
+  const signed =
+    witnesses.length === 0
+      ? 'no witness'
+      : `the witnesses ${witnesses.map(({ name }) => name).join(', ')}`
+  return `the tree of ${checkpoint.size} entries of ${checkpoint.origin}, cosigned by ${signed}`
+}
+
+function isoTime(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')
+}

@@ -1,0 +1,234 @@
+/**
+ * The command line: names, arguments and options are those of api.md. Each command is one file in
+ * command/, loaded when it is called. What goes wrong is one line on stderr and an exit code.
+ */
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import type { AuditOptions } from './command/audit.ts'
+import type { ImportOptions } from './command/import.ts'
+import type { KeygenOptions } from './command/keygen.ts'
+import type { LogOptions } from './command/log.ts'
+import type { ProveOptions } from './command/prove.ts'
+import type { UpOptions } from './command/up.ts'
+import { EXIT, exitCodeOf, type ExitCode, messageOf } from './failure.ts'
+import type { Io } from './io.ts'
+import { type GlobalOptions, Session } from './session.ts'
+
+export const VERSION = '0.1.0'
+
+/** Runs one call of `dslog`. @param args without the program's own name */
+export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
+  try {
+    await program(io).parseAsync([...args], { from: 'user' })
+    return EXIT.ok
+  } catch (error) {
+    // Help and version come as errors too; what they had to say has been said.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+    const code = exitCodeOf(error)
+    if (code === undefined) {
+      io.stderr.write(`dslog: a fault of dslog itself: ${stackOf(error)}\n`)
+      return EXIT.service
+    }
+    io.stderr.write(`dslog: ${messageOf(error)}\n`)
+    return code
+  }
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
+
+function program(io: Io): Command {
+  const program = new Command('dslog')
+    .description('A transparency log for DNSSEC delegations')
+    .version(VERSION)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+      outputError: (text, write) =>
+        write(
+          `dslog: ${text
+            .trim()
+            .replace(/^error: /, '')
+            .replaceAll(/\s*\n\s*/g, ' ')}\n`,
+        ),
+    })
+    .addHelpText('after', EXIT_CODES)
+
+  /** A command with the options that all have. */
+  const command = (name: string, description: string, examples: readonly string[]): Command =>
+    program
+      .command(name)
+      .description(description)
+      .option('--json', 'results as JSON, one object a line')
+      .option('--quiet', 'no remarks and no progress')
+      .option('--log <url>', 'URL of the log (or DSLOG_LOG)')
+      .option('--policy <file>', 'tlog-policy that the log must satisfy')
+      .option('--anchors <file>', "trust anchors of DNSSEC (default: the root's)")
+      .option('--data <dir>', 'data folder (or DSLOG_DATA; default ./data)')
+      .addHelpText('after', `\nExamples:\n${examples.map((line) => `  ${line}\n`).join('')}`)
+  const session = (options: GlobalOptions): Session => new Session(options, io)
+
+  command('up', 'Log, monitor and API in one process, on the embedded database', [
+    'dslog up',
+    'dslog up --data /var/lib/dslog --port 9000',
+    'dslog up --zone-file root-2019.zone.gz root-2024.zone.gz',
+  ])
+    .option('--zone-file <file...>', 'signed zone files, imported first, in this order')
+    .option('--names <file>', 'domains to crawl: refused, this version has no crawler')
+    .option('--port <n>', 'port of the log; the monitor takes the next (default 8080)', port)
+    .option('--origin <name>', 'name of a new log: a URL without scheme')
+    .action(async (options: GlobalOptions & UpOptions) => {
+      const { up } = await import('./command/up.ts')
+      await up(session(options), options)
+    })
+
+  command('log', 'The log service alone, configured by the environment', [
+    'dslog log --create    # once; makes the log',
+    'dslog log',
+  ])
+    .option('--create', 'creates the log if there is none')
+    .option('--origin <name>', 'with --create: name of the new log, a URL without scheme')
+    .action(async (options: GlobalOptions & LogOptions) => {
+      const { runLog } = await import('./command/log.ts')
+      await runLog(session(options), options)
+    })
+
+  command('monitor', 'The monitor service alone, configured by the environment', [
+    'DSLOG_MONITOR_POLICY=policy DSLOG_MONITOR_LOG_URL=https://log.example dslog monitor',
+  ]).action(async (options: GlobalOptions) => {
+    const { runMonitor } = await import('./command/monitor.ts')
+    await runMonitor(session(options))
+  })
+
+  command('import', 'Imports signed zone files, in order, each at its own time', [
+    'dslog import root-2019.zone.gz root-2024.zone.gz',
+    'dslog import --at 2024-07-19T06:00:00Z root.zone',
+    'dslog import --log https://log.example --json root.zone   # DSLOG_OPERATOR_TOKEN is set',
+  ])
+    .argument('<file...>', 'zone files, plain or gzip')
+    .option('--at <time>', 'when the files are checked: ISO 8601, or YYYYMMDDHHmmSS in UTC', time)
+    .option('--zone <name>', 'apex of the zone, where the file does not say')
+    .action(async (files: string[], options: GlobalOptions & ImportOptions) => {
+      const { importFiles } = await import('./command/import.ts')
+      await importFiles(session(options), files, options)
+    })
+
+  command('history', 'Every change of a name, with proof that it is every change', [
+    'dslog history fi.',
+    'dslog history --json bücher.example',
+    'dslog history --log https://log.example --policy policy example.org',
+  ])
+    .argument('<name>', 'domain name; also one that was never logged')
+    .action(async (name: string, options: GlobalOptions) => {
+      const { history } = await import('./command/history.ts')
+      await history(session(options), name)
+    })
+
+  command('prove', 'Writes a proof file that verifies offline', [
+    'dslog prove fi. -o fi.tlog-proof',
+    'dslog prove 1234 -o - | dslog verify -',
+  ])
+    .argument('<name|index>', 'domain name, or index of an entry (a name of digits: with its dot)')
+    .requiredOption('-o, --output <file>', 'where the proof goes; - is standard output')
+    .action(async (what: string, options: GlobalOptions & ProveOptions) => {
+      const { prove } = await import('./command/prove.ts')
+      await prove(session(options), what, options)
+    })
+
+  command('verify', 'Verifies a proof file: policy, inclusion, DNSSEC evidence up to the root', [
+    'dslog verify --policy policy fi.tlog-proof',
+    'dslog verify --json - < fi.tlog-proof',
+  ])
+    .argument('<file>', 'proof file; - is standard input')
+    .action(async (file: string, options: GlobalOptions) => {
+      const { verify } = await import('./command/verify.ts')
+      await verify(session(options), file)
+    })
+
+  command('audit', 'Verifies a whole log: hashes, signatures, evidence, rules, every map head', [
+    'dslog audit',
+    'dslog audit --log https://log.example --policy policy --state audit.d   # again: only what is new',
+    'dslog audit --from 100000',
+  ])
+    .option('--from <index>', 'from this entry on; what that leaves unchecked is said', index)
+    .option('--state <dir>', 'remembers what was verified, so that the next audit goes on there')
+    .action(async (options: GlobalOptions & AuditOptions) => {
+      const { audit } = await import('./command/audit.ts')
+      await audit(session(options), options)
+    })
+
+  command('consistency', 'Whether one checkpoint continues another', [
+    'dslog consistency old.txt new.txt',
+    'dslog consistency --policy policy old.txt https://log.example/checkpoint',
+  ])
+    .argument('<old>', 'checkpoint: a file, or the URL of one or of a log')
+    .argument('<new>', 'checkpoint likewise')
+    .action(async (older: string, newer: string, options: GlobalOptions) => {
+      const { consistency } = await import('./command/consistency.ts')
+      await consistency(session(options), older, newer)
+    })
+
+  command('keygen', "Makes a log's signer key", [
+    'dslog keygen --origin log.example/ds -o log.key',
+    'dslog keygen    # into the data folder, under a local name',
+  ])
+    .option('--origin <name>', 'name of the log: a URL without scheme')
+    .option('-o, --output <file>', 'key file (default: log.key in the data folder)')
+    .action(async (options: GlobalOptions & KeygenOptions) => {
+      const { keygen } = await import('./command/keygen.ts')
+      await keygen(session(options), options)
+    })
+
+  command('fsck', 'Checks a stored log from end to end, and changes nothing', [
+    'dslog fsck --data /var/lib/dslog',
+    'DATABASE_URL=postgres://… dslog fsck',
+  ]).action(async (options: GlobalOptions) => {
+    const { fsck } = await import('./command/fsck.ts')
+    await fsck(session(options))
+  })
+
+  command('export', 'Writes the log as static files that any web server can serve', [
+    'dslog export public/',
+    'dslog export --log https://log.example --policy policy mirror/   # again: only what is new',
+  ])
+    .argument('<dir>', 'folder that becomes the log')
+    .action(async (folder: string, options: GlobalOptions) => {
+      const { exportLog } = await import('./command/export.ts')
+      await exportLog(session(options), folder)
+    })
+
+  return program
+}
+
+const EXIT_CODES = `
+Exit codes: 0 ok, 1 verification failed, 2 usage, 3 network or service.
+\`dslog COMMAND --help\` shows options and examples.`
+
+const TIME = /^(\d{4}-\d\d-\d\d)(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/
+const COMPACT_TIME = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)$/
+
+/** A time on the command line, as ms since the Unix epoch. */
+function time(text: string): number {
+  const iso = text.replace(COMPACT_TIME, '$1-$2-$3T$4:$5:$6Z')
+  const date = TIME.exec(iso)?.[1]
+  // Date.parse takes 30 February for 1 March: the day must come back as it was written.
+  const midnight = date === undefined ? Number.NaN : Date.parse(date)
+  const isDay = !Number.isNaN(midnight) && new Date(midnight).toISOString().slice(0, 10) === date
+  const ms = isDay ? Date.parse(iso) : Number.NaN
+  if (Number.isNaN(ms)) throw new InvalidArgumentError('A time is as 2024-07-19T06:00:00Z.')
+  return ms
+}
+
+function index(text: string): number {
+  const value = /^(0|[1-9]\d*)$/.test(text) ? Number(text) : Number.NaN
+  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError('Not an index.')
+  return value
+}
+
+/** Port 0 lets the system choose. */
+function port(text: string): number {
+  const value = /^(0|[1-9]\d{0,4})$/.test(text) ? Number(text) : Number.NaN
+  if (!(value <= 65_534)) throw new InvalidArgumentError('A port is a number up to 65534.')
+  return value
+}

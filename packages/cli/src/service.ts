@@ -1,0 +1,38 @@
+/** What the commands that run services share: how they log, and how they end. */
+import type { Writable } from 'node:stream'
+import { createLogger, type Logger } from '@dslog/service/log'
+import type { Component } from '@dslog/service/run'
+import { runProcess } from '@dslog/service/run'
+import type { LogConfig } from '@dslog/log/config'
+import { EXIT, exitCodeOf, messageOf } from './failure.ts'
+import type { Io } from './io.ts'
+
+/** Runs components until a signal or a failure ends the process; resolves when all have started. */
+export async function runServices(
+  components: readonly Component[],
+  logger: Logger,
+  { stderr }: Io,
+): Promise<void> {
+  await runProcess(components, {
+    logger,
+    onFailure(error) {
+      stderr.write(`dslog: ${messageOf(error)}\n`)
+      return exitCodeOf(error) ?? EXIT.service
+    },
+  })
+}
+
+/** The log of a service that has the process for itself: standard output is its log. */
+export function serviceLogger(service: string, { logLevel }: LogConfig, { stdout }: Io): Logger {
+  return createLogger({ service, level: logLevel, destination: lineSink(stdout) })
+}
+
+/** The log of services beside a command's own output: on stderr, and only what is wrong, unless asked for. */
+export function quietLogger(service: string, { logLevel }: LogConfig, io: Io): Logger {
+  const level = io.env['DSLOG_LOG_LEVEL'] === undefined ? 'warn' : logLevel
+  return createLogger({ service, level, destination: lineSink(io.stderr) })
+}
+
+function lineSink(sink: Writable): { write(line: string): void } {
+  return { write: (line) => void sink.write(line) }
+}
