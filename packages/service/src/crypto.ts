@@ -44,12 +44,22 @@ function sha256Latin1(data: Uint8Array): string {
 let lastOut = new Uint8Array(0) as Uint8Array
 let lastWriter = latin1Writer(lastOut)
 
+/**
+ * Arrays up to this size lie in V8's own heap until a Buffer is made of one: there a loop over the text is twice as fast.
+ */
+const HEAP_ARRAY_SIZE = 64
+
 function sha256Into(data: Uint8Array, out: Uint8Array, offset: number): void {
+  const text = sha256Latin1(data)
+  if (out.length <= HEAP_ARRAY_SIZE) {
+    for (let i = 0; i < HASH_SIZE; i++) out[offset + i] = text.charCodeAt(i)
+    return
+  }
   if (out !== lastOut) {
     lastOut = out
     lastWriter = latin1Writer(out)
   }
-  lastWriter.latin1Write(sha256Latin1(data), offset, HASH_SIZE)
+  lastWriter.latin1Write(text, offset, HASH_SIZE)
 }
 
 const keys = new Map<string, KeyObject>()
@@ -72,7 +82,7 @@ function publicKeyObject(raw: Uint8Array): KeyObject {
 export const nodeBackend: Backend = {
   sha256: (data) => {
     const out = new Uint8Array(HASH_SIZE)
-    latin1Writer(out).latin1Write(sha256Latin1(data), 0, HASH_SIZE)
+    sha256Into(data, out, 0)
     return out
   },
   sha256Into,

@@ -136,7 +136,11 @@ export function fromUtf8(bytes: Uint8Array): string {
 export function u64be(n: number): Uint8Array {
   if (!Number.isSafeInteger(n) || n < 0) throw new RangeError(`not a u64 held safely: ${n}`)
   const out = new Uint8Array(8)
-  new DataView(out.buffer).setBigUint64(0, BigInt(n))
+  let rest = n
+  for (let i = 7; i >= 0; i--) {
+    out[i] = rest % 256
+    rest = Math.floor(rest / 256)
+  }
   return out
 }
 
@@ -214,15 +218,39 @@ export class ByteReader {
 // Most of what is written here (entries, proofs) fits without growing.
 const WRITER_START = 512
 
+// A writer begins in a part of a common block: an array of its own takes 0.4 µs to make and as much to collect, which is
+// more than writing an entry takes.
+const BLOCK_SIZE = 128 * WRITER_START
+const TWO_32 = 2 ** 32
+let block = new Uint8Array(BLOCK_SIZE)
+let blockView = new DataView(block.buffer)
+let blockUsed = 0
+
 /** Writes big-endian fields; a value that does not fit its field is a bug and throws RangeError. */
 export class ByteWriter {
-  #bytes: Uint8Array = new Uint8Array(WRITER_START)
-  #view: DataView = new DataView(this.#bytes.buffer)
-  #length = 0
+  #bytes: Uint8Array
+  #view: DataView
+  #start: number
+  #end: number
+  #limit: number
+
+  constructor() {
+    if (blockUsed === BLOCK_SIZE) {
+      block = new Uint8Array(BLOCK_SIZE)
+      blockView = new DataView(block.buffer)
+      blockUsed = 0
+    }
+    this.#bytes = block
+    this.#view = blockView
+    this.#start = blockUsed
+    this.#end = blockUsed
+    blockUsed += WRITER_START
+    this.#limit = blockUsed
+  }
 
   /** Bytes written so far. */
   get length(): number {
-    return this.#length
+    return this.#end - this.#start
   }
 
   u8(n: number): this {
@@ -249,7 +277,12 @@ export class ByteWriter {
       throw new RangeError(`does not fit in a u64: ${n}`)
     }
     const at = this.#reserve(8)
-    this.#view.setBigUint64(at, BigInt(n))
+    if (typeof n === 'bigint') {
+      this.#view.setBigUint64(at, n)
+    } else {
+      this.#view.setUint32(at, Math.floor(n / TWO_32))
+      this.#view.setUint32(at + 4, n % TWO_32)
+    }
     return this
   }
 
@@ -261,22 +294,28 @@ export class ByteWriter {
 
   /** What was written, as an array of its own. */
   finish(): Uint8Array {
-    return this.#bytes.slice(0, this.#length)
+    return this.#bytes.slice(this.#start, this.#end)
   }
 
   #reserve(size: number, value = 0, max = 0): number {
     if (!Number.isSafeInteger(value) || value < 0 || value > max) {
       throw new RangeError(`does not fit in ${size} bytes: ${value}`)
     }
-    const at = this.#length
-    const need = at + size
-    if (need > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(need, 2 * this.#bytes.length))
-      grown.set(this.#bytes)
-      this.#bytes = grown
-      this.#view = new DataView(grown.buffer)
-    }
-    this.#length = need
+    const at = this.#end
+    if (at + size > this.#limit) return this.#grow(size)
+    this.#end = at + size
     return at
+  }
+
+  #grow(size: number): number {
+    const { length } = this
+    const grown = new Uint8Array(Math.max(length + size, 2 * length))
+    grown.set(this.#bytes.subarray(this.#start, this.#end))
+    this.#bytes = grown
+    this.#view = new DataView(grown.buffer)
+    this.#start = 0
+    this.#end = length + size
+    this.#limit = grown.length
+    return length
   }
 }
