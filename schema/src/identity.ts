@@ -77,6 +77,8 @@ export function mapKeyOf(entry: Entry): Hash | undefined {
 
 /** Value of the name map: commits to the whole list of entry indices of a key, in log order. */
 export function mapValue(indices: readonly number[]): Hash {
+  // Most names have one entry, whose leaf is the tree.
+  if (indices.length === 1) return leafHash(u64be(indices[0]!))
   const range = new CompactRange()
   for (const index of indices) range.append(leafHash(u64be(index)))
   return range.root()

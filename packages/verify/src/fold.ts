@@ -8,7 +8,6 @@
  * {@link FoldStore}; what it adds is collected in {@link FoldChanges}, to be stored in the same
  * transaction as the entries.
  */
-import { toHex } from '@dslog/tlog/bytes'
 import type { Hash } from '@dslog/tlog/hash'
 import type { MapPair } from '@dslog/tlog/map'
 import { type Bucket, prefixOf } from '@dslog/tlog/mapbucket'
@@ -27,6 +26,7 @@ import {
 } from './candidate.ts'
 import { decideState, type History, type LoggedState } from './history.ts'
 import {
+  type Chain,
   chainAbove,
   chainAt,
   intersect,
@@ -110,9 +110,9 @@ export interface FoldOptions {
   readonly anchors: readonly Anchor[]
 }
 
-/** Text form of a map key or a key set's identity, for Maps. */
+/** Text form of a map key or a key set's identity, for Maps: a character a byte, flat and so quick to look up. */
 export function keyText(key: Uint8Array): string {
-  return toHex(key)
+  return Reflect.apply(String.fromCharCode, undefined, key)
 }
 
 /** The key of the name map that a candidate's entry would belong to. */
@@ -140,7 +140,11 @@ export class Fold {
   readonly #store: FoldStore
   readonly #anchors: readonly Anchor[]
   readonly #names = new Map<string, OpenName>()
+  /** Names of the candidates that were prefetched last, so that a key is hashed once. */
+  #prefetched = new Map<Candidate, OpenName>()
   readonly #zoneKeys = new Map<string, readonly ZoneKeys[]>()
+  /** Chains by key set: thousands of names in a row hang from the same keys at the same moment. */
+  readonly #chains = new Map<string, { readonly at: number; readonly chain: Chain | undefined }>()
   readonly #addedKeys: ZoneKeys[] = []
   readonly #buckets = new Map<number, Bucket>()
   /** Names whose entries no MAP_HEAD covers yet. */
@@ -167,14 +171,20 @@ export class Fold {
 
   /** Loads in one go what deciding about these candidates takes. Optional, but much faster. */
   async prefetch(candidates: readonly Candidate[]): Promise<void> {
-    const wanted = new Map<string, Candidate>()
-    for (const candidate of candidates) {
-      const text = keyText(mapKeyOfCandidate(candidate))
-      if (!this.#names.has(text)) wanted.set(text, candidate)
+    const wanted = candidates.map((candidate) => {
+      const key = mapKeyOfCandidate(candidate)
+      return { candidate, key, text: keyText(key) }
+    })
+    const missing = new Map<string, Hash>()
+    for (const { key, text } of wanted) if (!this.#names.has(text)) missing.set(text, key)
+    const histories: ReadonlyMap<string, History> =
+      missing.size === 0 ? new Map() : await this.#store.histories([...missing.values()])
+    this.#prefetched = new Map()
+    for (const { candidate, key, text } of wanted) {
+      const open = this.#names.get(text) ?? openName(candidate, key, histories.get(text) ?? [])
+      this.#names.set(text, open)
+      this.#prefetched.set(candidate, open)
     }
-    if (wanted.size === 0) return
-    const histories = await this.#store.histories([...wanted.values()].map(mapKeyOfCandidate))
-    for (const [text, candidate] of wanted) this.#open(text, candidate, histories.get(text) ?? [])
   }
 
   /** Entries of a key set, newest first, those of this fold included. */
@@ -188,14 +198,25 @@ export class Fold {
   }
 
   /** Decides about a candidate and, where the rules allow it, appends its entry. */
-  async admit(candidate: Candidate, moment: Moment): Promise<Admission> {
-    const { historical, time } = moment
+  async admit(candidate: Candidate, { historical, time }: Moment): Promise<Admission> {
     if (!historical && time < this.#head.mapTime) return refused('time')
     if (time < candidate.window.notBefore) return refused('not-yet-valid')
     if (time > candidate.window.notAfter) return refused('expired')
-    return candidate.kind === 'keys'
-      ? this.#admitKeys(candidate, moment)
-      : this.#admitState(candidate, moment)
+    // An auditor hands over a whole entry: histories keep no more of it than this.
+    const moment = { historical, time }
+    if (candidate.kind === 'keys') return this.#admitKeys(candidate, moment)
+    // Nothing that is at hand is waited for: a promise costs as much as all the rest.
+    const held = this.#chains.get(keyText(candidate.keysId))
+    const chain = held?.at === time ? held.chain : await this.#chainAt(candidate.keysId, time)
+    if (chain === undefined) return refused('unproven')
+    const open = this.#prefetched.get(candidate) ?? (await this.#openFor(candidate))
+    return this.#admitState(candidate, moment, open)
+  }
+
+  async #chainAt(keysId: Hash, at: number): Promise<Chain | undefined> {
+    const chain = await chainAt(keysId, at, this.lookup, this.#anchors)
+    this.#chains.set(keyText(keysId), { at, chain })
+    return chain
   }
 
   async #admitKeys(candidate: KeysCandidate, moment: Moment): Promise<Admission> {
@@ -217,14 +238,12 @@ export class Fold {
     }
     this.#addedKeys.push(added)
     this.#zoneKeys.set(keyText(keysId), [added, ...(await this.lookup(keysId))])
+    this.#chains.clear()
     return logged
   }
 
-  async #admitState(candidate: StateCandidate, moment: Moment): Promise<Admission> {
-    const { evidence, keysId, orderKey, stateId, zone } = candidate
-    const chain = await chainAt(keysId, moment.time, this.lookup, this.#anchors)
-    if (chain === undefined) return refused('unproven')
-    const open = await this.#openFor(candidate)
+  #admitState(candidate: StateCandidate, moment: Moment, open: OpenName): Admission {
+    const { evidence, orderKey, stateId, zone } = candidate
     const seen = { stateId, present: isPresent(evidence), orderKey, ...moment }
     const decision = decideState(open.history, seen)
     if (decision.status !== 'new') return decision
@@ -294,22 +313,27 @@ export class Fold {
   }
 
   async #openFor(candidate: Candidate): Promise<OpenName> {
-    const text = keyText(mapKeyOfCandidate(candidate))
-    const held = this.#names.get(text)
+    const held = this.#prefetched.get(candidate)
     if (held !== undefined) return held
-    await this.prefetch([candidate])
-    return this.#names.get(text)!
+    const key = mapKeyOfCandidate(candidate)
+    const text = keyText(key)
+    const known = this.#names.get(text)
+    if (known !== undefined) return known
+    const history = (await this.#store.histories([key])).get(text) ?? []
+    const open = openName(candidate, key, history)
+    this.#names.set(text, open)
+    return open
   }
+}
 
-  #open(text: string, candidate: Candidate, history: History): void {
-    const isKeys = candidate.kind === 'keys'
-    this.#names.set(text, {
-      key: mapKeyOfCandidate(candidate),
-      kind: isKeys ? MapKind.zoneKeys : MapKind.delegation,
-      name: isKeys ? candidate.zone : candidate.owner,
-      history: [...history],
-      before: history.length,
-      inForce: undefined,
-    })
+function openName(candidate: Candidate, key: Hash, history: History): OpenName {
+  const isKeys = candidate.kind === 'keys'
+  return {
+    key,
+    kind: isKeys ? MapKind.zoneKeys : MapKind.delegation,
+    name: isKeys ? candidate.zone : candidate.owner,
+    history: [...history],
+    before: history.length,
+    inForce: undefined,
   }
 }
