@@ -4,7 +4,7 @@
  * docs/spec/entry.md, "Admission". The signatures inside each entry have been verified before an
  * entry becomes {@link ZoneKeys}; what is left to decide here is only time.
  */
-import { equal } from '@dslog/tlog/bytes'
+import { equal, toHex } from '@dslog/tlog/bytes'
 import type { Hash } from '@dslog/tlog/hash'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import {
@@ -70,11 +70,7 @@ export async function chainAt(
   lookup: KeysLookup,
   anchors: readonly Anchor[],
 ): Promise<Chain | undefined> {
-  for (const keys of await lookup(keysId)) {
-    const chain = await chainFrom(keys, at, lookup, anchors)
-    if (chain !== undefined) return chain
-  }
-  return undefined
+  return new Search(at, lookup, anchors).newest(await lookup(keysId))
 }
 
 /** As {@link chainAt}, starting from one entry. */
@@ -84,11 +80,7 @@ export async function chainFrom(
   lookup: KeysLookup,
   anchors: readonly Anchor[],
 ): Promise<Chain | undefined> {
-  if (at < keys.notBefore || at > keys.notAfter) return undefined
-  const above = await chainAbove(keys.entry.link, at, lookup, anchors)
-  return above === undefined
-    ? undefined
-    : { ...intersect(keys, above), links: [keys, ...above.links] }
+  return new Search(at, lookup, anchors).from(keys)
 }
 
 /** What is above a key set: its parent's chain, or, for the root, the span of its anchor. */
@@ -98,12 +90,58 @@ export async function chainAbove(
   lookup: KeysLookup,
   anchors: readonly Anchor[],
 ): Promise<Chain | undefined> {
-  // Ends: every parent has fewer labels than its child (the codec refuses anything else).
-  if (isParentLink(link)) return chainAt(link.keysId, at, lookup, anchors)
-  const anchor = anchorOf(link, anchors, at)
-  if (anchor === undefined) return undefined
-  const notAfter = anchor.until === undefined ? Number.MAX_SAFE_INTEGER : anchor.until - 1
-  return { notBefore: anchor.from, notAfter, links: [] }
+  return new Search(at, lookup, anchors).above(link)
+}
+
+/**
+ * The way up at one time. A proof file brings entries that only its log vouches for, so the way must
+ * end whatever they say: it goes from a zone to one strictly above (the codec refuses other links, and
+ * keys of another zone than the link names are not followed), and looks at each key set once.
+ */
+class Search {
+  readonly #at: number
+  readonly #lookup: KeysLookup
+  readonly #anchors: readonly Anchor[]
+  readonly #found = new Map<string, Chain | undefined>()
+
+  constructor(at: number, lookup: KeysLookup, anchors: readonly Anchor[]) {
+    this.#at = at
+    this.#lookup = lookup
+    this.#anchors = anchors
+  }
+
+  /** The first chain among entries of one key set, newest first. */
+  async newest(sets: readonly ZoneKeys[]): Promise<Chain | undefined> {
+    for (const keys of sets) {
+      const chain = await this.from(keys)
+      if (chain !== undefined) return chain
+    }
+    return undefined
+  }
+
+  async from(keys: ZoneKeys): Promise<Chain | undefined> {
+    if (this.#at < keys.notBefore || this.#at > keys.notAfter) return undefined
+    const above = await this.above(keys.entry.link)
+    return above === undefined
+      ? undefined
+      : { ...intersect(keys, above), links: [keys, ...above.links] }
+  }
+
+  async above(link: ParentLink | AnchorLink): Promise<Chain | undefined> {
+    if (isParentLink(link)) return this.#parent(link)
+    const anchor = anchorOf(link, this.#anchors, this.#at)
+    if (anchor === undefined) return undefined
+    const notAfter = anchor.until === undefined ? Number.MAX_SAFE_INTEGER : anchor.until - 1
+    return { notBefore: anchor.from, notAfter, links: [] }
+  }
+
+  async #parent({ keysId, zone }: ParentLink): Promise<Chain | undefined> {
+    const sets = await this.#lookup(keysId)
+    if (!sets.every(({ entry }) => equal(entry.zone, zone))) return undefined
+    const id = toHex(keysId)
+    if (!this.#found.has(id)) this.#found.set(id, await this.newest(sets))
+    return this.#found.get(id)
+  }
 }
 
 /** The span in which both are valid. */
@@ -128,10 +166,11 @@ export async function keysAreNew(
   lookup: KeysLookup,
   anchors: readonly Anchor[],
 ): Promise<boolean> {
+  const search = new Search(at, lookup, anchors)
   let end = -Infinity
   for (const logged of await lookup(keysId)) {
     if (!sameParentSet(logged.entry.link, link)) continue
-    const chain = await chainFrom(logged, at, lookup, anchors)
+    const chain = await search.from(logged)
     if (chain !== undefined) end = Math.max(end, chain.notAfter)
   }
   if (end === -Infinity) return true
