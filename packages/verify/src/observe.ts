@@ -6,7 +6,8 @@
  */
 import { equal, toHex } from '@dslog/tlog/bytes'
 import type { Hash } from '@dslog/tlog/hash'
-import { judgeDelegation, parseKeySet } from '@dslog/dnssec/chain'
+import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
+import { judgeDelegation } from '@dslog/dnssec/chain'
 import { DnssecError } from '@dslog/dnssec/error'
 import { isBelow, labelCount, type Name, nameKey, nameToText } from '@dslog/dnssec/name'
 import { parseRrsig, type RR, TYPE } from '@dslog/dnssec/records'
@@ -42,13 +43,19 @@ const MAX_KEY_SETS = 4
 /** Zones that are tried as signer of one bag; an honest reply has one. */
 const MAX_SIGNERS = 3
 
+/**
+ * Signatures verified for one bag. An honest one takes two for each zone of its chain and at most three
+ * for the state, and while keys roll some more; an attacker's asks for every key, set and signer.
+ */
+export const MAX_SIGNATURES = 64
+
 /** Reads the observations of one submission; keys seen in one of them count for the next. */
 export class Observer {
   readonly #known: KnownKeys
   readonly #verifier: Verifier
   readonly #moment: Moment
-  /** Keys proven in this submission, as if they were logged already. */
-  readonly #seen: ZoneKeys[] = []
+  /** Keys proven in this submission, as if they were logged already; oldest first. */
+  readonly #seen = new Map<ZoneKeys, KeysCandidate>()
 
   /** @param moment when the evidence has to be valid */
   constructor(known: KnownKeys, verifier: Verifier, moment: Moment) {
@@ -59,145 +66,195 @@ export class Observer {
 
   /**
    * What a bag proves about the delegation of `owner`: key sets from the top down, then the state.
+   * The answer stands alone: keys that an earlier bag has proven are in it, where the state hangs from
+   * them, for what became of that bag is not known here.
    *
    * @throws VerifyError why nothing is proven
    */
-  async delegation(owner: Name, bag: readonly RR[]): Promise<Candidate[]> {
+  async delegation(owner: Name, records: readonly RR[]): Promise<Candidate[]> {
     const { time: at } = this.#moment
-    const { backend } = this.#verifier
-    let failure = new VerifyError(
-      'unproven',
-      `nothing is signed about the DS of ${nameToText(owner)}`,
-    )
-    for (const zone of signersAbove(owner, bag)) {
-      const { candidates, sets } = await this.#keysOf(zone, bag)
-      for (const trusted of sets) {
-        const question = { owner, zone, keys: trusted.keys, records: bag, at, backend }
+    const bag = new Bag(records, this.#verifier)
+    const { backend } = bag.verifier
+    for (const zone of signersAbove(owner, records)) {
+      const { own, sets } = await this.#keysOf(zone, bag)
+      for (const { candidates, trusted } of sets) {
+        const question = { owner, zone, keys: trusted.keys, records, at, backend }
         const verdict = await judgeDelegation(question)
-        if (verdict.verdict === 'unverifiable') {
-          failure = verifyErrorOf(verdict.code, verdict.reason)
-          continue
+        if (verdict.verdict !== 'unverifiable') {
+          const state = candidateOf(owner, trusted, verdict, at)
+          return [...new Set([...own, ...candidates]), state]
         }
-        return [...candidates, candidateOf(owner, trusted, verdict, at)]
+        bag.fail(verifyErrorOf(verdict.code, verdict.reason))
       }
       if (sets.length === 0) {
-        failure = new VerifyError('unproven', `no keys of ${nameToText(zone)} are known or proven`)
+        bag.fail(new VerifyError('unproven', `no keys of ${nameToText(zone)} are known or proven`))
       }
     }
-    throw failure
+    throw bag.failure ?? missing(`about the DS of ${nameToText(owner)}`)
   }
 
   /**
-   * What a bag proves about the keys of `zone`, and of the zones above it; without those that an
-   * earlier bag of the submission has proven.
+   * What a bag proves about the keys of `zone`, and of the zones above it that they hang from.
    *
    * @throws VerifyError why nothing is proven
    */
-  async zoneKeys(zone: Name, bag: readonly RR[]): Promise<Candidate[]> {
-    const { candidates, failure } = await this.#keysOf(zone, bag)
-    if (this.#seen.some(({ entry }) => equal(entry.zone, zone))) return candidates
-    throw failure ?? new VerifyError('unproven', `no DNSKEY RRset of ${nameToText(zone)}`)
+  async zoneKeys(zone: Name, records: readonly RR[]): Promise<Candidate[]> {
+    const bag = new Bag(records, this.#verifier)
+    const { own } = await this.#keysOf(zone, bag)
+    if (own.length > 0) return [...own]
+    throw bag.failure ?? missing(`about the keys of ${nameToText(zone)}`)
   }
 
-  /** Keys of a zone that are trusted now: proven by the bag, else known. */
-  async #keysOf(zone: Name, bag: readonly RR[]): Promise<ZoneSet> {
+  /** Keys of a zone that are trusted now: proven by the bag, else known. Each zone is looked at once. */
+  #keysOf(zone: Name, bag: Bag): Promise<ZoneSets> {
+    const text = nameKey(zone)
+    const read = bag.zones.get(text) ?? this.#readKeys(zone, bag)
+    bag.zones.set(text, read)
+    return read
+  }
+
+  async #readKeys(zone: Name, bag: Bag): Promise<ZoneSets> {
     const known = await this.#knownSets(zone)
-    const rrset = selectRRset(bag, zone, TYPE.DNSKEY)
-    if (rrset === undefined) return { candidates: [], sets: known.sets }
+    const rrset = selectRRset(bag.records, zone, TYPE.DNSKEY)
+    if (rrset === undefined) return { own: [], sets: known.sets }
     const id = keysId(zone, rrset.rdatas)
     // Every observation of a submission may carry the same keys: proving them once is enough.
-    const again = this.#seen.some((seen) => equal(seen.keysId, id))
-    if (again) return { candidates: [], sets: preferring(id, known.sets) }
-    const keys = { zone, keys: rrset.rdatas, rrsigs: selectRrsigs(bag, zone, TYPE.DNSKEY) }
-    let failure: VerifyError | undefined
-    for await (const { candidates, evidence } of this.#links(keys, bag, known.links)) {
+    const again = preferring(id, known.sets)
+    if (again.own.length > 0) return again
+    const keys = {
+      zone,
+      keys: rrset.rdatas,
+      rrsigs: selectRrsigs(bag.records, zone, TYPE.DNSKEY),
+    }
+    for await (const evidence of this.#links(keys, bag, known.links)) {
       try {
-        const proven = await proveKeys(evidence, this.#moment.time, this.#verifier)
-        this.#remember(proven)
-        const set = { zone, keysId: id, keys: parseKeySet(proven.keys) }
-        return { candidates: [...candidates, proven], sets: preferring(id, [set, ...known.sets]) }
+        this.#remember(await proveKeys(evidence, this.#moment.time, bag.verifier))
+        return preferring(id, (await this.#knownSets(zone)).sets)
       } catch (error) {
         if (!(error instanceof VerifyError)) throw error
-        failure = error
+        bag.fail(error)
       }
     }
-    return { candidates: [], sets: known.sets, failure }
+    return { own: [], sets: known.sets }
   }
 
   /** Ways in which keys may hang from above: by DS records of the bag, then by those of the log. */
   async *#links(
     keys: KeysEvidence,
-    bag: readonly RR[],
+    bag: Bag,
     known: readonly ZoneKeysEntry['link'][],
-  ): AsyncGenerator<{ candidates: KeysCandidate[]; evidence: KeysEvidence }> {
+  ): AsyncGenerator<KeysEvidence> {
     const { zone } = keys
     if (labelCount(zone) === 0) {
-      yield { candidates: [], evidence: keys }
+      yield keys
       return
     }
-    const set = selectRRset(bag, zone, TYPE.DS)
+    const set = selectRRset(bag.records, zone, TYPE.DS)
     if (set !== undefined) {
-      const rrsigs = selectRrsigs(bag, zone, TYPE.DS)
-      for (const signer of signersAbove(zone, bag)) {
-        const above = await this.#keysOf(signer, bag)
-        for (const trusted of above.sets) {
-          const parent = { trusted, ds: set.rdatas, rrsigs }
-          yield { candidates: above.candidates, evidence: { ...keys, parent } }
+      const rrsigs = selectRrsigs(bag.records, zone, TYPE.DS)
+      for (const signer of signersAbove(zone, bag.records)) {
+        for (const { trusted } of (await this.#keysOf(signer, bag)).sets) {
+          yield { ...keys, parent: { trusted, ds: set.rdatas, rrsigs } }
         }
       }
     }
     for (const link of known) {
       if (!isParentLink(link)) continue
-      for (const trusted of (await this.#knownSets(link.zone)).sets) {
-        const parent = { trusted, ds: link.ds, rrsigs: [link.rrsig] }
-        yield { candidates: [], evidence: { ...keys, parent } }
+      for (const { trusted } of (await this.#knownSets(link.zone)).sets) {
+        yield { ...keys, parent: { trusted, ds: link.ds, rrsigs: [link.rrsig] } }
       }
     }
   }
 
-  async #knownSets(zone: Name): Promise<{ sets: TrustedKeys[]; links: ZoneKeysEntry['link'][] }> {
-    const sets = new Map<string, TrustedKeys>()
+  async #knownSets(zone: Name): Promise<{ sets: KeySet[]; links: ZoneKeysEntry['link'][] }> {
+    const sets = new Map<string, KeySet>()
     const links: ZoneKeysEntry['link'][] = []
-    const seen = this.#seen.filter(({ entry }) => equal(entry.zone, zone)).toReversed()
+    const seen = [...this.#seen.keys()].filter(({ entry }) => equal(entry.zone, zone)).toReversed()
     for (const keys of [...seen, ...(await this.#known.keysOfZone(zone))]) {
       if (sets.size >= MAX_KEY_SETS) break
       const chain = await chainFrom(keys, this.#moment.time, this.#lookup, this.#verifier.anchors)
       if (chain === undefined) continue
       links.push(keys.entry.link)
       const trusted = keysOfChain(chain)
-      sets.set(toHex(trusted.keysId), trusted)
+      const id = toHex(trusted.keysId)
+      if (sets.has(id)) continue
+      const candidates = chain.links.flatMap((link) => this.#seen.get(link) ?? []).toReversed()
+      sets.set(id, { trusted, candidates })
     }
     return { sets: [...sets.values()], links }
   }
 
   readonly #lookup: KeysLookup = async (id) => {
-    const seen = this.#seen.filter((keys) => equal(keys.keysId, id)).toReversed()
+    const seen = [...this.#seen.keys()].filter((keys) => equal(keys.keysId, id)).toReversed()
     return [...seen, ...(await this.#known.lookup(id))]
   }
 
   #remember(proven: KeysCandidate): void {
     const entry = entryOf(proven, this.#moment, false) as ZoneKeysEntry
     const index = Number.MAX_SAFE_INTEGER
-    this.#seen.push({ index, keysId: proven.keysId, entry, ...proven.window })
+    this.#seen.set({ index, keysId: proven.keysId, entry, ...proven.window }, proven)
   }
 }
 
-interface ZoneSet {
-  /** Key sets proven by the bag on the way, from the top down. */
-  readonly candidates: KeysCandidate[]
-  /** Trusted key sets of the zone, most likely first. */
-  readonly sets: readonly TrustedKeys[]
-  /** Why the bag's own keys are not among them. */
-  readonly failure?: VerifyError | undefined
+/** One bag while it is read. */
+class Bag {
+  readonly records: readonly RR[]
+  readonly verifier: Verifier
+  readonly zones = new Map<string, Promise<ZoneSets>>()
+  #failure: VerifyError | undefined
+
+  constructor(records: readonly RR[], { anchors, backend }: Verifier) {
+    this.records = records
+    this.verifier = { anchors, backend: limited(backend, MAX_SIGNATURES) }
+  }
+
+  /** The first thing that is wrong; that something is missing counts only where nothing else is. */
+  get failure(): VerifyError | undefined {
+    return this.#failure
+  }
+
+  fail(error: VerifyError): void {
+    if (this.#failure === undefined || this.#failure.code === 'unproven') this.#failure = error
+  }
 }
 
-/** The same sets, once each, with `first` in front. */
-function preferring(first: Hash, sets: readonly TrustedKeys[]): TrustedKeys[] {
-  const unique = new Map(sets.map((set) => [toHex(set.keysId), set]))
-  return [...unique.values()].sort((a, b) => rank(b) - rank(a))
+/** Trusted keys, and those candidates of the submission, from the top down, that they hang from. */
+interface KeySet {
+  readonly trusted: TrustedKeys
+  readonly candidates: readonly KeysCandidate[]
+}
 
-  function rank(set: TrustedKeys): number {
-    return equal(set.keysId, first) ? 1 : 0
+interface ZoneSets {
+  /** What the bag proves about the keys of the zone; empty if nothing. */
+  readonly own: readonly KeysCandidate[]
+  /** Trusted key sets of the zone, most likely first. */
+  readonly sets: readonly KeySet[]
+}
+
+/** The sets of a zone, that of the bag in front, if this submission has proven it. */
+function preferring(id: Hash, sets: readonly KeySet[]): ZoneSets {
+  const own = sets.find(({ candidates }) => {
+    const nearest = candidates.at(-1)
+    return nearest !== undefined && equal(nearest.keysId, id)
+  })
+  if (own === undefined) return { own: [], sets }
+  return { own: own.candidates, sets: [own, ...sets.filter((set) => set !== own)] }
+}
+
+function missing(what: string): VerifyError {
+  return new VerifyError('unproven', `nothing is signed ${what}`)
+}
+
+/** A backend that verifies so many signatures and no more. */
+function limited(backend: SignatureBackend, limit: number): SignatureBackend {
+  let left = limit
+  return {
+    digest: (type, data) => backend.digest(type, data),
+    verify: async (...signature) => {
+      if (left === 0) throw new DnssecError('too-many-tries', `over ${limit} signatures to verify`)
+      left--
+      return backend.verify(...signature)
+    },
   }
 }
 
