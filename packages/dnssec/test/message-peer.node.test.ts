@@ -6,9 +6,8 @@ import { Buffer } from 'node:buffer'
 import packet, { type Answer, type Packet } from 'dns-packet'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { nameToText } from '../src/name.ts'
 import { checkReply, parseMessage } from '../src/message.ts'
-import { nameFromText } from '../src/name.ts'
+import { nameFromText, nameToText } from '../src/name.ts'
 import { parseDs, parseNsec, parseRrsig, TYPE } from '../src/records.ts'
 
 const label = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?$/)
