@@ -114,11 +114,11 @@ export class FoldTables implements FoldStore {
     // One binary parameter: an array of bytea would travel, and be parsed, as hexadecimal text.
     const all = new Uint8Array(32 * keys.length)
     for (const [i, key] of keys.entries()) all.set(key, 32 * i)
+    // An array is always looked up in the index, row by row, whatever the planner knows of the table.
     const { rows } = await sql<{ key: Uint8Array; history: Uint8Array }>`
-      select key, history
-      from (select substr(${all}::bytea, 32 * i + 1, 32) as key
-            from generate_series(0, ${keys.length - 1}::int) i) wanted
-      join name using (key)`.execute(this.#db.kysely)
+      select key, history from name where key = any(array(
+        select substr(${all}::bytea, 32 * i + 1, 32)
+        from generate_series(0, ${keys.length - 1}::int) i))`.execute(this.#db.kysely)
     for (const row of rows) found.set(keyText(row.key), decodeHistory(row.history))
     return found
   }
@@ -257,19 +257,19 @@ export class FoldTables implements FoldStore {
     )
   }
 
-  /** Drops versions of these buckets that no reader of tree `size` or newer can need. */
+  /**
+   * Drops versions of buckets that no reader of tree `size` or newer can need.
+   *
+   * @param prefixes buckets that tree `size` has a version of its own of
+   */
   async prune<T extends NameTables>(
     trx: Transaction<T>,
     prefixes: readonly number[],
     size: number,
   ): Promise<void> {
     await sql`
-      delete from map_bucket old
-      using unnest(${prefixes}::int[]) as touched (prefix)
-      where old.prefix = touched.prefix and old.tree_size < (
-        select max(tree_size) from map_bucket newer
-        where newer.prefix = old.prefix and newer.tree_size <= ${size}
-      )`.execute(trx)
+      delete from map_bucket
+      where prefix = any(${prefixes}::int[]) and tree_size < ${size}`.execute(trx)
   }
 
   /**

@@ -33,6 +33,9 @@ const UNIQUE_VIOLATION = '23505'
 /** Schema names are put into connection options as they are. */
 const SCHEMA = /^[a-z_][a-z0-9_]{0,62}$/
 
+/** Statements are short and alike: compiling one, which the planner may choose, takes longer than running it. */
+const SETTINGS = '-c jit=off'
+
 /** Opens a pool to a server, and creates the schema when it is missing. */
 export async function openPostgres(options: DatabaseOptions & { url: string }): Promise<Driver> {
   const { schema, applicationName = 'dslog', logger } = options
@@ -42,7 +45,7 @@ export async function openPostgres(options: DatabaseOptions & { url: string }): 
     application_name: applicationName,
     keepAlive: true,
     connectionTimeoutMillis: options.acquireTimeout ?? ACQUIRE_TIMEOUT,
-    ...(schema !== undefined && { options: `-c search_path=${schema}` }),
+    options: schema === undefined ? SETTINGS : `${SETTINGS} -c search_path=${schema}`,
   }
   const pool = new pg.Pool({
     ...connection,
