@@ -1,4 +1,10 @@
-/** The tables of a name map, in the log and in the monitor alike; see NameTables in db.ts. */
+/**
+ * The tables of a name map, in the log and in the monitor alike; see NameTables in db.ts.
+ *
+ * That `name.zone` is a zone is seen to by the transaction that writes both: a foreign key would
+ * look it up again for each row, which takes as long as storing the row. Pages of names keep room
+ * for histories to grow in: then an update need not touch the indexes.
+ */
 import { type Kysely, sql } from 'kysely'
 
 export async function createNameTables(db: Kysely<unknown>): Promise<void> {
@@ -12,10 +18,10 @@ export async function createNameTables(db: Kysely<unknown>): Promise<void> {
       key bytea primary key,
       kind smallint not null,
       name bytea not null,
-      zone int not null references zone (id),
+      zone int not null,
       latest bytea not null,
       history bytea not null
-    )`.execute(db)
+    ) with (fillfactor = 80)`.execute(db)
   await sql`create index name_by_zone on name (zone, name) where kind = 1`.execute(db)
   await sql`
     create table zone_keys (
@@ -34,4 +40,6 @@ export async function createNameTables(db: Kysely<unknown>): Promise<void> {
       data bytea not null,
       primary key (prefix, tree_size)
     )`.execute(db)
+  // Hashes do not compress; trying costs as much as storing them.
+  await sql`alter table map_bucket alter data set storage external`.execute(db)
 }
