@@ -86,7 +86,7 @@ export class Log {
   #lastBundle: Uint8Array[]
   #head: FoldHead
   #upper: UpperTree
-  /** Buckets of which the table holds versions that nobody needs once the tree is published. */
+  /** Buckets that the tree changed: once it is published, nobody needs earlier versions of them. */
   #superseded: number[] = []
   #published: PublishedTree | undefined
 
