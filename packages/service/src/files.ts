@@ -6,6 +6,7 @@
 import { constants } from 'node:fs'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
+import { testPoint } from './testpoint.ts'
 
 /** Readable by its owner alone: for keys and tokens. */
 export const PRIVATE_FILE = 0o600
@@ -28,6 +29,8 @@ export async function writeFileAtomic(
   const folder = dirname(resolve(path))
   // One name per process and write: two writers of one path never share a temporary file.
   const temporary = join(folder, `.${basename(path)}.${process.pid}.${writes++}.tmp`)
+  // What is there already was left by a process that died; in a container the next one has its number.
+  await rm(temporary, { force: true })
   const file = await open(
     temporary,
     constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY,
@@ -41,7 +44,9 @@ export async function writeFileAtomic(
     } finally {
       await file.close()
     }
+    testPoint('file.written')
     await rename(temporary, path)
+    testPoint('file.renamed')
   } catch (error) {
     await rm(temporary, { force: true })
     throw error

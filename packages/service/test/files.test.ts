@@ -1,4 +1,12 @@
-import { chmodSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs'
+import {
+  chmodSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
@@ -56,6 +64,15 @@ it('leaves the old content and no litter when it fails', async () => {
   await expect(writeFileAtomic(target, 'x')).rejects.toThrow(/EISDIR|ENOTEMPTY|EEXIST/)
   expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([])
   await expect(writeFileAtomic(join(folder, 'no/such/folder'), 'x')).rejects.toThrow('ENOENT')
+})
+
+it('is not stopped by what a dead process with our number left behind', async () => {
+  const path = join(folder, 'interrupted')
+  for (let n = 0; n < 100; n++) {
+    writeFileSync(join(folder, `.interrupted.${process.pid}.${n}.tmp`), 'half a cont')
+  }
+  await writeFileAtomic(path, 'whole')
+  expect(readFileSync(path, 'utf8')).toBe('whole')
 })
 
 it('creates folders once, and syncs them', async () => {
