@@ -11,7 +11,7 @@ import { UpperTree } from '@dslog/tlog/maptree'
 import { type NoteSigner, signNote } from '@dslog/tlog/note'
 import { verifyConsistency } from '@dslog/tlog/proof'
 import { TileCache, TreeReader } from '@dslog/tlog/reader'
-import { encodeBundle, TILE_WIDTH } from '@dslog/tlog/tile'
+import { encodeBundle } from '@dslog/tlog/tile'
 import { TileWriter } from '@dslog/tlog/tilewriter'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import type { LogTables } from '@dslog/schema/db'
@@ -31,7 +31,7 @@ import {
 import { LogError } from './error.ts'
 import { behind, openStored, originOf, type StoredLog } from './open.ts'
 import type { SignedTree, SignerRow } from './signer.ts'
-import { TreeStore, type TreeRow } from './store.ts'
+import { continueBundles, TreeStore, type TreeRow } from './store.ts'
 
 /** Leading bits of a map key that name a bucket: 65,536 buckets, of 380 keys at 25 M names. */
 export const MAP_DEPTH = 16
@@ -145,7 +145,9 @@ export class Log {
         bundles: [{ index: 0, data: encodeBundle([bytes]) }],
         leaves: [{ index: 0, hash: leafHash(bytes), zone: undefined }],
       })
+      testPoint('log.creating')
     })
+    testPoint('log.created')
   }
 
   /**
@@ -156,6 +158,7 @@ export class Log {
    */
   static async open(options: LogOptions): Promise<Log> {
     const log = await Log.#opened(options)
+    testPoint('log.opened')
     try {
       await log.#finish()
       return log
@@ -299,7 +302,8 @@ export class Log {
       writer.append(hash)
       return { index: from + i, hash, entry }
     })
-    const { bundles, last } = continueBundles(this.#lastBundle, from, appended)
+    const entries = appended.map(({ bytes }) => bytes)
+    const { bundles, last } = continueBundles(this.#lastBundle, from, entries)
     const { head } = fold
     const tree: TreeRow = {
       ...this.#tree,
@@ -326,6 +330,7 @@ export class Log {
           bundles,
           leaves: zoned,
         })
+        testPoint('log.stored')
         await this.fold.save(trx, changes, writer.size)
         await this.fold.prune(trx, this.#superseded, this.#published?.size ?? 0)
         testPoint('log.committing')
@@ -404,26 +409,6 @@ export class Log {
   #fold(head: FoldHead): Fold {
     return new Fold(head, this.#upper, { store: this.fold, anchors: this.#options.anchors })
   }
-}
-
-/** Appends entries to the newest bundle and those after it. */
-function continueBundles(
-  partial: readonly Uint8Array[],
-  from: number,
-  appended: readonly Appended[],
-): { bundles: { index: number; data: Uint8Array }[]; last: Uint8Array[] } {
-  const bundles: { index: number; data: Uint8Array }[] = []
-  let index = Math.floor(from / TILE_WIDTH)
-  let entries = [...partial]
-  for (const { bytes } of appended) {
-    entries.push(bytes)
-    if (entries.length < TILE_WIDTH) continue
-    bundles.push({ index, data: encodeBundle(entries) })
-    entries = []
-    index++
-  }
-  if (entries.length > 0) bundles.push({ index, data: encodeBundle(entries) })
-  return { bundles, last: entries }
 }
 
 function zonesOf(changes: FoldChanges, appended: readonly Appended[]) {

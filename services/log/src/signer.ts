@@ -12,6 +12,7 @@ import { asHash, hashFromBase64, type Hash } from '@dslog/tlog/hash'
 import type { LogTables } from '@dslog/schema/db'
 import type { Database } from '@dslog/service/db'
 import { writeFileAtomic } from '@dslog/service/files'
+import { testPoint } from '@dslog/service/testpoint'
 import { LogError } from './error.ts'
 
 /** A tree as the signer remembers it. */
@@ -62,6 +63,7 @@ export class SignerFile implements SignerRow {
 
   async advance(from: SignedTree | undefined, to: SignedTree): Promise<void> {
     demandSame(await this.read(), from)
+    testPoint('signer.compared')
     const { origin, root, size } = to
     await writeFileAtomic(this.#path, `${JSON.stringify({ origin, size, root: toBase64(root) })}\n`)
   }
@@ -89,6 +91,7 @@ export class SignerInTable implements SignerRow {
       const insert = trx.insertInto('signer').values({ id: 1, ...to })
       const update = trx.updateTable('signer').set(to)
       await trx.executeQuery(row === undefined ? insert : update)
+      testPoint('signer.writing')
     })
   }
 }

@@ -6,7 +6,7 @@
 import { sql, type Transaction } from 'kysely'
 import { asHash, type Hash, HASH_SIZE } from '@dslog/tlog/hash'
 import type { TileSource } from '@dslog/tlog/reader'
-import { bundlePrefix, type Tile, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
+import { bundlePrefix, encodeBundle, type Tile, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
 import type { LogTables, PublishedTable, TreeTable } from '@dslog/schema/db'
 import type { Database } from '@dslog/service/db'
 import { LogError } from './error.ts'
@@ -35,6 +35,31 @@ export function leafPrefix(hash: Uint8Array): number {
   let prefix = 0
   for (let i = 0; i < 6; i++) prefix = prefix * 256 + hash[i]!
   return prefix
+}
+
+/**
+ * Appends entries to the newest bundle and those after it.
+ *
+ * @param partial entries of the bundle that the tree of `from` entries ends with; none if it is full
+ * @returns what is to be stored, and the entries of the new partial bundle
+ */
+export function continueBundles(
+  partial: readonly Uint8Array[],
+  from: number,
+  appended: readonly Uint8Array[],
+): { bundles: { index: number; data: Uint8Array }[]; last: Uint8Array[] } {
+  const bundles: { index: number; data: Uint8Array }[] = []
+  let index = Math.floor(from / TILE_WIDTH)
+  let entries = [...partial]
+  for (const entry of appended) {
+    entries.push(entry)
+    if (entries.length < TILE_WIDTH) continue
+    bundles.push({ index, data: encodeBundle(entries) })
+    entries = []
+    index++
+  }
+  if (entries.length > 0) bundles.push({ index, data: encodeBundle(entries) })
+  return { bundles, last: entries }
 }
 
 /** Reads and writes of the tree's tables. */
