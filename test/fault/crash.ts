@@ -1,0 +1,165 @@
+/**
+ * A log that is killed again and again, and what must hold after each time: it opens, continues every checkpoint that was
+ * ever signed, holds every acknowledged entry, goes on, and neither an auditor nor fsck has anything to say.
+ */
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { toBase64 } from '@dslog/tlog/bytes'
+import { parseCheckpoint } from '@dslog/tlog/checkpoint'
+import { verifyConsistency } from '@dslog/tlog/proof'
+import { decodeEntry } from '@dslog/schema/entry'
+import { stateOf } from '@dslog/schema/identity'
+import { DatabaseError } from '@dslog/service/database-error'
+import type { SubmitResult } from '@dslog/schema/api'
+import type { Place } from '../place.ts'
+import { complaints, TestLog } from '../testlog.ts'
+import { type Step, Stream } from './stream.ts'
+import type { Said, Task } from './submitter.ts'
+
+const PROGRAM = fileURLToPath(new URL('submitter.ts', import.meta.url))
+/** Steps that a submitter is given: more than it lives to finish. */
+const STEPS = 60
+/** How long a server may take to notice that a client has died, ms. */
+const NOTICE_LIMIT = 10_000
+
+/** How a submitter ends. */
+export type End =
+  /** By itself at the `pass`-th pass of a test point. */
+  | { readonly point: string; readonly pass: number }
+  /** Killed from outside when it has said so many lines, and so many ms later. */
+  | { readonly lines: number; readonly delay: number }
+
+/** One log, its crashes, and everything that was promised in its name. */
+export class CrashedLog {
+  readonly #place: Place
+  /** Signed checkpoint texts. */
+  readonly #signed = new Set<string>()
+  /** Notes that were shown. */
+  readonly #published = new Set<string>()
+  /** Acknowledged entries: index → identity of the state. */
+  readonly #acked = new Map<number, string>()
+  /** Steps that were acknowledged; all below {@link #done} were. */
+  readonly #ackedSteps = new Set<number>()
+  #done = 0
+  readonly #stream = new Stream()
+  readonly #steps: Step[] = []
+
+  constructor(place: Place) {
+    this.#place = place
+  }
+
+  /** Numbers for the report of a run. */
+  get counts(): { acked: number; signed: number; published: number; steps: number } {
+    const [acked, signed, published] = [this.#acked, this.#signed, this.#published].map(
+      (s) => s.size,
+    )
+    return { acked: acked!, signed: signed!, published: published!, steps: this.#done }
+  }
+
+  /** Runs a submitter until it dies; then checks the log, and lets it go on by one step. */
+  async crash(end: End): Promise<void> {
+    const signal = await this.#run(end)
+    assert.equal(signal, 'SIGKILL', JSON.stringify(end))
+    await this.check()
+  }
+
+  /** Opens the log and checks everything. */
+  async check(): Promise<void> {
+    const test = await this.#open()
+    try {
+      await this.#checkPromises(test)
+      await this.#goOn(test)
+      await this.#checkPromises(test)
+      assert.deepEqual(await complaints(test, this.#published), [])
+    } finally {
+      await test.close()
+    }
+  }
+
+  async #run(end: End): Promise<NodeJS.Signals | null> {
+    const task: Task = { place: this.#place, from: this.#done, to: this.#done + STEPS }
+    const env: NodeJS.ProcessEnv = { ...process.env }
+    delete env['DSLOG_TEST_CRASH']
+    if ('point' in end) env['DSLOG_TEST_CRASH'] = `${end.point}:${end.pass}`
+    const child = spawn(
+      process.execPath,
+      ['--conditions=@dslog/source', '--import', 'tsx', PROGRAM, JSON.stringify(task)],
+      { env, stdio: ['ignore', 'pipe', 'inherit'] },
+    )
+    const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
+    let lines = 0
+    for await (const line of createInterface({ input: child.stdout })) {
+      this.#hear(JSON.parse(line) as Said)
+      if ('lines' in end && ++lines === end.lines) {
+        setTimeout(() => child.kill('SIGKILL'), end.delay)
+      }
+    }
+    const [code, signal] = await exited
+    if (code !== null && code !== 0) throw new Error(`the submitter ended with ${code}`)
+    return signal
+  }
+
+  #hear(said: Said): void {
+    if ('signed' in said) this.#signed.add(said.signed)
+    else if ('published' in said) this.#published.add(said.published)
+    else if ('acked' in said) this.#ack(said.acked, said.results)
+  }
+
+  #ack(number: number, results: readonly SubmitResult[]): void {
+    const [result] = results
+    assert.equal(results.length, 1)
+    assert.match(result!.status, /^(logged|known)$/)
+    const { stateId } = this.#step(number)
+    if (result?.status === 'logged') {
+      assert.equal(result.state_id, toBase64(stateId))
+      this.#acked.set(result.index!, toBase64(stateId))
+    }
+    this.#ackedSteps.add(number)
+    while (this.#ackedSteps.has(this.#done)) this.#done++
+  }
+
+  #step(number: number): Step {
+    while (this.#steps.length <= number) this.#steps.push(this.#stream.step(this.#steps.length))
+    return this.#steps[number]!
+  }
+
+  /** A server holds the lock of a dead client until it notices. */
+  async #open(): Promise<TestLog> {
+    const { clock } = this.#stream.net
+    for (const deadline = Date.now() + NOTICE_LIMIT; ;) {
+      try {
+        return await TestLog.open({ place: this.#place, clock: clock.now })
+      } catch (error) {
+        const held = error instanceof DatabaseError && error.code === 'held'
+        if (!held || Date.now() > deadline) throw error
+        await sleep(20)
+      }
+    }
+  }
+
+  async #checkPromises(test: TestLog): Promise<void> {
+    const { reader } = test
+    const { tree } = reader
+    for (const text of this.#signed) {
+      const { root, size } = parseCheckpoint(text)
+      const proof = await tree.reader.consistencyProof(size)
+      verifyConsistency(size, tree.size, proof, root, tree.root)
+    }
+    for (const [index, id] of this.#acked) {
+      const entry = decodeEntry((await reader.entry(index)).bytes)
+      assert.ok('owner' in entry, `entry ${index} is another one`)
+      assert.equal(toBase64(stateOf(entry)), id)
+    }
+    this.#published.add(tree.note)
+  }
+
+  /** The next step, in this process. */
+  async #goOn(test: TestLog): Promise<void> {
+    const { number, observation } = this.#step(this.#done)
+    this.#ack(number, await test.submit(observation))
+  }
+}
