@@ -10,7 +10,7 @@
  */
 import { equal } from '@dslog/tlog/bytes'
 import { openCheckpoint } from '@dslog/tlog/checkpoint'
-import type { LogClient } from '@dslog/tlog/client'
+import type { LogClient, LogEntry } from '@dslog/tlog/client'
 import { verifierOf } from '@dslog/tlog/cosignature'
 import { TlogError, type TlogErrorCode } from '@dslog/tlog/error'
 import type { Hash } from '@dslog/tlog/hash'
@@ -232,14 +232,10 @@ export class Follower implements Component {
 
   /** Verifies entries of an accepted tree: all of them, or as many as there is time for. */
   async #verify(target: TrustedCheckpoint, signal: AbortSignal): Promise<void> {
-    const { client, clock, interval, limits = UNIT_LIMITS, store } = this.#options
+    const { clock, interval, store } = this.#options
     const { root, size } = target.checkpoint
     const started = clock()
-    const reader = new UnitReader(limits)
-    const from = this.#replay.position.head.size
-    for await (const entries of client.bundles(from, size, target, signal)) {
-      const unit = reader.add(entries, size)
-      if (unit === undefined) continue
+    for await (const unit of this.#units(target, signal)) {
       // Each entry hashes to its leaf of the signed tree.
       try {
         await this.#replay.take(unit)
@@ -259,6 +255,20 @@ export class Follower implements Component {
     // The tree of all verified hashes is the signed one: nothing was left out, nothing added.
     this.#verifiedAt = clock()
     await store.verified(this.#verifiedAt)
+  }
+
+  /** What is not verified yet of a tree. */
+  async *#units(
+    target: TrustedCheckpoint,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly LogEntry[], void, undefined> {
+    const { client, limits = UNIT_LIMITS } = this.#options
+    const { size } = target.checkpoint
+    const reader = new UnitReader(limits)
+    const from = this.#replay.position.head.size
+    for await (const entries of client.bundles(from, size, target, signal)) {
+      yield* reader.add(entries, size)
+    }
   }
 
   async #breach(

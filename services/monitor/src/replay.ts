@@ -67,22 +67,30 @@ export class UnitReader {
   }
 
   /**
-   * Adds entries, and gives out the next unit if there is one.
+   * Adds entries, and gives out the units that are complete with them.
    *
    * @param size of the tree: with its last entry, everything is given out
    */
-  add(entries: readonly LogEntry[], size: number): readonly LogEntry[] | undefined {
+  *add(
+    entries: readonly LogEntry[],
+    size: number,
+  ): Generator<readonly LogEntry[], void, undefined> {
     for (const entry of entries) {
       this.#entries.push(entry)
       this.#bytes += entry.entry.length
       if (claimsMapHead(entry.entry)) this.#closed = this.#entries.length
+      const end = this.#end(entry.index === size - 1)
+      if (end > 0) yield this.#take(end)
     }
+  }
+
+  /** Where a unit ends now; 0 for nowhere yet. */
+  #end(isLast: boolean): number {
     const { length } = this.#entries
+    if (isLast) return length
     const full = this.#bytes >= this.#limits.bytes
-    if (this.#entries.at(-1)?.index === size - 1) return this.#take(length)
-    if (this.#closed > 0 && (full || length >= this.#limits.entries))
-      return this.#take(this.#closed)
-    return full || length >= this.#limits.waiting ? this.#take(length) : undefined
+    if (this.#closed > 0) return full || length >= this.#limits.entries ? this.#closed : 0
+    return full || length >= this.#limits.waiting ? length : 0
   }
 
   #take(count: number): readonly LogEntry[] {

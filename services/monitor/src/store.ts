@@ -138,9 +138,7 @@ export class MonitorStore {
       .where('origin', '=', this.origin)
       .where('size', '=', from.head.size)
       .executeTakeFirst()
-    if (moved.numUpdatedRows !== 1n) {
-      throw new MonitorError('fenced', `the stored position is no longer ${from.head.size}`)
-    }
+    if (moved.numUpdatedRows !== 1n) throw fenced(from.head.size)
     await this.#db.bulkInsert(
       trx,
       'change',
@@ -161,18 +159,23 @@ export class MonitorStore {
   /**
    * Keeps evidence for ever, each piece once.
    *
-   * @param position verified size, when it was found
+   * @param size verified size, when it was found
    * @returns whether it is new
+   * @throws MonitorError `fenced` if the stored position is another: then the finding may be a mix of two processes
    */
-  async keep(finding: Finding, detail: string, position: number, at: number): Promise<boolean> {
+  async keep(finding: Finding, detail: string, size: number, at: number): Promise<boolean> {
     const { kind } = finding
-    const { rows } = await sql`
-      insert into misbehaviour (origin, kind, identity, found_at, detail, evidence)
-      select ${this.origin}::text, ${kind}::text, ${identityOf(finding, position)}::bytea,
-        ${at}::int8, ${detail}::text, ${encodeFinding(finding)}::text
-      where (select count(*) from misbehaviour where kind = ${kind}) < ${MAX_EVIDENCE_PER_KIND}
-      on conflict (identity) do nothing returning id`.execute(this.#db.kysely)
-    return rows.length > 0
+    return this.#db.transaction(async (trx) => {
+      const row = await trx.selectFrom('followed').select('size').forUpdate().executeTakeFirst()
+      if (row?.size !== size) throw fenced(size)
+      const { rows } = await sql`
+        insert into misbehaviour (origin, kind, identity, found_at, detail, evidence)
+        select ${this.origin}::text, ${kind}::text, ${identityOf(finding, size)}::bytea,
+          ${at}::int8, ${detail}::text, ${encodeFinding(finding)}::text
+        where (select count(*) from misbehaviour where kind = ${kind}) < ${MAX_EVIDENCE_PER_KIND}
+        on conflict (identity) do nothing returning id`.execute(trx)
+      return rows.length > 0
+    })
   }
 
   /** Pieces of evidence by kind. */
@@ -182,7 +185,7 @@ export class MonitorStore {
       .select((eb) => ['kind', eb.fn.countAll<number>().as('pieces')])
       .groupBy('kind')
       .execute()
-    return new Map(rows.map(({ kind, pieces }) => [kind as FindingKind, Number(pieces)]))
+    return new Map(rows.map(({ kind, pieces }) => [kind as FindingKind, pieces]))
   }
 
   /** Evidence after number `after`, oldest first. */
@@ -222,6 +225,10 @@ export class MonitorStore {
   async ping(): Promise<void> {
     await this.#db.kysely.selectFrom('followed').select('id').execute()
   }
+}
+
+function fenced(size: number): MonitorError {
+  return new MonitorError('fenced', `another process has gone on from the position ${size}`)
 }
 
 type MisbehaviourRow = Omit<MisbehaviourTable, 'id'> & { readonly id: number }

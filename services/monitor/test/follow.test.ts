@@ -1,0 +1,389 @@
+import fc from 'fast-check'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { toHex, utf8 } from '@dslog/tlog/bytes'
+import { signerOf } from '@dslog/tlog/cosignature'
+import { leafHash } from '@dslog/tlog/hash'
+import { formatVkey, KEY_TYPE, signerKey } from '@dslog/tlog/key'
+import { parseNote, signNote } from '@dslog/tlog/note'
+import { rootOf } from '@dslog/tlog/tree'
+import { nameFromText } from '@dslog/dnssec/name'
+import { decodeEntry } from '@dslog/schema/entry'
+import { mapKeyOf } from '@dslog/schema/identity'
+import { onTestPoint } from '@dslog/service/testpoint'
+import { LyingLog, type ServedLog } from '@dslog/testbed/lyinglog'
+import { STALE_AFTER_MS, type Follower } from '../src/follow.ts'
+import type { UnitLimits } from '../src/replay.ts'
+import { MonitorStore } from '../src/store.ts'
+import {
+  follower,
+  grow,
+  history,
+  type History,
+  logOf,
+  place,
+  type Place,
+  RUNNING,
+} from './world.ts'
+
+let past: History
+let here: Place
+const serving: ServedLog[] = []
+
+beforeAll(async () => {
+  past = await history(300)
+  here = await place()
+})
+beforeEach(async () => {
+  await here.empty()
+})
+afterAll(async () => {
+  await Promise.all(serving.map((served) => served.close()))
+  await here.close()
+})
+
+/** Everything that opening a follower of a log takes, the log served. */
+async function setting(log: LyingLog) {
+  const served = await log.serve()
+  serving.push(served)
+  return { log, served, db: here.db, anchors: past.net.anchors, clock: past.net.clock.now }
+}
+
+/** Everything that is stored about a log, in a form that compares. */
+async function stored() {
+  const { kysely } = here.db
+  const rows = {
+    followed: await kysely.selectFrom('followed').selectAll().execute(),
+    // Numbers of zones are what is left of transactions that failed.
+    names: await kysely
+      .selectFrom('name')
+      .innerJoin('zone', 'zone.id', 'name.zone')
+      .select(['key', 'kind', 'name.name', 'zone.name as zone', 'latest', 'history'])
+      .orderBy('key')
+      .execute(),
+    keys: await kysely.selectFrom('zone_keys').selectAll().orderBy('idx').execute(),
+    changes: await kysely.selectFrom('change').selectAll().orderBy('idx').execute(),
+    buckets: await kysely
+      .selectFrom('map_bucket')
+      .select(['prefix', 'root', 'data'])
+      .orderBy('prefix')
+      .execute(),
+  }
+  // A hash, since a difference is too long to read.
+  return toHex(leafHash(utf8(JSON.stringify(rows))))
+}
+
+function expectAll({ status }: Follower, log: LyingLog): void {
+  const { entries } = log
+  expect(status).toMatchObject({ state: 'following', backlog: 0, detail: undefined })
+  expect(status.size).toBe(entries.length)
+  expect(status.published).toBe(entries.length)
+  expect(toHex(status.root)).toBe(toHex(rootOf(entries.map(leafHash))))
+  const last = decodeEntry(entries.at(-1)!)
+  if (last.type !== 'map-head') throw new Error('a log ends with a MAP_HEAD')
+  expect(toHex(status.mapRoot)).toBe(toHex(last.mapRoot))
+  expect(status.mapKeys).toBe(last.keyCount)
+  expect(status.findings.size).toBe(0)
+}
+
+describe('an honest log', () => {
+  test('is followed to its end, and on as it grows', async () => {
+    const { scribe, trees } = past
+    const log = logOf(past, trees[1])
+    const monitor = await follower(await setting(log))
+    expect(monitor.status).toMatchObject({ state: 'starting', size: 0, published: 0 })
+    for (const size of trees.slice(1)) {
+      grow(log, scribe, size)
+      await monitor.round(RUNNING)
+      expectAll(monitor, log)
+    }
+    expect(log.size).toBeGreaterThan(256)
+  })
+
+  test('leaves the changes of its names', async () => {
+    const log = logOf(past)
+    const monitor = await follower(await setting(log))
+    await monitor.round(RUNNING)
+    const store = new MonitorStore(here.db, log.origin)
+    const expected = log.entries.flatMap((bytes, index) => {
+      const entry = decodeEntry(bytes)
+      if (entry.type !== 'ds' && entry.type !== 'no-ds') return []
+      const { historical, outOfOrder: out_of_order, time } = entry
+      return [{ idx: index, present: entry.type === 'ds', historical, out_of_order, time }]
+    })
+    const changes = await store.changes(0, log.size, 10_000)
+    expect(changes).toHaveLength(expected.length)
+    expect(changes).toMatchObject(expected)
+    const ofOne = await store.changesOf(past.names.insecure)
+    expect(ofOne.map(({ present }) => present)).toEqual([true, false, true])
+    const backdated = await store.changesOf(past.names.backdated)
+    expect(backdated.map((change) => change.out_of_order)).toContain(true)
+    expect(await store.changesOf(nameFromText('nobody.fi.'))).toEqual([])
+    const keys = new Set(log.entries.map((bytes) => mapKeyOf(decodeEntry(bytes))).map(String))
+    keys.delete('undefined')
+    expect(monitor.status.mapKeys).toBe(keys.size)
+  })
+
+  test('is not read again after a restart', async () => {
+    const { scribe, trees } = past
+    const log = logOf(past, trees.at(-3))
+    const world = await setting(log)
+    const first = await follower(world)
+    await first.round(RUNNING)
+    const before = first.status
+
+    log.asked.length = 0
+    const second = await follower(world)
+    expect(second.status).toEqual({ ...before, state: 'starting' })
+    await second.round(RUNNING)
+    expect(log.asked).toEqual(['checkpoint'])
+    expectAll(second, log)
+
+    grow(log, scribe)
+    await second.round(RUNNING)
+    expectAll(second, log)
+    expect(log.asked).not.toContain('tile/entries/000')
+  })
+
+  test('may sign the same tree again', async () => {
+    const log = logOf(past)
+    const { clock } = past.net
+    const world = await setting(log)
+    const monitor = await follower(world)
+    await monitor.round(RUNNING)
+    const { freshAt } = monitor.status
+    const start = clock.now()
+    try {
+      // An unknown signature line makes another note of it.
+      clock.advance(60_000)
+      const note = new TextDecoder().decode(log.files.get('checkpoint'))
+      log.files.set('checkpoint', utf8(`${note}— witness.example AAAAAAAA\n`))
+      await monitor.round(RUNNING)
+      expectAll(monitor, log)
+      expect(monitor.status.freshAt).toBe(freshAt! + 60_000)
+      expect(monitor.status.verifiedAt).toBe(clock.now())
+      expect((await follower(world)).status.freshAt).toBe(freshAt! + 60_000)
+    } finally {
+      clock.set(start)
+    }
+  })
+
+  test('that shows no new checkpoint for a day is stale, which is no misbehaviour', async () => {
+    const { clock } = past.net
+    const start = clock.now()
+    const monitor = await follower(await setting(logOf(past)))
+    await monitor.round(RUNNING)
+    try {
+      clock.advance(STALE_AFTER_MS - 1)
+      await monitor.round(RUNNING)
+      expect(monitor.status.state).toBe('following')
+      clock.advance(1)
+      expect(monitor.status.state).toBe('stale')
+      expect(monitor.status.findings.size).toBe(0)
+      expect(monitor.status.verifiedAt).toBe(start + STALE_AFTER_MS - 1)
+    } finally {
+      clock.set(start)
+    }
+  })
+})
+
+describe('units', () => {
+  /** From units of a few entries to units that hold a tree, in which every one of them has its MAP_HEAD. */
+  const limits = fc.record<UnitLimits>({
+    entries: fc.integer({ min: 10, max: 400 }),
+    waiting: fc.integer({ min: 10, max: 400 }),
+    bytes: fc.constantFrom(5_000, 20_000, 10_000_000),
+  })
+
+  test('of any size lead to the same', async () => {
+    const log = logOf(past)
+    const world = await setting(log)
+    await (await follower(world)).round(RUNNING)
+    const expected = await stored()
+    await fc.assert(
+      fc.asyncProperty(limits, async (limits) => {
+        await here.empty()
+        const monitor = await follower(world, { limits })
+        await monitor.round(RUNNING)
+        expectAll(monitor, log)
+        expect(await stored()).toBe(expected)
+      }),
+      { numRuns: 6 },
+    )
+  })
+
+  test('are taken for as long as a look may last; then the log is behind', async () => {
+    const log = logOf(past)
+    const world = await setting(log)
+    const options = { limits: { entries: 50, waiting: 50, bytes: 1e9 }, interval: 0 }
+    let monitor = await follower(world, options)
+    let rounds = 0
+    for (let before = -1; monitor.status.state !== 'following'; rounds++) {
+      await monitor.round(RUNNING)
+      const { backlog, published, size, state } = monitor.status
+      expect(size).toBeGreaterThan(before)
+      expect(published).toBe(log.size)
+      expect(backlog).toBe(log.size - size)
+      expect(state).toBe(backlog === 0 ? 'following' : 'behind')
+      before = size
+      // Another process may go on: in the middle of a tree as well as at its end.
+      monitor = rounds % 2 === 0 ? monitor : await follower(world, options)
+      if (rounds % 2 === 1) await monitor.round(RUNNING)
+    }
+    expect(rounds).toBeGreaterThan(2)
+    expectAll(monitor, log)
+  })
+
+  test.each([
+    ['that end with trees', { entries: 30, waiting: 1_000, bytes: 1e9 }],
+    ['that end anywhere', { entries: 90, waiting: 90, bytes: 1e9 }],
+  ])('%s: a crash at any moment costs one of them', async (_, limits) => {
+    const log = logOf(past)
+    const world = await setting(log)
+    await (await follower(world, { limits })).round(RUNNING)
+    const expected = await stored()
+    const passes: string[] = []
+    for (let crash = 0; ; crash++) {
+      await here.empty()
+      let pass = 0
+      const off = onTestPoint((name) => {
+        if (crash === 0) passes.push(name)
+        else if (++pass === crash) throw new Error(`killed at ${name}`)
+      })
+      const killed = await follower(world, { limits })
+      const died = await killed.round(RUNNING).then(
+        () => false,
+        (error: unknown) => String(error).startsWith('Error: killed at'),
+      )
+      off()
+      expect(died).toBe(crash > 0)
+      const next = await follower(world, { limits })
+      expect(next.status.size).toBeGreaterThanOrEqual(killed.status.size)
+      await next.round(RUNNING)
+      expectAll(next, log)
+      expect(await stored()).toBe(expected)
+      if (crash === passes.length) break
+    }
+    expect(passes).toContain('monitor.accepted')
+    expect(passes.filter((name) => name === 'monitor.committing').length).toBeGreaterThan(3)
+  })
+})
+
+describe('no misbehaviour is', () => {
+  test('a log that does not answer', async () => {
+    const log = logOf(past, past.trees.at(-2))
+    const world = await setting(log)
+    const monitor = await follower(world)
+    await monitor.round(RUNNING)
+    grow(log, past.scribe)
+    const checkpoint = log.files.get('checkpoint')!
+    log.files.delete('checkpoint')
+    await monitor.round(RUNNING)
+    expect(monitor.status).toMatchObject({ state: 'unreachable', backlog: 0 })
+    expect(monitor.status.detail).toContain('404')
+
+    log.files.set('checkpoint', checkpoint)
+    const kept = new Map(log.files)
+    for (const path of log.files.keys()) if (path.startsWith('tile/entries')) log.files.delete(path)
+    await monitor.round(RUNNING)
+    expect(monitor.status.state).toBe('unreachable')
+    for (const [path, file] of kept) log.files.set(path, file)
+    await monitor.round(RUNNING)
+    expectAll(monitor, log)
+
+    await serving.pop()!.close()
+    await monitor.round(RUNNING)
+    expect(monitor.status).toMatchObject({ state: 'unreachable', size: log.size, backlog: 0 })
+    expect(monitor.status.findings.size).toBe(0)
+  })
+
+  test('a checkpoint that nobody signed whom the policy knows', async () => {
+    const log = logOf(past, past.trees.at(-2))
+    const monitor = await follower(await setting(log))
+    await monitor.round(RUNNING)
+    const before = monitor.status.size
+    const stranger = new LyingLog('other.example/log')
+    stranger.append(...log.entries)
+    const good = log.files.get('checkpoint')!
+    const text = new TextDecoder().decode(good)
+    const bad: Uint8Array[] = [
+      utf8(stranger.sign()),
+      utf8(text.replace(log.origin, stranger.origin)),
+      utf8(text.replace(/\n\d+\n/, '\n999999\n')),
+      utf8('<html>'),
+      Uint8Array.of(0xff, 0xfe),
+      utf8(''),
+    ]
+    for (const checkpoint of bad) {
+      log.files.set('checkpoint', checkpoint)
+      await monitor.round(RUNNING)
+      expect(monitor.status.state).toBe('untrusted')
+      expect(monitor.status.detail).not.toBe('')
+    }
+    grow(log, past.scribe)
+    await monitor.round(RUNNING)
+    expectAll(monitor, log)
+    expect(monitor.status.size).toBeGreaterThan(before)
+  })
+
+  test('a checkpoint that its witnesses have not signed', async () => {
+    const log = logOf(past)
+    const now = past.net.clock.now
+    const witness = signerKey('witness.example', KEY_TYPE.cosignature, new Uint8Array(32).fill(7))
+    const policy = `log ${log.vkey}\nwitness w ${formatVkey(witness)}\nquorum w\n`
+    const monitor = await follower({ ...(await setting(log)), policy })
+    await monitor.round(RUNNING)
+    expect(monitor.status).toMatchObject({ state: 'untrusted', size: 0, published: 0 })
+    expect(monitor.status.detail).toContain('witness')
+
+    const { text } = parseNote(log.sign())
+    const note = signNote(text, [signerOf(log.key, now), signerOf(witness, now)])
+    log.files.set('checkpoint', utf8(note))
+    await monitor.round(RUNNING)
+    expectAll(monitor, log)
+  })
+})
+
+describe('a monitor does not start', () => {
+  test('on what is stored of another log', async () => {
+    const world = await setting(logOf(past))
+    await (await follower(world)).round(RUNNING)
+    const other = new LyingLog('other.example/log')
+    const opened = follower({ ...world, log: other, policy: other.policy })
+    await expect(opened).rejects.toMatchObject({ name: 'MonitorError', code: 'other-log' })
+  })
+
+  test('with a policy that does not know the key of the stored checkpoint', async () => {
+    const log = logOf(past)
+    const world = await setting(log)
+    await (await follower(world)).round(RUNNING)
+    const key = signerKey(log.origin, KEY_TYPE.ed25519, new Uint8Array(32).fill(9))
+    const policy = `log ${formatVkey(key)}\nquorum none\n`
+    const opened = follower({ ...world, policy })
+    await expect(opened).rejects.toMatchObject({ name: 'MonitorError', code: 'policy' })
+  })
+
+  test('on a damaged map or right edge', async () => {
+    const world = await setting(logOf(past))
+    await (await follower(world)).round(RUNNING)
+    const { kysely } = here.db
+    const corrupt = { name: 'MonitorError', code: 'corrupt' }
+    const { peaks } = await kysely.selectFrom('followed').select('peaks').executeTakeFirstOrThrow()
+    await kysely
+      .updateTable('followed')
+      .set({ peaks: peaks.subarray(32) })
+      .execute()
+    await expect(follower(world)).rejects.toMatchObject(corrupt)
+    await kysely.updateTable('followed').set({ peaks }).execute()
+    await follower(world)
+    await kysely.deleteFrom('map_bucket').where('prefix', '>', 40_000).execute()
+    await expect(follower(world)).rejects.toMatchObject(corrupt)
+  })
+
+  test('and does not go on where another one has gone on', async () => {
+    const log = logOf(past, past.trees.at(-2))
+    const world = await setting(log)
+    const [first, second] = [await follower(world), await follower(world)]
+    await first.round(RUNNING)
+    await expect(second.round(RUNNING)).rejects.toMatchObject({ code: 'fenced' })
+  })
+})
