@@ -60,8 +60,12 @@ export function exitCodeOf(error: unknown): ExitCode | undefined {
 
 /** What to say of an error, in one line and without control characters: a server may have worded it. */
 export function messageOf(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error)
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  if (!(error instanceof Error)) return String(error)
+  const { code, path } = error as NodeJS.ErrnoException
+  // "ENOENT: no such file or directory, open '/x'" says it backwards.
+  const errno = /^E[A-Z0-9]+: (.*), \w+(?: '.*')?$/su.exec(error.message)?.[1]
+  const where = errno === undefined || path === undefined ? '' : `${path}: `
   // Errors of several attempts at once come without words of their own.
-  return (text === '' ? code : text).replaceAll(/\s*\n\s*/g, '; ').replaceAll(/\p{Cc}/gu, '\uFFFD')
+  const words = errno ?? (error.message === '' ? String(code) : error.message)
+  return (where + words).replaceAll(/\s*\n\s*/g, '; ').replaceAll(/\p{Cc}/gu, '\uFFFD')
 }

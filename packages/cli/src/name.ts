@@ -21,11 +21,15 @@ export function readName(text: string): Name {
   }
 }
 
+/** Behind the name while it is converted: a host that ends in a number would become an address. */
+const SHIELD = 'x'
+
 function toAscii(text: string): string {
   // The function reads hosts of URLs, and what ends a host there would be dropped in silence.
   const isHost = /^[\P{ASCII}a-z0-9._-]+$/iu.test(text)
-  const ascii = isHost ? domainToASCII(text) : ''
-  if (ascii !== '') return ascii
+  const dot = /[.\u3002\uFF0E\uFF61]$/.test(text) ? '' : '.'
+  const ascii = isHost ? domainToASCII(text + dot + SHIELD) : ''
+  if (ascii.endsWith(`.${SHIELD}`)) return ascii.slice(0, -SHIELD.length)
   throw new Failure(EXIT.usage, `not an internationalised domain name: ${text}`)
 }
 

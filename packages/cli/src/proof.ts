@@ -1,11 +1,14 @@
 /** Proof files, asked of a log and verified here before anything is made of them. */
 import { MAX_TLOG_PROOF_BYTES } from '@dslog/tlog/bundle'
-import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { equal } from '@dslog/tlog/bytes'
+import { LogClient } from '@dslog/tlog/client'
+import { isNotFound } from '@dslog/tlog/http'
+import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { type Name, nameToText } from '@dslog/dnssec/name'
 import { MapKind } from '@dslog/schema/identity'
 import { VerifyError } from '@dslog/verify/error'
 import { type ProofReport, type ProofVerifier, verifyProofFile } from '@dslog/verify/verify'
+import { EXIT, Failure } from './failure.ts'
 import { pathOf } from './name.ts'
 import type { Session } from './session.ts'
 import type { LogSource } from './source.ts'
@@ -39,13 +42,22 @@ export async function proveName(
   )
 }
 
-/** One entry, proven. */
+/** One entry, proven. @throws Failure `usage` if the log is not as large */
 export async function proveEntry(
   source: LogSource,
   index: number,
   verifier: ProofVerifier,
 ): Promise<Proof<'entry'>> {
-  const file = await fetchProof(source, `v1/entries/${index}/proof`)
+  let file
+  try {
+    file = await fetchProof(source, `v1/entries/${index}/proof`)
+  } catch (cause) {
+    if (!isNotFound(cause)) throw cause
+    const client = new LogClient(source.url, verifier.policy, source.http)
+    const { size } = (await client.checkpoint()).checkpoint
+    if (index < size) throw cause
+    throw new Failure(EXIT.usage, `there is no entry ${index}: the log has ${size}`, { cause })
+  }
   const report = await verifyProofFile(file, verifier)
   if (report.kind === 'entry' && report.index === index) return { file, report }
   throw new VerifyError('proof', `the log answered with another proof than that of entry ${index}`)

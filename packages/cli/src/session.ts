@@ -96,13 +96,13 @@ export class Session {
     const path = join(this.data, SERVICE_FILE)
     const text = await readIfThere(path)
     if (text === undefined) return undefined
-    let service: Partial<ServiceFile>
+    let service: Partial<ServiceFile> | null
     try {
-      service = JSON.parse(text) as Partial<ServiceFile>
+      service = JSON.parse(text) as Partial<ServiceFile> | null
     } catch (cause) {
       throw new Failure(EXIT.usage, `${path} is not JSON: remove it`, { cause })
     }
-    const { log, monitor, operator_token, pid } = service
+    const { log, monitor, operator_token, pid } = service ?? {}
     if (typeof pid !== 'number' || !Number.isSafeInteger(pid) || typeof log !== 'string') {
       throw new Failure(EXIT.usage, `${path} names no service: remove it`)
     }
@@ -122,7 +122,8 @@ export class Session {
     const path = named ?? (beside ? join(this.data, POLICY_FILE) : undefined)
     const text = path === undefined ? undefined : await this.#policyText(path, beside)
     if (text === undefined) {
-      throw new Failure(EXIT.usage, 'no policy to verify against: give --policy FILE')
+      const here = beside ? ` (there is none in ${this.data})` : ''
+      throw new Failure(EXIT.usage, `no policy to verify against: give --policy FILE${here}`)
     }
     try {
       return parsePolicy(text)

@@ -1,0 +1,76 @@
+import { describe, expect, it } from 'vitest'
+import { TlogError } from '@dslog/tlog/error'
+import { MisbehaviourError } from '@dslog/tlog/misbehaviour'
+import { DnssecError } from '@dslog/dnssec/error'
+import { EntryError } from '@dslog/schema/entry'
+import { LogError } from '@dslog/log/error'
+import { MonitorError } from '@dslog/monitor/error'
+import { ConfigError } from '@dslog/service/config'
+import { DatabaseError, EmbeddedLocked } from '@dslog/service/database-error'
+import { Problem } from '@dslog/service/problem'
+import { VerifyError } from '@dslog/verify/error'
+import { EXIT, exitCodeOf, Failure, messageOf } from '../src/failure.ts'
+
+const errno = (code: string, path = '/x') =>
+  Object.assign(new Error(`${code}: some words, open '${path}'`), { code, path })
+
+describe('exit codes', () => {
+  const notes = { seen: '', served: '' }
+  it.each([
+    [new Failure(EXIT.usage, 'x'), 2],
+    [new MisbehaviourError({ kind: 'rollback', evidence: notes }, 'x'), 1],
+    [new TlogError('bad-proof', 'x'), 1],
+    [new TlogError('quorum', 'x'), 1],
+    [new TlogError('bad-tile', 'x'), 1],
+    [new TlogError('network', 'x'), 3],
+    [new TlogError('http', 'x', { status: 503 }), 3],
+    [new TlogError('bad-url', 'x'), 2],
+    [new VerifyError('bogus', 'x'), 1],
+    [new DnssecError('expired', 'x'), 1],
+    [new EntryError('too-large', 'x'), 1],
+    [new ConfigError(['x']), 2],
+    [new LogError('missing', 'x'), 3],
+    [new MonitorError('policy', 'x'), 3],
+    [new DatabaseError('held', 'x'), 3],
+    [new EmbeddedLocked('/x', 1, ''), 3],
+    [new Problem('unavailable', 'x'), 3],
+    [errno('ENOENT'), 2],
+    [errno('EACCES'), 2],
+    [errno('EISDIR'), 2],
+    [errno('ENOSPC'), 3],
+    [errno('EADDRINUSE'), 3],
+    [errno('ECONNREFUSED'), 3],
+    [Object.assign(new Error('no role'), { code: '28000', severity: 'FATAL' }), 3],
+  ])('%s is %i', (error, code) => {
+    expect(exitCodeOf(error)).toBe(code)
+  })
+
+  it.each([new TypeError('x'), new RangeError('x'), new Error('x'), 'x', undefined])(
+    'has none for a bug: %s',
+    (error) => expect(exitCodeOf(error)).toBeUndefined(),
+  )
+})
+
+describe('messages', () => {
+  it('name the file first', () => {
+    expect(messageOf(errno('ENOENT', '/some/file'))).toBe('/some/file: some words')
+  })
+
+  it('are one line', () => {
+    expect(messageOf(new Error('one\n  two\nthree'))).toBe('one; two; three')
+  })
+
+  it('cannot write to the terminal what a server wants', () => {
+    expect(messageOf(new Error('a\u001B[2Jb\u0007'))).toBe('a\uFFFD[2Jb\uFFFD')
+  })
+
+  it('say at least the code', () => {
+    // What a refused connection to several addresses looks like.
+    const error = Object.assign(new Error('x'), { message: '', code: 'ECONNREFUSED' })
+    expect(messageOf(error)).toBe('ECONNREFUSED')
+  })
+
+  it('of what is no error are its text', () => {
+    expect(messageOf('x')).toBe('x')
+  })
+})

@@ -1,0 +1,106 @@
+/** What the tests of commands look at: a small signed internet and an honest log of it, served over HTTP. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { formatAnchors } from '@dslog/dnssec/anchors'
+import { type Name, nameFromText } from '@dslog/dnssec/name'
+import { Internet } from '@dslog/testbed/internet'
+import { LyingLog, Scribe, type ServedLog } from '@dslog/testbed/lyinglog'
+import { STORIES } from '@dslog/testbed/stories'
+import { type Called, dslog } from './io.ts'
+
+/** Names in the first tree: enough for full tiles on two levels. */
+export const BULK = 300
+
+/** Time between two trees, ms. */
+const INTERVAL = 10_000
+
+export class World {
+  readonly net: Internet
+  readonly scribe: Scribe
+  /** Sizes that an honest log would have signed, smallest first. */
+  readonly trees: number[] = []
+  /** A name whose DS was replaced and removed. */
+  readonly name: Name = nameFromText('example.fi.')
+  /** For files of a test. */
+  readonly folder: string
+  readonly #serving: ServedLog[] = []
+
+  private constructor(folder: string, net: Internet) {
+    this.folder = folder
+    this.net = net
+    this.scribe = new Scribe({ anchors: net.anchors, now: net.clock.now })
+  }
+
+  static async make(bulk: number = BULK): Promise<World> {
+    const net = new Internet()
+    const fi = net.addZone('fi.')
+    const world = new World(await mkdtemp(join(tmpdir(), 'dslog-cli-')), net)
+    await writeFile(world.anchors, formatAnchors(net.anchors))
+    await world.#tree()
+    const names = Array.from({ length: bulk }, (_, i) => nameFromText(`name-${i}.fi.`))
+    for (const [i, name] of names.entries()) fi.delegate(name, [dsNumber(i)])
+    for (const name of names) await world.scribe.observe(name, net.evidence(name))
+    await world.#tree()
+    for (const { finding } of STORIES.insecure(net, world.name)) {
+      if (finding.verdict === 'unverifiable') continue
+      await world.scribe.observe(world.name, net.evidence(world.name))
+      await world.#tree()
+    }
+    return world
+  }
+
+  /** File of the trust anchors. */
+  get anchors(): string {
+    return join(this.folder, 'anchors')
+  }
+
+  /** An honest log up to a size. */
+  log(size: number = this.scribe.size): LyingLog {
+    const log = new LyingLog()
+    for (const tree of this.trees.filter((tree) => tree <= size)) {
+      log.append(...this.scribe.entries.slice(log.size, tree)).sign()
+    }
+    return log
+  }
+
+  /** A log of other entries, signed once. */
+  logOf(entries: readonly Uint8Array[]): LyingLog {
+    const log = new LyingLog().append(...entries)
+    log.sign()
+    return log
+  }
+
+  /** Serves a log until the end of the tests. */
+  async serve(log: LyingLog): Promise<ServedLog> {
+    const served = await log.serve()
+    this.#serving.push(served)
+    return served
+  }
+
+  /** Calls a command about a served log, whose policy and trust anchors are known. */
+  async call(log: LyingLog, command: string, ...args: string[]): Promise<Called> {
+    const { url } = await this.serve(log)
+    const policy = join(this.folder, 'policy')
+    await writeFile(policy, log.policy)
+    const common = ['--json', '--log', url, '--policy', policy, '--anchors', this.anchors]
+    return dslog([command, ...args, ...common])
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#serving.map((served) => served.close()))
+    await rm(this.folder, { recursive: true, force: true })
+  }
+
+  async #tree(): Promise<void> {
+    await this.scribe.mapHead()
+    this.trees.push(this.scribe.size)
+    this.net.clock.advance(INTERVAL)
+  }
+}
+
+/** A DS of nobody's key. */
+function dsNumber(n: number): Uint8Array {
+  const digest = Array.from({ length: 32 }, (_, i) => (n + i) % 256)
+  return Uint8Array.of(Math.floor(n / 256), n % 256, 13, 2, ...digest)
+}
