@@ -37,6 +37,9 @@ function lower(byte: number): number {
   return byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte
 }
 
+/** Where names are put together before they are copied out: room for each anew would take longer than the rest. */
+const room = new Uint8Array(MAX_NAME_BYTES)
+
 /** A name as it came, decompressed but with its case kept, and the position behind it. */
 export interface ExpandedName {
   readonly wire: Uint8Array
@@ -55,7 +58,7 @@ export function expandName(
   pos: number,
   options: { compressed: boolean } = { compressed: true },
 ): ExpandedName {
-  const out = new Uint8Array(MAX_NAME_BYTES)
+  const out = room
   let length = 0
   let at = pos
   let lowest = pos
@@ -137,7 +140,7 @@ export function nameFromText(text: string, origin: Name = ROOT): Name {
     new DnssecError('bad-name', `${why} in name ${JSON.stringify(text.slice(0, 300))}`)
   if (text === '.') return ROOT
   if (text === '') throw bad('nothing')
-  const out = new Uint8Array(MAX_NAME_BYTES)
+  const out = room
   let length = 0 // bytes written, with the length byte of the open label
   let label = 0 // where the length byte of the open label is
   let absolute = false

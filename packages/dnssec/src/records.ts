@@ -6,7 +6,7 @@
  * RDATA is never rebuilt from decoded fields. Parsing reads beside the bytes, which stay what they
  * were. Canonical form and order are `rrset.ts`, presentation forms `zonefile.ts`.
  */
-import { ByteReader, toHex } from '@dslog/tlog/bytes'
+import { ByteReader, equal, toHex } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
 import { DnssecError } from './error.ts'
 import { readName, type Name } from './name.ts'
@@ -192,8 +192,10 @@ export function parseRrsig(bytes: Uint8Array): Rrsig {
     const inception = reader.u32()
     const tag = reader.u16()
     const { name: signer, end } = readName(bytes, RRSIG_FIXED_BYTES, { compressed: false })
-    const rdata = bytes.slice()
-    rdata.set(signer, RRSIG_FIXED_BYTES)
+    // Nearly all signers come in lower case, and then nothing is copied.
+    const asItCame = equal(bytes.subarray(RRSIG_FIXED_BYTES, end), signer)
+    const rdata = asItCame ? bytes : bytes.slice()
+    if (!asItCame) rdata.set(signer, RRSIG_FIXED_BYTES)
     const signature = rdata.subarray(end)
     return {
       rdata,
