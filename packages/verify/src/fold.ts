@@ -24,7 +24,7 @@ import {
   type Moment,
   type StateCandidate,
 } from './candidate.ts'
-import { decideState, type History, type LoggedState } from './history.ts'
+import { decideState, type History, type LoggedState, type ObservedState } from './history.ts'
 import {
   type Chain,
   chainAbove,
@@ -227,8 +227,8 @@ export class Fold {
     const fresh = await keysAreNew(keysId, link, whole, moment.time, this.lookup, this.#anchors)
     if (!fresh) return { status: 'known' }
     const open = await this.#openFor(candidate)
-    const state = { stateId: keysId, present: true, orderKey, ...moment, outOfOrder: false }
-    const logged = this.#append(open, candidate, state)
+    const seen = { stateId: keysId, present: true, orderKey, ...moment }
+    const logged = this.#append(open, candidate, seen, false)
     open.inForce = { zone, ds: [] }
     const added: ZoneKeys = {
       index: logged.index,
@@ -247,22 +247,22 @@ export class Fold {
     const seen = { stateId, present: isPresent(evidence), orderKey, ...moment }
     const decision = decideState(open.history, seen)
     if (decision.status !== 'new') return decision
-    const logged = this.#append(open, candidate, { ...seen, outOfOrder: decision.outOfOrder })
-    if (!decision.outOfOrder) open.inForce = { zone, ds: isPresent(evidence) ? evidence.ds : [] }
+    const { outOfOrder } = decision
+    const logged = this.#append(open, candidate, seen, outOfOrder)
+    if (!outOfOrder) open.inForce = { zone, ds: isPresent(evidence) ? evidence.ds : [] }
     return logged
   }
 
-  #append(open: OpenName, candidate: Candidate, state: Omit<LoggedState, 'index'>): Logged {
-    const entry = entryOf(candidate, state, state.outOfOrder)
+  #append(open: OpenName, candidate: Candidate, seen: ObservedState, outOfOrder: boolean): Logged {
+    const entry = entryOf(candidate, seen, outOfOrder)
     const bytes = encodeEntry(entry)
-    const index = this.#head.size
-    const liveTime = state.historical
-      ? this.#head.liveTime
-      : Math.max(this.#head.liveTime, state.time)
+    const { mapHead, mapTime, size: index } = this.#head
     const keyCount = this.#head.keyCount + (open.history.length === 0 ? 1 : 0)
-    open.history.push({ ...state, index })
+    const liveTime = Math.max(this.#head.liveTime, seen.historical ? 0 : seen.time)
+    const { historical, orderKey, present, stateId, time } = seen
+    open.history.push({ index, stateId, present, orderKey, time, historical, outOfOrder })
     this.#uncovered.add(open)
-    this.#head = { ...this.#head, size: index + 1, keyCount, liveTime }
+    this.#head = { size: index + 1, mapHead, mapTime, keyCount, liveTime }
     return { status: 'logged', index, entry, bytes }
   }
 
