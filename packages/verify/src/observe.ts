@@ -54,8 +54,7 @@ export class Observer {
   readonly #known: KnownKeys
   readonly #verifier: Verifier
   readonly #moment: Moment
-  /** Keys proven in this submission, as if they were logged already; oldest first. */
-  readonly #seen = new Map<ZoneKeys, KeysCandidate>()
+  readonly #seen = new SeenKeys()
 
   /** @param moment when the evidence has to be valid */
   constructor(known: KnownKeys, verifier: Verifier, moment: Moment) {
@@ -169,7 +168,7 @@ export class Observer {
   async #knownSets(zone: Name): Promise<{ sets: KeySet[]; links: ZoneKeysEntry['link'][] }> {
     const sets = new Map<string, KeySet>()
     const links: ZoneKeysEntry['link'][] = []
-    const seen = [...this.#seen.keys()].filter(({ entry }) => equal(entry.zone, zone)).toReversed()
+    const seen = this.#seen.ofZone(zone)
     for (const keys of [...seen, ...(await this.#known.keysOfZone(zone))]) {
       if (sets.size >= MAX_KEY_SETS) break
       const chain = await chainFrom(keys, this.#moment.time, this.#lookup, this.#verifier.anchors)
@@ -178,21 +177,46 @@ export class Observer {
       const trusted = keysOfChain(chain)
       const id = toHex(trusted.keysId)
       if (sets.has(id)) continue
-      const candidates = chain.links.flatMap((link) => this.#seen.get(link) ?? []).toReversed()
-      sets.set(id, { trusted, candidates })
+      const candidates = chain.links.flatMap((link) => this.#seen.candidate(link) ?? [])
+      sets.set(id, { trusted, candidates: candidates.toReversed() })
     }
     return { sets: [...sets.values()], links }
   }
 
   readonly #lookup: KeysLookup = async (id) => {
-    const seen = [...this.#seen.keys()].filter((keys) => equal(keys.keysId, id)).toReversed()
-    return [...seen, ...(await this.#known.lookup(id))]
+    return [...this.#seen.ofSet(id), ...(await this.#known.lookup(id))]
   }
 
   #remember(proven: KeysCandidate): void {
     const entry = entryOf(proven, this.#moment, false) as ZoneKeysEntry
     const index = Number.MAX_SAFE_INTEGER
-    this.#seen.set({ index, keysId: proven.keysId, entry, ...proven.window }, proven)
+    this.#seen.add({ index, keysId: proven.keysId, entry, ...proven.window }, proven)
+  }
+}
+
+/** Keys proven in one submission, as if they were logged already; newest first. */
+class SeenKeys {
+  readonly #candidates = new Map<ZoneKeys, KeysCandidate>()
+  readonly #zones = new Map<string, ZoneKeys[]>()
+  readonly #sets = new Map<string, ZoneKeys[]>()
+
+  add(keys: ZoneKeys, candidate: KeysCandidate): void {
+    this.#candidates.set(keys, candidate)
+    this.#zones.set(nameKey(candidate.zone), [keys, ...this.ofZone(candidate.zone)])
+    this.#sets.set(toHex(keys.keysId), [keys, ...this.ofSet(keys.keysId)])
+  }
+
+  ofZone(zone: Name): readonly ZoneKeys[] {
+    return this.#zones.get(nameKey(zone)) ?? []
+  }
+
+  ofSet(keysId: Hash): readonly ZoneKeys[] {
+    return this.#sets.get(toHex(keysId)) ?? []
+  }
+
+  /** The candidate that became these keys; none where they are the log's. */
+  candidate(keys: ZoneKeys): KeysCandidate | undefined {
+    return this.#candidates.get(keys)
   }
 }
 
