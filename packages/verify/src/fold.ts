@@ -112,7 +112,7 @@ export interface FoldOptions {
 
 /** Text form of a map key or a key set's identity, for Maps: a character a byte, flat and so quick to look up. */
 export function keyText(key: Uint8Array): string {
-  return Reflect.apply(String.fromCharCode, undefined, key)
+  return Reflect.apply(String.fromCharCode, undefined, key) as string
 }
 
 /** The key of the name map that a candidate's entry would belong to. */
