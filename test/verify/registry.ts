@@ -26,7 +26,7 @@ export function day(n: number): number {
 
 /** A window from one day to another. */
 export function days(from: number, to: number): SignatureWindow {
-  return { inception: day(from) / 1000, expiration: day(to) / 1000 }
+  return { inception: Math.floor(day(from) / 1000), expiration: Math.floor(day(to) / 1000) }
 }
 
 export function name(text: string): Name {
