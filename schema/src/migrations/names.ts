@@ -6,6 +6,7 @@
  * for histories to grow in: then an update need not touch the indexes.
  */
 import { type Kysely, sql } from 'kysely'
+import { createIndexes, NAME_INDEXES } from '../indexes.ts'
 
 export async function createNameTables(db: Kysely<unknown>): Promise<void> {
   await sql`
@@ -22,7 +23,7 @@ export async function createNameTables(db: Kysely<unknown>): Promise<void> {
       latest bytea not null,
       history bytea not null
     ) with (fillfactor = 80)`.execute(db)
-  await sql`create index name_by_zone on name (zone, name) where kind = 1`.execute(db)
+  await createIndexes(db, NAME_INDEXES)
   await sql`
     create table zone_keys (
       keys_id bytea not null,

@@ -59,9 +59,10 @@ export class Loader {
     return admissions
   }
 
-  /** Builds the map, appends the MAP_HEAD, signs and publishes. */
+  /** Builds the map and the indexes, appends the MAP_HEAD, signs and publishes. */
   async finish(): Promise<void> {
     const upper = await this.buildMap()
+    await this.log.store.indexLoaded()
     await this.log.endLoad(upper)
   }
 

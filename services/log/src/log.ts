@@ -323,6 +323,7 @@ export class Log {
           const zone = 'owner' in entry ? idOf(entry.zone) : undefined
           return { index, hash, zone }
         })
+        if (loading && !this.#tree.loading) await this.store.beginLoad(trx)
         await this.store.commit(trx, {
           from,
           to: tree,

@@ -8,6 +8,7 @@ import { asHash, type Hash, HASH_SIZE } from '@dslog/tlog/hash'
 import type { TileSource } from '@dslog/tlog/reader'
 import { bundlePrefix, encodeBundle, type Tile, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
 import type { LogTables, PublishedTable, TreeTable } from '@dslog/schema/db'
+import { createIndexes, dropIndexes, LEAF_INDEXES, NAME_INDEXES } from '@dslog/schema/indexes'
 import type { Database } from '@dslog/service/db'
 import { LogError } from './error.ts'
 
@@ -203,6 +204,22 @@ export class TreeStore implements TileSource {
       ['idx', 'prefix', 'zone'],
       leaves.map(({ hash, index, zone }) => [index, leafPrefix(hash), zone]),
     )
+  }
+
+  /** Takes away what only readers need, in the transaction that begins a load. */
+  async beginLoad(trx: Transaction<LogTables>): Promise<void> {
+    await dropIndexes(trx, NAME_INDEXES)
+    await dropIndexes(trx, LEAF_INDEXES)
+  }
+
+  /** Makes anew what {@link beginLoad} took away. */
+  async indexLoaded(): Promise<void> {
+    await this.#db.transaction(async (trx) => {
+      // Millions of rows are sorted in one statement.
+      await sql`set local statement_timeout = 0`.execute(trx)
+      await createIndexes(trx, NAME_INDEXES)
+      await createIndexes(trx, LEAF_INDEXES)
+    })
   }
 
   /** Lets a reader of statistics see how large the tables are, bytes. */

@@ -3,6 +3,7 @@
  * else, so that not even the service's own role can rewrite what was logged.
  */
 import { type Kysely, sql } from 'kysely'
+import { createIndexes, LEAF_INDEXES } from '../../indexes.ts'
 import { createNameTables } from '../names.ts'
 
 export async function up(db: Kysely<unknown>): Promise<void> {
@@ -53,8 +54,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       prefix int8 not null,
       zone int
     )`.execute(db)
-  await sql`create index leaf_by_prefix on leaf (prefix)`.execute(db)
-  await sql`create index leaf_by_zone on leaf (zone, idx) where zone is not null`.execute(db)
+  await createIndexes(db, LEAF_INDEXES)
 
   await sql`
     create function only_grows() returns trigger language plpgsql as $$
