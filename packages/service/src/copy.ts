@@ -34,18 +34,20 @@ const CHUNK_SIZE = 1 << 18
 
 const JSONB_VERSION = 1
 
+const TWO_32 = 2 ** 32
+
 type Encode = (out: CopyWriter, value: unknown) => void
 
 /** Binary forms by the OID of the type; these OIDs are fixed. */
 const ENCODERS: Readonly<Record<number, Encode>> = {
-  16: (out, value) => out.fixed(1, (b, at) => b.writeUInt8(asBoolean(value) ? 1 : 0, at)),
+  16: (out, value) => out.int8(asBoolean(value) ? 1 : 0),
   17: (out, value) => out.value(asBytes(value)),
-  20: (out, value) => out.fixed(8, (b, at) => b.writeBigInt64BE(asBigInt(value), at)),
-  21: (out, value) => out.fixed(2, (b, at) => b.writeInt16BE(asNumber(value), at)),
-  23: (out, value) => out.fixed(4, (b, at) => b.writeInt32BE(asNumber(value), at)),
+  20: (out, value) => out.int64(value),
+  21: (out, value) => out.int16(asNumber(value)),
+  23: (out, value) => out.int32(asNumber(value)),
   25: (out, value) => out.value(asText(value)),
   114: (out, value) => out.value(Buffer.from(JSON.stringify(value))),
-  701: (out, value) => out.fixed(8, (b, at) => b.writeDoubleBE(asNumber(value), at)),
+  701: (out, value) => out.float64(asNumber(value)),
   1043: (out, value) => out.value(asText(value)),
   3802: (out, value) =>
     out.value(
@@ -69,11 +71,11 @@ export function encodeCopy(
     if (row.length !== columns.length) {
       throw new RangeError(`row of ${row.length} values for ${columns.length} columns`)
     }
-    out.int16(columns.length)
+    out.fieldCount(columns.length)
     for (let i = 0; i < row.length; i++) {
       const value = row[i]
       if (value === null || value === undefined) {
-        out.int32(-1)
+        out.null()
         continue
       }
       try {
@@ -83,7 +85,7 @@ export function encodeCopy(
       }
     }
   }
-  out.int16(-1)
+  out.fieldCount(-1)
   return new CopyRows(out.finish())
 }
 
@@ -94,14 +96,14 @@ class CopyWriter {
 
   // Reserving may begin a new chunk, so it comes before the chunk is looked at.
 
-  int16(value: number): void {
+  fieldCount(count: number): void {
     const at = this.#reserve(2)
-    this.#chunk.writeInt16BE(value, at)
+    this.#chunk.writeInt16BE(count, at)
   }
 
-  int32(value: number): void {
+  null(): void {
     const at = this.#reserve(4)
-    this.#chunk.writeInt32BE(value, at)
+    this.#chunk.writeInt32BE(-1, at)
   }
 
   raw(bytes: Uint8Array): void {
@@ -109,22 +111,55 @@ class CopyWriter {
     this.#chunk.set(bytes, at)
   }
 
-  /** A value of variable length, with its length. */
+  /** A value of variable length, with its length, as all that follow. */
   value(bytes: Uint8Array): void {
-    this.int32(bytes.length)
-    this.raw(bytes)
+    const at = this.#sized(bytes.length)
+    this.#chunk.set(bytes, at)
   }
 
-  /** A value of fixed length, with its length. */
-  fixed(length: number, write: (chunk: Buffer, at: number) => void): void {
-    this.int32(length)
-    const at = this.#reserve(length)
-    write(this.#chunk, at)
+  int8(value: number): void {
+    const at = this.#sized(1)
+    this.#chunk.writeInt8(value, at)
+  }
+
+  int16(value: number): void {
+    const at = this.#sized(2)
+    this.#chunk.writeInt16BE(value, at)
+  }
+
+  int32(value: number): void {
+    const at = this.#sized(4)
+    this.#chunk.writeInt32BE(value, at)
+  }
+
+  int64(value: unknown): void {
+    const at = this.#sized(8)
+    if (typeof value === 'bigint') {
+      this.#chunk.writeBigInt64BE(value, at)
+      return
+    }
+    if (!Number.isSafeInteger(value)) throw new RangeError(`${String(value)} is no safe integer`)
+    const number = value as number
+    const high = Math.floor(number / TWO_32)
+    this.#chunk.writeInt32BE(high, at)
+    this.#chunk.writeUInt32BE(number - high * TWO_32, at + 4)
+  }
+
+  float64(value: number): void {
+    const at = this.#sized(8)
+    this.#chunk.writeDoubleBE(value, at)
   }
 
   finish(): Uint8Array<ArrayBuffer>[] {
     this.#push()
     return this.#chunks
+  }
+
+  /** Room for a value of that length, behind the length. */
+  #sized(length: number): number {
+    const at = this.#reserve(4 + length)
+    this.#chunk.writeInt32BE(length, at)
+    return at + 4
   }
 
   #reserve(length: number): number {
@@ -151,12 +186,6 @@ function asBoolean(value: unknown): boolean {
 function asNumber(value: unknown): number {
   if (typeof value !== 'number') throw new TypeError(`${typeof value} is no number`)
   return value
-}
-
-function asBigInt(value: unknown): bigint {
-  if (typeof value === 'bigint') return value
-  if (!Number.isSafeInteger(value)) throw new RangeError(`${String(value)} is no safe integer`)
-  return BigInt(value as number)
 }
 
 function asBytes(value: unknown): Uint8Array {
