@@ -119,8 +119,11 @@ async function verifyName(
 /** The ZONE_KEYS items of a file: included in the tree, verified at the time of what needs them. */
 class ChainReader {
   readonly #items: readonly ZoneKeys[]
+  /** The same by key set, newest first. */
+  readonly #sets = new Map<string, ZoneKeys[]>()
   readonly #verifier: Verifier
-  readonly #used: ZoneKeys[] = []
+  /** In the order in which they were first needed. */
+  readonly #used = new Set<ZoneKeys>()
 
   constructor(items: readonly ProofItem[], trusted: TrustedCheckpoint, verifier: Verifier) {
     const { root, size } = trusted.checkpoint
@@ -131,6 +134,12 @@ class ChainReader {
       if (entry.type !== 'zone-keys') throw new VerifyError('proof', 'a chain holds ZONE_KEYS only')
       return claimedKeys(item.index, entry)
     })
+    for (const keys of this.#items.toSorted((a, b) => b.index - a.index)) {
+      const id = toHex(keys.keysId)
+      const set = this.#sets.get(id)
+      if (set === undefined) this.#sets.set(id, [keys])
+      else set.push(keys)
+    }
   }
 
   /** Verifies the evidence of an entry by the items that stand before it in the log. */
@@ -144,7 +153,7 @@ class ChainReader {
         ? await chainAbove(entry.link, at, lookup, anchors)
         : await chainAt(entry.keysId, at, lookup, anchors)
     for (const keys of chain?.links ?? []) {
-      if (!this.#used.includes(keys)) this.#used.push(keys)
+      this.#used.add(keys)
       await checkKeys(keys.entry, lookup, this.#verifier, at)
     }
     const { orderKey: inception } = await (entry.type === 'zone-keys'
@@ -155,8 +164,9 @@ class ChainReader {
 
   /** Refuses items that nothing needed, or that stand in another order than they were needed in. */
   done(): void {
-    const same = this.#items.every((item, i) => item === this.#used[i])
-    if (!same || this.#items.length !== this.#used.length) {
+    const used = [...this.#used]
+    const same = this.#items.every((item, i) => item === used[i])
+    if (!same || this.#items.length !== used.length) {
       throw new VerifyError(
         'proof',
         'the file holds keys that nothing in it needs, or out of order',
@@ -165,10 +175,7 @@ class ChainReader {
   }
 
   #before(index: number): KeysLookup {
-    const earlier = this.#items
-      .filter((keys) => keys.index < index)
-      .sort((a, b) => b.index - a.index)
-    return async (id) => earlier.filter((keys) => toHex(keys.keysId) === toHex(id))
+    return async (id) => (this.#sets.get(toHex(id)) ?? []).filter((keys) => keys.index < index)
   }
 }
 
