@@ -40,9 +40,8 @@ export function configOf(place: Place, env: Readonly<Record<string, string>> = {
   return readConfig({ log: LOG_CONFIG }, { ...place.env, ...env }).log
 }
 
-/** How to open a test log. */
+/** How a test log is put together. */
 export interface TestLogOptions {
-  readonly place: Place
   readonly clock: Clock
   /** Replaces parts of what the log stands on. */
   readonly wrap?: (options: LogOptions) => LogOptions
@@ -52,17 +51,19 @@ export interface TestLogOptions {
   readonly sink?: (log: Log) => EvidenceSink
 }
 
+/** Opens the database of a place, and what else a log stands on. */
+export async function openPlace(place: Place, clock: Clock): Promise<LogOptions> {
+  return openLogDatabase({ config: configOf(place), logger: silent, clock })
+}
+
 /** A log that is open. */
 export class TestLog {
-  /** Unwrapped. */
-  readonly db: Database<LogTables>
   readonly options: LogOptions
   readonly log: Log
   readonly reader: LogReader
   readonly admitter: Admitter
 
-  private constructor(db: Database<LogTables>, log: Log, options: LogOptions, own: TestLogOptions) {
-    this.db = db
+  private constructor(log: Log, options: LogOptions, own: TestLogOptions) {
     this.log = log
     this.options = options
     this.reader = new LogReader(log, options.db)
@@ -72,17 +73,25 @@ export class TestLog {
   }
 
   /** Opens the log at a place; creates it where there is none. Throws what the service would. */
-  static async open(own: TestLogOptions): Promise<TestLog> {
-    const { clock, place, wrap = (options) => options } = own
-    const plain = await openLogDatabase({ config: configOf(place), logger: silent, clock })
+  static async open(own: TestLogOptions & { readonly place: Place }): Promise<TestLog> {
+    const plain = await openPlace(own.place, own.clock)
     try {
-      const options = wrap(plain)
-      if ((await new TreeStore(plain.db).tree()) === undefined) await Log.create(options)
-      return new TestLog(plain.db, await Log.open(options), options, own)
+      return await TestLog.over(plain, own)
     } catch (error) {
       await plain.db.close()
       throw error
     }
+  }
+
+  /** Opens the log in a database that is open already, and stays so when this fails. */
+  static async over(plain: LogOptions, own: TestLogOptions): Promise<TestLog> {
+    const options = own.wrap?.(plain) ?? plain
+    if ((await new TreeStore(plain.db).tree()) === undefined) await Log.create(options)
+    return new TestLog(await Log.open(options), options, own)
+  }
+
+  get db(): Database<LogTables> {
+    return this.options.db
   }
 
   /** What became of some observations, in one tree. */
@@ -121,23 +130,15 @@ export function observe(net: Internet, owner: Name): Observation {
 /** Bytes of a base64 text of the API. */
 export const bytesOf: (text: string) => Uint8Array = fromBase64
 
-/**
- * Everything an auditor would say against a log, and everything fsck would: nothing, for a sound one.
- *
- * @param notes checkpoints that were shown at any time: the log must continue each
- */
-export async function complaints(
-  { log, options, reader }: TestLog,
-  notes: Iterable<string> = [],
-): Promise<string[]> {
+/** Which of these checkpoints the log does not continue, and why: none, for a log that keeps its word. */
+export async function broken({ log, reader }: TestLog, notes: Iterable<string>): Promise<string[]> {
   const found: string[] = []
   const { tree } = reader
   const verifiers = [verifierOf(keyOf(log.origin))]
   for (const note of new Set([...notes, tree.note])) {
-    const { checkpoint } = openCheckpoint(note, verifiers)
-    const { root, size } = checkpoint
+    const { root, size } = openCheckpoint(note, verifiers).checkpoint
     if (size > tree.size) {
-      found.push(`a checkpoint of ${size} was shown, the log has ${tree.size}`)
+      found.push(`a checkpoint of ${size} was signed, the log has ${tree.size}`)
       continue
     }
     const proof = await tree.reader.consistencyProof(size)
@@ -147,10 +148,16 @@ export async function complaints(
       found.push(`the checkpoint of ${size} is of another tree: ${String(error)}`)
     }
   }
+  return found
+}
+
+/** Everything an auditor would say against a log, and everything fsck would: nothing, for a sound one. */
+export async function complaints({ options, reader }: TestLog): Promise<string[]> {
   const violation = await audit(reader, options)
-  if (violation !== undefined) found.push(`entry ${violation.index}: ${violation.reason}`)
   const { problems } = await fsck(options, backend)
-  return [...found, ...problems]
+  return violation === undefined
+    ? [...problems]
+    : [`entry ${violation.index}: ${violation.reason}`, ...problems]
 }
 
 /** A whole audit of the published tree, from leaf 0 on, by entries alone. */
