@@ -63,7 +63,10 @@ export interface FollowerOptions {
   readonly verifier: Verifier
   readonly clock: Clock
   readonly logger: Logger
-  /** From one look to the next, ms; also how long one look may go on verifying. */
+  /**
+   * From one look to the next, ms. A look goes on verifying for as long: the next is due at once, so
+   * that a log that is far ahead is not made to wait, and still asked for what is new.
+   */
   readonly interval: number
   readonly limits?: UnitLimits
 }
@@ -190,8 +193,6 @@ export class Follower implements Component {
     }
     const { detail, state } = this.#outcome
     if (state !== before.state) logger.info({ state, detail }, 'the state of the log has changed')
-    // A log that is far ahead is not made to wait.
-    if (state === 'following' && this.#backlog > 0) this.#ticker?.poke()
   }
 
   /** Takes note of a checkpoint. */

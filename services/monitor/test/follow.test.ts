@@ -379,6 +379,33 @@ describe('a monitor does not start', () => {
     await expect(follower(world)).rejects.toMatchObject(corrupt)
   })
 
+  test('and does not go on from a right edge that is not that of the tree', async () => {
+    const log = logOf(past, past.trees.at(-2))
+    const world = await setting(log)
+    await (await follower(world)).round(RUNNING)
+    const { kysely } = here.db
+    const { peaks } = await kysely.selectFrom('followed').select('peaks').executeTakeFirstOrThrow()
+    const other = Uint8Array.from(peaks)
+    other[0]! ^= 1
+    await kysely.updateTable('followed').set({ peaks: other }).execute()
+    const monitor = await follower(world)
+    await expect(monitor.round(RUNNING)).rejects.toMatchObject({ code: 'corrupt' })
+    grow(log, past.scribe)
+    await expect(monitor.round(RUNNING)).rejects.toMatchObject({ code: 'corrupt' })
+  })
+
+  test('and does not move a position that is no longer its own', async () => {
+    const log = logOf(past)
+    const world = await setting(log)
+    const store = new MonitorStore(here.db, log.origin)
+    const { position: start } = await store.open()
+    await (await follower(world)).round(RUNNING)
+    const { position } = await store.open()
+    const moved = store.transaction((trx) => store.advance(trx, start, position, []))
+    await expect(moved).rejects.toMatchObject({ name: 'MonitorError', code: 'fenced' })
+    await store.transaction((trx) => store.advance(trx, position, position, []))
+  })
+
   test('and does not go on where another one has gone on', async () => {
     const log = logOf(past, past.trees.at(-2))
     const world = await setting(log)

@@ -209,8 +209,9 @@ describe('a monitor', () => {
     const waiting = vi.fn<(path: string) => void>()
     const server = createServer((request, response) => {
       const path = request.url ?? ''
-      if (path === '/checkpoint') response.end(log.files.get('checkpoint'))
-      else waiting(path)
+      // A bundle is asked for with an end of its own, a tile is not.
+      if (/^\/tile\/\d/.test(path)) waiting(path)
+      else response.end(log.files.get(path.slice(1)))
     })
     await new Promise<void>((resolve) => {
       server.listen(0, '127.0.0.1', resolve)

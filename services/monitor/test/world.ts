@@ -109,10 +109,14 @@ export interface Place {
 
 const TABLES = ['map_bucket', 'zone_keys', 'name', 'zone', 'followed', 'misbehaviour', 'change']
 
-/** Creates an embedded database; takes seconds, so tests share one. */
-export async function place(): Promise<Place> {
+/**
+ * Creates a database, embedded (which takes seconds, so tests share one) or on a server.
+ *
+ * @param server URL of a PostgreSQL server
+ */
+export async function place(server?: string): Promise<Place> {
   const folder = await mkdtemp(join(tmpdir(), 'dslog-monitor-'))
-  const db = await openDatabase<MonitorTables>({ folder })
+  const db = await openDatabase<MonitorTables>({ folder, url: server, schema: 'monitor_test' })
   await migrate(db, MONITOR_MIGRATIONS)
   return {
     db,

@@ -1,0 +1,54 @@
+/** The same SQL on a PostgreSQL server, where there is one. */
+import { afterAll, expect, test } from 'vitest'
+import { onTestPoint } from '@dslog/service/testpoint'
+import { startPostgres } from '@dslog/testbed/postgres'
+import { MonitorStore } from '../src/store.ts'
+import { follower, history, logOf, place, RUNNING } from './world.ts'
+
+const postgres = await startPostgres()
+afterAll(async () => {
+  await postgres?.stop()
+})
+
+test.skipIf(postgres === undefined)(
+  'a log is followed, divided trees and crashes included',
+  async () => {
+    const past = await history(150)
+    const log = logOf(past)
+    const [here, served] = [await place(postgres!.url), await log.serve()]
+    const { anchors, clock } = past.net
+    const world = { log, served, db: here.db, anchors, clock: clock.now }
+    let pass = 0
+    const off = onTestPoint((name) => {
+      if (name === 'monitor.committing' && ++pass % 2 === 0) throw new Error('killed')
+    })
+    try {
+      const limits = { entries: 40, waiting: 40, bytes: 1e9 }
+      let monitor = await follower(world, { limits })
+      for (let crashes = 0; monitor.status.state !== 'following'; crashes++) {
+        if (crashes > 0) monitor = await follower(world, { limits })
+        await monitor.round(RUNNING).catch((error: unknown) => {
+          expect(String(error)).toBe('Error: killed')
+        })
+        expect(crashes).toBeLessThan(100)
+      }
+      expect(pass).toBeGreaterThan(4)
+      expect(monitor.status).toMatchObject({ size: log.size, backlog: 0, detail: undefined })
+
+      // The same log on the same server goes back, which is kept once.
+      const seen = log.sign(past.trees.at(-2))
+      await monitor.round(RUNNING)
+      await monitor.round(RUNNING)
+      const store = new MonitorStore(here.db, log.origin)
+      const [piece, ...more] = await store.evidence(0, 10)
+      expect(more).toEqual([])
+      expect(piece).toMatchObject({ id: 1, kind: 'rollback', found_at: clock.now() })
+      expect(piece!.evidence).toContain(JSON.stringify(seen))
+      expect(await store.findings()).toEqual(new Map([['rollback', 1]]))
+    } finally {
+      off()
+      await served.close()
+      await here.close()
+    }
+  },
+)
