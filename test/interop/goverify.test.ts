@@ -12,7 +12,8 @@ import { fileURLToPath } from 'node:url'
 import { fromUtf8, toBase64, utf8 } from '@dslog/tlog/bytes'
 import { formatVkey, KEY_TYPE, signerKey } from '@dslog/tlog/key'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { serveStaticLog, type RunningLog, type Spoil } from './static-log.ts'
+import { startLog } from './running-log.ts'
+import { serveStaticLog, type Spoil } from './static-log.ts'
 
 const SOURCE = fileURLToPath(new URL('goverify/', import.meta.url))
 
@@ -33,11 +34,6 @@ const SIZE = 700
 const entries = Array.from({ length: SIZE }, (_, i) =>
   new Uint8Array(i === 300 ? 0xffff : (i * 7) % 50).fill(i % 251),
 )
-
-/** The log to check. */
-async function startLog(): Promise<RunningLog> {
-  return serveStaticLog(entries)
-}
 
 interface Summary {
   ok: boolean
@@ -86,8 +82,11 @@ describe.skipIf(missing !== undefined)('goverify', () => {
     return { status: child.exitCode, is: JSON.parse(out) as Summary }
   }
 
-  test('finds everything in order', async () => {
-    const log = await startLog()
+  test.each([
+    ['the log service', startLog],
+    ['a static log', async () => serveStaticLog(entries)],
+  ])('finds everything in order: %s', async (_, start) => {
+    const log = await start()
     try {
       const { status, is } = await goverify(log.url, log.vkey)
       expect(is.error).toBeUndefined()

@@ -46,6 +46,11 @@ export const LOG_CONFIG = {
     doc: 'Addresses or networks of the proxies whose X-Forwarded-For is believed.',
     default: '',
   }),
+  rateLimit: int('DSLOG_LOG_RATE_LIMIT', {
+    doc: 'Requests a minute that one source may make; checkpoint and tiles are not counted.',
+    default: '600',
+    min: 1,
+  }),
   poolSize: int('DSLOG_LOG_POOL_SIZE', {
     doc: 'Connections to PostgreSQL.',
     default: '10',

@@ -200,6 +200,7 @@ export async function buildLogHttp(
     health,
     metrics,
     trustProxy: config.trustProxy,
+    rateLimit: { max: config.rateLimit, window: 60_000 },
   })
   const { context } = opened
   tileRoutes(app, context)

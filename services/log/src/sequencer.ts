@@ -83,9 +83,9 @@ export class Sequencer implements Component {
   }
 
   start(fail: (error: unknown) => void): void {
+    // The pace is that of the machine; `clock` tells what time entries are given.
     this.#ticker = new Ticker({
       interval: this.#options.interval,
-      clock: this.#options.clock,
       run: () => this.#run(),
       onError: (error) => {
         // Whether the commit reached the disk is not known: only opening the log anew can tell.

@@ -1,0 +1,67 @@
+/**
+ * The real log service, over HTTP, on the embedded database: filled from a small signed internet in several
+ * trees, so that there are full tiles, partial ones, and sizes between them.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { formatSkey, formatVkey } from '@dslog/tlog/key'
+import { formatAnchors } from '@dslog/dnssec/anchors'
+import { ALGORITHM } from '@dslog/dnssec/backend/backend'
+import { nameFromText } from '@dslog/dnssec/name'
+import { LOG_CONFIG } from '@dslog/log/config'
+import { logComponents } from '@dslog/log/main'
+import { readConfig } from '@dslog/service/config'
+import { Lifecycle } from '@dslog/service/run'
+import { HOUR } from '@dslog/testbed/clock'
+import { Internet } from '@dslog/testbed/internet'
+import { dsOf } from '@dslog/testbed/key'
+import { ownerKey } from '@dslog/testbed/stories'
+import { keyOf } from '../place.ts'
+import { observe, silent } from '../testlog.ts'
+import type { RunningLog } from './static-log.ts'
+
+/** Names in each tree: bundles are crossed within a tree and between trees. */
+const TREES = [1, 5, 250, 40, 300]
+
+/** Starts a log service with some 600 entries. */
+export async function startLog(): Promise<RunningLog> {
+  const folder = mkdtempSync(join(tmpdir(), 'dslog-interop-'))
+  const algorithm = ALGORITHM.ED25519
+  const net = new Internet({ root: { algorithm } })
+  const zone = net.addZone('test.', { algorithm })
+  const anchors = join(folder, 'anchors')
+  writeFileSync(anchors, formatAnchors(net.anchors))
+  const key = keyOf()
+  const env = {
+    DSLOG_DATA: folder,
+    DSLOG_ANCHORS: anchors,
+    DSLOG_LOG_KEY: formatSkey(key),
+    DSLOG_LOG_PORT: '0',
+    DSLOG_LOG_PUBLISH_INTERVAL: '10ms',
+    DSLOG_LOG_RATE_LIMIT: '1000000',
+  }
+  const { log: config } = readConfig({ log: LOG_CONFIG }, env)
+  const log = logComponents({ config, logger: silent, clock: net.clock.now, create: true })
+  const lifecycle = new Lifecycle(log.components, silent)
+  await lifecycle.start()
+  const close = async (): Promise<void> => {
+    await lifecycle.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
+  try {
+    let made = 0
+    for (const count of TREES) {
+      const owners = Array.from({ length: count }, () => nameFromText(`name${made++}.test.`))
+      for (const owner of owners) zone.delegate(owner, [dsOf(owner, ownerKey(owner))])
+      net.clock.advance(HOUR)
+      const results = await log.opened().admitter.submit(owners.map((o) => observe(net, o)))
+      const refused = results.find(({ status }) => status !== 'logged')
+      if (refused !== undefined) throw new Error(`${refused.status}: ${refused.detail ?? ''}`)
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return { url: `http://127.0.0.1:${log.port()}`, vkey: formatVkey(key), close }
+}
