@@ -7,9 +7,10 @@ import { join, resolve } from 'node:path'
 import { HttpClient } from '@dslog/tlog/http'
 import { TlogError } from '@dslog/tlog/error'
 import { parsePolicy, type Policy } from '@dslog/tlog/policy'
-import { type Anchor, parseAnchors, ROOT_ANCHORS } from '@dslog/dnssec/anchors'
+import type { Anchor } from '@dslog/dnssec/anchors'
 import { DnssecError } from '@dslog/dnssec/error'
 import { type CliConfig, readCliConfig } from './config.ts'
+import { readAnchors } from '@dslog/service/anchors'
 import { EXIT, Failure } from './failure.ts'
 import type { Io } from './io.ts'
 import { Output } from './output.ts'
@@ -141,9 +142,8 @@ export class Session {
   /** Trust anchors of DNSSEC. */
   async anchors(): Promise<readonly Anchor[]> {
     const path = this.anchorsPath()
-    if (path === undefined) return ROOT_ANCHORS
     try {
-      return parseAnchors(await readFile(path, 'utf8'))
+      return await readAnchors(path)
     } catch (cause) {
       if (!(cause instanceof DnssecError)) throw cause
       throw new Failure(EXIT.usage, `${path}: ${cause.message}`, { cause })

@@ -2,15 +2,14 @@
  * Puts a log service together out of its configuration: database, log, sequencer, HTTP. `dslog log`
  * runs it alone, `dslog up` beside others, and `dslog import` on a folder uses it without HTTP.
  */
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { formatVkey } from '@dslog/tlog/key'
 import { formatPolicy, parsePolicy } from '@dslog/tlog/policy'
-import { type Anchor, parseAnchors, ROOT_ANCHORS } from '@dslog/dnssec/anchors'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { nameFromText } from '@dslog/dnssec/name'
 import type { LogTables } from '@dslog/schema/db'
 import { LOG_MIGRATIONS } from '@dslog/schema/migrate'
+import { readAnchors } from '@dslog/service/anchors'
 import { type Clock, systemClock } from '@dslog/service/clock'
 import { type Database, openDatabase } from '@dslog/service/db'
 import { Health } from '@dslog/service/health'
@@ -293,8 +292,4 @@ export function policyText(vkeys: readonly string[], url: string | undefined): s
   const lines = vkeys.map((vkey) => `log ${vkey}${url === undefined ? '' : ` ${url}`}\n`)
   const policy = parsePolicy(`${lines.join('')}quorum none\n`)
   return new TextDecoder().decode(formatPolicy(policy))
-}
-
-async function readAnchors(path: string | undefined): Promise<readonly Anchor[]> {
-  return path === undefined ? ROOT_ANCHORS : parseAnchors(await readFile(path, 'utf8'))
 }

@@ -7,10 +7,10 @@ import { join } from 'node:path'
 import { LogClient } from '@dslog/tlog/client'
 import { type HttpAnswer, HttpClient, type HttpRequest } from '@dslog/tlog/http'
 import { parsePolicy, type Policy } from '@dslog/tlog/policy'
-import { type Anchor, parseAnchors, ROOT_ANCHORS } from '@dslog/dnssec/anchors'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import type { MonitorTables } from '@dslog/schema/db'
 import { MONITOR_MIGRATIONS } from '@dslog/schema/migrate'
+import { readAnchors } from '@dslog/service/anchors'
 import { type Clock, systemClock } from '@dslog/service/clock'
 import { openDatabase } from '@dslog/service/db'
 import { Health } from '@dslog/service/health'
@@ -209,8 +209,4 @@ function logOf(policy: Policy, configured: string | undefined): { origin: string
     throw new MonitorError('policy', 'no URL of the log: set DSLOG_MONITOR_LOG_URL')
   }
   return { origin, url }
-}
-
-async function readAnchors(path: string | undefined): Promise<readonly Anchor[]> {
-  return path === undefined ? ROOT_ANCHORS : parseAnchors(await readFile(path, 'utf8'))
 }

@@ -3,10 +3,11 @@ import { once } from 'node:events'
 import type { Writable } from 'node:stream'
 import { Changes, ChangesQuery } from '@dslog/schema/api'
 import type { Http } from '@dslog/service/http'
+import { cursorOf, nameOf, VOLATILE } from '@dslog/service/params'
 import { Problem } from '@dslog/service/problem'
 import type { Leaf } from '../reader.ts'
 import { viewOf } from '../view.ts'
-import { cursorOf, type LogContext, nameOf, VOLATILE, within } from './context.ts'
+import { type LogContext, within } from './context.ts'
 
 const MAX_CHANGES = 256
 /** Idle streams send a comment this often, ms, so that proxies do not close them. */

@@ -11,9 +11,10 @@ import {
   MAX_SUBMIT_BYTES,
 } from '@dslog/schema/api'
 import type { Http } from '@dslog/service/http'
+import { IMMUTABLE, VOLATILE } from '@dslog/service/params'
 import { Problem } from '@dslog/service/problem'
 import { viewOf } from '../view.ts'
-import { IMMUTABLE, type LogContext, VOLATILE } from './context.ts'
+import type { LogContext } from './context.ts'
 
 /** Most entries in one answer. */
 const MAX_ENTRIES = 256

@@ -7,9 +7,10 @@ import { NameView, PageQuery, ZoneNames, ZoneView } from '@dslog/schema/api'
 import { decodeEntry } from '@dslog/schema/entry'
 import { MapKind } from '@dslog/schema/identity'
 import type { Http } from '@dslog/service/http'
+import { nameOf } from '@dslog/service/params'
 import type { Leaf } from '../reader.ts'
 import { viewOf } from '../view.ts'
-import { type LogContext, nameOf } from './context.ts'
+import type { LogContext } from './context.ts'
 
 const MAX_NAMES = 1_000
 

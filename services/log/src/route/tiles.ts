@@ -3,9 +3,9 @@ import { parseTilePath } from '@dslog/tlog/tile'
 import Type from 'typebox'
 import { TlogError } from '@dslog/tlog/error'
 import type { Http } from '@dslog/service/http'
+import { IMMUTABLE, VOLATILE } from '@dslog/service/params'
 import { Problem } from '@dslog/service/problem'
 import type { LogContext } from './context.ts'
-import { IMMUTABLE, VOLATILE } from './context.ts'
 
 export function tileRoutes(app: Http, { reader }: LogContext): void {
   const tags = ['C2SP tlog-tiles']

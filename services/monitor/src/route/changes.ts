@@ -3,8 +3,9 @@ import Type from 'typebox'
 import { nameToText } from '@dslog/dnssec/name'
 import { MonitorChanges, MonitorChangesQuery, MonitorName } from '@dslog/schema/api'
 import type { Http } from '@dslog/service/http'
+import { cursorOf, nameOf, VOLATILE } from '@dslog/service/params'
 import { Problem } from '@dslog/service/problem'
-import { changeOf, cursorOf, type MonitorContext, nameOf, VOLATILE } from './context.ts'
+import { changeOf, type MonitorContext } from './context.ts'
 
 const MAX_CHANGES = 256
 

@@ -1,7 +1,8 @@
 /** What the log was caught at, for everybody to check. */
 import { EvidenceList, EvidenceQuery } from '@dslog/schema/api'
 import type { Http } from '@dslog/service/http'
-import { cursorOf, type MonitorContext, VOLATILE } from './context.ts'
+import { cursorOf, VOLATILE } from '@dslog/service/params'
+import type { MonitorContext } from './context.ts'
 
 /** A bundle that does not parse is up to 16 MiB of evidence: few on a page unless asked for more. */
 const MAX_PIECES = 20

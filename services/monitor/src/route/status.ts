@@ -2,7 +2,8 @@
 import { toBase64 } from '@dslog/tlog/bytes'
 import { MonitorStatus } from '@dslog/schema/api'
 import type { Http } from '@dslog/service/http'
-import { type MonitorContext, VOLATILE } from './context.ts'
+import { VOLATILE } from '@dslog/service/params'
+import type { MonitorContext } from './context.ts'
 
 export function statusRoutes(app: Http, { clock, follower, store, url }: MonitorContext): void {
   app.get(
