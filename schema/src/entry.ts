@@ -34,7 +34,7 @@ import {
 import { parseRrsig, TYPE } from '@dslog/dnssec/records'
 import { EntryError } from './error.ts'
 
-export { EntryError, type EntryErrorCode } from './error.ts'
+export { EntryError } from './error.ts'
 
 /** The only version there is. */
 export const ENTRY_VERSION = 1

@@ -1,10 +1,10 @@
 /** The migrations of each service by name; names sort in the order in which they were written. */
 import type { Migration } from 'kysely'
-import * as log0001 from './migrations/log/0001-log.ts'
-import * as monitor0001 from './migrations/monitor/0001-monitor.ts'
+import { logTables } from './migrations/log/0001-log.ts'
+import { monitorTables } from './migrations/monitor/0001-monitor.ts'
 
-export const LOG_MIGRATIONS: Readonly<Record<string, Migration>> = { '0001_log': log0001 }
+export const LOG_MIGRATIONS: Readonly<Record<string, Migration>> = { '0001_log': logTables }
 
 export const MONITOR_MIGRATIONS: Readonly<Record<string, Migration>> = {
-  '0001_monitor': monitor0001,
+  '0001_monitor': monitorTables,
 }
