@@ -43,6 +43,9 @@ const MAX_KEY_SETS = 4
 /** Zones that are tried as signer of one bag; an honest reply has one. */
 const MAX_SIGNERS = 3
 
+/** Zones whose keys are looked at for one bag: the root, a top-level domain, some public suffixes. */
+export const MAX_ZONES = 16
+
 /**
  * Signatures verified for one bag. An honest one takes two for each zone of its chain and at most three
  * for the state, and while keys roll some more; an attacker's asks for every key, set and signer.
@@ -55,6 +58,7 @@ export class Observer {
   readonly #verifier: Verifier
   readonly #moment: Moment
   readonly #seen = new SeenKeys()
+  readonly #zones = new Map<string, Promise<readonly ZoneKeys[]>>()
 
   /** @param moment when the evidence has to be valid */
   constructor(known: KnownKeys, verifier: Verifier, moment: Moment) {
@@ -105,9 +109,15 @@ export class Observer {
   }
 
   /** Keys of a zone that are trusted now: proven by the bag, else known. Each zone is looked at once. */
-  #keysOf(zone: Name, bag: Bag): Promise<ZoneSets> {
+  async #keysOf(zone: Name, bag: Bag): Promise<ZoneSets> {
     const text = nameKey(zone)
-    const read = bag.zones.get(text) ?? this.#readKeys(zone, bag)
+    const held = bag.zones.get(text)
+    if (held !== undefined) return held
+    if (bag.zones.size >= MAX_ZONES) {
+      bag.fail(new VerifyError('unsupported', `keys of more than ${MAX_ZONES} zones`))
+      return { own: [], sets: [] }
+    }
+    const read = this.#readKeys(zone, bag)
     bag.zones.set(text, read)
     return read
   }
@@ -168,8 +178,7 @@ export class Observer {
   async #knownSets(zone: Name): Promise<{ sets: KeySet[]; links: ZoneKeysEntry['link'][] }> {
     const sets = new Map<string, KeySet>()
     const links: ZoneKeysEntry['link'][] = []
-    const seen = this.#seen.ofZone(zone)
-    for (const keys of [...seen, ...(await this.#known.keysOfZone(zone))]) {
+    for (const keys of [...this.#seen.ofZone(zone), ...(await this.#logged(zone))]) {
       if (sets.size >= MAX_KEY_SETS) break
       const chain = await chainFrom(keys, this.#moment.time, this.#lookup, this.#verifier.anchors)
       if (chain === undefined) continue
@@ -181,6 +190,14 @@ export class Observer {
       sets.set(id, { trusted, candidates: candidates.toReversed() })
     }
     return { sets: [...sets.values()], links }
+  }
+
+  /** What the log has of a zone: asked once for all bags of a submission. */
+  #logged(zone: Name): Promise<readonly ZoneKeys[]> {
+    const text = nameKey(zone)
+    const keys = this.#zones.get(text) ?? this.#known.keysOfZone(zone)
+    this.#zones.set(text, keys)
+    return keys
   }
 
   readonly #lookup: KeysLookup = async (id) => {
