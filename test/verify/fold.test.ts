@@ -6,7 +6,7 @@ import { sha256 } from '@dslog/tlog/hash'
 import { UpperTree } from '@dslog/tlog/maptree'
 import { decodeEntry, encodeEntry, type Entry, type MapHeadEntry } from '@dslog/schema/entry'
 import { mapKey, MapKind, mapKeyOf, mapValue } from '@dslog/schema/identity'
-import type { Violation } from '@dslog/verify/audit'
+import { Auditor, type Violation } from '@dslog/verify/audit'
 import { EMPTY_HEAD, Fold, keyText } from '@dslog/verify/fold'
 import { MemoryStore } from '@dslog/verify/memory'
 import { mapOver } from './mapmodel.ts'
@@ -84,6 +84,30 @@ describe('whatever is observed', () => {
         const { keyCount, mapRoot } = decodeEntry(log.entries.at(-1)!) as MapHeadEntry
         expect(last).toMatchObject({ keyCount, mapRoot })
         expect(await verdictOn(entries, STREAM_OPTIONS)).toBe('right')
+      }),
+      { numRuns: STREAMS },
+    )
+  })
+
+  test('an auditor who stops and goes on comes to the same, in one fold or in many', async () => {
+    await fc.assert(
+      fc.asyncProperty(stream(60), fc.integer({ min: 1, max: 9 }), async (steps, length) => {
+        const { entries } = (await play(steps)).log
+        const { anchors } = STREAM_OPTIONS
+        const store = new MemoryStore()
+        let fold = new Fold(EMPTY_HEAD, new UpperTree(5), { store, anchors })
+        let auditor = new Auditor(fold, STREAM_OPTIONS)
+        for (let at = 0; at < entries.length; at += length) {
+          expect(await auditor.check(entries.slice(at, at + length))).toBeUndefined()
+          const { mapHead, size } = fold.head
+          if (mapHead !== size - 1) continue
+          store.apply(fold.changes())
+          fold = new Fold(fold.head, fold.upper, { store, anchors })
+          auditor = new Auditor(fold, STREAM_OPTIONS)
+        }
+        const whole = (await audit(entries, STREAM_OPTIONS)).fold
+        expect(fold.head).toEqual(whole.head)
+        expect(fold.upper.root()).toEqual(whole.upper.root())
       }),
       { numRuns: STREAMS },
     )
