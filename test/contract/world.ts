@@ -9,9 +9,11 @@
  */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { ByteWriter, toBase64 } from '@dslog/tlog/bytes'
 import { formatVkey } from '@dslog/tlog/key'
-import { type Name, nameFromText } from '@dslog/dnssec/name'
+import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
 import { type RR, TYPE } from '@dslog/dnssec/records'
+import { encodeRecord } from '@dslog/dnssec/wire'
 import type { MonitorStatus, SubmitResult } from '@dslog/schema/api'
 import { readConfig } from '@dslog/service/config'
 import { Lifecycle } from '@dslog/service/run'
@@ -70,7 +72,8 @@ function makeEvidence(): Map<string, readonly string[]> {
   take('three signed', net.evidence(named('three.se.')))
   take('keys of fi', net.chain(fi.name))
   take('keys of se', net.chain(se.name))
-  for (const owner of many()) take(`many ${owner}`, se.zone.dsOrDenial(owner))
+  for (const owner of many()) take(`${nameToText(owner)} alone`, se.zone.dsOrDenial(owner))
+  made.set('n001.se. as a message', [toBase64(reply(se.zone.dsOrDenial(named('n001.se.'))))])
 
   net.clock.set(SECOND)
   delegate(named('one.fi.'), 0)
@@ -81,6 +84,13 @@ function makeEvidence(): Map<string, readonly string[]> {
   take('three unsigned', net.evidence(named('three.se.')))
   takeUnacceptable(take)
   return made
+}
+
+/** A reply with an answer and nothing else (RFC 1035 section 4.1.1). */
+function reply(answer: readonly RR[]): Uint8Array {
+  const writer = new ByteWriter().u16(0).u16(0x8400).u16(0).u16(answer.length).u16(0).u16(0)
+  for (const record of answer) writer.bytes(encodeRecord(record))
+  return writer.finish()
 }
 
 /** Evidence that is refused, by the reason. */
@@ -219,9 +229,9 @@ export class World {
     await submit({ owner: 'three.se.', records: records('three signed') })
     await submit({ owner: 'three.se.', records: records('three unsigned') })
     await submit(
-      ...many().map((owner, i) => ({
-        owner: `n${String(i).padStart(3, '0')}.se.`,
-        records: records(`many ${owner}`),
+      ...many().map((owner) => ({
+        owner: nameToText(owner),
+        records: records(`${nameToText(owner)} alone`),
       })),
     )
     return url
