@@ -278,8 +278,17 @@ export function keyTag(dnskeyRdata: Uint8Array): number {
   return (sum + Math.floor(sum / 0x10000)) % 0x10000
 }
 
-/** `<tag> <algorithm> <digest type> <HEX>`: how people write a DS. */
+/** Bytes of a DS before its digest (RFC 4034 §5.1). */
+const DS_FIXED_BYTES = 4
+
+/**
+ * `<tag> <algorithm> <digest type> <HEX>`: how people write a DS. One without a digest is no DS, but a
+ * zone may sign it and a log hold it: it is written as `\# <length> <HEX>` (RFC 3597 §5). Never throws.
+ */
 export function dsToText(rdata: Uint8Array): string {
+  if (rdata.length <= DS_FIXED_BYTES) {
+    return `\\# ${rdata.length} ${toHex(rdata).toUpperCase()}`.trimEnd()
+  }
   const ds = parseDs(rdata)
   return `${ds.tag} ${ds.algorithm} ${ds.digestType} ${toHex(ds.digest).toUpperCase()}`
 }

@@ -55,6 +55,11 @@ describe('fields', () => {
     expect(dsToText(rdata)).toBe(text)
   })
 
+  test('what should be a DS and is too short to be one is still shown', () => {
+    const text = [0, 1, 3, 4, 5].map((n) => dsToText(bytes(1, 2, 13, 2, 255).subarray(0, n)))
+    expect(text).toEqual(['\\# 0', '\\# 1 01', '\\# 3 01020D', '\\# 4 01020D02', '258 13 2 FF'])
+  })
+
   test('RRSIG, its signer lower-cased in a copy', () => {
     const rdata = concat(
       fromHex('002b0d020000003c668e8b00668200ff1234'),
