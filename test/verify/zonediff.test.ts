@@ -135,6 +135,19 @@ test('a name below a delegation is not the zone’s to deny', async () => {
   expect(() => diffZone(zone, elsewhere)).toThrow(DnssecError)
 })
 
+test('a DS that is none is told like any other', async () => {
+  const net = new Internet()
+  const fi = net.addZone('fi.')
+  fi.delegate(name('a.fi.'), [Uint8Array.of(1, 2), madeUpDs(1)])
+  const zone = await verified(net, fi)
+  const [change] = diffZone(zone, new Map())
+  expect(change!.new).toEqual(['\\# 2 0102', dsToText(madeUpDs(1))].toSorted())
+  expect(diffZone(zone, new Map([['a.fi.', change!.new]]))).toEqual([])
+  const log = await TestLog.create({ anchors: net.anchors, backend, time: net.clock.now() })
+  const bag = [...change!.records, ...net.chain(fi.name)]
+  expect(statuses(await log.observe(name('a.fi.'), bag, live(net.clock.now()))).at(-1)).toBe('ds')
+})
+
 test('keys are told with the signature that counts', async () => {
   const net = new Internet()
   const fi = net.addZone('fi.')
