@@ -14,7 +14,7 @@ import type { Http } from '@dslog/service/http'
 import { IMMUTABLE, VOLATILE } from '@dslog/service/params'
 import { Problem } from '@dslog/service/problem'
 import { viewOf } from '../view.ts'
-import type { LogContext } from './context.ts'
+import { type LogContext, within } from './context.ts'
 
 /** Most entries in one answer. */
 const MAX_ENTRIES = 256
@@ -65,6 +65,7 @@ export function entryRoutes(app: Http, context: LogContext): void {
     },
     async ({ query: { limit = MAX_ENTRIES, start = 0 } }) => {
       const { tree } = reader
+      within(tree.size, start, 'start')
       const leaves = await reader.entries(start, limit, tree)
       return { entries: leaves.map(({ bytes, index }) => viewOf(index, bytes)), size: tree.size }
     },

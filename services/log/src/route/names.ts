@@ -81,13 +81,16 @@ export function nameRoutes(app: Http, { reader }: LogContext): void {
     async ({ params }) => {
       const zone = nameOf(params.zone)
       const { history, tree } = await reader.name(MapKind.zoneKeys, zone)
-      const newest = history.at(-1)
-      const entry = newest && decodeEntry(newest.bytes)
+      // Not that of the last entry: evidence from the past comes later.
+      const times = history.flatMap(({ bytes }) => {
+        const entry = decodeEntry(bytes)
+        return entry.type === 'zone-keys' ? [entry.time] : []
+      })
       return {
         zone: nameToText(zone),
         size: tree.size,
         ...(await reader.zoneCounts(zone)),
-        last_observed: entry?.type === 'zone-keys' ? entry.time : null,
+        last_observed: times.length === 0 ? null : Math.max(...times),
         keys: history.map(({ bytes, index }) => viewOf(index, bytes)),
       }
     },

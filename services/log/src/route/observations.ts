@@ -1,6 +1,6 @@
 /** Submission of evidence. The log validates everything itself and trusts no submitter. */
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { MAX_SUBMIT_BYTES, Submission, SubmitResults, type SubmitResult } from '@dslog/schema/api'
+import { MAX_SUBMIT_BYTES, Submission, SubmitResults } from '@dslog/schema/api'
 import type { Http } from '@dslog/service/http'
 import { Problem } from '@dslog/service/problem'
 import type { LogContext } from './context.ts'
@@ -10,6 +10,8 @@ const WAIT_MS = 20_000
 
 export function observationRoutes(app: Http, context: LogContext): void {
   const { admitter } = context
+  // Fastify reads plain text too; as evidence it is of no known media type.
+  app.removeContentTypeParser('text/plain')
 
   app.post(
     '/v1/observations',
@@ -26,23 +28,24 @@ export function observationRoutes(app: Http, context: LogContext): void {
     async (request, reply) => {
       const { observations } = request.body
       if (observations.some(({ historical }) => historical === true)) {
-        authorize(request.headers.authorization)
+        authorize(request.headers.authorization, reply)
       }
-      const results = admitter.submit(observations)
+      const { results, soFar } = await admitter.handIn(observations)
       // Whoever does not wait is still owed that errors of ours reach our log.
       results.catch((error: unknown) => request.log.error({ err: error }, 'submission failed'))
       const wait = prefersNotToWait(request.headers['prefer']) ? 0 : WAIT_MS
       const done = await within(results, wait)
       if (done !== undefined) return { results: done }
-      const accepted = observations.map((): SubmitResult => ({ status: 'accepted' }))
-      return reply.code(202).send({ results: accepted })
+      return reply.code(202).send({ results: soFar })
     },
   )
 
-  function authorize(header: string | undefined): void {
+  function authorize(header: string | undefined, reply: Reply): void {
     const token = context.operatorToken?.reveal()
     const given = /^Bearer (.+)$/.exec(header ?? '')?.[1]
     if (given === undefined) {
+      // RFC 9110 section 15.5.2: it says how to ask.
+      reply.header('www-authenticate', 'Bearer')
       throw new Problem('unauthorized', "Historical evidence needs the operator's token")
     }
     if (token === undefined || !timingSafeEqual(digest(given), digest(token))) {
@@ -51,12 +54,17 @@ export function observationRoutes(app: Http, context: LogContext): void {
   }
 }
 
+/** Where an answer takes its headers. */
+interface Reply {
+  header(name: string, value: string): unknown
+}
+
 function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }
 
 function prefersNotToWait(header: string | string[] | undefined): boolean {
-  return [header ?? []].flat().some((value) => /(^|[\s,;])respond-async([\s,;]|$)/.test(value))
+  return [header ?? []].flat().some((value) => /(^|[\s,;])respond-async([\s,;]|$)/i.test(value))
 }
 
 /** What a promise resolves to, or `undefined` if it takes longer. */
