@@ -21,7 +21,8 @@
  *     gunzipped 8192                      so many, once unpacked
  *     events 2                            of a stream without an end, so many events are read
  *
- * `601 times GET /` asks so often, and looks at the last answer. Asking is contract.test.ts's business.
+ * `601 times GET /` asks so often, and looks at the last answer. `meanwhile GET /` goes on with the story, and looks at the
+ * answer when that is over. Asking is ask.ts's business.
  */
 
 /** A header of a request or, as a pattern, of an answer. */
@@ -36,6 +37,7 @@ export interface Step {
   /** Of the file, where the request is. */
   readonly line: number
   readonly times: number
+  readonly isMeanwhile: boolean
   readonly method: string
   readonly path: string
   readonly headers: readonly Field[]
@@ -50,7 +52,7 @@ export interface Story {
   readonly steps: readonly Step[]
 }
 
-const REQUEST = /^(?:(\d+) times )?([A-Z]+) (\S.*)$/
+const REQUEST = /^(?:(meanwhile)|(\d+) times)? ?([A-Z]+) (\S.*)$/
 const STATUS = /^HTTP\/1\.1 (\d{3}) (.+)$/
 const HEADER = /^([a-z0-9-]+): (.+)$/
 
@@ -83,7 +85,7 @@ export function parseStory(text: string): Story {
       }
       return read
     }
-    const [, times, method, path] = REQUEST.exec(lines[at]!) ?? fail(at, 'no request')
+    const [, meanwhile, times, method, path] = REQUEST.exec(lines[at]!) ?? fail(at, 'no request')
     at++
     const headers = fields((line) => STATUS.test(line))
     const from = at + 1
@@ -97,6 +99,7 @@ export function parseStory(text: string): Story {
       title: lines[start]!.slice(4),
       line: start + 2,
       times: Number(times ?? 1),
+      isMeanwhile: meanwhile !== undefined,
       method: method!,
       path: path!,
       headers,

@@ -133,10 +133,17 @@ function many(): Name[] {
   return Array.from({ length: MANY }, (_, i) => named(`n${String(i).padStart(3, '0')}.se.`))
 }
 
+/** A service that can be started. */
+interface Service {
+  readonly components: ConstructorParameters<typeof Lifecycle>[0]
+  readonly port: () => number
+}
+
 /** What runs, and the values that stories may use. */
 export class World {
   readonly #evidence = makeEvidence()
-  readonly #running: Lifecycle[] = []
+  /** By URL, in the order in which they were started. */
+  readonly #running = new Map<string, Lifecycle>()
   readonly #places: Places
   readonly #started = performance.now()
   readonly #urls = new Map<string, Promise<string>>()
@@ -181,8 +188,15 @@ export class World {
     }
   }
 
+  /** Stops what only one story was told to. */
+  async leave(url: string): Promise<void> {
+    for (const shared of this.#urls.values()) if ((await shared) === url) return
+    await this.#running.get(url)?.stop()
+    this.#running.delete(url)
+  }
+
   async close(): Promise<void> {
-    for (const lifecycle of this.#running.toReversed()) await lifecycle.stop()
+    for (const lifecycle of [...this.#running.values()].toReversed()) await lifecycle.stop()
     await this.#places.close()
   }
 
@@ -197,8 +211,7 @@ export class World {
       DSLOG_OPERATOR_TOKEN: TOKEN,
     })
     const log = logComponents({ config, logger: silent, clock: this.#clock, create: true })
-    await this.#start(log.components)
-    return `http://127.0.0.1:${log.port()}`
+    return this.#start(log)
   }
 
   async #filled(): Promise<string> {
@@ -244,8 +257,7 @@ export class World {
     const env = { ...place.env, DSLOG_MONITOR_PORT: '0', DSLOG_MONITOR_INTERVAL: '100ms' }
     const config = readConfig({ monitor: MONITOR_CONFIG }, env).monitor
     const monitor = monitorComponents({ config, logger: silent, clock: this.#clock })
-    await this.#start(monitor.components)
-    const url = `http://127.0.0.1:${monitor.port()}`
+    const url = await this.#start(monitor)
     for (;;) {
       const status = (await (await fetch(`${url}/v1/status`)).json()) as MonitorStatus
       if (status.logs[0]?.state === 'following') return url
@@ -253,9 +265,11 @@ export class World {
     }
   }
 
-  async #start(components: ConstructorParameters<typeof Lifecycle>[0]): Promise<void> {
+  async #start({ components, port }: Service): Promise<string> {
     const lifecycle = new Lifecycle(components, silent)
     await lifecycle.start()
-    this.#running.push(lifecycle)
+    const url = `http://127.0.0.1:${port()}`
+    this.#running.set(url, lifecycle)
+    return url
   }
 }
