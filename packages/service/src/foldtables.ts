@@ -18,7 +18,7 @@ import type { NameTables } from '@dslog/schema/db'
 import { decodeEntry, encodeEntry } from '@dslog/schema/entry'
 import { MapKind, mapValue } from '@dslog/schema/identity'
 import { type FoldChanges, type FoldStore, keyText, type NameChange } from '@dslog/verify/fold'
-import type { History, LoggedState } from '@dslog/verify/history'
+import { type History, latestOf, type LoggedState } from '@dslog/verify/history'
 import type { ZoneKeys } from '@dslog/verify/keys'
 import type { Database } from './db.ts'
 
@@ -181,6 +181,24 @@ export class FoldTables implements FoldStore {
     return rows.map(({ history, latest, name }) => {
       return { name: name as Name, ds: decodeDsSet(latest), history: decodeHistory(history) }
     })
+  }
+
+  /** How many names have their state in force signed by a zone, and how many of them a DS, before entry `below`. */
+  async countNames(zone: Name, below: number): Promise<{ names: number; signed: number }> {
+    const { rows } = await sql<{ names: number; signed: number; newer: Uint8Array[] | null }>`
+      select count(*) filter (where settled)::int8 as names,
+        count(*) filter (where settled and substr(latest, 1, 2) <> '\\x0000'::bytea)::int8 as signed,
+        array_agg(history) filter (where not settled) as newer
+      from (select latest, history,
+          substr(history, length(history) - ${STATE_SIZE - 1}::int, 8) < int8send(${below}::int8) as settled
+        from name where kind = ${MapKind.delegation}
+          and zone = (select id from zone where name = ${zone})) counted`.execute(this.#db.kysely)
+    const { names, newer, signed } = rows[0]!
+    const states = (newer ?? []).map((history) => latestOf(decodeHistory(history, below)))
+    return {
+      names: names + states.filter((state) => state !== undefined).length,
+      signed: signed + states.filter((state) => state?.present === true).length,
+    }
   }
 
   /** All keys with their histories, in the order of the keys, after `after`. */

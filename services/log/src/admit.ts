@@ -45,6 +45,14 @@ export interface AdmitterOptions {
 /** An observation that is worth sequencing, or why it is not. */
 type Judged = { readonly batch: Batch } | { readonly refused: SubmitResult }
 
+/** A submission that has been accepted. */
+export interface HandedIn {
+  /** What can be said of each observation at once: `refused` or `accepted`. */
+  readonly soFar: SubmitResult[]
+  /** What became of each, once what was logged is published. */
+  readonly results: Promise<SubmitResult[]>
+}
+
 /** Takes submissions. */
 export class Admitter {
   readonly #options: AdmitterOptions
@@ -60,13 +68,29 @@ export class Admitter {
    * @throws Problem when the pool is full
    */
   async submit(observations: readonly Observation[]): Promise<SubmitResult[]> {
+    return (await this.handIn(observations)).results
+  }
+
+  /**
+   * As {@link submit}, but resolves when what is worth sequencing has been accepted.
+   *
+   * @throws Problem when the pool is full
+   */
+  async handIn(observations: readonly Observation[]): Promise<HandedIn> {
     const judged = await this.#judge(observations)
     const batches = judged.flatMap((one) => ('batch' in one ? [one.batch] : []))
-    const admissions = batches.length === 0 ? [] : await this.#options.sink.submit(batches)
-    let next = 0
-    return judged.map((one) =>
-      'refused' in one ? one.refused : resultOf(one.batch, admissions[next++]!),
-    )
+    const published =
+      batches.length === 0 ? Promise.resolve([]) : this.#options.sink.submit(batches)
+    const results = published.then((admissions) => {
+      let next = 0
+      return judged.map((one) =>
+        'refused' in one ? one.refused : resultOf(one.batch, admissions[next++]!),
+      )
+    })
+    const soFar = judged.map((one): SubmitResult => {
+      return 'refused' in one ? one.refused : { status: 'accepted' }
+    })
+    return { soFar, results }
   }
 
   async #judge(observations: readonly Observation[]): Promise<Judged[]> {

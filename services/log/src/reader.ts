@@ -6,16 +6,15 @@
  */
 import { gzip } from 'node:zlib'
 import { promisify } from 'node:util'
-import { sql } from 'kysely'
 import { equal } from '@dslog/tlog/bytes'
 import { formatTlogProof } from '@dslog/tlog/bundle'
 import type { Hash } from '@dslog/tlog/hash'
 import { proveMap } from '@dslog/tlog/maptree'
 import { decodeBundle, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
-import type { Name } from '@dslog/dnssec/name'
+import { type Name, sameName } from '@dslog/dnssec/name'
 import type { LogTables } from '@dslog/schema/db'
 import { decodeEntry } from '@dslog/schema/entry'
-import { mapKey, MapKind } from '@dslog/schema/identity'
+import { mapKey, type MapKind } from '@dslog/schema/identity'
 import type { Database } from '@dslog/service/db'
 import { keyText } from '@dslog/verify/fold'
 import { type History, latestOf } from '@dslog/verify/history'
@@ -194,28 +193,32 @@ export class LogReader {
   }
 
   /** How many names of a zone the log knows, and how many of them have a DS in force. */
-  async zoneCounts(zone: Name): Promise<{ names: number; signed: number }> {
-    const { rows } = await sql<{ names: number; signed: number }>`
-      select count(*)::int8 as names,
-        count(*) filter (where substr(latest, 1, 2) <> '\\x0000'::bytea)::int8 as signed
-      from name where kind = ${MapKind.delegation}
-        and zone = (select id from zone where name = ${zone})`.execute(this.#db.kysely)
-    return rows[0] ?? { names: 0, signed: 0 }
+  zoneCounts(zone: Name): Promise<{ names: number; signed: number }> {
+    return this.#log.fold.countNames(zone, this.tree.size)
   }
 
-  /** Names of a zone with the state in force, in the order of their wire bytes. */
+  /**
+   * Names of a zone with the state in force, in the order of their wire bytes. A name that another zone
+   * signs in the tree that is on its way is left out until that is published.
+   */
   async zoneNames(zone: Name, after: Name | undefined, limit: number) {
-    const { size } = this.tree
+    const { tree } = this
     const rows = await this.#log.fold.namesOfZone(zone, after, limit + 1)
     const names = []
     for (const { ds, history, name } of rows.slice(0, limit)) {
-      const latest = latestOf(history.filter(({ index }) => index < size))
+      const latest = latestOf(history.filter(({ index }) => index < tree.size))
       if (latest === undefined) continue
-      // The row may be ahead of the published tree; then the entry says what was in force.
-      const current = latestOf(history)?.index === latest.index
-      names.push({ name, latest, ds: current ? ds : await this.#dsOf(latest.index) })
+      if (latestOf(history)?.index === latest.index) {
+        names.push({ name, latest, ds })
+        continue
+      }
+      // The row is ahead of the published tree: the entry says what was in force.
+      const entry = decodeEntry((await this.entry(latest.index, tree)).bytes)
+      if (!('owner' in entry) || !sameName(entry.zone, zone)) continue
+      names.push({ name, latest, ds: entry.type === 'ds' ? entry.ds : [] })
     }
-    return { size, names, next: rows.length > limit ? rows[limit - 1]!.name : undefined }
+    const next = rows.length > limit ? rows[limit - 1]!.name : undefined
+    return { size: tree.size, names, next }
   }
 
   /** Entries about delegations from `start` on, in log order; `next` is where to go on. */
@@ -252,11 +255,6 @@ export class LogReader {
   async #history(key: Hash, size: number): Promise<History> {
     const history = (await this.#log.fold.histories([key])).get(keyText(key)) ?? []
     return history.filter(({ index }) => index < size)
-  }
-
-  async #dsOf(index: number): Promise<readonly Uint8Array[]> {
-    const entry = decodeEntry((await this.entry(index)).bytes)
-    return entry.type === 'ds' ? entry.ds : []
   }
 }
 

@@ -18,6 +18,8 @@ export const MAX_POOL_CANDIDATES = 50_000
 export const REFRESH_MS = 600_000
 /** Mean of what a refused submitter is told to wait, seconds. */
 const RETRY_SECONDS = 5
+/** An interval of nothing would keep a processor busy with looking into an empty pool, ms. */
+const SHORTEST_INTERVAL = 1
 
 export interface SequencerOptions {
   /** Shortest time between two trees, ms. */
@@ -57,10 +59,11 @@ export class Sequencer implements Component {
   /**
    * Hands in verified evidence, all of it or none.
    *
-   * @returns what became of each candidate, once it is published
-   * @throws Problem `unavailable` when the pool is full or the log has stopped
+   * @returns what became of each candidate, once it is published; rejects if the log stops before, when
+   *   nobody knows whether it was logged: handing it in again does no harm
+   * @throws Problem `unavailable`, at once, when the pool is full or the log has stopped
    */
-  async submit(batches: readonly Batch[]): Promise<Admission[][]> {
+  submit(batches: readonly Batch[]): Promise<Admission[][]> {
     const candidates = batches.reduce((sum, batch) => sum + batch.candidates.length, 0)
     const capacity = this.#options.capacity ?? MAX_POOL_CANDIDATES
     if (this.#failure !== undefined || this.#ticker === undefined) {
@@ -83,15 +86,11 @@ export class Sequencer implements Component {
   }
 
   start(fail: (error: unknown) => void): void {
-    // The pace is that of the machine; `clock` tells what time entries are given.
     this.#ticker = new Ticker({
-      interval: this.#options.interval,
+      interval: Math.max(SHORTEST_INTERVAL, this.#options.interval),
+      clock: this.#options.clock,
       run: () => this.#run(),
       onError: (error) => {
-        // Whether the commit reached the disk is not known: only opening the log anew can tell.
-        this.#failure = error
-        for (const waiting of this.#pool) waiting.reject(error)
-        this.#pool = []
         fail(error)
         throw error
       },
@@ -101,16 +100,23 @@ export class Sequencer implements Component {
   async stop(): Promise<void> {
     const ticker = this.#ticker
     this.#ticker = undefined
-    await ticker?.stop()
+    // If it has failed, `fail` was told why.
+    await ticker?.stop().catch(() => {})
     // What was accepted is sequenced: its submitters are still waiting.
-    while (this.#failure === undefined && this.#pool.length > 0) await this.#run()
+    while (this.#pool.length > 0) await this.#run()
   }
 
   async #run(): Promise<void> {
     const taken = this.#take()
     if (taken.length === 0) {
       const age = this.#options.clock() - this.#log.published.publishedAt
-      if (age >= REFRESH_MS) await this.#log.refresh()
+      if (age < REFRESH_MS) return
+      try {
+        await this.#log.refresh()
+      } catch (error) {
+        this.#end(error)
+        throw error
+      }
       return
     }
     const size = this.#log.size
@@ -118,7 +124,7 @@ export class Sequencer implements Component {
     try {
       admissions = await this.#log.sequence(taken.flatMap(({ batches }) => batches))
     } catch (error) {
-      for (const waiting of taken) waiting.reject(error)
+      this.#end(error, taken)
       throw error
     }
     let from = 0
@@ -128,6 +134,17 @@ export class Sequencer implements Component {
       from += batches.length
     }
     if (this.#log.size > size) for (const listener of this.#listeners) listener()
+  }
+
+  /** Whether the commit reached the disk is not known: only opening the log anew can tell. */
+  #end(error: unknown, taken: readonly Waiting[] = []): void {
+    this.#failure = error
+    const detail = 'The log has stopped; hand it in again when it is back'
+    for (const { reject } of [...taken, ...this.#pool]) {
+      reject(new Problem('unavailable', detail, { cause: error }))
+    }
+    this.#pool = []
+    this.#waiting = 0
   }
 
   /** The next tree's worth, at least one submission: an import is never divided between trees. */

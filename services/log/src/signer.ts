@@ -51,7 +51,7 @@ export class SignerFile implements SignerRow {
       throw new LogError('signer', `cannot read ${this.#path}`, { cause })
     }
     try {
-      const { origin, root, size } = JSON.parse(text) as Record<string, unknown>
+      const { origin, root, size } = (JSON.parse(text) ?? {}) as Record<string, unknown>
       if (typeof origin === 'string' && typeof root === 'string' && Number.isSafeInteger(size)) {
         return { origin, size: size as number, root: hashFromBase64(root) }
       }

@@ -93,11 +93,12 @@ export class TreeStore implements TileSource {
     return this.#db.kysely.selectFrom('published').selectAll().executeTakeFirst()
   }
 
+  /** Shows a tree to readers. One that comes late, from a process that lost the log, hides no newer one. */
   async publish(row: Omit<PublishedTable, 'id'>): Promise<void> {
     await this.#db.kysely
       .insertInto('published')
       .values({ id: 1, ...row })
-      .onConflict((on) => on.column('id').doUpdateSet(row))
+      .onConflict((on) => on.column('id').doUpdateSet(row).where('published.size', '<=', row.size))
       .execute()
   }
 
