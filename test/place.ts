@@ -106,7 +106,7 @@ function placeOf(kind: Kind, data: string, url?: string): Place {
 }
 
 /** Folder of an empty embedded database, made once for each version of PGlite: creating one takes seconds. */
-async function makeTemplate(): Promise<string> {
+export async function makeTemplate(): Promise<string> {
   const entry = createRequire(import.meta.url).resolve('@electric-sql/pglite')
   const { version } = JSON.parse(readFileSync(join(entry, '../../package.json'), 'utf8')) as {
     version: string

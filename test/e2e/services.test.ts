@@ -1,0 +1,117 @@
+/** `dslog log` and `dslog monitor`: one service a process, configured by the environment. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, afterEach, expect, it } from 'vitest'
+import { dslog, Folders } from './dslog.ts'
+
+const BIN = fileURLToPath(new URL('../../packages/cli/bin/dslog.js', import.meta.url))
+const folders = new Folders()
+const children: ChildProcess[] = []
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+})
+afterAll(() => folders.remove())
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  const { port } = server.address() as { port: number }
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+/** A service that runs until it is told to end, and has answered once. */
+async function service(args: readonly string[], url: string, env: Record<string, string>) {
+  const child = spawn(process.execPath, [BIN, ...args], {
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  children.push(child)
+  let said = ''
+  child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()))
+  child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()))
+  const ready = async () => {
+    if (child.exitCode !== null) throw new Error(`it has ended: ${said}`)
+    return fetch(`${url}/readyz`).then(
+      ({ status }) => status,
+      () => 0,
+    )
+  }
+  await expect.poll(ready, { timeout: 60_000, interval: 200 }).toBe(200)
+  const stop = async (): Promise<number | null> => {
+    child.kill('SIGTERM')
+    const [code] = (await once(child, 'close')) as [number | null]
+    return code
+  }
+  return { stop, said: () => said }
+}
+
+it('a log and a monitor, each alone', async () => {
+  const data = await folders.data()
+  const logPort = await freePort()
+  const logUrl = `http://127.0.0.1:${logPort}`
+  const env = { DSLOG_DATA: data, DSLOG_LOG_PORT: String(logPort) }
+
+  // A log is not made by starting one.
+  const none = await dslog(['log'], { env })
+  expect(none.code).toBe(3)
+  expect(none.stderr).toMatch(/^dslog: cannot read the key file [^\n]+\n$/)
+
+  const made = await service(['log', '--create', '--origin', 'log.example/alone'], logUrl, env)
+  const checkpoint = await (await fetch(`${logUrl}/checkpoint`)).text()
+  expect(checkpoint).toMatch(/^log\.example\/alone\n1\n/)
+
+  // The second process on the folder, however it comes.
+  const second = await dslog(['log'], { env: { ...env, DSLOG_LOG_PORT: '0' } })
+  expect(second.code).toBe(3)
+  expect(second.stderr).toMatch(/in use by process \d+/)
+  expect(await made.stop()).toBe(0)
+  for (const line of made.said().trim().split('\n').filter(Boolean)) {
+    expect(JSON.parse(line)).toMatchObject({ service: 'log' })
+  }
+
+  const log = await service(['log'], logUrl, env)
+  expect(await (await fetch(`${logUrl}/checkpoint`)).text()).toBe(checkpoint)
+
+  const port = await freePort()
+  const monitorUrl = `http://127.0.0.1:${port}`
+  const monitor = await service(['monitor'], monitorUrl, {
+    DSLOG_DATA: data,
+    DSLOG_MONITOR_LOG_URL: logUrl,
+    DSLOG_MONITOR_PORT: String(port),
+    DSLOG_MONITOR_INTERVAL: '200ms',
+  })
+  const status = async () => {
+    const body = (await (await fetch(`${monitorUrl}/v1/status`)).json()) as { logs: object[] }
+    return body.logs[0]
+  }
+  await expect
+    .poll(status, { timeout: 30_000 })
+    .toMatchObject({ origin: 'log.example/alone', state: 'following', size: 1 })
+  expect(await monitor.stop()).toBe(0)
+  expect(await log.stop()).toBe(0)
+  expect(await readFile(join(data, 'policy'), 'utf8')).toContain('log log.example/alone+')
+})
+
+it('a monitor that is not told what to follow', async () => {
+  const data = await folders.data()
+  const none = await dslog(['monitor'], { env: { DSLOG_DATA: data } })
+  expect(none.code).toBe(3)
+  expect(none.stderr).toMatch(/^dslog: [^\n]*policy[^\n]*\n$/)
+})
+
+it('a setting that cannot be', async () => {
+  const env = { DSLOG_LOG_PORT: 'http', DSLOG_MONITOR_INTERVAL: 'often' }
+  for (const command of ['log', 'monitor']) {
+    const called = await dslog([command, '--data', folders.make()], { env })
+    expect(called).toMatchObject({ code: 2, stdout: '' })
+    expect(called.stderr).toMatch(/^dslog: configuration: DSLOG_LOG_PORT must be [^\n]+\n$/)
+    expect(called.stderr).toContain('DSLOG_MONITOR_INTERVAL')
+  }
+})
