@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ask } from './ask.ts'
 import { Values } from './match.ts'
-import { parseStory, type Step } from './story.ts'
+import { parseStory } from './story.ts'
 import { World } from './world.ts'
 
 const FOLDER = fileURLToPath(new URL('.', import.meta.url))
@@ -18,29 +18,23 @@ afterAll(() => world.close())
 describe.each(readdirSync(FOLDER).filter((name) => name.endsWith('.txt')))('%s', (file) => {
   const { service, steps } = parseStory(readFileSync(`${FOLDER}${file}`, 'utf8'))
   const values = new Values((name) => world.value(name))
-  const meanwhile: Promise<void>[] = []
+  /** What was wrong with the answers to what was asked on the side. */
+  const meanwhile: Promise<string[]>[] = []
   let url: string
   beforeAll(async () => {
     url = await world.url(service)
   })
-  afterAll(async () => {
-    await Promise.all(meanwhile)
-    await world.leave(url)
+  afterAll(() => world.leave(url))
+
+  test.each(steps.map((step) => [step.title, step] as const))('%s', async (_, step) => {
+    const answered = ask(url, step, values)
+    // A failure of it counts when all is told; nobody waiting yet is not a crash.
+    if (step.isMeanwhile) meanwhile.push(answered.catch((error: unknown) => [String(error)]))
+    const faults = step.isMeanwhile ? [] : await answered
+    expect(faults, `${file}, line ${step.line}: ${step.method} ${step.path}`).toEqual([])
   })
 
-  const tell = async (step: Step): Promise<void> => {
-    const faults = await ask(url, step, values)
-    expect(faults, `${file}, line ${step.line}: ${step.method} ${step.path}`).toEqual([])
-  }
-  for (const step of steps) {
-    test(step.title, async () => {
-      if (!step.isMeanwhile) return tell(step)
-      meanwhile.push(tell(step))
-      // Whoever waits for it later gets the fault; nobody waiting yet is not a crash.
-      meanwhile.at(-1)!.catch(() => {})
-    })
-  }
-  if (steps.some(({ isMeanwhile }) => isMeanwhile)) {
-    test('what went on meanwhile', () => Promise.all(meanwhile))
-  }
+  test('(what was asked meanwhile)', async () => {
+    expect((await Promise.all(meanwhile)).flat()).toEqual([])
+  })
 })

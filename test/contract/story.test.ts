@@ -1,4 +1,5 @@
 /** How stories are read, and what their patterns match. */
+/* oxlint-disable no-template-curly-in-string -- that is how stories name values */
 import { describe, expect, test } from 'vitest'
 import { Values } from './match.ts'
 import { parseStory } from './story.ts'

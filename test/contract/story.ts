@@ -69,8 +69,9 @@ export function parseStory(text: string): Story {
   const starts = lines.flatMap((line, at) => (line.startsWith('--- ') ? [at] : []))
   const head = lines.slice(0, starts[0]).filter((line) => line !== '' && !line.startsWith('#'))
   const service = /^service (\S+)$/.exec(head[0] ?? '')?.[1]
-  if (service === undefined || head.length > 1)
+  if (service === undefined || head.length > 1) {
     throw new SyntaxError('no `service` before the steps')
+  }
   if (starts.length === 0) throw new SyntaxError('no steps')
 
   const steps = starts.map((start, i): Step => {
