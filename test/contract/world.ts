@@ -3,7 +3,7 @@
  * small signed internet to submit evidence from. All that is submitted was signed at the same times in every run, so indices
  * and sizes are the same too; only what hangs from signatures and from the minute of the day is not.
  *
- *     service filled     a log with a history: see `fill`; nothing may be added to it
+ *     service filled     a log with a history: see `#filled`; nothing may be added to it
  *     service new        a log of the story's own, with nothing in it
  *     service monitor    a monitor that has verified the filled log
  */
@@ -27,16 +27,18 @@ import { monitorComponents } from '@dslog/monitor/main'
 import { keyOf, ORIGIN, Places } from '../place.ts'
 import { configOf, silent, wire } from '../testlog.ts'
 
-export const TOKEN = 'contract-operator-token'
+/** The operator's token of every log. */
+const TOKEN = 'contract-operator-token'
 
 /** When `old` was signed: its signatures have long expired. */
-export const LONG_AGO: number = TEST_EPOCH - 30 * DAY
+const LONG_AGO = TEST_EPOCH - 30 * DAY
 /** When the first state of everything was signed; the second a day later, which is when the logs begin. */
-export const FIRST: number = TEST_EPOCH
-export const SECOND: number = FIRST + DAY
+const FIRST = TEST_EPOCH
+const SECOND = FIRST + DAY
 
 /** How many names there are beside those with a story: with them the log has a full bundle. */
 const MANY = 250
+
 /** Zones of the internet that submissions come from: `fi.` with NSEC, `se.` with NSEC3. */
 const net = new Internet({ clock: new TestClock(LONG_AGO) })
 const fi = net.addZone('fi.')
@@ -177,8 +179,6 @@ export class World {
         return formatVkey(keyOf())
       case 'long ago':
         return LONG_AGO
-      case 'first':
-        return FIRST
       case '8 MiB and more':
         return 'a'.repeat(8 * 1024 * 1024 + 1)
       case 'a thousand and one':
