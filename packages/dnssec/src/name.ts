@@ -294,7 +294,7 @@ export function compareCanonical(a: Name, b: Name): number {
 /** The name as a string of one character a byte: a key for a `Map`, not for people. */
 export function nameKey(name: Name): string {
   // Spreading would go through an iterator, and take six times as long.
-  return Reflect.apply(String.fromCharCode, undefined, name)
+  return Reflect.apply(String.fromCharCode, undefined, name) as string
 }
 
 /** Is the first label `*`? */

@@ -9,7 +9,6 @@ import type { Hash } from '@dslog/tlog/hash'
 import { type Bucket, BucketBuilder } from '@dslog/tlog/mapbucket'
 import { UpperTree } from '@dslog/tlog/maptree'
 import { mapValue } from '@dslog/schema/identity'
-import { testPoint } from '@dslog/service/testpoint'
 import type { Admission } from '@dslog/verify/fold'
 import { type Batch, Log, type LogOptions } from './log.ts'
 import { TreeStore } from './store.ts'
@@ -52,15 +51,16 @@ export class Loader {
         candidates += batches[end]!.candidates.length
         end++
       }
-      admissions.push(...(await this.log.commitLoad(batches.slice(at, end))))
-      testPoint('load.committed')
+      admissions.push(...(await this.log.appendLoad(batches.slice(at, end))))
       at = end
     }
+    await this.log.loaded()
     return admissions
   }
 
   /** Builds the map and the indexes, appends the MAP_HEAD, signs and publishes. */
   async finish(): Promise<void> {
+    await this.log.loaded()
     const upper = await this.buildMap()
     await this.log.store.indexLoaded()
     await this.log.endLoad(upper)

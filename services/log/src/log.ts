@@ -4,6 +4,7 @@
  * what is true if the process dies there. The rules are those of ARCHITECTURE.md, "Rules of the log
  * core"; what may be appended is decided by the fold of @dslog/verify.
  */
+import { setImmediate as immediate } from 'node:timers/promises'
 import { equal } from '@dslog/tlog/bytes'
 import { formatCheckpoint } from '@dslog/tlog/checkpoint'
 import { EMPTY_ROOT, type Hash, leafHash } from '@dslog/tlog/hash'
@@ -15,26 +16,25 @@ import { encodeBundle } from '@dslog/tlog/tile'
 import { TileWriter } from '@dslog/tlog/tilewriter'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import type { LogTables } from '@dslog/schema/db'
-import { encodeEntry, type Entry } from '@dslog/schema/entry'
+import { encodeEntry } from '@dslog/schema/entry'
 import type { Clock } from '@dslog/service/clock'
 import type { Database, ExclusiveLock } from '@dslog/service/db'
 import { FoldTables } from '@dslog/service/foldtables'
 import { testPoint } from '@dslog/service/testpoint'
 import type { Candidate, Moment } from '@dslog/verify/candidate'
-import {
-  type Admission,
-  EMPTY_HEAD,
-  Fold,
-  type FoldChanges,
-  type FoldHead,
-} from '@dslog/verify/fold'
+import { type Admission, EMPTY_HEAD, Fold } from '@dslog/verify/fold'
+import { AheadStore } from './ahead.ts'
 import { LogError } from './error.ts'
 import { behind, openStored, originOf, type StoredLog } from './open.ts'
 import type { SignedTree, SignerRow } from './signer.ts'
-import { continueBundles, TreeStore, type TreeRow } from './store.ts'
+import { type Appended, type Position, type Step, stepFrom, zonesOf } from './step.ts'
+import { TreeStore, type TreeRow } from './store.ts'
 
 /** Leading bits of a map key that name a bucket: 65,536 buckets, of 380 keys at 25 M names. */
 export const MAP_DEPTH = 16
+
+/** Candidates that are decided about without a pause, some milliseconds: requests and tables wait no longer. */
+const DECIDED_AT_ONCE = 500
 
 /** Candidates of one observation, in the order in which they build on one another. */
 export interface Batch {
@@ -67,12 +67,6 @@ export interface LogOptions {
   readonly onLost?: (error: Error) => void
 }
 
-/** An entry on its way into a tree. */
-interface Appended {
-  readonly entry: Entry
-  readonly bytes: Uint8Array
-}
-
 /** The log, opened for writing. At most one process has it; calls must not overlap. */
 export class Log {
   readonly origin: string
@@ -81,27 +75,21 @@ export class Log {
   readonly #options: LogOptions
   readonly #cache: TileCache
   readonly #lock: ExclusiveLock
-  #tree: TreeRow
-  #writer: TileWriter
-  #lastBundle: Uint8Array[]
-  #head: FoldHead
-  #upper: UpperTree
+  #at: Position
   /** Buckets that the tree changed: once it is published, nobody needs earlier versions of them. */
   #superseded: number[] = []
   #published: PublishedTree | undefined
+  /** The last transaction of a load, on its way. */
+  #loading: { readonly step: Step; readonly done: Promise<void> } | undefined
 
   private constructor(options: LogOptions, lock: ExclusiveLock, stored: StoredLog) {
-    this.origin = stored.tree.origin
+    this.origin = stored.position.tree.origin
     this.store = stored.store
     this.fold = stored.fold
     this.#options = options
     this.#lock = lock
     this.#cache = new TileCache()
-    this.#tree = stored.tree
-    this.#writer = stored.writer
-    this.#lastBundle = stored.lastBundle
-    this.#head = stored.head
-    this.#upper = stored.upper
+    this.#at = stored.position
   }
 
   /**
@@ -177,7 +165,7 @@ export class Log {
     const lock = await options.db.lockExclusive('log', options.onLost ?? (() => {}))
     try {
       const stored = await openStored(options)
-      if (stored.tree.loading && !loading) {
+      if (stored.position.tree.loading && !loading) {
         throw new LogError('unfinished-load', 'a first import was interrupted: import again')
       }
       return new Log(options, lock, stored)
@@ -199,11 +187,11 @@ export class Log {
   }
 
   get size(): number {
-    return this.#tree.size
+    return this.#at.tree.size
   }
 
   get tree(): TreeRow {
-    return this.#tree
+    return this.#at.tree
   }
 
   /** Anchors that evidence is checked against. */
@@ -241,22 +229,36 @@ export class Log {
   }
 
   /**
-   * Commits entries without a MAP_HEAD and without a map: a load, which nothing is signed after until
-   * {@link endLoad}. See load.ts.
+   * Appends entries without a MAP_HEAD and without a map: a load, which nothing is signed after until
+   * {@link endLoad}. See load.ts. Their transaction goes on while the next are decided about; they are
+   * stored when {@link loaded} resolves.
    */
-  async commitLoad(batches: readonly Batch[]): Promise<Admission[][]> {
+  async appendLoad(batches: readonly Batch[]): Promise<Admission[][]> {
     const { admissions, appended, fold } = await this.#decide(batches)
-    if (appended.length > 0) await this.#commit(appended, fold, { loading: true })
+    if (appended.length === 0) return admissions
+    const step = stepFrom(this.#at, appended, fold, true)
+    await this.loaded()
+    const done = this.#store(step)
+    // Whoever waits for it gets the error; nothing else is appended after one.
+    done.catch(() => {})
+    this.#loading = { step, done }
+    this.#advance(step)
     return admissions
+  }
+
+  /** Waits until everything that was appended is stored. */
+  async loaded(): Promise<void> {
+    await this.#loading?.done
+    this.#loading = undefined
   }
 
   /** Ends a load: `upper` is the upper tree of the map over everything that was loaded. */
   async endLoad(upper: UpperTree): Promise<void> {
-    const { liveTime, mapHead: newest, mapTime, size } = this.#head
+    const { liveTime, mapHead: newest, mapTime, size } = this.#at.head
     // Nothing was loaded: the tree is complete as it is.
     if (newest === size - 1) return this.#finish()
-    this.#upper = upper
-    const fold = this.#fold(this.#head)
+    this.#at = { ...this.#at, upper }
+    const fold = this.#fold()
     const time = Math.max(this.#options.clock(), mapTime + 1, liveTime)
     const mapHead = await fold.appendMapHead(time)
     await this.#commit([{ entry: mapHead, bytes: encodeEntry(mapHead) }], fold)
@@ -270,11 +272,12 @@ export class Log {
     fold: Fold
     time: number
   }> {
-    const fold = this.#fold(this.#head)
-    const time = Math.max(this.#options.clock(), this.#head.mapTime + 1)
+    const fold = this.#fold()
+    const time = Math.max(this.#options.clock(), this.#at.head.mapTime + 1)
     await fold.prefetch(batches.flatMap(({ candidates }) => candidates))
     const appended: Appended[] = []
     const admissions: Admission[][] = []
+    let decided = 0
     for (const { candidates, historicalAt } of batches) {
       const historical = historicalAt !== undefined
       const moment: Moment = { time: historicalAt ?? time, historical }
@@ -283,57 +286,37 @@ export class Log {
         const admission = await fold.admit(candidate, moment)
         if (admission.status === 'logged') appended.push(admission)
         results.push(admission)
+        if (++decided % DECIDED_AT_ONCE === 0) await immediate()
       }
       admissions.push(results)
     }
     return { admissions, appended, fold, time }
   }
 
-  async #commit(
-    appended: readonly Appended[],
-    fold: Fold,
-    { loading = false }: { loading?: boolean } = {},
-  ): Promise<void> {
-    const { db } = this.#options
-    const from = this.#tree.size
-    const writer = this.#writer.fork()
-    const leaves = appended.map(({ bytes, entry }, i) => {
-      const hash = leafHash(bytes)
-      writer.append(hash)
-      return { index: from + i, hash, entry }
-    })
-    const entries = appended.map(({ bytes }) => bytes)
-    const { bundles, last } = continueBundles(this.#lastBundle, from, entries)
-    const { head } = fold
-    const tree: TreeRow = {
-      ...this.#tree,
-      size: writer.size,
-      root: writer.root(),
-      map_root: loading ? this.#tree.map_root : fold.upper.root(),
-      key_count: head.keyCount,
-      map_head: head.mapHead ?? 0,
-      map_time: head.mapTime,
-      loading,
-    }
-    const changes = fold.changes()
+  async #commit(appended: readonly Appended[], fold: Fold): Promise<void> {
+    const step = stepFrom(this.#at, appended, fold)
+    await this.#store(step)
+    this.#advance(step)
+  }
+
+  /** The one transaction of a step. */
+  async #store(step: Step): Promise<void> {
+    const { appended, bundles, changes, from, hashes, tiles } = step
+    const { tree } = step.to
+    const begins = tree.loading && !this.#at.tree.loading
+    const [superseded, shown] = [this.#superseded, this.#published?.size ?? 0]
     try {
-      await db.transaction(async (trx) => {
-        const idOf = await this.fold.zoneIds(trx, zonesOf(changes, appended))
-        const zoned = leaves.map(({ entry, hash, index }) => {
+      await this.#options.db.transaction(async (trx) => {
+        if (begins) await this.store.beginLoad(trx)
+        const idOf = await this.fold.zoneIds(trx, zonesOf(step))
+        const leaves = appended.map(({ entry }, i) => {
           const zone = 'owner' in entry ? idOf(entry.zone) : undefined
-          return { index, hash, zone }
+          return { index: from + i, hash: hashes[i]!, zone }
         })
-        if (loading && !this.#tree.loading) await this.store.beginLoad(trx)
-        await this.store.commit(trx, {
-          from,
-          to: tree,
-          tiles: writer.take(),
-          bundles,
-          leaves: zoned,
-        })
+        await this.store.commit(trx, { from, to: tree, tiles, bundles, leaves })
         testPoint('log.stored')
-        await this.fold.save(trx, changes, writer.size)
-        await this.fold.prune(trx, this.#superseded, this.#published?.size ?? 0)
+        await this.fold.save(trx, changes, tree.size)
+        await this.fold.prune(trx, superseded, shown)
         testPoint('log.committing')
       })
     } catch (error) {
@@ -341,23 +324,23 @@ export class Log {
       throw error
     }
     this.fold.committed(changes)
-    this.#tree = tree
-    this.#writer = writer
-    this.#lastBundle = last
-    this.#head = head
-    if (!loading) this.#upper = fold.upper
-    this.#superseded = changes.buckets.map(({ prefix }) => prefix)
+    if (tree.loading) testPoint('load.committed')
+  }
+
+  #advance(step: Step): void {
+    this.#at = step.to
+    this.#superseded = step.changes.buckets.map(({ prefix }) => prefix)
   }
 
   /** Signs and publishes the committed tree. Every step may be repeated after a crash. */
   async #finish(): Promise<void> {
     const { signerRow } = this.#options
-    const { origin, root, size } = this.#tree
+    const { origin, root, size } = this.#at.tree
 
     // The signer row is read anew each time: it may lie in a place of its own, and only it knows what
     // the key has seen. The new tree must continue that one, by proof and not by belief.
     const signed = await signerRow.read()
-    if (signed === undefined || !sameTree(signed, this.#tree)) {
+    if (signed === undefined || !sameTree(signed, this.#at.tree)) {
       if (signed !== undefined) await this.#proveContinues(signed)
       await signerRow.advance(signed, { origin, size, root })
     }
@@ -371,7 +354,7 @@ export class Log {
   }
 
   async #proveContinues(signed: SignedTree): Promise<void> {
-    const { root, size } = this.#tree
+    const { root, size } = this.#at.tree
     if (signed.origin !== this.origin) throw new LogError('signer', `it is of ${signed.origin}`)
     if (signed.size > size) throw behind(signed, size)
     const reader = new TreeReader(this.store, size, { cache: this.#cache })
@@ -386,13 +369,13 @@ export class Log {
   }
 
   #sign(): string {
-    const { origin, root, size } = this.#tree
+    const { origin, root, size } = this.#at.tree
     const text = formatCheckpoint({ origin, size, root, extensions: [] })
     return signNote(text, this.#options.signers)
   }
 
   async #publish(note: string): Promise<void> {
-    const { root, size } = this.#tree
+    const { root, size } = this.#at.tree
     const publishedAt = this.#options.clock()
     await this.store.publish({ size, root, note, published_at: publishedAt })
     const reader = new TreeReader(this.store, size, { root, cache: this.#cache })
@@ -402,19 +385,18 @@ export class Log {
       root,
       note,
       publishedAt,
-      upper: this.#upper,
+      upper: this.#at.upper,
       reader,
     }
   }
 
-  #fold(head: FoldHead): Fold {
-    return new Fold(head, this.#upper, { store: this.fold, anchors: this.#options.anchors })
+  #fold(): Fold {
+    const { anchors } = this.#options
+    const step = this.#loading?.step
+    const store =
+      step === undefined ? this.fold : new AheadStore(this.fold, step.changes, step.from)
+    return new Fold(this.#at.head, this.#at.upper, { store, anchors })
   }
-}
-
-function zonesOf(changes: FoldChanges, appended: readonly Appended[]) {
-  const inForce = changes.names.flatMap((change) => change.inForce?.zone ?? [])
-  return [...inForce, ...appended.flatMap(({ entry }) => ('owner' in entry ? entry.zone : []))]
 }
 
 function sameTree(signed: SignedTree, tree: TreeRow): boolean {

@@ -11,22 +11,17 @@ import { decodeBundle, edgeTiles, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile
 import { TileWriter } from '@dslog/tlog/tilewriter'
 import { decodeEntry } from '@dslog/schema/entry'
 import { FoldTables } from '@dslog/service/foldtables'
-import type { FoldHead } from '@dslog/verify/fold'
 import { LogError } from './error.ts'
 import type { LogOptions } from './log.ts'
 import type { SignedTree } from './signer.ts'
+import type { Position } from './step.ts'
 import { TreeStore, type TreeRow } from './store.ts'
 
 /** What a sequencer starts from. */
 export interface StoredLog {
-  readonly tree: TreeRow
+  readonly position: Position
   readonly store: TreeStore
   readonly fold: FoldTables
-  readonly writer: TileWriter
-  /** Entries of the partial bundle at the end. */
-  readonly lastBundle: Uint8Array[]
-  readonly head: FoldHead
-  readonly upper: UpperTree
 }
 
 /**
@@ -50,7 +45,7 @@ export async function openStored(options: LogOptions): Promise<StoredLog> {
   if (!tree.loading) await checkMapHead(tree, lastBundle, store, upper)
   const { key_count: keyCount, map_head: mapHead, map_time: mapTime, size } = tree
   const head = { size, mapHead, mapTime, keyCount, liveTime: 0 }
-  return { tree, store, fold, writer, lastBundle, head, upper }
+  return { position: { tree, writer, lastBundle, head, upper }, store, fold }
 }
 
 /** The origin is the name of every key: a log has one name. */
@@ -85,7 +80,7 @@ async function checkSigned(
 async function openTree(
   { root, size }: TreeRow,
   store: TreeStore,
-): Promise<Pick<StoredLog, 'writer' | 'lastBundle'>> {
+): Promise<Pick<Position, 'writer' | 'lastBundle'>> {
   const edge = await Promise.all(
     edgeTiles(size).map(async ({ index, level, width }) => {
       return { level, index, data: await store.tile(level, index, width) }

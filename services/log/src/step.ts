@@ -1,0 +1,86 @@
+/**
+ * A step of the log: entries that have been decided upon, and where the log stands with them. Only
+ * arithmetic; storing a step, and what happens then, is told in log.ts.
+ */
+import { type Hash, leafHash } from '@dslog/tlog/hash'
+import type { UpperTree } from '@dslog/tlog/maptree'
+import type { Tile } from '@dslog/tlog/tile'
+import type { TileWriter } from '@dslog/tlog/tilewriter'
+import type { Name } from '@dslog/dnssec/name'
+import type { Entry } from '@dslog/schema/entry'
+import type { Fold, FoldChanges, FoldHead } from '@dslog/verify/fold'
+import { continueBundles, type TreeRow } from './store.ts'
+
+/** Where a log stands: everything that the next step begins with. */
+export interface Position {
+  readonly tree: TreeRow
+  readonly writer: TileWriter
+  /** Entries of the partial bundle at the end. */
+  readonly lastBundle: readonly Uint8Array[]
+  readonly head: FoldHead
+  /** The name map, as of the newest MAP_HEAD. */
+  readonly upper: UpperTree
+}
+
+/** An entry on its way into a tree. */
+export interface Appended {
+  readonly entry: Entry
+  readonly bytes: Uint8Array
+}
+
+/** What is stored in one transaction. */
+export interface Step {
+  /** Size of the tree before. */
+  readonly from: number
+  readonly to: Position
+  readonly appended: readonly Appended[]
+  /** Leaf hashes of those. */
+  readonly hashes: readonly Hash[]
+  readonly tiles: readonly Tile[]
+  readonly bundles: readonly { readonly index: number; readonly data: Uint8Array }[]
+  readonly changes: FoldChanges
+}
+
+/**
+ * The step that appends these entries.
+ *
+ * @param fold has appended them
+ * @param loading without a MAP_HEAD and without a map: see load.ts
+ */
+export function stepFrom(
+  position: Position,
+  appended: readonly Appended[],
+  fold: Fold,
+  loading = false,
+): Step {
+  const from = position.tree.size
+  const writer = position.writer.fork()
+  const hashes = appended.map(({ bytes }) => {
+    const hash = leafHash(bytes)
+    writer.append(hash)
+    return hash
+  })
+  const entries = appended.map(({ bytes }) => bytes)
+  const { bundles, last: lastBundle } = continueBundles(position.lastBundle, from, entries)
+  const { head } = fold
+  const upper = loading ? position.upper : fold.upper
+  const tree: TreeRow = {
+    ...position.tree,
+    size: writer.size,
+    root: writer.root(),
+    map_root: loading ? position.tree.map_root : upper.root(),
+    key_count: head.keyCount,
+    map_head: head.mapHead ?? 0,
+    map_time: head.mapTime,
+    loading,
+  }
+  const tiles = writer.take()
+  const to = { tree, writer, lastBundle, head, upper }
+  return { from, to, appended, hashes, tiles, bundles, changes: fold.changes() }
+}
+
+/** The zones that rows of a step name. */
+export function zonesOf({ appended, changes }: Step): Name[] {
+  const inForce = changes.names.flatMap((change) => change.inForce?.zone ?? [])
+  return [...inForce, ...appended.flatMap(({ entry }) => ('owner' in entry ? entry.zone : []))]
+}
