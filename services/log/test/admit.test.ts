@@ -1,0 +1,483 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { toBase64 } from '@dslog/tlog/bytes'
+import { ALGORITHM } from '@dslog/dnssec/backend/backend'
+import { type Name, nameFromText, nameToText, ROOT } from '@dslog/dnssec/name'
+import { type RR, TYPE } from '@dslog/dnssec/records'
+import type { Observation, SubmitResult } from '@dslog/schema/api'
+import { decodeEntry } from '@dslog/schema/entry'
+import { keysId, stateId } from '@dslog/schema/identity'
+import { DAY, HOUR, TEST_EPOCH } from '@dslog/testbed/clock'
+import { Internet } from '@dslog/testbed/internet'
+import { dsOf, ZSK } from '@dslog/testbed/key'
+import { type Finding, ownerKey, STORIES, type StoryName } from '@dslog/testbed/stories'
+import { encodeReply, type Reply } from '../../../test/message.ts'
+import { Places } from '../../../test/place.ts'
+import { complaints, observe, openPlace, TestLog, wire } from '../../../test/testlog.ts'
+import { MAX_BAG_RECORDS } from '../src/admit.ts'
+import type { LogOptions } from '../src/log.ts'
+import { emptied } from './emptied.ts'
+
+const places = await Places.open()
+afterAll(() => places.close())
+
+let plain: LogOptions
+beforeAll(async () => {
+  plain = await openPlace(await places.make(places.kinds.at(-1)!, new Internet().anchors), () => 0)
+})
+afterAll(() => plain.db.close())
+
+const algorithm = ALGORITHM.ED25519
+let net: Internet
+let log: TestLog
+
+/** A new internet and an empty log of it. */
+beforeEach(async () => {
+  net = new Internet()
+  net.addZone('fi.', { algorithm })
+  net.addZone('se.', { algorithm, denial: { nsec3: {} } })
+  log = await openLog()
+  return () => log.log.close()
+})
+
+async function openLog(zones: readonly Name[] = []): Promise<TestLog> {
+  const options = await emptied({ ...plain, anchors: net.anchors, clock: net.clock.now })
+  return TestLog.over(options, { clock: net.clock.now, zones })
+}
+
+function named(text: string): Name {
+  return nameFromText(text)
+}
+
+/** Delegates a name with the DS of one of its keys, or without. */
+function delegate(owner: Name, generation = 1): Name {
+  const ds = generation === 0 ? [] : [dsOf(owner, ownerKey(owner, generation))]
+  net.parentOf(owner).delegate(owner, ds)
+  return owner
+}
+
+async function submit(...observations: Observation[]): Promise<SubmitResult[]> {
+  return log.submit(...observations)
+}
+
+function reply(name: Name, type: number, more: Partial<Reply>): string {
+  return toBase64(encodeReply({ name, type, ...more }))
+}
+
+/** What a resolver asks for, as messages: DS or denial, and the keys and DS above. */
+function messages(owner: Name): string[] {
+  const { zone } = net.parentOf(owner)
+  const { answer, authority, rcode } = zone.answer(owner, TYPE.DS)
+  const asked = [reply(owner, TYPE.DS, { answer, authority, rcode })]
+  for (let at = net.parentOf(owner); ; at = at.parent) {
+    const { name } = at
+    asked.push(reply(name, TYPE.DNSKEY, { answer: at.zone.rrset(name, TYPE.DNSKEY) }))
+    if (at.parent === undefined) return asked
+    asked.push(reply(name, TYPE.DS, { answer: at.parent.zone.rrset(name, TYPE.DS) }))
+  }
+}
+
+describe('what is admitted', () => {
+  test.each(Object.keys(STORIES) as StoryName[])('the story “%s”, by records', async (story) => {
+    const owner = named('example.fi.')
+    for (const { finding, what } of STORIES[story](net, owner)) {
+      const [result] = await submit(observe(net, owner))
+      expectResult(what, result!, finding)
+    }
+    expect(await complaints(log)).toEqual([])
+  })
+
+  test.each(Object.keys(STORIES) as StoryName[])('the story “%s”, by messages', async (story) => {
+    const owner = named('example.se.')
+    for (const { finding, what } of STORIES[story](net, owner)) {
+      const [result] = await submit({ owner: nameToText(owner), messages: messages(owner) })
+      expectResult(what, result!, finding)
+    }
+    expect(await complaints(log)).toEqual([])
+  })
+
+  function expectResult(what: string, result: SubmitResult, finding: Finding): void {
+    if (finding.verdict === 'unverifiable') {
+      expect(result, what).toMatchObject({ status: 'refused', detail: expect.any(String) })
+    } else {
+      expect(result.status, what).toMatch(/^(logged|known)$/)
+    }
+  }
+
+  test('the state that was shown, with its index and identity', async () => {
+    const owner = delegate(named('example.fi.'))
+    const [result] = await submit(observe(net, owner))
+    const ds = [dsOf(owner, ownerKey(owner))]
+    const id = toBase64(stateId(owner, named('fi.'), ds))
+    expect(result).toEqual({ status: 'logged', index: 3, state_id: id })
+    expect(await submit(observe(net, owner))).toEqual([{ status: 'known', state_id: id }])
+    const entry = decodeEntry((await log.reader.entry(3)).bytes)
+    // The clock stands still; the log's time does not.
+    expect(entry).toMatchObject({ type: 'ds', time: net.clock.now() + 1, historical: false })
+  })
+
+  test('several observations at once, each for itself', async () => {
+    const owners = ['a.fi.', 'b.fi.', 'c.se.', 'fi.'].map((text) => named(text))
+    for (const owner of owners.slice(0, 3)) delegate(owner)
+    const bad = { owner: 'bad.fi.', records: ['AAAA'] }
+    const results = await submit(bad, ...owners.map((owner) => observe(net, owner)), bad)
+    expect(results.map(({ status }) => status)).toEqual([
+      'refused',
+      'logged',
+      'logged',
+      'logged',
+      'logged',
+      'refused',
+    ])
+    expect(await complaints(log)).toEqual([])
+  })
+
+  test('a good observation after a bad one that brought the same keys', async () => {
+    const [good, bad] = [delegate(named('good.fi.')), delegate(named('bad.fi.'))]
+    net.parentOf(bad).makeOdd(bad, TYPE.DS, 'bad')
+    const results = await submit(observe(net, bad), observe(net, good))
+    expect(results.map(({ status }) => status)).toEqual(['refused', 'logged'])
+    // One whose zone is not admitted brings keys that are, too.
+    net.addZone('child.se.', { algorithm })
+    const [alien, after] = [delegate(named('x.child.se.')), delegate(named('y.se.'))]
+    const more = await submit(observe(net, alien), observe(net, after))
+    expect(more.map(({ status }) => status)).toEqual(['refused', 'logged'])
+    expect(await complaints(log)).toEqual([])
+  })
+
+  test('a state without the keys, once the log knows them', async () => {
+    const [first, second] = [delegate(named('first.fi.')), delegate(named('second.fi.'))]
+    const bare = (owner: Name): Observation => {
+      return { owner: nameToText(owner), records: wire(net.parentOf(owner).zone.dsOrDenial(owner)) }
+    }
+    expect(await submit(bare(first))).toMatchObject([{ status: 'refused', reason: 'unproven' }])
+    await submit(observe(net, second))
+    expect(await submit(bare(first))).toMatchObject([{ status: 'logged' }])
+    // Within one submission, too: those of the first serve the second.
+    const third = delegate(named('third.se.'))
+    const fourth = delegate(named('fourth.se.'))
+    const results = await submit(observe(net, third), bare(fourth))
+    expect(results.map(({ status }) => status)).toEqual(['logged', 'logged'])
+    expect(await complaints(log)).toEqual([])
+  })
+
+  test('a denial of what was never there is known, and of what was there is logged', async () => {
+    const owner = delegate(named('example.se.'), 0)
+    expect(await submit(observe(net, owner))).toMatchObject([{ status: 'known' }])
+    net.clock.advance(HOUR)
+    delegate(owner)
+    expect(await submit(observe(net, owner))).toMatchObject([{ status: 'logged' }])
+    net.clock.advance(HOUR)
+    delegate(owner, 0)
+    expect(await submit(observe(net, owner))).toMatchObject([{ status: 'logged' }])
+    net.clock.advance(HOUR)
+    net.parentOf(owner).undelegate(owner)
+    expect(await submit(observe(net, owner))).toMatchObject([{ status: 'known' }])
+  })
+
+  test('a state that is shown again late, and one that was signed with an old date', async () => {
+    const owner = delegate(named('example.fi.'))
+    const old = observe(net, owner)
+    await submit(old)
+    net.clock.advance(DAY)
+    delegate(owner, 2)
+    await submit(observe(net, owner))
+    expect(await submit(old)).toMatchObject([{ status: 'stale' }])
+    const { inception, expiration } = net.parentOf(owner).window()
+    delegate(owner, 3)
+    net.parentOf(owner).makeOdd(owner, TYPE.DS, {
+      window: { inception: inception - (3 * DAY) / 1000, expiration },
+    })
+    expect(await submit(observe(net, owner))).toMatchObject([
+      { status: 'logged', out_of_order: true },
+    ])
+    expect(await complaints(log)).toEqual([])
+  })
+})
+
+describe('keys', () => {
+  const keys = (zone: Name): Observation => {
+    return { owner: nameToText(zone), kind: 'keys', records: wire(net.chain(zone)) }
+  }
+
+  test('of a zone, from the root down', async () => {
+    const fi = named('fi.')
+    const [result] = await submit(keys(fi))
+    const rdatas = net.zoneOf(fi).zone.rrset(fi, TYPE.DNSKEY).filter(isKey)
+    const id = toBase64(
+      keysId(
+        fi,
+        rdatas.map(({ rdata }) => rdata),
+      ),
+    )
+    expect(result).toEqual({ status: 'logged', index: 2, state_id: id })
+    expect(await submit(keys(fi))).toEqual([{ status: 'known', state_id: id }])
+    expect(await submit(keys(ROOT))).toMatchObject([{ status: 'known' }])
+    expect(await complaints(log)).toEqual([])
+  })
+
+  test('that are new are logged at once, and those that only were signed anew are not', async () => {
+    const fi = net.zoneOf(named('fi.'))
+    await submit(keys(fi.name))
+    net.clock.advance(DAY)
+    fi.sign()
+    expect(await submit(keys(fi.name))).toMatchObject([{ status: 'known' }])
+    const [ksk] = fi.keys
+    fi.setKeys([ksk!, fi.makeKey(ZSK, algorithm, 2)])
+    expect(await submit(keys(fi.name))).toMatchObject([{ status: 'logged' }])
+    // A week later the signatures will soon have expired.
+    net.clock.advance(12.5 * DAY)
+    for (const zone of net.zones) zone.sign()
+    expect(await submit(keys(fi.name))).toMatchObject([{ status: 'logged' }])
+    expect(await complaints(log)).toEqual([])
+  })
+
+  test('that nothing names', async () => {
+    const fi = net.zoneOf(named('fi.'))
+    const others = [fi.makeKey(257, algorithm, 7), fi.makeKey(256, algorithm, 7)]
+    fi.setKeys(others)
+    expect(await submit(keys(fi.name))).toMatchObject([{ status: 'refused', reason: 'unproven' }])
+    expect(await submit({ owner: 'fi.', kind: 'keys', records: [] })).toMatchObject([
+      { status: 'refused', reason: 'unproven' },
+    ])
+  })
+
+  test('of a zone that is not admitted', async () => {
+    net.addZone('child.fi.', { algorithm })
+    expect(await submit(keys(named('child.fi.')))).toMatchObject([
+      { status: 'refused', reason: 'zone-not-admitted' },
+    ])
+    expect(log.log.size).toBe(1)
+  })
+
+  function isKey({ type }: RR): boolean {
+    return type === TYPE.DNSKEY
+  }
+})
+
+describe('what is refused', () => {
+  async function expectRefusal(observation: Observation, reason: string): Promise<void> {
+    const { size } = log.log
+    const [result] = await submit(observation)
+    expect(result).toMatchObject({ status: 'refused', reason, detail: expect.stringMatching(/./) })
+    expect(log.log.size).toBe(size)
+  }
+
+  test('a zone that is not admitted, unless the operator adds it', async () => {
+    const zone = net.addZone('child.fi.', { algorithm }).name
+    const owner = delegate(named('x.child.fi.'))
+    const observation = observe(net, owner)
+    await expectRefusal(observation, 'zone-not-admitted')
+    await log.log.close()
+    log = await openLog([zone])
+    expect(await submit(observation)).toMatchObject([{ status: 'logged' }])
+  })
+
+  test('a signature that is bad, missing, too old or too young', async () => {
+    const owner = delegate(named('example.fi.'))
+    const fi = net.parentOf(owner)
+    const { inception, expiration } = fi.window()
+    const day = DAY / 1000
+    const odd = async (oddity: Parameters<typeof fi.makeOdd>[2], reason: string) => {
+      fi.makeOdd(owner, TYPE.DS, oddity)
+      await expectRefusal(observe(net, owner), reason)
+      await expectRefusal({ owner: 'example.fi.', messages: messages(owner) }, reason)
+    }
+    await odd('bad', 'bogus')
+    await odd('missing', 'unproven')
+    await odd(
+      { window: { inception: inception - 2 * day, expiration: inception - day } },
+      'expired',
+    )
+    await odd({ window: { inception: inception + 2 * day, expiration } }, 'not-yet-valid')
+  })
+
+  test('evidence of another time', async () => {
+    const owner = delegate(named('example.fi.'))
+    const observation = observe(net, owner)
+    net.clock.advance(30 * DAY)
+    await expectRefusal(observation, 'expired')
+    net.clock.set(TEST_EPOCH - 30 * DAY)
+    await expectRefusal(observation, 'not-yet-valid')
+  })
+
+  test('evidence of another name, or of another internet', async () => {
+    const owner = delegate(named('example.fi.'))
+    await expectRefusal({ ...observe(net, owner), owner: 'other.fi.' }, 'unproven')
+    await expectRefusal({ ...observe(net, owner), owner: '.' }, 'unproven')
+    const other = new Internet({ root: { algorithm } })
+    other.addZone('fi.', { algorithm })
+    other.zoneOf(owner).delegate(owner, [dsOf(owner, ownerKey(owner))])
+    await expectRefusal(observe(other, owner), 'unproven')
+  })
+
+  test('iterations of NSEC3 that nobody has to compute', async () => {
+    net.addZone('no.', { algorithm, denial: { nsec3: { iterations: 1000 } } })
+    await expectRefusal(observe(net, delegate(named('example.no.'), 0)), 'unsupported')
+  })
+
+  test('more than an entry can hold', async () => {
+    const owner = named('example.fi.')
+    const ds = [1, 2, 3].map((tag) => Uint8Array.of(0, tag, 13, 99, ...new Uint8Array(30_000)))
+    net.parentOf(owner).delegate(owner, ds)
+    await expectRefusal(observe(net, owner), 'too-large')
+  })
+
+  test('what does not parse', async () => {
+    const owner = delegate(named('example.fi.'))
+    const good = observe(net, owner)
+    const [first] = good.records!
+    const garbled: Observation[] = [
+      { ...good, records: ['not base64'] },
+      { ...good, records: [first!.slice(0, -4)] },
+      { ...good, records: [`${first!}AAAA`] },
+      { ...good, records: [''] },
+      { ...good, owner: 'exa..mple.fi.' },
+      { ...good, owner: `${'a'.repeat(64)}.fi.` },
+      { ...good, messages: [''] },
+      { ...good, messages: ['AAAA'] },
+      { ...good, messages: [first!] },
+    ]
+    for (const observation of garbled) await expectRefusal(observation, 'malformed')
+  })
+
+  test('messages that are no replies', async () => {
+    const owner = delegate(named('example.fi.'))
+    const answer = net.evidence(owner)
+    const ask = (more: Partial<Reply>): Observation => {
+      return { owner: 'example.fi.', messages: [reply(owner, TYPE.DS, { answer, ...more })] }
+    }
+    expect(await submit(ask({}))).toMatchObject([{ status: 'logged' }])
+    for (const more of [{ query: true }, { truncated: true }, { rcode: 2 }, { rcode: 5 }]) {
+      await expectRefusal(ask(more), 'malformed')
+    }
+    // What a server adds on its own is no answer.
+    const spare = delegate(named('spare.fi.'))
+    const additional = net.evidence(spare)
+    await expectRefusal(
+      { owner: 'spare.fi.', messages: [reply(spare, TYPE.DS, { additional })] },
+      'unproven',
+    )
+  })
+
+  test('more records than any reply has', async () => {
+    const owner = delegate(named('example.fi.'))
+    const records = wire(net.evidence(owner))
+    const padded = (count: number): string[] => {
+      return [...records, ...Array.from({ length: count - records.length }, () => records[0]!)]
+    }
+    const example = { owner: 'example.fi.' }
+    await expectRefusal({ ...example, records: padded(MAX_BAG_RECORDS + 1) }, 'malformed')
+    expect(await submit({ ...example, records: padded(MAX_BAG_RECORDS) })).toMatchObject([
+      { status: 'logged' },
+    ])
+  })
+
+  test('nothing at all', async () => {
+    await expectRefusal({ owner: 'example.fi.' }, 'unproven')
+    expect(await submit()).toEqual([])
+  })
+})
+
+describe('evidence from the past', () => {
+  const past = (owner: Name): Observation => {
+    return { ...observe(net, owner), historical: true, observed_at: net.clock.now() }
+  }
+
+  test('is logged at its own time, in the order of time', async () => {
+    const owner = named('example.fi.')
+    const seen: Observation[] = []
+    for (let generation = 1; generation <= 4; generation++) {
+      delegate(owner, generation % 3)
+      seen.push(past(owner))
+      net.clock.advance(40 * DAY)
+    }
+    const statuses: string[] = []
+    for (const index of [0, 2, 1, 3]) {
+      const [{ status }] = (await submit(seen[index]!)) as [SubmitResult]
+      statuses.push(status)
+    }
+    // The second comes after the third, and is not let in between.
+    expect(statuses).toEqual(['logged', 'logged', 'stale', 'logged'])
+    // All of it again adds nothing.
+    const { size } = log.log
+    for (const observation of seen) {
+      expect(await submit(observation)).not.toMatchObject([{ status: 'logged' }])
+    }
+    expect(log.log.size).toBe(size)
+    const { history } = await log.reader.name(1, owner)
+    const times = history
+      .map(({ bytes }) => decodeEntry(bytes))
+      .map((entry) => 'time' in entry && entry.time)
+    expect(times).toEqual([0, 2, 3].map((index) => seen[index]!.observed_at))
+    expect(await complaints(log)).toEqual([])
+  })
+
+  test('ends with the first live entry', async () => {
+    const owner = delegate(named('example.fi.'))
+    const before = past(owner)
+    net.clock.advance(40 * DAY)
+    delegate(owner, 2)
+    expect(await submit(observe(net, owner))).toMatchObject([{ status: 'logged' }])
+    expect(await submit(before)).toMatchObject([{ status: 'stale' }])
+    delegate(owner, 3)
+    net.clock.advance(HOUR)
+    expect(await submit(past(owner))).toMatchObject([{ status: 'stale' }])
+    expect(await complaints(log)).toEqual([])
+  })
+
+  test('without a time is of now', async () => {
+    const owner = delegate(named('example.fi.'))
+    expect(await submit({ ...observe(net, owner), historical: true })).toMatchObject([
+      { status: 'logged' },
+    ])
+    const [live] = await submit(observe(net, delegate(named('other.fi.'))))
+    const { bytes } = await log.reader.entry(live!.index!)
+    expect(decodeEntry(bytes)).toMatchObject({ historical: false })
+  })
+
+  test('and evidence of now, in one submission', async () => {
+    const owners = ['a.fi.', 'b.fi.'].map((text) => delegate(named(text)))
+    const before = owners.map(past)
+    net.clock.advance(DAY)
+    const now = delegate(named('c.fi.'))
+    const results = await submit(before[0]!, observe(net, now), before[1]!)
+    expect(results.map(({ status }) => status)).toEqual(['logged', 'logged', 'logged'])
+    expect(await complaints(log)).toEqual([])
+  })
+})
+
+describe('a clock', () => {
+  test('that goes back does not take the log along', async () => {
+    const owner = delegate(named('example.fi.'))
+    await submit(observe(net, owner))
+    const { map_time: before } = log.log.tree
+    net.clock.set(net.clock.now() - HOUR / 2)
+    delegate(named('back.fi.'))
+    const [back] = await submit(observe(net, named('back.fi.')))
+    expect(back).toMatchObject({ status: 'logged' })
+    const entry = decodeEntry((await log.reader.entry(back!.index!)).bytes)
+    expect(entry).toMatchObject({ time: before + 1 })
+    expect(log.log.tree.map_time).toBe(before + 1)
+    expect(await complaints(log)).toEqual([])
+    // Also when the log is opened anew.
+    const { options } = log
+    await log.log.close()
+    log = await TestLog.over(options, { clock: net.clock.now })
+    net.clock.advance(1)
+    const again = delegate(named('again.fi.'))
+    expect(await submit(observe(net, again))).toMatchObject([{ status: 'logged' }])
+    expect(log.log.tree.map_time).toBe(before + 2)
+    expect(await complaints(log)).toEqual([])
+  })
+
+  test('that is behind the log by more than a signature lasts lets nothing in', async () => {
+    await submit(observe(net, delegate(named('example.fi.'))))
+    net.clock.set(net.clock.now() - 30 * DAY)
+    for (const zone of net.zones) zone.sign()
+    // Valid by the clock, expired at the earliest time that the next entry could have.
+    expect(await submit(observe(net, delegate(named('back.fi.'))))).toMatchObject([
+      { status: 'refused', reason: 'expired' },
+    ])
+    expect(await complaints(log)).toEqual([])
+  })
+})
