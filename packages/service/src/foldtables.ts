@@ -183,6 +183,16 @@ export class FoldTables implements FoldStore {
     })
   }
 
+  /** Buckets that tree `size` changed. */
+  async changedAt(size: number): Promise<number[]> {
+    const rows = await this.#db.kysely
+      .selectFrom('map_bucket')
+      .select('prefix')
+      .where('tree_size', '=', size)
+      .execute()
+    return rows.map(({ prefix }) => prefix)
+  }
+
   /** How many names have their state in force signed by a zone, and how many of them a DS, before entry `below`. */
   async countNames(zone: Name, below: number): Promise<{ names: number; signed: number }> {
     const { rows } = await sql<{ names: number; signed: number; newer: Uint8Array[] | null }>`

@@ -38,6 +38,8 @@ export interface FsckReport {
 const MAX_PROBLEMS = 100
 /** Histories read at once. */
 const PAGE = 5_000
+/** Buckets read at once: 24 KiB each at 25 M names. */
+const PAGE_BUCKETS = 500
 /** Bundles after which the tiles made so far are compared and let go. */
 const PAGE_BUNDLES = 64
 
@@ -142,6 +144,21 @@ class Check {
       const stored = roots.get(prefix)
       const same = expected === null ? stored === undefined : stored && equal(stored, expected)
       if (!same) this.#problem(`bucket ${prefix} of the name map is not that of the entries`)
+    }
+    const prefixes = [...roots.keys()]
+    for (let at = 0; at < prefixes.length; at += PAGE_BUCKETS) {
+      const page = prefixes.slice(at, at + PAGE_BUCKETS)
+      const [stored, expected] = [
+        await tables.bucketsAt(page, size),
+        await this.#memory.buckets(page),
+      ]
+      for (const prefix of page) {
+        const [kept, right] = [stored.get(prefix), expected.get(prefix)]
+        if (kept !== undefined && right !== undefined && equal(kept, right)) continue
+        this.#problem(
+          `the contents of bucket ${prefix} of the name map are not those of the entries`,
+        )
+      }
     }
   }
 

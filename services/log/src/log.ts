@@ -77,7 +77,7 @@ export class Log {
   readonly #lock: ExclusiveLock
   #at: Position
   /** Buckets that the tree changed: once it is published, nobody needs earlier versions of them. */
-  #superseded: number[] = []
+  #superseded: number[]
   #published: PublishedTree | undefined
   /** The last transaction of a load, on its way. */
   #loading: { readonly step: Step; readonly done: Promise<void> } | undefined
@@ -90,6 +90,7 @@ export class Log {
     this.#lock = lock
     this.#cache = new TileCache()
     this.#at = stored.position
+    this.#superseded = stored.superseded
   }
 
   /**

@@ -4,12 +4,13 @@
  */
 import { equal } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
+import { leafHash } from '@dslog/tlog/hash'
 import { UpperTree } from '@dslog/tlog/maptree'
 import type { NoteSigner } from '@dslog/tlog/note'
 import { TreeReader } from '@dslog/tlog/reader'
-import { decodeBundle, edgeTiles, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
+import { decodeBundle, edgeTiles, TILE_WIDTH, tileHash, tileWidth } from '@dslog/tlog/tile'
 import { TileWriter } from '@dslog/tlog/tilewriter'
-import { decodeEntry } from '@dslog/schema/entry'
+import { decodeEntry, EntryError } from '@dslog/schema/entry'
 import { FoldTables } from '@dslog/service/foldtables'
 import { LogError } from './error.ts'
 import type { LogOptions } from './log.ts'
@@ -20,6 +21,8 @@ import { TreeStore, type TreeRow } from './store.ts'
 /** What a sequencer starts from. */
 export interface StoredLog {
   readonly position: Position
+  /** Buckets that the newest tree changed. */
+  readonly superseded: number[]
   readonly store: TreeStore
   readonly fold: FoldTables
 }
@@ -36,16 +39,19 @@ export async function openStored(options: LogOptions): Promise<StoredLog> {
   if (tree.origin !== origin) {
     throw new LogError('key', `the key is for ${origin}, the log is ${tree.origin}`)
   }
+  // By itself first: of a damaged tree nobody can say whether it was signed.
+  const { last, lastBundle, writer } = await fitting(() => openTree(tree, store))
   await checkSigned(await options.signerRow.read(), tree, store)
-  const { lastBundle, writer } = await openTree(tree, store)
 
   const fold = FoldTables.in(options.db)
   const upper = new UpperTree(tree.map_depth)
   for (const [prefix, root] of await fold.bucketRoots(tree.size)) upper.set(prefix, root)
-  if (!tree.loading) await checkMapHead(tree, lastBundle, store, upper)
+  if (!tree.loading) await fitting(async () => checkMapHead(tree, last, upper))
   const { key_count: keyCount, map_head: mapHead, map_time: mapTime, size } = tree
   const head = { size, mapHead, mapTime, keyCount, liveTime: 0 }
-  return { position: { tree, writer, lastBundle, head, upper }, store, fold }
+  // The tree before may have been shown when this one was committed: its buckets are still there.
+  const superseded = tree.loading ? [] : await fold.changedAt(size)
+  return { position: { tree, writer, lastBundle, head, upper }, superseded, store, fold }
 }
 
 /** The origin is the name of every key: a log has one name. */
@@ -70,53 +76,59 @@ async function checkSigned(
   }
   if (signed.origin !== tree.origin) throw new LogError('signer', `it is of ${signed.origin}`)
   if (signed.size > tree.size) throw behind(signed, tree.size)
-  const root = await new TreeReader(store, tree.size).subtreeHash(0, signed.size)
+  const reader = new TreeReader(store, tree.size, { root: tree.root })
+  const root = await fitting(() => reader.subtreeHash(0, signed.size))
   if (!equal(root, signed.root)) {
     throw new LogError('forked', `the first ${signed.size} entries are not those that were signed`)
   }
 }
 
-/** The right edge of the tree; TileWriter refuses one that does not lead to the root. */
+/** The right edge of the tree, and the entries there; TileWriter refuses tiles that do not lead to the root. */
 async function openTree(
   { root, size }: TreeRow,
   store: TreeStore,
-): Promise<Pick<Position, 'writer' | 'lastBundle'>> {
+): Promise<Pick<Position, 'writer' | 'lastBundle'> & { last: Uint8Array }> {
   const edge = await Promise.all(
     edgeTiles(size).map(async ({ index, level, width }) => {
       return { level, index, data: await store.tile(level, index, width) }
     }),
   )
-  const index = Math.floor(size / TILE_WIDTH)
+  const writer = TileWriter.from(size, edge, root)
+  const index = Math.floor((size - 1) / TILE_WIDTH)
   const width = tileWidth(size, 0, index)
-  const lastBundle = width === 0 ? [] : decodeBundle(await store.bundle(index, width), width)
-  try {
-    return { writer: TileWriter.from(size, edge, root), lastBundle }
-  } catch (cause) {
-    if (!(cause instanceof TlogError)) throw cause
-    throw new LogError('corrupt', `the stored tiles are not those of the tree: ${cause.message}`, {
-      cause,
-    })
+  const bundle = decodeBundle(await store.bundle(index, width), width)
+  const tile = await new TreeReader(store, size, { root }).tile(0, index, width)
+  // They are stored again when the bundle grows.
+  if (!bundle.every((entry, i) => equal(leafHash(entry), tileHash(tile, i)))) {
+    throw new LogError('corrupt', 'the newest entries are not those of the tree')
   }
+  return { writer, lastBundle: width === TILE_WIDTH ? [] : bundle, last: bundle.at(-1)! }
 }
 
-async function checkMapHead(
-  tree: TreeRow,
-  lastBundle: readonly Uint8Array[],
-  store: TreeStore,
-  upper: UpperTree,
-): Promise<void> {
+function checkMapHead(tree: TreeRow, last: Uint8Array, upper: UpperTree): void {
   const index = tree.size - 1
-  const bundle = Math.floor(index / TILE_WIDTH)
-  const last =
-    lastBundle.at(-1) ?? decodeBundle(await store.bundle(bundle, TILE_WIDTH), TILE_WIDTH).at(-1)!
   const entry = decodeEntry(last)
   const fits =
     entry.type === 'map-head' &&
     entry.covers === index &&
+    tree.map_head === index &&
     entry.time === tree.map_time &&
     entry.keyCount === tree.key_count &&
+    equal(entry.mapRoot, tree.map_root) &&
     equal(entry.mapRoot, upper.root())
   if (!fits) throw new LogError('corrupt', 'the stored name map is not that of the last MAP_HEAD')
+}
+
+/** Runs what reads stored bytes: that they do not decode, or do not lead where they should, is damage. */
+async function fitting<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read()
+  } catch (cause) {
+    if (!(cause instanceof TlogError) && !(cause instanceof EntryError)) throw cause
+    throw new LogError('corrupt', `what is stored does not fit together: ${cause.message}`, {
+      cause,
+    })
+  }
 }
 
 /** The refusal of a database that lacks entries which were signed. */

@@ -71,7 +71,8 @@ export function stepFrom(
     map_root: loading ? position.tree.map_root : upper.root(),
     key_count: head.keyCount,
     map_head: head.mapHead ?? 0,
-    map_time: head.mapTime,
+    // During a load also the time of what no MAP_HEAD covers yet: the one that will must not precede it.
+    map_time: Math.max(head.mapTime, head.liveTime),
     loading,
   }
   const tiles = writer.take()
