@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { formatSkey, formatVkey } from '@dslog/tlog/key'
 import { formatAnchors } from '@dslog/dnssec/anchors'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
-import { nameFromText } from '@dslog/dnssec/name'
+import { type Name, nameFromText } from '@dslog/dnssec/name'
 import { LOG_CONFIG } from '@dslog/log/config'
 import { logComponents } from '@dslog/log/main'
 import { readConfig } from '@dslog/service/config'
@@ -23,6 +23,10 @@ import type { RunningLog } from './static-log.ts'
 
 /** Names in each tree: bundles are crossed within a tree and between trees. */
 const TREES = [1, 5, 250, 40, 300]
+
+function namesOf(tree: number, count: number): Name[] {
+  return Array.from({ length: count }, (_, i) => nameFromText(`name${i}-${tree}.test.`))
+}
 
 /** Starts a log service with some 600 entries. */
 export async function startLog(): Promise<RunningLog> {
@@ -50,9 +54,8 @@ export async function startLog(): Promise<RunningLog> {
     rmSync(folder, { recursive: true, force: true })
   }
   try {
-    let made = 0
-    for (const count of TREES) {
-      const owners = Array.from({ length: count }, () => nameFromText(`name${made++}.test.`))
+    for (const [tree, count] of TREES.entries()) {
+      const owners = namesOf(tree, count)
       for (const owner of owners) zone.delegate(owner, [dsOf(owner, ownerKey(owner))])
       net.clock.advance(HOUR)
       const results = await log.opened().admitter.submit(owners.map((o) => observe(net, o)))
