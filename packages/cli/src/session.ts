@@ -4,11 +4,13 @@
  */
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { fromUtf8 } from '@dslog/tlog/bytes'
 import { HttpClient } from '@dslog/tlog/http'
 import { TlogError } from '@dslog/tlog/error'
 import { parsePolicy, type Policy } from '@dslog/tlog/policy'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import { DnssecError } from '@dslog/dnssec/error'
+import { isRunningProcess } from '@dslog/service/lock'
 import { type CliConfig, readCliConfig } from './config.ts'
 import { readAnchors } from '@dslog/service/anchors'
 import { EXIT, Failure } from './failure.ts'
@@ -28,10 +30,15 @@ export interface GlobalOptions {
 /** What `dslog up` writes into its folder, mode 0600. */
 export interface ServiceFile {
   readonly pid: number
+  /** Tells the process from others that had or will have its pid. */
+  readonly process: string
   readonly log: string
   readonly monitor: string
   readonly operator_token: string
 }
+
+/** How commands name themselves to a log. */
+const USER_AGENT = 'dslog/0.1.0'
 
 export const SERVICE_FILE = 'service.json'
 export const POLICY_FILE = 'policy'
@@ -64,7 +71,8 @@ export class Session {
 
   /** Requests to other machines, with this one's clock and chance. */
   http(): HttpClient {
-    return new HttpClient({ fetch: globalThis.fetch, now: Date.now, random: Math.random })
+    const edges = { fetch: globalThis.fetch, now: Date.now, random: Math.random }
+    return new HttpClient(edges, { headers: { 'user-agent': USER_AGENT } })
   }
 
   /** URL of the log that was named, without a slash at its end. */
@@ -92,23 +100,21 @@ export class Session {
     )
   }
 
-  /** The service that runs on the data folder, if its process is alive. */
+  /** The service that runs on the data folder, unless its process is known to be gone. */
   async service(): Promise<ServiceFile | undefined> {
     const path = join(this.data, SERVICE_FILE)
-    const text = await readIfThere(path)
-    if (text === undefined) return undefined
-    let service: Partial<ServiceFile> | null
+    const bytes = await bytesIfThere(path)
+    if (bytes === undefined) return undefined
+    let service: unknown
     try {
-      service = JSON.parse(text) as Partial<ServiceFile> | null
+      service = JSON.parse(fromUtf8(bytes))
     } catch (cause) {
       throw new Failure(EXIT.usage, `${path} is not JSON: remove it`, { cause })
     }
-    const { log, monitor, operator_token, pid } = service ?? {}
-    if (typeof pid !== 'number' || !Number.isSafeInteger(pid) || typeof log !== 'string') {
+    if (!isServiceFile(service)) {
       throw new Failure(EXIT.usage, `${path} names no service: remove it`)
     }
-    if (!isAlive(pid)) return undefined
-    return { pid, log, monitor: String(monitor), operator_token: String(operator_token) }
+    return isRunningProcess(service.process) === false ? undefined : service
   }
 
   /** The token that lets an operator bring evidence from the past. */
@@ -166,16 +172,9 @@ async function bytesIfThere(path: string): Promise<Uint8Array | undefined> {
   }
 }
 
-async function readIfThere(path: string): Promise<string | undefined> {
-  const bytes = await bytesIfThere(path)
-  return bytes && new TextDecoder().decode(bytes)
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
+function isServiceFile(value: unknown): value is ServiceFile {
+  if (typeof value !== 'object' || value === null) return false
+  const file = value as Partial<Record<keyof ServiceFile, unknown>>
+  const texts = [file.process, file.log, file.monitor, file.operator_token]
+  return typeof file.pid === 'number' && texts.every((text) => typeof text === 'string')
 }

@@ -1,12 +1,19 @@
 /** Audits of logs that lie in every way there is. */
 import { cp, readdir, readFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { concat, utf8 } from '@dslog/tlog/bytes'
+import { HttpClient } from '@dslog/tlog/http'
+import { parsePolicy } from '@dslog/tlog/policy'
+import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { sha256 } from '@dslog/tlog/hash'
 import { decodeEntry, encodeEntry, type Entry } from '@dslog/schema/entry'
 import { LyingLog } from '@dslog/testbed/lyinglog'
 import { decodeFinding, type FindingKind, verifyFinding } from '@dslog/monitor/evidence'
+import { PinnedClient } from '../src/audit/audit.ts'
+import { look } from '../src/command/audit.ts'
+import { NO_PROGRESS } from '../src/progress.ts'
 import { type Called, dslog } from './io.ts'
 import { World } from './world.ts'
 
@@ -76,6 +83,25 @@ describe('an honest log', () => {
       if (width !== undefined && ![size % 256, 1].includes(Number(width))) log.files.delete(path)
     }
     expect(await world.call(log, 'audit')).toMatchObject({ code: 0 })
+  })
+
+  it('is found good also where it is too large for the memory', async () => {
+    const log = world.log()
+    const policy = parsePolicy(log.policy)
+    const http = new HttpClient({ fetch: log.fetch, now: Date.now, random: () => 0 })
+    const context = {
+      client: await PinnedClient.open('http://log.example', policy, http),
+      policy,
+      verifier: { anchors: world.net.anchors, backend: nodeBackend() },
+      http,
+      progress: NO_PROGRESS,
+    }
+    const folders = async () =>
+      (await readdir(tmpdir())).filter((name) => name.startsWith('dslog-audit-'))
+    const before = await folders()
+    const { size } = world.scribe
+    expect(await look(context, {}, size - 1)).toEqual(await look(context, {}, size))
+    expect(await folders()).toEqual(before)
   })
 
   it('of one tree only is found good', async () => {

@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { formatVkey } from '@dslog/tlog/key'
 import { ROOT_ANCHORS } from '@dslog/dnssec/anchors'
+import { processIdentity } from '@dslog/service/lock'
 import { newKey, prepareFolder } from '../src/folder.ts'
 import { type GlobalOptions, Session } from '../src/session.ts'
 import { testIo } from './io.ts'
@@ -22,11 +23,13 @@ afterAll(() => rmSync(base, { recursive: true, force: true }))
 const session = (options: GlobalOptions = {}, env: Record<string, string> = {}) =>
   new Session({ data, ...options }, testIo({ env }))
 
+const me = JSON.parse(processIdentity()) as object
 /** A process that has ended. */
-const gone = spawnSync(process.execPath, ['-e', '']).pid
+const gone = { ...me, pid: spawnSync(process.execPath, ['-e', '']).pid }
 
-async function serviceFile(pid: number, log = 'http://127.0.0.1:8080') {
-  const service = { pid, log, monitor: 'http://127.0.0.1:8081', operator_token: 'secret' }
+async function serviceFile(who: object = me) {
+  const [log, monitor] = ['http://127.0.0.1:8080', 'http://127.0.0.1:8081']
+  const service = { pid: 1, process: JSON.stringify(who), log, monitor, operator_token: 'secret' }
   await writeFile(join(data, 'service.json'), JSON.stringify(service))
 }
 
@@ -43,7 +46,7 @@ describe('the data folder', () => {
 
 describe('the log', () => {
   it('is the one named, else that of the environment, else the one beside', async () => {
-    await serviceFile(process.pid)
+    await serviceFile()
     const env = { DSLOG_LOG: 'https://env.example/log/' }
     expect(await session({ log: 'https://named.example/' }, env).logUrl()).toBe(
       'https://named.example',
@@ -56,6 +59,14 @@ describe('the log', () => {
     expect(await session().logUrl()).toBeUndefined()
     await serviceFile(gone)
     expect(await session().logUrl()).toBeUndefined()
+    // Containers give the same pids again and again.
+    await serviceFile({ ...me, start: '1' })
+    expect(await session().logUrl()).toBeUndefined()
+  })
+
+  it('is believed to run where that cannot be seen', async () => {
+    await serviceFile({ ...me, space: 'of another container' })
+    expect(await session().logUrl()).toBe('http://127.0.0.1:8080')
   })
 
   it.each(['{', '{}', 'null', '[]', '{"pid":"1","log":"x"}', '{"pid":1}'])(
@@ -70,7 +81,7 @@ describe('the log', () => {
 describe("the operator's token", () => {
   it('is that of the environment, else of the service beside', async () => {
     expect(await session().operatorToken()).toBeUndefined()
-    await serviceFile(process.pid)
+    await serviceFile()
     expect(await session().operatorToken()).toBe('secret')
     expect(await session({}, { DSLOG_OPERATOR_TOKEN: 'mine' }).operatorToken()).toBe('mine')
   })

@@ -65,6 +65,17 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
   }
 }
 
+/** Who this process is, so that nobody takes another one with its pid for it. For {@link isRunningProcess}. */
+export function processIdentity(): string {
+  return JSON.stringify(self())
+}
+
+/** Whether the process of an identity still runs; undefined where that cannot be seen: in another container, say. */
+export function isRunningProcess(identity: string): boolean | undefined {
+  const holder = parse(identity)
+  return holder?.space === pidSpace() ? isRunning(holder) : undefined
+}
+
 /** Makes `path` a lock file with our text; undefined when it is ours, otherwise who may have it. */
 async function acquire(
   path: string,

@@ -3,6 +3,8 @@
  * wrong is kept as evidence that others can check (in the state folder, or printed), and ends in exit
  * code 1.
  */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { toBase64 } from '@dslog/tlog/bytes'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
@@ -21,9 +23,12 @@ import type { Session } from '../session.ts'
 import { openSource } from '../source.ts'
 
 export interface AuditOptions {
-  readonly from?: number
-  readonly state?: string
+  readonly from?: number | undefined
+  readonly state?: string | undefined
 }
+
+/** Entries of a log that is audited in memory: measured, 2 kB each; a larger one takes a database. */
+export const MAX_IN_MEMORY = 250_000
 
 export async function audit(session: Session, { from, state }: AuditOptions): Promise<void> {
   if (from !== undefined && state !== undefined) {
@@ -45,12 +50,7 @@ export async function audit(session: Session, { from, state }: AuditOptions): Pr
     const progress = output.progress('Auditing', size - (from ?? 0))
     const verifier = { anchors, backend: nodeBackend() }
     const context: AuditContext = { client, policy, verifier, http: source.http, progress }
-    const report =
-      state !== undefined
-        ? await auditResumed(context, state)
-        : from === undefined || from === 0
-          ? await auditWhole(context)
-          : await auditFrom(context, from)
+    const report = await look(context, { from, state })
     progress.end()
     if (report.caught.length > 0) throw await accuse(session, origin, report, state)
     output.event({
@@ -67,6 +67,23 @@ export async function audit(session: Session, { from, state }: AuditOptions): Pr
     for (const text of report.unchecked) output.line(`not checked: ${text}`)
   } finally {
     await source.close()
+  }
+}
+
+/** Audits in the way that was asked for, or that the size of the log asks for. */
+export async function look(
+  context: AuditContext,
+  { from = 0, state }: AuditOptions,
+  maxInMemory: number = MAX_IN_MEMORY,
+): Promise<AuditReport> {
+  if (state !== undefined) return auditResumed(context, state)
+  if (from > 0) return auditFrom(context, from)
+  if (context.client.pinned.checkpoint.size <= maxInMemory) return auditWhole(context)
+  const folder = await mkdtemp(join(tmpdir(), 'dslog-audit-'))
+  try {
+    return await auditResumed(context, folder)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
   }
 }
 

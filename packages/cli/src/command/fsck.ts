@@ -8,6 +8,7 @@ import { LOG_FILES, openLogDatabase } from '@dslog/log/main'
 import { createLogger } from '@dslog/service/log'
 import { readServiceConfig } from '../config.ts'
 import { EXIT, Failure } from '../failure.ts'
+import type { Progress } from '../progress.ts'
 import type { Session } from '../session.ts'
 
 export async function fsck(session: Session): Promise<void> {
@@ -23,9 +24,12 @@ export async function fsck(session: Session): Promise<void> {
     // A log that grows meanwhile would look broken.
     const lock = await options.db.lockExclusive('log', () => {})
     try {
-      const bar = output.progress('Checking', 1)
-      const report = await check(options, nodeBackend(), (done, size) => bar.step(done / size))
-      bar.end()
+      let bar: Progress | undefined
+      const report = await check(options, nodeBackend(), (done, size) => {
+        bar ??= output.progress('Checking', size)
+        bar.step(done)
+      })
+      bar?.end()
       const { names, origin, problems, size, violation } = report
       for (const problem of problems) {
         output.event({ event: 'problem', detail: problem })

@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { logComponents } from '@dslog/log/main'
 import { monitorComponents } from '@dslog/monitor/main'
 import { PRIVATE_FILE, writeFileAtomic } from '@dslog/service/files'
+import { isRunningProcess, processIdentity } from '@dslog/service/lock'
 import type { Logger } from '@dslog/service/log'
 import { type Component, Lifecycle } from '@dslog/service/run'
 import { readServiceConfig } from '../config.ts'
@@ -52,6 +53,7 @@ export async function up(session: Session, options: UpOptions): Promise<void> {
   const monitor = new MonitorPart(env, () => urlOf(config.host, log.port()), logger)
   const service = (): ServiceFile => ({
     pid: process.pid,
+    process: processIdentity(),
     log: urlOf(config.host, log.port()),
     monitor: monitor.url(),
     operator_token: config.operatorToken!.reveal(),
@@ -90,7 +92,8 @@ function portsOf(env: Io['env']): number[] {
 
 async function refuseSecond(session: Session, data: string): Promise<void> {
   const running = await session.service()
-  if (running === undefined) return
+  // Where that cannot be seen, the lock of the database decides.
+  if (running === undefined || isRunningProcess(running.process) !== true) return
   throw new Failure(
     EXIT.service,
     `${data} is in use: dslog runs there as process ${running.pid}, at ${running.log}`,
