@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { format } from 'prettier'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { formatSkey, formatVkey, KEY_TYPE, signerKey } from '@dslog/tlog/key'
+import { CLI_CONFIG } from '@dslog/cli/config'
 import { LOG_CONFIG } from '@dslog/log/config'
 import { logComponents, policyText } from '@dslog/log/main'
 import { MONITOR_CONFIG } from '@dslog/monitor/config'
@@ -27,7 +28,8 @@ function expectFile(path: string, content: string): void {
 }
 
 test('.env.example lists every setting', () => {
-  expectFile('.env.example', renderEnvExample({ Log: LOG_CONFIG, Monitor: MONITOR_CONFIG }))
+  const sections = { Log: LOG_CONFIG, Monitor: MONITOR_CONFIG, Commands: CLI_CONFIG }
+  expectFile('.env.example', renderEnvExample(sections))
 })
 
 test('every link between documents leads somewhere', () => {
