@@ -32,7 +32,8 @@ export class Loader {
   static async isDue(options: LogOptions): Promise<boolean> {
     const store = new TreeStore(options.db)
     const tree = await store.tree()
-    return tree?.loading ?? (await store.published()) === undefined
+    if (tree === undefined || tree.loading) return true
+    return tree.size === 1 && (await store.published()) === undefined
   }
 
   /** Opens a log for loading; creates it if there is none. */
