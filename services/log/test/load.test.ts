@@ -63,7 +63,7 @@ describe.each(places.kinds)('a load on %s', (kind) => {
     await loader.log.close()
   }
 
-  async function sound(): Promise<TestLog> {
+  async function checkSound(): Promise<TestLog> {
     const test = await TestLog.over(options, { clock: net.clock.now })
     expect(await complaints(test)).toEqual([])
     return test
@@ -74,7 +74,7 @@ describe.each(places.kinds)('a load on %s', (kind) => {
     const loaded = await load(...submissions)
     expect(loaded.results.flat().every(({ status }) => status === 'logged')).toBe(true)
     await finish(loaded)
-    const test = await sound()
+    const test = await checkSound()
     const { size, upper } = test.log.published
     expect(size).toBe(1 + 2 + 325 + 1)
     // The same keys have the same values: the map does not show how it was made.
@@ -97,7 +97,7 @@ describe.each(places.kinds)('a load on %s', (kind) => {
     await expect(Log.open(options)).rejects.toMatchObject({ code: 'unfinished-load' })
     await finish(await load())
     expect(await Loader.isDue(options)).toBe(false)
-    await (await sound()).log.close()
+    await (await checkSound()).log.close()
     expect(await Loader.isDue(options)).toBe(false)
   })
 
@@ -109,7 +109,7 @@ describe.each(places.kinds)('a load on %s', (kind) => {
     expect(again.results[0]!.every(({ status }) => status === 'known')).toBe(true)
     expect(again.results[1]!.every(({ status }) => status === 'logged')).toBe(true)
     await finish(again)
-    const test = await sound()
+    const test = await checkSound()
     expect(test.log.size).toBe(1 + 2 + 60 + 1)
     await test.log.close()
   })
@@ -119,22 +119,23 @@ describe.each(places.kinds)('a load on %s', (kind) => {
     await interrupted.loader.buildMap()
     await interrupted.loader.log.close()
     await finish(await load(evidence(names(5, 40))))
-    await (await sound()).log.close()
+    await (await checkSound()).log.close()
   })
 
   test('of nothing signs the log as it is', async () => {
     await finish(await load())
-    const test = await sound()
+    const test = await checkSound()
     expect(test.log.size).toBe(1)
     await test.log.close()
   })
 
   test('covers nothing by a MAP_HEAD that is older, though the clock went back', async () => {
+    await Log.create(options)
     const interrupted = await load(evidence(names(3)))
     await interrupted.loader.log.close()
     net.clock.set(net.clock.now() - HOUR / 2)
     await finish(await load())
-    await (await sound()).log.close()
+    await (await checkSound()).log.close()
   })
 
   test('of the past and of the present', async () => {
@@ -145,6 +146,6 @@ describe.each(places.kinds)('a load on %s', (kind) => {
     const loaded = await load(past, evidence(owners))
     expect(loaded.results.flat().map(({ status }) => status)).toEqual(Array(8).fill('logged'))
     await finish(loaded)
-    await (await sound()).log.close()
+    await (await checkSound()).log.close()
   })
 })

@@ -72,15 +72,11 @@ describe.each(places.kinds)('a log on %s', (kind) => {
     const { checkpoint } = openCheckpoint(note, [verifierOf(keyOf())])
     expect(checkpoint).toMatchObject({ origin: log.log.origin, size, extensions: [] })
     expect(equal(checkpoint.root, root)).toBe(true)
-    const { bytes } = await log.reader.entry(0)
-    expect(decodeEntry(bytes)).toEqual({
-      type: 'map-head',
-      covers: 0,
-      mapRoot: EMPTY_ROOT,
-      keyCount: 0,
-      previous: undefined,
-      time: net.clock.now(),
-    })
+    const entry = decodeEntry((await log.reader.entry(0)).bytes)
+    if (entry.type !== 'map-head') throw new Error('another type')
+    expect(entry).toMatchObject({ covers: 0, keyCount: 0, time: net.clock.now() })
+    expect(entry.previous).toBeUndefined()
+    expect(equal(entry.mapRoot, EMPTY_ROOT)).toBe(true)
     expect(equal(EMPTY_ROOT, sha256(new Uint8Array(0)))).toBe(true)
     expect(await complaints(log)).toEqual([])
   })

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { toHex, utf8 } from '@dslog/tlog/bytes'
 import { type Hash, leafHash } from '@dslog/tlog/hash'
@@ -76,7 +77,7 @@ class World {
   /** Logs what there is about names, as one tree. */
   async submit(owners: readonly Name[]): Promise<void> {
     const results = await this.log.submit(...owners.map((owner) => observe(this.net, owner)))
-    for (const { status } of results) expect(status).toBe('logged')
+    for (const { status } of results) assert.equal(status, 'logged')
   }
 
   /** Starts to log them, and stops before the tree is signed. */
@@ -96,7 +97,7 @@ class World {
     const verifier = { policy, anchors: this.net.anchors, backend }
     const report = await verifyProofFile(file, verifier)
     if (report.kind !== 'name') throw new Error('a proof of something else')
-    expect(report.trusted.checkpoint.size).toBe(this.reader.tree.size)
+    assert.equal(report.trusted.checkpoint.size, this.reader.tree.size)
     return report.history.map(({ entry, index }) => [index, entry.type])
   }
 }
@@ -112,10 +113,10 @@ describe('a tree of more than one tile', () => {
     world.change(owners)
     // One full tile to the leaf, then some hashes of the third.
     await world.submit(owners.slice(0, 252))
-    expect(world.reader.tree.size).toBe(TILE_WIDTH)
+    assert.equal(world.reader.tree.size, TILE_WIDTH)
     await world.submit(owners.slice(252))
     const { size } = world.reader.tree
-    expect(size).toBe(605)
+    assert.equal(size, 605)
     const entries = await world.reader.entries(0, size)
     leaves = entries.map(({ bytes }) => leafHash(bytes))
   })
@@ -414,8 +415,8 @@ describe('names', () => {
         world.change([owner])
         observations.push(observe(world.net, owner))
       }
-      for (const { status } of await world.log.submit(...observations))
-        expect(status).toBe('logged')
+      const results = await world.log.submit(...observations)
+      expect(results.map(({ status }) => status)).toEqual(Array(50).fill('logged'))
     }
     const history = await world.proven(owner)
     expect(history).toHaveLength(times)
