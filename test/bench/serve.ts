@@ -1,0 +1,173 @@
+/**
+ * The log service as operators run it, `dslog log` on PostgreSQL, over HTTP: submission of a whole root
+ * zone, each observation with its signature, until all of it is published; and a full tile, fetched
+ * as often as wrk can, beside a bare node:http server that knows one answer.
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { sql } from 'kysely'
+import { toBase64 } from '@dslog/tlog/bytes'
+import { nameToText } from '@dslog/dnssec/name'
+import type { RR } from '@dslog/dnssec/records'
+import { encodeRecord } from '@dslog/dnssec/wire'
+import type { SignedZone } from '@dslog/dnssec/zone'
+import type { Observation, SubmitResults } from '@dslog/schema/api'
+import { openDatabase } from '@dslog/service/db'
+import { diffZone, keyRecords } from '@dslog/verify/zonediff'
+import { rootZones, verified } from './data.ts'
+import { type Bench, type Benchmark, repeat, secondsOf } from './harness.ts'
+import { REPOSITORY } from './repository.ts'
+import { serverUrl } from './server.ts'
+
+const DSLOG = join(REPOSITORY, 'packages/cli/bin/dslog.js')
+const BARE_SERVER = fileURLToPath(new URL('bare-server.js', import.meta.url))
+const TOKEN = 'benchmark'
+/** Observations of one request, and requests at a time. */
+const REQUEST = 100
+const AT_ONCE = 4
+/** Longest wait for a server, ms. */
+const START_MS = 30_000
+
+export const serve: Benchmark = {
+  name: 'serve',
+  about: 'submission and tiles over HTTP',
+  async run(bench) {
+    const url = await serverUrl(bench)
+    const file = rootZones().at(-1)
+    if (url === undefined || file === undefined) {
+      return bench.skip('serve: no PostgreSQL, or no root zones')
+    }
+    const observations = observationsOf(await verified(file))
+    let log = ''
+    const runs = await repeat(Math.min(bench.sizes.runs, 3), async () => {
+      log = await startLog(bench, url)
+      const seconds = await secondsOf(() => submit(log, observations))
+      return observations.length / seconds
+    })
+    bench.report(
+      `observations of a root zone, ${AT_ONCE} requests of ${REQUEST} at a time`,
+      '/s',
+      runs,
+    )
+
+    if (spawnSync('wrk', ['-v']).error !== undefined) return bench.skip('wrk is not installed')
+    const bare = await startBareServer(bench)
+    const tiles = { log: [] as number[], bare: [] as number[] }
+    await repeat(Math.min(bench.sizes.runs, 3), async () => {
+      tiles.bare.push(wrk(`${bare}/tile/0/000`, bench.sizes.seconds))
+      tiles.log.push(wrk(`${log}/tile/0/000`, bench.sizes.seconds))
+      return 0
+    })
+    bench.report('GET of a full tile', '/s', tiles.log)
+    bench.report('the same bytes from a bare node:http', '/s', tiles.bare)
+  },
+}
+
+/** Evidence of everything in a zone, as `dslog import` submits it. */
+function observationsOf(zone: SignedZone): Observation[] {
+  const moment = { observed_at: zone.at, historical: true }
+  const base64 = (records: readonly RR[]) => records.map((rr) => toBase64(encodeRecord(rr)))
+  const keys = { owner: '.', kind: 'keys' as const, ...moment, records: base64(keyRecords(zone)) }
+  const states = diffZone(zone, new Map()).map(({ name, records }) => {
+    return { owner: nameToText(name), ...moment, records: base64(records) }
+  })
+  return [keys, ...states]
+}
+
+async function submit(log: string, observations: readonly Observation[]): Promise<void> {
+  // The keys first: everything hangs from them.
+  let next = 1
+  await post(log, observations.slice(0, 1))
+  const worker = async (): Promise<void> => {
+    while (next < observations.length) {
+      const request = observations.slice(next, next + REQUEST)
+      next += REQUEST
+      await post(log, request)
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, worker))
+}
+
+async function post(log: string, observations: readonly Observation[]): Promise<void> {
+  const response = await fetch(`${log}/v1/observations`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${TOKEN}` },
+    body: JSON.stringify({ observations }),
+  })
+  const text = await response.text()
+  if (response.status !== 200) throw new Error(`${response.status}: ${text}`)
+  const { results } = JSON.parse(text) as SubmitResults
+  const wrong = results.find(({ status }) => status !== 'logged')
+  if (wrong !== undefined) throw new Error(JSON.stringify(wrong))
+}
+
+/** A log service on a database of its own; its URL. */
+async function startLog(bench: Bench, server: string): Promise<string> {
+  const database = `bench_${process.pid}_${Date.now()}`
+  const admin = await openDatabase({ url: server, folder: bench.folder() })
+  await sql`create database ${sql.id(database)}`.execute(admin.kysely)
+  await admin.close()
+  const port = await freePort()
+  const environment = {
+    ...process.env,
+    DATABASE_URL: server.replace(/\/[^/]*$/, `/${database}`),
+    DSLOG_DATA: bench.folder(),
+    DSLOG_LOG_LEVEL: 'error',
+    DSLOG_LOG_PORT: String(port),
+    DSLOG_LOG_PUBLISH_INTERVAL: '50ms',
+    DSLOG_OPERATOR_TOKEN: TOKEN,
+  }
+  return start(bench, [DSLOG, 'log', '--create'], port, environment)
+}
+
+async function startBareServer(bench: Bench): Promise<string> {
+  const port = await freePort()
+  return start(bench, [BARE_SERVER, String(port)], port, process.env)
+}
+
+async function start(
+  bench: Bench,
+  args: readonly string[],
+  port: number,
+  env: NodeJS.ProcessEnv,
+): Promise<string> {
+  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'ignore', 'inherit'] })
+  bench.after(() => stop(child))
+  const url = `http://127.0.0.1:${port}`
+  for (const end = Date.now() + START_MS; Date.now() < end;) {
+    const answer = await fetch(`${url}/checkpoint`).catch(() => undefined)
+    await answer?.arrayBuffer()
+    if (answer?.ok === true) return url
+    if (child.exitCode !== null) break
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  throw new Error(`${args.join(' ')} does not answer`)
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const exited = once(child, 'exit')
+  child.kill('SIGTERM')
+  await exited
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** Requests a second. */
+function wrk(url: string, seconds: number): number {
+  const { stdout } = spawnSync('wrk', ['-t1', '-c32', `-d${seconds}s`, url], { encoding: 'utf8' })
+  const rate = /Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1]
+  if (rate === undefined || stdout.includes('Non-2xx')) throw new Error(stdout)
+  return Number(rate)
+}
