@@ -86,9 +86,9 @@ export class Sequencer implements Component {
   }
 
   start(fail: (error: unknown) => void): void {
+    // The pace is that of the machine; `clock` tells what time entries are given.
     this.#ticker = new Ticker({
       interval: Math.max(SHORTEST_INTERVAL, this.#options.interval),
-      clock: this.#options.clock,
       run: () => this.#run(),
       onError: (error) => {
         fail(error)
