@@ -100,12 +100,20 @@ export class Log {
    * @throws LogError `exists`
    */
   static async create(options: LogOptions): Promise<void> {
-    const { clock, db, signerRow } = options
+    const lock = await options.db.lockExclusive('log', () => {})
+    try {
+      await Log.#create(options)
+    } finally {
+      await lock.release()
+    }
+  }
+
+  static async #create({ clock, db, signerRow, signers }: LogOptions): Promise<void> {
     const store = new TreeStore(db)
     if ((await store.tree()) !== undefined || (await signerRow.read()) !== undefined) {
       throw new LogError('exists', 'there is a log already')
     }
-    const origin = originOf(options.signers)
+    const origin = originOf(signers)
     const time = clock()
     const fold = new Fold(EMPTY_HEAD, new UpperTree(MAP_DEPTH), {
       store: FoldTables.in(db),
