@@ -58,7 +58,8 @@ export async function dslog(
   return { code, stdout: text, bytes, stderr: Buffer.concat(stderr).toString(), events }
 }
 
-function start(args: readonly string[], env: CallOptions['env'] = {}): ChildProcess {
+/** Starts `dslog`, in an environment without settings of ours. */
+export function start(args: readonly string[], env: CallOptions['env'] = {}): ChildProcess {
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(DSLOG_|DATABASE_URL)/.test(name),
   )

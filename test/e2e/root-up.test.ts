@@ -1,7 +1,9 @@
 /** The main job on real data in one step: `up --zone-file`, and what anyone can then verify. */
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { dslog, expectFollowed, Folders, HAS_DATA, Up } from './dslog.ts'
+import { dslog, expectFollowed, Folders, HAS_DATA, start, Up } from './dslog.ts'
 import { ALL, expectChanges, ROOT_ZONES, summaryOf } from './root-zones.ts'
 
 const folders = new Folders()
@@ -58,5 +60,21 @@ describe.skipIf(!HAS_DATA)('ten root zones', () => {
     // The same answer without a service, from the folder.
     const offline = await dslog(['history', '--json', '--data', data, 'fi.'])
     expect(offline.events.slice(0, 4)).toEqual(history.events.slice(0, 4))
+  })
+
+  it('stop going in at a signal, after the one that is under way', async () => {
+    const data = await folders.data()
+    const child = start(['up', '--json', '--data', data, '--zone-file', ...ROOT_ZONES])
+    child.stdout!.once('data', () => child.kill('SIGINT'))
+    const stderr: Buffer[] = []
+    child.stderr!.on('data', (chunk: Buffer) => stderr.push(chunk))
+    const [code] = (await once(child, 'close')) as [number | null]
+    expect(Buffer.concat(stderr).toString()).toBe('stopped: import the other files later\n')
+    expect(code).toBe(0)
+    expect(existsSync(join(data, 'service.json'))).toBe(false)
+    // What went in before is a log, and the rest can follow.
+    const checked = await dslog(['fsck', '--json', '--data', data])
+    expect(checked).toMatchObject({ code: 0, stderr: '' })
+    expect(Number(checked.events[0]!['size'])).toBeGreaterThan(400)
   })
 })

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, expect, it } from 'vitest'
@@ -16,14 +16,29 @@ afterEach(() => {
 })
 afterAll(() => folders.remove())
 
+/** A port that is free, and so is the next. */
 async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve)
+  for (;;) {
+    const [first, second] = [createServer(), createServer()]
+    try {
+      const port = await listen(first, 0)
+      await listen(second, port + 1)
+      return port
+    } catch {
+      // Somebody has the next one.
+    } finally {
+      first.close()
+      second.close()
+    }
+  }
+}
+
+async function listen(server: Server, port: number): Promise<number> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, '127.0.0.1', resolve)
   })
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
+  return (server.address() as { port: number }).port
 }
 
 /** A service that runs until it is told to end, and has answered once. */
@@ -97,6 +112,29 @@ it('a log and a monitor, each alone', async () => {
   expect(await monitor.stop()).toBe(0)
   expect(await log.stop()).toBe(0)
   expect(await readFile(join(data, 'policy'), 'utf8')).toContain('log log.example/alone+')
+})
+
+it('both in one process, and it says in words what there is and what is not', async () => {
+  const port = await freePort()
+  const data = await folders.data()
+  const url = `http://127.0.0.1:${port}`
+  const args = ['up', '--data', data, '--port', String(port), '--origin', 'log.example/words']
+  const { said, stop } = await service(args, url, {})
+  await expect.poll(said, { timeout: 30_000 }).toContain('Ctrl-C stops it.')
+  for (const text of [
+    `log.example/words: 1 entries, in ${data}\n`,
+    `  log       ${url} `,
+    `  monitor   http://127.0.0.1:${port + 1} `,
+    `  policy    ${join(data, 'policy')} `,
+    'This version has no crawler',
+    'Nor has it an explorer',
+    '  dslog import FILE',
+  ]) {
+    expect(said()).toContain(text)
+  }
+  expect(await stop()).toBe(0)
+  // Nothing but that: no log lines of the services.
+  expect(said()).not.toContain('{')
 })
 
 it('a monitor that is not told what to follow', async () => {

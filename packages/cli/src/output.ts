@@ -38,6 +38,13 @@ export class Output {
     this.#stdout.write(`${text}\n`)
   }
 
+  /** A line about something that came (`+`), went (`-`) or changed (`~`), in its colour. */
+  change(text: string): void {
+    const { green, red, yellow } = this.colors
+    const colour = { '+': green, '-': red, '~': yellow }[text.trimStart().charAt(0)]
+    this.line(colour === undefined ? text : colour(text))
+  }
+
   /** An object for programs; nothing without `--json`. */
   event(value: object): void {
     if (!this.json) return

@@ -11,6 +11,7 @@ import type { ProveOptions } from './command/prove.ts'
 import type { UpOptions } from './command/up.ts'
 import { EXIT, exitCodeOf, type ExitCode, messageOf } from './failure.ts'
 import type { Io } from './io.ts'
+import { CLEAR_LINE } from './progress.ts'
 import { type GlobalOptions, Session } from './session.ts'
 
 export const VERSION = '0.1.0'
@@ -23,6 +24,8 @@ export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
   } catch (error) {
     // Help and version come as errors too; what they had to say has been said.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+    // Progress may be in the middle of its line.
+    if (io.stderr.isTTY === true) io.stderr.write(CLEAR_LINE)
     const code = exitCodeOf(error)
     if (code === undefined) {
       io.stderr.write(`dslog: a fault of dslog itself: ${stackOf(error)}\n`)

@@ -19,7 +19,7 @@ const DRAW_INTERVAL = 100
 /** Characters of the bar. */
 const BAR_WIDTH = 24
 /** Back to the first column, and clear the line (ECMA-48). */
-const CLEAR = '\r\u001B[K'
+export const CLEAR_LINE = '\r\u001B[K'
 
 /** A line of progress. */
 export class ProgressLine implements Progress {
@@ -46,13 +46,13 @@ export class ProgressLine implements Progress {
     const bar = '█'.repeat(full) + '░'.repeat(BAR_WIDTH - full)
     const line = `${this.#title} ${bar} ${done}/${this.#max} ${message}`
     // A line that wraps could not be drawn over.
-    this.#sink.write(CLEAR + line.slice(0, (this.#sink.columns ?? 80) - 1))
+    this.#sink.write(CLEAR_LINE + line.slice(0, (this.#sink.columns ?? 80) - 1))
     this.#visible = true
   }
 
   /** Takes the line away until the next step, to make room for another. */
   clear(): void {
-    if (this.#visible) this.#sink.write(CLEAR)
+    if (this.#visible) this.#sink.write(CLEAR_LINE)
     this.#visible = false
     this.#drawnAt = -Infinity
   }

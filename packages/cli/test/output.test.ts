@@ -59,6 +59,27 @@ describe('colours', () => {
   })
 })
 
+describe('changes', () => {
+  const shown = (tty: boolean) => {
+    const io = testIo({ tty })
+    const output = new Output({ json: false, quiet: false }, io)
+    for (const line of ['+ a', '    - b', '~ c', 'd', '']) output.change(line)
+    return io.stdout.text.split('\n')
+  }
+
+  it('are as they are, but on a terminal', () => {
+    expect(shown(false)).toEqual(['+ a', '    - b', '~ c', 'd', '', ''])
+  })
+
+  it('have a colour each there', () => {
+    const [came, went, changed, rest] = shown(true)
+    expect(came).toContain('\u001B[32m')
+    expect(went).toContain('\u001B[31m')
+    expect(changed).toContain('\u001B[33m')
+    expect(rest).toBe('d')
+  })
+})
+
 describe('progress', () => {
   it('shows on a terminal only', () => {
     const io = testIo()

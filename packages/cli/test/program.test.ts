@@ -118,6 +118,11 @@ describe('a wrong call is exit code 2 and one line', () => {
     },
   )
 
+  it('which on a terminal takes the place of progress', async () => {
+    const { stderr } = await dslog(['history', 'a..b'], { tty: true })
+    expect(stderr.startsWith('\r\u001B[Kdslog: ')).toBe(true)
+  })
+
   it('an unknown variable of the environment', async () => {
     const env = { DSLOG_DATTA: 'x' }
     const { code, stderr } = await dslog(['history', 'fi.'], { env })

@@ -25,7 +25,7 @@ export async function history(session: Session, text: string): Promise<void> {
     const { history, mapRoot, trusted } = report
     const { output } = session
     for (const proven of history) output.event(entryObject(proven))
-    for (const line of historyLines(history)) output.line(line)
+    for (const line of historyLines(history)) output.change(line)
     const shown = nameToText(name)
     output.event({
       event: 'complete',

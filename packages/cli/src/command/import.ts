@@ -188,9 +188,9 @@ async function submitZone(
     if (result.out_of_order !== true) known.set(text, now)
     const { index } = result
     output.event({ event: 'change', name: text, change, old, new: now, index, file })
-    output.line(`${SIGN[change]} ${text} (entry ${index})`)
-    for (const ds of old) if (!now.includes(ds)) output.line(`    - ${ds}`)
-    for (const ds of now) if (!old.includes(ds)) output.line(`    + ${ds}`)
+    output.change(`${SIGN[change]} ${text} (entry ${index})`)
+    for (const ds of old) if (!now.includes(ds)) output.change(`    - ${ds}`)
+    for (const ds of now) if (!old.includes(ds)) output.change(`    + ${ds}`)
   }
 }
 

@@ -23,7 +23,7 @@ export async function verify(session: Session, path: string): Promise<void> {
   const file = await readAll(input, MAX_TLOG_PROOF_BYTES)
   const report = await verifyProofFile(file, verifier)
   session.output.event(reportObject(report))
-  for (const line of reportLines(report)) session.output.line(line)
+  for (const line of reportLines(report)) session.output.change(line)
 }
 
 async function readAll(input: AsyncIterable<Uint8Array>, limit: number): Promise<Uint8Array> {
