@@ -2,7 +2,7 @@
  * A log over a small signed internet, put together as the service does it, but without HTTP and without a pool: each
  * submission is a tree. What lies under the log (database, signer row, keys) can be wrapped on the way, to make it fail.
  */
-import { equal, fromBase64, toBase64 } from '@dslog/tlog/bytes'
+import { equal, toBase64 } from '@dslog/tlog/bytes'
 import { openCheckpoint } from '@dslog/tlog/checkpoint'
 import { verifierOf } from '@dslog/tlog/cosignature'
 import { UpperTree } from '@dslog/tlog/maptree'
@@ -126,9 +126,6 @@ export function wire(records: readonly RR[]): string[] {
 export function observe(net: Internet, owner: Name): Observation {
   return { owner: nameToText(owner), records: wire(net.evidence(owner)) }
 }
-
-/** Bytes of a base64 text of the API. */
-export const bytesOf: (text: string) => Uint8Array = fromBase64
 
 /** Which of these checkpoints the log does not continue, and why: none, for a log that keeps its word. */
 export async function broken({ log, reader }: TestLog, notes: Iterable<string>): Promise<string[]> {
