@@ -21,6 +21,7 @@ import type { History } from '@dslog/verify/history'
 import { MemoryStore } from '@dslog/verify/memory'
 import { LogError } from './error.ts'
 import type { LogOptions } from './log.ts'
+import type { SignedTree } from './signer.ts'
 import { leafPrefix, TreeStore, type TreeRow } from './store.ts'
 
 /** What was found. */
@@ -70,7 +71,8 @@ class Check {
   readonly #tree: TreeRow
   readonly #memory = new MemoryStore()
   readonly #problems: string[] = []
-  #upper = new UpperTree(1)
+  /** Set when all entries were replayed; otherwise what is derived from them has no measure. */
+  #upper: UpperTree | undefined
   #violation: Violation | undefined
 
   constructor(options: LogOptions, store: TreeStore, tree: TreeRow) {
@@ -107,10 +109,10 @@ class Check {
     }
     this.#memory.apply(fold.changes())
     this.#upper = fold.upper
-    const { head } = fold
+    const { head, upper } = fold
     if (this.#tree.loading) this.#problem('a load has not been finished')
     else if (head.mapHead !== size - 1) this.#problem('the tree does not end with a MAP_HEAD')
-    if (!equal(this.#upper.root(), this.#tree.map_root)) {
+    if (!equal(upper.root(), this.#tree.map_root)) {
       this.#problem('the stored root of the name map is not that of the entries')
     }
     if (head.keyCount !== this.#tree.key_count) this.#problem('the stored count of keys is wrong')
@@ -118,7 +120,8 @@ class Check {
 
   /** What was derived from the entries, to be found quickly. */
   async derived(): Promise<void> {
-    if (this.#violation !== undefined) return
+    const upper = this.#upper
+    if (upper === undefined) return
     const { size } = this.#tree
     const tables = FoldTables.in(this.#options.db)
     let count = 0
@@ -140,7 +143,7 @@ class Check {
     if (this.#tree.loading) return
     const roots = await tables.bucketRoots(size)
     for (let prefix = 0; prefix < 2 ** this.#tree.map_depth; prefix++) {
-      const expected = this.#upper.get(prefix)
+      const expected = upper.get(prefix)
       const stored = roots.get(prefix)
       const same = expected === null ? stored === undefined : stored && equal(stored, expected)
       if (!same) this.#problem(`bucket ${prefix} of the name map is not that of the entries`)
@@ -164,31 +167,54 @@ class Check {
 
   /** What was signed and what is shown. */
   async signed(): Promise<void> {
-    const { origin, size } = this.#tree
-    const { signerRow, signers } = this.#options
-    const reader = new TreeReader(this.#store, size)
-    const signed = await signerRow.read()
     const published = await this.#store.published()
-    if (signed === undefined) {
-      if (published !== undefined) this.#problem('the record of what was signed is gone')
-    } else if (signed.origin !== origin || signed.size > size) {
-      this.#problem(`a tree of ${signed.size} of ${signed.origin} was signed; it is not stored`)
-    } else if (!equal(await reader.subtreeHash(0, signed.size), signed.root)) {
-      this.#problem(`the first ${signed.size} entries are not those that were signed`)
-    }
-    if (published === undefined) return
+    if (published !== undefined) await this.#comparePublished(published.note)
     try {
-      const { checkpoint } = openCheckpoint(
-        published.note,
-        signers.map(({ key }) => verifierOf(key)),
-      )
-      const shown = checkpoint.size <= size && (await reader.subtreeHash(0, checkpoint.size))
-      if (checkpoint.origin !== origin || shown === false || !equal(shown, checkpoint.root)) {
+      const signed = await this.#options.signerRow.read()
+      if (signed !== undefined) await this.#compareSigned(signed)
+      else if (published !== undefined) this.#problem('the record of what was signed is gone')
+    } catch (error) {
+      if (!(error instanceof LogError)) throw error
+      this.#problem(`the record of what was signed: ${error.message}`)
+    }
+  }
+
+  async #compareSigned({ origin, root, size }: SignedTree): Promise<void> {
+    if (origin !== this.#tree.origin || size > this.#tree.size) {
+      this.#problem(`a tree of ${size} of ${origin} was signed; it is not stored`)
+      return
+    }
+    const stored = await this.#rootOf(size)
+    if (stored !== undefined && !equal(stored, root)) {
+      this.#problem(`the first ${size} entries are not those that were signed`)
+    }
+  }
+
+  async #comparePublished(note: string): Promise<void> {
+    const { signers } = this.#options
+    const { origin, size } = this.#tree
+    const verifiers = signers.map(({ key }) => verifierOf(key))
+    try {
+      const { checkpoint } = openCheckpoint(note, verifiers)
+      const within = checkpoint.origin === origin && checkpoint.size <= size
+      const stored = within ? await this.#rootOf(checkpoint.size) : undefined
+      if (!within || (stored !== undefined && !equal(stored, checkpoint.root))) {
         this.#problem('the published checkpoint is not of this tree')
       }
     } catch (error) {
       if (!(error instanceof TlogError)) throw error
       this.#problem(`the published checkpoint does not verify: ${error.message}`)
+    }
+  }
+
+  /** Root of the first `size` entries by the stored tiles; `undefined`, and a problem, if those are damaged. */
+  async #rootOf(size: number): Promise<Hash | undefined> {
+    try {
+      return await new TreeReader(this.#store, this.#tree.size).subtreeHash(0, size)
+    } catch (error) {
+      if (!(error instanceof LogError) && !(error instanceof TlogError)) throw error
+      this.#problem(`the root of the first ${size} entries cannot be computed: ${error.message}`)
+      return undefined
     }
   }
 
