@@ -140,7 +140,7 @@ it('both in one process, and it says in words what there is and what is not', as
 it('a monitor that is not told what to follow', async () => {
   const data = await folders.data()
   const none = await dslog(['monitor'], { env: { DSLOG_DATA: data } })
-  expect(none.code).toBe(3)
+  expect(none.code).toBe(2)
   expect(none.stderr).toMatch(/^dslog: [^\n]*policy[^\n]*\n$/)
 })
 

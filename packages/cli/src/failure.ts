@@ -7,7 +7,7 @@ import { TlogError, type TlogErrorCode } from '@dslog/tlog/error'
 import { LogError } from '@dslog/log/error'
 import { MonitorError } from '@dslog/monitor/error'
 import { ConfigError } from '@dslog/service/config'
-import { DatabaseError } from '@dslog/service/database-error'
+import { DatabaseError, EmbeddedLocked } from '@dslog/service/database-error'
 import { Problem } from '@dslog/service/problem'
 import { isVerificationFailure } from '@dslog/verify/verify'
 
@@ -48,6 +48,8 @@ export function exitCodeOf(error: unknown): ExitCode | undefined {
   if (error instanceof TlogError && error.code === 'bad-url') return EXIT.usage
   if (isVerificationFailure(error)) return EXIT.unverified
   if (error instanceof ConfigError) return EXIT.usage
+  // Nothing to verify against: the caller has to say whom to trust.
+  if (error instanceof MonitorError && error.code === 'policy') return EXIT.usage
   if (error instanceof LogError || error instanceof MonitorError) return EXIT.service
   if (error instanceof DatabaseError || error instanceof Problem) return EXIT.service
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') {
@@ -61,6 +63,7 @@ export function exitCodeOf(error: unknown): ExitCode | undefined {
 /** What to say of an error, in one line and without control characters: a server may have worded it. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
+  if (error instanceof EmbeddedLocked) return `${error.folder} is in use by process ${error.pid}`
   const { code, path } = error as NodeJS.ErrnoException
   // "ENOENT: no such file or directory, open '/x'" says it backwards.
   const errno = /^E[A-Z0-9]+: (.*), \w+(?: '.*')?$/su.exec(error.message)?.[1]

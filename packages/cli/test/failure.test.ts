@@ -30,7 +30,8 @@ describe('exit codes', () => {
     [new EntryError('too-large', 'x'), 1],
     [new ConfigError(['x']), 2],
     [new LogError('missing', 'x'), 3],
-    [new MonitorError('policy', 'x'), 3],
+    [new MonitorError('policy', 'x'), 2],
+    [new MonitorError('corrupt', 'x'), 3],
     [new DatabaseError('held', 'x'), 3],
     [new EmbeddedLocked('/x', 1, ''), 3],
     [new Problem('unavailable', 'x'), 3],
@@ -54,6 +55,11 @@ describe('exit codes', () => {
 describe('messages', () => {
   it('name the file first', () => {
     expect(messageOf(errno('ENOENT', '/some/file'))).toBe('/some/file: some words')
+  })
+
+  it('name who has a folder', () => {
+    const error = new EmbeddedLocked('/srv/log', 42, '{"pid":42}')
+    expect(messageOf(error)).toBe('/srv/log is in use by process 42')
   })
 
   it('are one line', () => {
