@@ -21,7 +21,7 @@ import {
   nsec3Link,
   type Nsec3Link,
 } from './nsec3.ts'
-import { CLASS_IN, TYPE, type Dnskey, type RR } from './records.ts'
+import { CLASS_IN, parseRrsig, TYPE, unfoldTime, type Dnskey, type RR } from './records.ts'
 import { rrset, selectRrsigs } from './rrset.ts'
 import { verifyRrsetWithKeys } from './rrsig.ts'
 
@@ -228,6 +228,28 @@ export async function proveNoDs(
   if (failure === undefined) throw found.reason
   const text = `${found.reason.message}: ${failure.message}`
   throw new DnssecError(failure.code, text, { cause: failure })
+}
+
+/**
+ * Inception of the deciding signature of a proof that has been checked: nothing is verified again.
+ *
+ * @param at ms since the epoch, when the proof was valid
+ * @returns seconds since the epoch, as `NoDsProof.inception`
+ * @throws DnssecError if the records are no proof
+ */
+export function decidingInception(
+  owner: Name,
+  zone: Name,
+  records: readonly DenialRecord[],
+  at: number,
+): number {
+  const evidence = records.map((record): Evidence => {
+    const { inception } = parseRrsig(record.rrsig)
+    return { ...record, inception: unfoldTime(inception, Math.floor(at / 1000)), weak: false }
+  })
+  const found = search(owner, zone, evidence)
+  if ('reason' in found) throw found.reason
+  return found.proof.inception
 }
 
 /**

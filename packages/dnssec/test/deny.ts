@@ -2,6 +2,7 @@
 import { expect } from 'vitest'
 import {
   checkNoDs,
+  decidingInception,
   proveNoDs,
   type DenialKind,
   type DenialQuestion,
@@ -33,6 +34,8 @@ async function codeOf(promise: Promise<unknown>): Promise<unknown> {
 export async function expectExact(question: DenialQuestion, proof: NoDsProof, bag: readonly RR[]) {
   const { kind, records } = proof
   expect(await checkNoDs({ ...question, kind, records })).toEqual(proof)
+  const { at, owner, zone } = question
+  expect(decidingInception(owner, zone, records, at)).toBe(proof.inception)
   for (let other = 0; other <= 9; other++) {
     if (other === kind) continue
     expect(await codeOf(checkNoDs({ ...question, kind: other, records }))).toBe('bad-proof')

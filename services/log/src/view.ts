@@ -1,6 +1,6 @@
 /** Entries as JSON: the shapes of EntryView in @dslog/schema/api, made from the decoded leaf alone. */
 import { toBase64, toHex } from '@dslog/tlog/bytes'
-import { DENIAL } from '@dslog/dnssec/denial'
+import { decidingInception, DENIAL } from '@dslog/dnssec/denial'
 import { nameToText } from '@dslog/dnssec/name'
 import { dsToText, keyTag, parseRrsig, unfoldTime } from '@dslog/dnssec/records'
 import { typeToText } from '@dslog/dnssec/rdata'
@@ -27,7 +27,7 @@ export function viewOf(index: number, bytes: Uint8Array): EntryView {
         ...head,
         type: 'ds',
         time: entry.time,
-        ...delegationFields(entry, entry.rrsig),
+        ...delegationFields(entry, inceptionOf(entry.rrsig, entry.time)),
         ds: entry.ds.map(dsToText),
         rrsig: toBase64(entry.rrsig),
       }
@@ -36,7 +36,10 @@ export function viewOf(index: number, bytes: Uint8Array): EntryView {
         ...head,
         type: 'no-ds',
         time: entry.time,
-        ...delegationFields(entry, entry.records[0]!.rrsig),
+        ...delegationFields(
+          entry,
+          decidingInception(entry.owner, entry.zone, entry.records, entry.time),
+        ),
         proof: PROOF_NAME.get(entry.proof)!,
         records: entry.records.map(({ owner, rdata, rrsig, type }) => ({
           owner: nameToText(owner),
@@ -62,8 +65,12 @@ export function viewOf(index: number, bytes: Uint8Array): EntryView {
   }
 }
 
-function delegationFields(entry: DelegationEntry, rrsig: Uint8Array) {
-  const { historical, keysId: keys, outOfOrder, owner, time, zone } = entry
+function inceptionOf(rrsig: Uint8Array, time: number): number {
+  return unfoldTime(parseRrsig(rrsig).inception, Math.floor(time / 1000))
+}
+
+function delegationFields(entry: DelegationEntry, inception: number) {
+  const { historical, keysId: keys, outOfOrder, owner, zone } = entry
   return {
     name: nameToText(owner),
     zone: nameToText(zone),
@@ -71,7 +78,7 @@ function delegationFields(entry: DelegationEntry, rrsig: Uint8Array) {
     out_of_order: outOfOrder,
     keys_id: toBase64(keys),
     state_id: toBase64(stateOf(entry)),
-    inception: unfoldTime(parseRrsig(rrsig).inception, Math.floor(time / 1000)),
+    inception,
   }
 }
 
