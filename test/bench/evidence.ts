@@ -13,9 +13,12 @@ import { labelCount, type Name, nameFromText, ROOT } from '@dslog/dnssec/name'
 import { TYPE } from '@dslog/dnssec/records'
 import { keysId, stateId } from '@dslog/schema/identity'
 import type { KeysCandidate, StateCandidate } from '@dslog/verify/candidate'
+import { randomOf } from './harness.ts'
 
-/** Zones below the root that sign the names; there are 1,500 top-level domains in fact. */
+/** Zones below the root that sign the names: as many as there are top-level domains. */
 const ZONES = 1_500
+/** The n-th zone has 1/n^1.2 as many names as the first: a few registries hold most of what is signed. */
+const SKEW = 1.2
 /** Signatures of P-256 and of RSA-2048, turn about: entries are 290 bytes long in the mean. */
 const SIGNATURE_BYTES = [64, 256] as const
 const TTL = 86_400
@@ -41,6 +44,8 @@ export class Evidence {
   readonly #root: Zone
   readonly #zones: readonly Zone[]
   readonly #digest = digestOf('anchor')
+  /** Which share of the names lies in this zone and those before it. */
+  readonly #shares: readonly number[]
 
   constructor() {
     const from = WINDOW.notBefore
@@ -49,6 +54,7 @@ export class Evidence {
     this.anchors = [{ ...fields, digest, from }]
     this.#root = zoneOf(ROOT, 0)
     this.#zones = Array.from({ length: ZONES }, (_, i) => zoneOf(nameFromText(`tld${i}.`), i))
+    this.#shares = sharesOf(ZONES)
   }
 
   /** Keys of the root and of every zone below it: what names hang from. */
@@ -64,13 +70,13 @@ export class Evidence {
 
   /** The name of this number. */
   name(index: number): Name {
-    return nameFromText(`name-${index}.tld${index % ZONES}.`)
+    return nameFromText(`name-${index}.tld${this.#zoneOf(index)}.`)
   }
 
   /** The `version`-th DS of name `index`. */
   state(index: number, version: number): StateCandidate {
     const owner = this.name(index)
-    const zone = this.#zones[index % ZONES]!
+    const zone = this.#zones[this.#zoneOf(index)]!
     const ds = [dsOf(owner, version)]
     const rrsig = rrsigOf(zone, TYPE.DS, 2, ds[0]!.subarray(4))
     return {
@@ -85,6 +91,27 @@ export class Evidence {
       insecure: false,
     }
   }
+
+  #zoneOf(index: number): number {
+    const share = randomOf(index)()
+    let [low, high] = [0, ZONES - 1]
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2)
+      if (this.#shares[middle]! > share) high = middle
+      else low = middle + 1
+    }
+    return low
+  }
+}
+
+function sharesOf(zones: number): number[] {
+  const shares: number[] = []
+  let sum = 0
+  for (let n = 1; n <= zones; n++) {
+    sum += n ** -SKEW
+    shares.push(sum)
+  }
+  return shares.map((share) => share / sum)
 }
 
 function zoneOf(name: Name, index: number): Zone {
