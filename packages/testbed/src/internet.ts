@@ -36,8 +36,14 @@ const BACKDATED = HOUR
 const VALIDITY: number = 14 * DAY
 /** TTL of plain records, in seconds. */
 const TTL = 3600
-/** Address of every name server: all are served on the loopback interface. */
+/** Address of a name server unless told: all are served on the loopback interface. */
 const SERVER_ADDRESS = '127.0.0.1'
+
+/** A name server of a zone, and where it listens; v6 addresses among them. */
+export interface Server {
+  readonly name: Name
+  readonly addresses: readonly string[]
+}
 
 /** How a zone is signed. */
 export interface ZoneOptions {
@@ -51,6 +57,8 @@ export interface ZoneOptions {
   readonly validity?: number
   /** False for a zone that its parent delegates without a DS. */
   readonly secure?: boolean
+  /** Addresses of each of its name servers; one server at 127.0.0.1 unless told. */
+  readonly servers?: readonly (readonly string[])[]
 }
 
 /** A zone and who runs it: what is in it, the keys it is signed with, and its parent. */
@@ -62,10 +70,13 @@ export class Authority {
   denial: Denial
   /** How long signatures are valid, in ms. */
   validity: number
+  /** Who serves it: `ns` in the zone, then `ns2`, `ns3`. */
+  readonly servers: readonly Server[]
 
   readonly #clock: TestClock
   readonly #records = new Map<string, RR[]>()
   readonly #oddities = new Map<string, Oddity>()
+  readonly #delegations = new Map<string, readonly Server[]>()
   #keys: readonly ZoneKey[] = []
   #published: readonly ZoneKey[] = []
   #serial = 0
@@ -82,8 +93,8 @@ export class Authority {
     this.#clock = clock
     const flags = split ? [KSK, ZSK] : [KSK]
     this.#keys = flags.map((flag) => this.makeKey(flag, algorithm))
-    const server = serverOf(name)
-    this.add(record(name, 'NS', nameToText(server)), record(server, 'A', SERVER_ADDRESS))
+    this.servers = serversOf(name, options.servers)
+    this.add(...serverRecords(name, this.servers))
   }
 
   // --- keys ---
@@ -141,14 +152,18 @@ export class Authority {
     this.#zone = undefined
   }
 
-  /** Delegates a name, or changes its delegation: with these DS records, or without any. */
-  delegate(owner: Name, ds: readonly Uint8Array[] = []): void {
+  /**
+   * Delegates a name, or changes its delegation: with these DS records, or without any; to these
+   * servers, or to those it had.
+   */
+  delegate(owner: Name, ds: readonly Uint8Array[] = [], servers?: readonly Server[]): void {
     if (!isBelow(owner, this.name)) {
       throw new RangeError(`${nameToText(owner)} is not below ${nameToText(this.name)}`)
     }
+    const to = servers ?? this.#delegations.get(nameKey(owner)) ?? serversOf(owner)
     this.undelegate(owner)
-    const server = serverOf(owner)
-    this.add(record(owner, 'NS', nameToText(server)), record(server, 'A', SERVER_ADDRESS))
+    this.#delegations.set(nameKey(owner), to)
+    this.add(...serverRecords(owner, to))
     this.add(...ds.map((rdata) => ({ owner, type: TYPE.DS, class: CLASS_IN, ttl: TTL, rdata })))
   }
 
@@ -156,7 +171,11 @@ export class Authority {
   undelegate(owner: Name): void {
     this.remove(owner, TYPE.NS)
     this.remove(owner, TYPE.DS)
-    this.remove(serverOf(owner), TYPE.A)
+    for (const { name } of this.#delegations.get(nameKey(owner)) ?? []) {
+      this.remove(name, TYPE.A)
+      this.remove(name, TYPE.AAAA)
+    }
+    this.#delegations.delete(nameKey(owner))
   }
 
   /** Signs an RRset in another way from now on; undefined for as it should be again. */
@@ -183,7 +202,7 @@ export class Authority {
   /** Signs everything anew, at the time of the clock, under a new serial. */
   sign(): Zone {
     this.#serial++
-    const server = nameToText(serverOf(this.name))
+    const server = nameToText(this.servers[0]!.name)
     const soa = `${server} hostmaster.${server} ${this.#serial} 1800 900 604800 ${TTL}`
     const zone = signZone({
       origin: this.name,
@@ -206,10 +225,19 @@ export class Internet {
   readonly root: Authority
 
   readonly #zones = new Map<string, Authority>()
+  readonly #serversPerZone: number
 
-  constructor(options: { readonly clock?: TestClock; readonly root?: ZoneOptions } = {}) {
+  /** @param options with `servers`, each zone has so many, at addresses of their own, unless told */
+  constructor(
+    options: {
+      readonly clock?: TestClock
+      readonly root?: ZoneOptions
+      readonly servers?: number
+    } = {},
+  ) {
     this.clock = options.clock ?? new TestClock()
-    this.root = new Authority(ROOT, undefined, this.clock, options.root ?? {})
+    this.#serversPerZone = options.servers ?? 0
+    this.root = new Authority(ROOT, undefined, this.clock, this.#withServers(options.root))
     this.#zones.set(nameKey(ROOT), this.root)
   }
 
@@ -228,8 +256,9 @@ export class Internet {
     const origin = typeof name === 'string' ? nameFromText(name) : name
     if (this.#zones.has(nameKey(origin))) throw new RangeError(`${nameToText(origin)} is there`)
     const parent = this.parentOf(origin)
-    const authority = new Authority(origin, parent, this.clock, options)
-    parent.delegate(origin, options.secure === false ? [] : authority.dsRecords())
+    const authority = new Authority(origin, parent, this.clock, this.#withServers(options))
+    const ds = options.secure === false ? [] : authority.dsRecords()
+    parent.delegate(origin, ds, authority.servers)
     this.#zones.set(nameKey(origin), authority)
     return authority
   }
@@ -269,6 +298,15 @@ export class Internet {
     return bag
   }
 
+  /** The n-th zone's servers are 127.16.n.1, 127.16.n.2, … */
+  #withServers(options: ZoneOptions = {}): ZoneOptions {
+    if (this.#serversPerZone === 0) return options
+    const n = this.#zones.size
+    const net = `127.${16 + (n >> 8)}.${n & 0xff}`
+    const servers = Array.from({ length: this.#serversPerZone }, (_, i) => [`${net}.${i + 1}`])
+    return { servers, ...options }
+  }
+
   #nearest(isAbove: (zone: Name) => boolean): Authority {
     const above = this.zones.filter(({ name }) => isAbove(name))
     const [nearest] = above.sort((a, b) => labelCount(b.name) - labelCount(a.name))
@@ -286,9 +324,23 @@ export function record(owner: Name | string, type: string, rdata: string): RR {
   return { owner: name, type: number, class: CLASS_IN, ttl: TTL, rdata: data }
 }
 
-/** The name server of a zone: `ns` in it. */
-function serverOf(zone: Name): Name {
-  return nameFromText('ns', zone)
+/** Name servers of a zone, in the zone itself. */
+function serversOf(
+  zone: Name,
+  addresses: readonly (readonly string[])[] = [[SERVER_ADDRESS]],
+): Server[] {
+  return addresses.map((each, i) => ({
+    name: nameFromText(i === 0 ? 'ns' : `ns${i + 1}`, zone),
+    addresses: each,
+  }))
+}
+
+/** NS records of a zone, and the addresses of its servers. */
+function serverRecords(zone: Name, servers: readonly Server[]): RR[] {
+  return servers.flatMap(({ name, addresses }) => [
+    record(zone, 'NS', nameToText(name)),
+    ...addresses.map((address) => record(name, address.includes(':') ? 'AAAA' : 'A', address)),
+  ])
 }
 
 function setId(owner: Name, type: number): string {

@@ -1,0 +1,16 @@
+/** `dig`, a client that knows nothing of this code: whether it is there, and what it says. */
+import { execFile, spawnSync } from 'node:child_process'
+import { promisify } from 'node:util'
+
+/** Whether the tool is installed; tests that need it are skipped otherwise. */
+export const hasDig: boolean = spawnSync('dig', ['-v']).error === undefined
+if (!hasDig) console.log('skipped: dig is not installed')
+
+const run = promisify(execFile)
+
+/** What dig prints; without its own version, EDNS cookie, or a second try. */
+export async function dig(address: string, port: number, ...words: string[]): Promise<string> {
+  const fixed = ['+nocmd', '+nostats', '+nocookie', '+tries=1', '+timeout=5']
+  const { stdout } = await run('dig', [`@${address}`, '-p', `${port}`, ...fixed, ...words])
+  return stdout
+}
