@@ -3,7 +3,7 @@
  * resolver can use it at all. A set with no usable algorithm or digest type is no error: resolvers
  * treat the delegation as unsigned (RFC 4035 §5.2), so the state is marked `insecure`.
  */
-import { concat, equal } from '@dslog/tlog/bytes'
+import { ByteWriter, concat, equal } from '@dslog/tlog/bytes'
 import {
   DIGEST,
   isDigestType,
@@ -64,6 +64,20 @@ export async function digestOfKey(
   backend: SignatureBackend,
 ): Promise<Uint8Array> {
   return backend.digest(type, concat(owner, dnskeyRdata))
+}
+
+/** RDATA of every DS that names a key of `owner`: one for each digest type that is computed here. */
+export async function dsRecordsOf(
+  owner: Name,
+  key: Dnskey,
+  backend: SignatureBackend,
+): Promise<Uint8Array[]> {
+  return Promise.all(
+    Object.values(DIGEST).map(async (type) => {
+      const digest = await digestOfKey(type, owner, key.rdata, backend)
+      return new ByteWriter().u16(key.tag).u8(key.algorithm).u8(type).bytes(digest).finish()
+    }),
+  )
 }
 
 /** Does the DS (or trust anchor) name this key of `owner`? */
