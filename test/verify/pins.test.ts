@@ -8,6 +8,7 @@ import { nameFromText, ROOT } from '@dslog/dnssec/name'
 import { ed25519Signer } from '@dslog/service/crypto'
 import { dsOf, KSK, revoked, zoneKey, ZSK } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
+import { VerifyError } from '@dslog/verify/error'
 import {
   dsOfPin,
   encodePins,
@@ -108,15 +109,17 @@ describe('a signature', () => {
     for (let at = 0; at < signature.length; at++) {
       const bent = signature.slice()
       bent[at]! ^= 1
-      expect(() => verifyPins(statement, signer.publicKey, bent)).toThrow()
+      expect(() => verifyPins(statement, signer.publicKey, bent)).toThrow(VerifyError)
     }
     for (let at = 0; at < signer.publicKey.length; at++) {
       const bent = signer.publicKey.slice()
       bent[at]! ^= 1
-      expect(() => verifyPins(statement, bent, signature)).toThrow()
+      expect(() => verifyPins(statement, bent, signature)).toThrow(VerifyError)
     }
-    expect(() => verifyPins(statement, signer.publicKey, signature.subarray(1))).toThrow()
-    expect(() => verifyPins(statement, new Uint8Array(0), signature)).toThrow()
+    expect(() => verifyPins(statement, signer.publicKey, signature.subarray(1))).toThrow(
+      VerifyError,
+    )
+    expect(() => verifyPins(statement, new Uint8Array(0), signature)).toThrow(VerifyError)
   })
 })
 
