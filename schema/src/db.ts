@@ -6,6 +6,7 @@
  * the log to build it, the monitor to check it. Neither reads the other's.
  */
 import type { ColumnType, Generated } from 'kysely'
+import type { AlertTables } from './alertdb.ts'
 
 /** What a fold over the entries of a log remembers; see FoldStore in @dslog/verify. */
 export interface NameTables {
@@ -122,7 +123,7 @@ export interface LeafTable {
   zone: number | null
 }
 
-export interface MonitorTables extends NameTables {
+export interface MonitorTables extends NameTables, AlertTables {
   followed: FollowedTable
   misbehaviour: MisbehaviourTable
   change: ChangeTable

@@ -107,7 +107,22 @@ export interface Place {
   close(): Promise<void>
 }
 
-const TABLES = ['map_bucket', 'zone_keys', 'name', 'zone', 'followed', 'misbehaviour', 'change']
+const TABLES = [
+  'map_bucket',
+  'zone_keys',
+  'name',
+  'zone',
+  'followed',
+  'misbehaviour',
+  'change',
+  'subscription',
+  'channel',
+  'pin_set',
+  'change_window',
+  'alert',
+  'outbox',
+  'opt_in',
+]
 
 /**
  * Creates a database, embedded (which takes seconds, so tests share one) or on a server.
