@@ -10,7 +10,9 @@ import { dsOf, KSK, revoked, zoneKey, ZSK } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
 import { VerifyError } from '@dslog/verify/error'
 import {
+  decodePinList,
   dsOfPin,
+  encodePinList,
   encodePins,
   MAX_PINS,
   ownerText,
@@ -152,6 +154,26 @@ describe('a pin as text', () => {
     'DNSKEY 257 3 250 AAAA',
   ])('is refused: %j', (text) => {
     expect(() => pinFromText(text)).toThrow(expect.objectContaining({ code: 'malformed' }))
+  })
+})
+
+describe('a list of pins', () => {
+  const list = encodePinList([dsPin, dnskeyPin])
+
+  it('comes back, in order', () => {
+    expect(decodePinList(list)).toEqual([dnskeyPin, dsPin])
+    expect(decodePinList(encodePinList([]))).toEqual([])
+  })
+
+  it('is refused cut short, with more behind it, or out of order', () => {
+    const refused = (bytes: Uint8Array): void =>
+      expect(() => decodePinList(bytes)).toThrow(expect.objectContaining({ code: 'malformed' }))
+    for (let end = 0; end < list.length; end++) refused(list.subarray(0, end))
+    refused(concat(list, Uint8Array.of(0)))
+    const [first, second] = [encodePinList([dnskeyPin]), encodePinList([dsPin])]
+    refused(concat(Uint8Array.of(0, 2), second.subarray(2), first.subarray(2)))
+    refused(concat(Uint8Array.of(0, 2), second.subarray(2), second.subarray(2)))
+    refused(concat(Uint8Array.of(0, 1, 3), second.subarray(3)))
   })
 })
 

@@ -17,7 +17,8 @@
  * and second channels are the monitor's business.
  */
 import { backend } from '@dslog/tlog/backend'
-import { ByteWriter, compare, concat, toHex, utf8 } from '@dslog/tlog/bytes'
+import { ByteReader, ByteWriter, compare, concat, equal, toHex, utf8 } from '@dslog/tlog/bytes'
+import { TlogError } from '@dslog/tlog/error'
 import { sha256 } from '@dslog/tlog/hash'
 import { DIGEST_BYTES, isDigestType, type SignatureBackend } from '@dslog/dnssec/backend/backend'
 import { dsRecordsOf } from '@dslog/dnssec/ds'
@@ -37,6 +38,7 @@ export const MAX_PINS = 32
 const MAX_ORIGIN_BYTES = 255
 
 const KIND = { dnskey: 1, ds: 2 } as const
+const KINDS = ['dnskey', 'ds'] as const
 
 /** One key that the owner allows. */
 export interface Pin {
@@ -73,13 +75,46 @@ export function encodePins(statement: PinStatement): Uint8Array {
   for (const number of [seq, notAfter]) {
     if (!Number.isSafeInteger(number) || number < 0) throw malformed(`not a number: ${number}`)
   }
+  const head = new ByteWriter().bytes(DOMAIN).u16(text.length).bytes(text).bytes(name)
+  return concat(head.u64(seq).u64(notAfter).finish(), encodePinList(pins))
+}
+
+/**
+ * Pins as a statement ends with them: `u16 n | n × pin`.
+ *
+ * @throws VerifyError `malformed`
+ */
+export function encodePinList(pins: readonly Pin[]): Uint8Array {
   if (pins.length > MAX_PINS) throw malformed(`more than ${MAX_PINS} pins`)
   const sorted = pins.map(encodePin).sort(compare)
   for (const [i, pin] of sorted.entries()) {
     if (i > 0 && compare(pin, sorted[i - 1]!) === 0) throw malformed('a pin is there twice')
   }
-  const head = new ByteWriter().bytes(DOMAIN).u16(text.length).bytes(text).bytes(name)
-  return concat(head.u64(seq).u64(notAfter).u16(pins.length).finish(), ...sorted)
+  return concat(new ByteWriter().u16(pins.length).finish(), ...sorted)
+}
+
+/**
+ * The inverse of {@link encodePinList}.
+ *
+ * @throws VerifyError `malformed`
+ */
+export function decodePinList(bytes: Uint8Array): Pin[] {
+  try {
+    const r = new ByteReader(bytes)
+    const pins: Pin[] = []
+    for (let n = r.u16(); n > 0; n--) {
+      const octet = r.u8()
+      const kind = KINDS.find((name) => KIND[name] === octet)
+      if (kind === undefined) throw malformed(`a pin of kind ${octet}`)
+      pins.push({ kind, rdata: r.bytes(r.u16()) })
+    }
+    r.done()
+    if (!equal(encodePinList(pins), bytes)) throw malformed('the pins are not in order')
+    return pins
+  } catch (cause) {
+    if (cause instanceof TlogError) throw malformed(cause.message, cause)
+    throw cause
+  }
 }
 
 /**
