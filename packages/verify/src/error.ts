@@ -5,6 +5,7 @@ export type VerifyErrorCode =
   | 'unproven' // the evidence does not reach a trust anchor
   | 'expired' // a signature window ended before the time of the check
   | 'not-yet-valid' // a signature window starts after the time of the check
+  | 'zone-not-admitted' // signed by a zone whose signatures this log does not take
   | 'unsupported' // nothing in the evidence can be checked by this implementation
   | 'rule' // a rule of admission or of the entry format is broken
   | 'map' // a MAP_HEAD or a proof against it is wrong

@@ -24,7 +24,14 @@ import {
   type Moment,
   type StateCandidate,
 } from './candidate.ts'
-import { decideState, type History, type LoggedState, type ObservedState } from './history.ts'
+import {
+  decideState,
+  type FloodRule,
+  type History,
+  isFlood,
+  type LoggedState,
+  type ObservedState,
+} from './history.ts'
 import {
   type Chain,
   chainAbove,
@@ -75,14 +82,17 @@ export interface Logged {
   readonly bytes: Uint8Array
 }
 
-/** What became of a candidate. `time`: a live entry older than the tree before it. */
+/**
+ * What became of a candidate. `time`: a live entry older than the tree before it; `rate-limited`: a
+ * return beyond the rate of {@link FloodRule}.
+ */
 export type Admission =
   | Logged
   | { readonly status: 'known' }
   | { readonly status: 'stale' }
   | {
       readonly status: 'refused'
-      readonly reason: 'expired' | 'not-yet-valid' | 'unproven' | 'time'
+      readonly reason: 'expired' | 'not-yet-valid' | 'unproven' | 'time' | 'rate-limited'
     }
 
 /** A name with new entries in this fold. */
@@ -108,6 +118,8 @@ export interface FoldChanges {
 export interface FoldOptions {
   readonly store: FoldStore
   readonly anchors: readonly Anchor[]
+  /** Admission rule 6, of the log alone: auditors take whatever the other rules allow. */
+  readonly flood?: FloodRule
 }
 
 /** Text form of a map key or a key set's identity, for Maps: a character a byte, flat and so quick to look up. */
@@ -139,6 +151,7 @@ const refused = (reason: Refusal): Admission => ({ status: 'refused', reason })
 export class Fold {
   readonly #store: FoldStore
   readonly #anchors: readonly Anchor[]
+  readonly #flood: FloodRule | undefined
   readonly #names = new Map<string, OpenName>()
   /** Names of the candidates that were prefetched last, so that a key is hashed once. */
   #prefetched = new Map<Candidate, OpenName>()
@@ -158,6 +171,7 @@ export class Fold {
     this.#upper = upper.fork()
     this.#store = options.store
     this.#anchors = options.anchors
+    this.#flood = options.flood
   }
 
   get head(): FoldHead {
@@ -247,6 +261,9 @@ export class Fold {
     const seen = { stateId, present: isPresent(evidence), orderKey, ...moment }
     const decision = decideState(open.history, seen)
     if (decision.status !== 'new') return decision
+    if (this.#flood !== undefined && isFlood(open.history, seen, this.#flood)) {
+      return refused('rate-limited')
+    }
     const { outOfOrder } = decision
     const logged = this.#append(open, candidate, seen, outOfOrder)
     if (!outOfOrder) open.inForce = { zone, ds: isPresent(evidence) ? evidence.ds : [] }

@@ -43,6 +43,16 @@ export type Decision =
  */
 export const RETURN_AFTER_MS: number = 45 * 24 * 3600 * 1000
 
+/** How many entries a name may have in a while, before states that it has had are turned away. */
+export interface FloodRule {
+  readonly entries: number
+  /** ms */
+  readonly window: number
+}
+
+/** Admission rule 6: a dozen changes a day is more than any registry makes, and less than a flood. */
+export const FLOOD_RULE: FloodRule = { entries: 12, window: 24 * 3600 * 1000 }
+
 const KNOWN = { status: 'known' } as const
 const STALE = { status: 'stale' } as const
 
@@ -98,4 +108,15 @@ function replacementOf(history: History, past: LoggedState): LoggedState {
     : history.find((other) => !other.outOfOrder && other.index > past.index)
   if (after === undefined) throw new Error('a state that is not in force has been replaced')
   return after
+}
+
+/**
+ * Whether a new live state is one change too many. A state never seen is always let in, or a flood
+ * could hide it.
+ */
+export function isFlood(history: History, seen: ObservedState, rule: FloodRule): boolean {
+  if (seen.historical || !history.some(({ stateId }) => equal(stateId, seen.stateId))) return false
+  const since = seen.time - rule.window
+  const recent = history.filter((past) => !past.historical && past.time > since)
+  return recent.length >= rule.entries
 }

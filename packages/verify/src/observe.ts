@@ -32,6 +32,8 @@ export interface KnownKeys {
   readonly lookup: KeysLookup
   /** ZONE_KEYS entries of a zone, newest first. */
   keysOfZone(zone: Name): Promise<readonly ZoneKeys[]>
+  /** Whether signatures of a zone are taken (admission rule 1); asked before any is verified. */
+  admits?(zone: Name): boolean
 }
 
 /**
@@ -79,6 +81,7 @@ export class Observer {
     const bag = new Bag(records, this.#verifier)
     const { backend } = bag.verifier
     for (const zone of signersAbove(owner, records)) {
+      if (this.#isAlien(zone, bag)) continue
       const { own, sets } = await this.#keysOf(zone, bag)
       for (const { candidates, trusted } of sets) {
         const question = { owner, zone, keys: trusted.keys, records, at, backend }
@@ -113,6 +116,7 @@ export class Observer {
     const text = nameKey(zone)
     const held = bag.zones.get(text)
     if (held !== undefined) return held
+    if (this.#isAlien(zone, bag)) return { own: [], sets: [] }
     if (bag.zones.size >= MAX_ZONES) {
       bag.fail(new VerifyError('unsupported', `keys of more than ${MAX_ZONES} zones`))
       return { own: [], sets: [] }
@@ -120,6 +124,12 @@ export class Observer {
     const read = this.#readKeys(zone, bag)
     bag.zones.set(text, read)
     return read
+  }
+
+  #isAlien(zone: Name, bag: Bag): boolean {
+    if (this.#known.admits === undefined || this.#known.admits(zone)) return false
+    bag.fail(new VerifyError('zone-not-admitted', `signed by ${nameToText(zone)}`))
+    return true
   }
 
   async #readKeys(zone: Name, bag: Bag): Promise<ZoneSets> {

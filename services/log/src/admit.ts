@@ -16,10 +16,12 @@ import { encodeEntry, EntryError } from '@dslog/schema/entry'
 import { mapKey, MapKind } from '@dslog/schema/identity'
 import type { ProblemName } from '@dslog/schema/problem'
 import type { Clock } from '@dslog/service/clock'
+import { Problem, spreadRetry } from '@dslog/service/problem'
 import { type Candidate, entryOf } from '@dslog/verify/candidate'
 import { VerifyError, type VerifyErrorCode } from '@dslog/verify/error'
 import type { Admission } from '@dslog/verify/fold'
-import { Observer } from '@dslog/verify/observe'
+import { type KnownKeys, Observer } from '@dslog/verify/observe'
+import { VerifyBudget } from './budget.ts'
 import type { Batch, Log } from './log.ts'
 import type { ZoneList } from './zones.ts'
 
@@ -29,9 +31,14 @@ export const MAX_BAG_RECORDS = 512
 const RCODE_NOERROR = 0
 const RCODE_NXDOMAIN = 3
 
+/** Said to a source whose budget is spent. */
+const SPENT = 'this source has spent its time for verification; come again more slowly'
+
 /** What verified evidence is handed to: the sequencer, or a load. */
 export interface EvidenceSink {
   submit(batches: readonly Batch[]): Promise<Admission[][]>
+  /** Whether so much of a zone waits that no more of it is taken now. */
+  isCrowded?(zone: Name): boolean
 }
 
 export interface AdmitterOptions {
@@ -56,28 +63,35 @@ export interface HandedIn {
 /** Takes submissions. */
 export class Admitter {
   readonly #options: AdmitterOptions
+  readonly #budget: VerifyBudget
 
   constructor(options: AdmitterOptions) {
     this.#options = options
+    this.#budget = new VerifyBudget(options.clock)
   }
 
   /**
    * Judges and sequences observations.
    *
+   * @param source whose budget pays for the verification; none for the operator
    * @returns one result per observation, in order, once what was logged is published
-   * @throws Problem when the pool is full
+   * @throws Problem when the pool is full, or the source has spent its budget
    */
-  async submit(observations: readonly Observation[]): Promise<SubmitResult[]> {
-    return (await this.handIn(observations)).results
+  async submit(observations: readonly Observation[], source?: string): Promise<SubmitResult[]> {
+    return (await this.handIn(observations, source)).results
   }
 
   /**
    * As {@link submit}, but resolves when what is worth sequencing has been accepted.
    *
-   * @throws Problem when the pool is full
+   * @throws Problem when the pool is full, or the source has spent its budget
    */
-  async handIn(observations: readonly Observation[]): Promise<HandedIn> {
-    const judged = await this.#judge(observations)
+  async handIn(observations: readonly Observation[], source?: string): Promise<HandedIn> {
+    if (source !== undefined && !this.#budget.allows(source)) {
+      const retryAfter = spreadRetry(this.#budget.retryAfter(source) + 1)
+      throw new Problem('rate-limited', SPENT, { retryAfter })
+    }
+    const judged = await this.#judge(observations, source)
     const batches = judged.flatMap((one) => ('batch' in one ? [one.batch] : []))
     const published =
       batches.length === 0 ? Promise.resolve([]) : this.#options.sink.submit(batches)
@@ -93,16 +107,29 @@ export class Admitter {
     return { soFar, results }
   }
 
-  async #judge(observations: readonly Observation[]): Promise<Judged[]> {
-    const now = this.#options.clock()
+  async #judge(
+    observations: readonly Observation[],
+    source: string | undefined,
+  ): Promise<Judged[]> {
+    const { clock } = this.#options
+    const now = clock()
+    const backend = this.#backendFor(source)
     // One observer per moment: keys that one observation proves serve the next.
     const observers = new Map<string, Observer>()
     const judged: Judged[] = []
     for (const observation of observations) {
       const historical = observation.historical === true
       const time = historical ? (observation.observed_at ?? now) : now
+      if (time > now) {
+        judged.push(refuse('not-yet-valid', 'observed_at is in the future'))
+        continue
+      }
+      if (source !== undefined && !this.#budget.allows(source)) {
+        judged.push(refuse('rate-limited', SPENT))
+        continue
+      }
       const id = `${historical} ${time}`
-      const observer = observers.get(id) ?? this.#observer({ time, historical })
+      const observer = observers.get(id) ?? this.#observer({ time, historical }, backend)
       observers.set(id, observer)
       judged.push(await this.#judgeOne(observation, observer, historical ? time : undefined))
     }
@@ -114,7 +141,7 @@ export class Admitter {
     observer: Observer,
     historicalAt: number | undefined,
   ): Promise<Judged> {
-    const { zones } = this.#options
+    const { sink } = this.#options
     try {
       const owner = nameFromText(observation.owner)
       const bag = readBag(observation)
@@ -122,9 +149,9 @@ export class Admitter {
         observation.kind === 'keys'
           ? await observer.zoneKeys(owner, bag)
           : await observer.delegation(owner, bag)
-      const alien = candidates.find(({ zone }) => !zones.admits(zone))
-      if (alien !== undefined) {
-        return refuse('zone-not-admitted', `signed by ${nameToText(alien.zone)}`)
+      const zone = candidates.at(-1)?.zone
+      if (historicalAt === undefined && zone !== undefined && sink.isCrowded?.(zone) === true) {
+        return refuse('rate-limited', `too much of ${nameToText(zone)} is waiting; come again`)
       }
       for (const candidate of candidates) {
         encodeEntry(entryOf(candidate, { time: 0, historical: false }, false))
@@ -142,11 +169,17 @@ export class Admitter {
     }
   }
 
-  #observer(moment: { time: number; historical: boolean }): Observer {
-    const { backend, log } = this.#options
-    const known = {
-      lookup: (keysId: Parameters<typeof log.fold.zoneKeys>[0]) => log.fold.zoneKeys(keysId),
-      keysOfZone: (zone: Name) => log.fold.keysOfZone(mapKey(MapKind.zoneKeys, zone)),
+  #backendFor(source: string | undefined): SignatureBackend {
+    const { backend } = this.#options
+    return source === undefined ? backend : this.#budget.charged(source, backend)
+  }
+
+  #observer(moment: { time: number; historical: boolean }, backend: SignatureBackend): Observer {
+    const { log, zones } = this.#options
+    const known: KnownKeys = {
+      lookup: (keysId) => log.fold.zoneKeys(keysId),
+      keysOfZone: (zone) => log.fold.keysOfZone(mapKey(MapKind.zoneKeys, zone)),
+      admits: (zone) => zones.admits(zone),
     }
     return new Observer(known, { anchors: log.anchors, backend }, moment)
   }
@@ -175,6 +208,7 @@ const REASON: Readonly<Record<VerifyErrorCode, ProblemName>> = {
   unproven: 'unproven',
   expired: 'expired',
   'not-yet-valid': 'not-yet-valid',
+  'zone-not-admitted': 'zone-not-admitted',
   unsupported: 'unsupported',
   rule: 'bogus',
   map: 'bogus',

@@ -23,6 +23,7 @@ import { FoldTables } from '@dslog/service/foldtables'
 import { testPoint } from '@dslog/service/testpoint'
 import type { Candidate, Moment } from '@dslog/verify/candidate'
 import { type Admission, EMPTY_HEAD, Fold } from '@dslog/verify/fold'
+import { FLOOD_RULE } from '@dslog/verify/history'
 import { AheadStore } from './ahead.ts'
 import { LogError } from './error.ts'
 import { behind, openStored, originOf, type StoredLog } from './open.ts'
@@ -404,7 +405,7 @@ export class Log {
     const step = this.#loading?.step
     const store =
       step === undefined ? this.fold : new AheadStore(this.fold, step.changes, step.from)
-    return new Fold(this.#at.head, this.#at.upper, { store, anchors })
+    return new Fold(this.#at.head, this.#at.upper, { store, anchors, flood: FLOOD_RULE })
   }
 }
 

@@ -3,6 +3,7 @@
  * it came, and whoever submitted it waits for the tree it is published in. A full pool refuses, it
  * never drops: what is in it has been promised an answer.
  */
+import { type Name, nameKey } from '@dslog/dnssec/name'
 import { Ticker } from '@dslog/service/clock'
 import type { Clock } from '@dslog/service/clock'
 import { Problem, spreadRetry } from '@dslog/service/problem'
@@ -14,6 +15,11 @@ import type { Batch, Log } from './log.ts'
 export const MAX_TREE_CANDIDATES = 5_000
 /** Most candidates that wait: what ten trees hold. */
 export const MAX_POOL_CANDIDATES = 50_000
+/**
+ * Part of the pool that one zone may fill. Half leaves room for all others while one registry moves
+ * hundreds of thousands of names, or somebody floods the log with what one zone signs.
+ */
+const ZONE_SHARE = 0.5
 /** An unchanged tree is published anew after this long, ms, so that its age tells it is alive. */
 export const REFRESH_MS = 600_000
 /** Mean of what a refused submitter is told to wait, seconds. */
@@ -43,6 +49,8 @@ export class Sequencer implements Component {
   readonly #listeners = new Set<() => void>()
   #pool: Waiting[] = []
   #waiting = 0
+  /** Of those, how many of each zone. */
+  readonly #ofZone = new Map<string, number>()
   #ticker: Ticker | undefined
   #failure: unknown
 
@@ -56,6 +64,15 @@ export class Sequencer implements Component {
     return this.#waiting
   }
 
+  /** Whether a zone has filled its share of the pool. */
+  isCrowded(zone: Name): boolean {
+    return (this.#ofZone.get(nameKey(zone)) ?? 0) >= this.#capacity * ZONE_SHARE
+  }
+
+  get #capacity(): number {
+    return this.#options.capacity ?? MAX_POOL_CANDIDATES
+  }
+
   /**
    * Hands in verified evidence, all of it or none.
    *
@@ -65,15 +82,14 @@ export class Sequencer implements Component {
    */
   submit(batches: readonly Batch[]): Promise<Admission[][]> {
     const candidates = batches.reduce((sum, batch) => sum + batch.candidates.length, 0)
-    const capacity = this.#options.capacity ?? MAX_POOL_CANDIDATES
     if (this.#failure !== undefined || this.#ticker === undefined) {
       throw new Problem('unavailable', 'The log is not sequencing')
     }
-    if (this.#waiting > 0 && this.#waiting + candidates > capacity) {
+    if (this.#waiting > 0 && this.#waiting + candidates > this.#capacity) {
       const retryAfter = spreadRetry(RETRY_SECONDS)
       throw new Problem('unavailable', 'The pool is full', { retryAfter })
     }
-    this.#waiting += candidates
+    this.#count(batches, 1)
     return new Promise((resolve, reject) => {
       this.#pool.push({ batches, candidates, resolve, reject })
     })
@@ -128,8 +144,8 @@ export class Sequencer implements Component {
       throw error
     }
     let from = 0
-    for (const { batches, candidates, resolve } of taken) {
-      this.#waiting -= candidates
+    for (const { batches, resolve } of taken) {
+      this.#count(batches, -1)
       resolve(admissions.slice(from, from + batches.length))
       from += batches.length
     }
@@ -145,6 +161,19 @@ export class Sequencer implements Component {
     }
     this.#pool = []
     this.#waiting = 0
+    this.#ofZone.clear()
+  }
+
+  #count(batches: readonly Batch[], sign: 1 | -1): void {
+    for (const { candidates } of batches) {
+      this.#waiting += sign * candidates.length
+      for (const { zone } of candidates) {
+        const key = nameKey(zone)
+        const count = (this.#ofZone.get(key) ?? 0) + sign
+        if (count === 0) this.#ofZone.delete(key)
+        else this.#ofZone.set(key, count)
+      }
+    }
   }
 
   /** The next tree's worth, at least one submission: an import is never divided between trees. */

@@ -1,20 +1,23 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { toBase64 } from '@dslog/tlog/bytes'
-import { ALGORITHM } from '@dslog/dnssec/backend/backend'
-import { type Name, nameFromText, nameToText, ROOT } from '@dslog/dnssec/name'
+import { ALGORITHM, type SignatureBackend } from '@dslog/dnssec/backend/backend'
+import { nodeBackend } from '@dslog/dnssec/backend/node'
+import { type Name, nameFromText, nameKey, nameToText, ROOT } from '@dslog/dnssec/name'
 import { type RR, TYPE } from '@dslog/dnssec/records'
 import type { Observation, SubmitResult } from '@dslog/schema/api'
 import { decodeEntry } from '@dslog/schema/entry'
 import { keysId, stateId } from '@dslog/schema/identity'
+import { FLOOD_RULE } from '@dslog/verify/history'
 import { DAY, HOUR, TEST_EPOCH } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf, ZSK } from '@dslog/testbed/key'
 import { type Finding, ownerKey, STORIES, type StoryName } from '@dslog/testbed/stories'
 import { encodeReply, type Reply } from '../../../test/message.ts'
 import { Places } from '../../../test/place.ts'
-import { complaints, observe, openPlace, TestLog, wire } from '../../../test/testlog.ts'
-import { MAX_BAG_RECORDS } from '../src/admit.ts'
+import { complaints, directly, observe, openPlace, TestLog, wire } from '../../../test/testlog.ts'
+import { Admitter, MAX_BAG_RECORDS } from '../src/admit.ts'
 import type { LogOptions } from '../src/log.ts'
+import { ZoneList } from '../src/zones.ts'
 import { emptied } from './emptied.ts'
 
 const places = await Places.open()
@@ -425,6 +428,14 @@ describe('evidence from the past', () => {
     expect(await complaints(log)).toEqual([])
   })
 
+  test('cannot be of the future', async () => {
+    const owner = delegate(named('example.fi.'))
+    const tomorrow = { ...past(owner), observed_at: net.clock.now() + DAY }
+    expect(await submit(tomorrow)).toMatchObject([{ status: 'refused', reason: 'not-yet-valid' }])
+    expect(log.log.size).toBe(1)
+    expect(await submit(past(owner))).toMatchObject([{ status: 'logged' }])
+  })
+
   test('without a time is of now', async () => {
     const owner = delegate(named('example.fi.'))
     expect(await submit({ ...observe(net, owner), historical: true })).toMatchObject([
@@ -442,6 +453,98 @@ describe('evidence from the past', () => {
     const now = delegate(named('c.fi.'))
     const results = await submit(before[0]!, observe(net, now), before[1]!)
     expect(results.map(({ status }) => status)).toEqual(['logged', 'logged', 'logged'])
+    expect(await complaints(log)).toEqual([])
+  })
+})
+
+describe('effort', () => {
+  /** Takes submissions for the same log, and counts what is verified. */
+  function counting(): { admitter: Admitter; verified: () => number } {
+    const real = nodeBackend()
+    let count = 0
+    const backend: SignatureBackend = {
+      digest: (type, data) => real.digest(type, data),
+      verify: async (...signature) => {
+        count++
+        return real.verify(...signature)
+      },
+    }
+    const sink = directly(log.log)
+    const options = { log: log.log, sink, zones: new ZoneList(), backend, clock: net.clock.now }
+    return { admitter: new Admitter(options), verified: () => count }
+  }
+
+  test('is not spent on zones that are not admitted', async () => {
+    net.addZone('child.fi.', { algorithm })
+    const { admitter, verified } = counting()
+    const alien = observe(net, delegate(named('x.child.fi.')))
+    const keys: Observation = { ...observe(net, named('x.child.fi.')), owner: 'child.fi.' }
+    const results = await admitter.submit([alien, { ...keys, kind: 'keys' }])
+    expect(results).toMatchObject([
+      { status: 'refused', reason: 'zone-not-admitted' },
+      { status: 'refused', reason: 'zone-not-admitted' },
+    ])
+    expect(verified()).toBe(0)
+  })
+
+  test('for one source ends with its budget, and goes on for others and with time', async () => {
+    const { admitter, verified } = counting()
+    const owner = delegate(named('example.fi.'))
+    net.parentOf(owner).makeOdd(owner, TYPE.DS, 'bad')
+    // Keys are proven once in a submission; the bad signature is verified for each observation.
+    const many = Array.from({ length: 1000 }, () => observe(net, owner))
+    const reasons = new Set<string | undefined>()
+    let submissions = 0
+    for (; submissions < 100 && !reasons.has('rate-limited'); submissions++) {
+      for (const { reason } of await admitter.submit(many, 'somebody')) reasons.add(reason)
+    }
+    expect(reasons).toEqual(new Set(['bogus', 'rate-limited']))
+    const spent = verified()
+    await expect(admitter.submit(many, 'somebody')).rejects.toMatchObject({
+      problem: 'rate-limited',
+      retryAfter: expect.any(Number),
+    })
+    expect(verified()).toBe(spent)
+    const good = observe(net, delegate(named('good.fi.')))
+    expect(await admitter.submit([good], 'another')).toMatchObject([{ status: 'logged' }])
+    net.clock.advance(2_000)
+    expect(await admitter.submit([good], 'somebody')).toMatchObject([{ status: 'known' }])
+    // The operator has no budget.
+    expect(await admitter.submit([good])).toMatchObject([{ status: 'known' }])
+  })
+
+  test('a zone that fills its share of the pool waits, evidence from the past does not', async () => {
+    const crowded = nameKey(named('fi.'))
+    const sink = { ...directly(log.log), isCrowded: (zone: Name) => nameKey(zone) === crowded }
+    const backend = nodeBackend()
+    const options = { log: log.log, sink, zones: new ZoneList(), backend, clock: net.clock.now }
+    const admitter = new Admitter(options)
+    const [fi, se] = ['a.fi.', 'a.se.'].map((text) => observe(net, delegate(named(text))))
+    const old = { ...fi!, historical: true, observed_at: net.clock.now() }
+    expect(await admitter.submit([fi!, se!, old])).toMatchObject([
+      { status: 'refused', reason: 'rate-limited' },
+      { status: 'logged' },
+      { status: 'logged' },
+    ])
+  })
+
+  test('of a name that flaps ends after a dozen entries a day, but for what was never seen', async () => {
+    const owner = named('flap.fi.')
+    const answers: unknown[] = []
+    for (let change = 0; change < 20; change++) {
+      net.clock.advance(HOUR / 2)
+      const [result] = await submit(observe(net, delegate(owner, 1 + (change % 2))))
+      answers.push(result!.status === 'logged' ? 'logged' : result!.reason)
+    }
+    const { entries } = FLOOD_RULE
+    const expected = answers.map((_, i) => (i < entries ? 'logged' : 'rate-limited'))
+    // The one in force is known.
+    for (let i = entries + 1; i < 20; i += 2) expected[i] = answers[i] as string
+    expect(answers).toEqual(expected)
+    expect(answers.filter((answer) => answer === 'logged')).toHaveLength(entries)
+    expect(await submit(observe(net, delegate(owner, 3)))).toMatchObject([{ status: 'logged' }])
+    net.clock.advance(DAY)
+    expect(await submit(observe(net, delegate(owner, 1)))).toMatchObject([{ status: 'logged' }])
     expect(await complaints(log)).toEqual([])
   })
 })

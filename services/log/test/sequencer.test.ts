@@ -175,6 +175,20 @@ describe('a pool', () => {
     expect((await Promise.all(room)).flat()).toHaveLength(3)
   })
 
+  test('one zone fills half of it, and is counted down again', async () => {
+    make({ capacity: 10 })
+    const arrived = hold.close()
+    const first = sequencer.submit(evidence(4))
+    await arrived
+    expect(sequencer.isCrowded(real.zone)).toBe(false)
+    const second = sequencer.submit(evidence(1))
+    expect(sequencer.isCrowded(real.zone)).toBe(true)
+    expect(sequencer.isCrowded(nameFromText('se.'))).toBe(false)
+    hold.open()
+    await Promise.all([first, second])
+    expect(sequencer.isCrowded(real.zone)).toBe(false)
+  })
+
   test('takes nothing before its start', async () => {
     make({}, false)
     expect(() => sequencer.submit(evidence(1))).toThrow(Problem)

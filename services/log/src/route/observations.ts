@@ -2,7 +2,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { MAX_SUBMIT_BYTES, Submission, SubmitResults } from '@dslog/schema/api'
 import type { Http } from '@dslog/service/http'
+import { sourceOf } from '@dslog/service/http/source'
 import { Problem } from '@dslog/service/problem'
+import { Gate } from '../gate.ts'
 import type { LogContext } from './context.ts'
 
 /** Longest wait for publication, ms; then 202, and the answer is found under the name. */
@@ -10,6 +12,8 @@ const WAIT_MS = 20_000
 
 export function observationRoutes(app: Http, context: LogContext): void {
   const { admitter } = context
+  const gate = new Gate()
+  const leave = new WeakMap<object, () => void>()
   // Fastify reads plain text too; as evidence it is of no known media type.
   app.removeContentTypeParser('text/plain')
 
@@ -24,13 +28,23 @@ export function observationRoutes(app: Http, context: LogContext): void {
         body: Submission,
         response: { 200: SubmitResults, 202: SubmitResults },
       },
+      async onRequest(request, reply) {
+        const out = gate.enter(sourceOf(request.ip))
+        leave.set(request, out)
+        // Also of whoever hangs up before the body is whole.
+        reply.raw.once('close', out)
+      },
     },
     async (request, reply) => {
       const { observations } = request.body
-      if (observations.some(({ historical }) => historical === true)) {
-        authorize(request.headers.authorization, reply)
-      }
-      const { results, soFar } = await admitter.handIn(observations)
+      const { authorization } = request.headers
+      const historical = observations.some((observation) => observation.historical === true)
+      // A token that is shown has to be right, also where none is needed.
+      const isOperator = historical || authorization !== undefined
+      if (isOperator) authorize(authorization, reply)
+      const source = isOperator ? undefined : sourceOf(request.ip)
+      const { results, soFar } = await admitter.handIn(observations, source)
+      leave.get(request)?.()
       // Whoever does not wait is still owed that errors of ours reach our log.
       results.catch((error: unknown) => request.log.error({ err: error }, 'submission failed'))
       const wait = prefersNotToWait(request.headers['prefer']) ? 0 : WAIT_MS

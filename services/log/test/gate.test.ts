@@ -1,0 +1,49 @@
+import { describe, expect, test } from 'vitest'
+import { Problem } from '@dslog/service/problem'
+import { Gate, MAX_AT_ONCE, MAX_PER_SOURCE } from '../src/gate.ts'
+
+function refusal(enter: () => unknown): Problem {
+  try {
+    enter()
+  } catch (error) {
+    if (error instanceof Problem) return error
+    throw error
+  }
+  throw new Error('there was a place')
+}
+
+describe('the gate of submissions', () => {
+  test('gives one source so many places and no more', () => {
+    const gate = new Gate()
+    const places = Array.from({ length: MAX_PER_SOURCE }, () => gate.enter('a'))
+    expect(refusal(() => gate.enter('a'))).toMatchObject({
+      problem: 'too-many-requests',
+      retryAfter: expect.any(Number),
+    })
+    gate.enter('b')
+    places[1]!()
+    gate.enter('a')
+    expect(refusal(() => gate.enter('a')).problem).toBe('too-many-requests')
+  })
+
+  test('is full when all places are taken, whoever has them', () => {
+    const gate = new Gate()
+    const places = Array.from({ length: MAX_AT_ONCE }, (_, i) => gate.enter(`source ${i}`))
+    expect(refusal(() => gate.enter('another'))).toMatchObject({
+      problem: 'unavailable',
+      status: 503,
+      retryAfter: expect.any(Number),
+    })
+    for (const leave of places) leave()
+    expect(gate.taken).toBe(0)
+    gate.enter('another')
+  })
+
+  test('a place is left once', () => {
+    const gate = new Gate()
+    const [first] = [gate.enter('a'), gate.enter('a')]
+    first()
+    first()
+    expect(gate.taken).toBe(1)
+  })
+})
