@@ -5,6 +5,7 @@
 import { MisbehaviourError } from '@dslog/tlog/misbehaviour'
 import { TlogError, type TlogErrorCode } from '@dslog/tlog/error'
 import { LogError } from '@dslog/log/error'
+import { PublishError } from '@dslog/log/publish/target'
 import { MonitorError } from '@dslog/monitor/error'
 import { ConfigError } from '@dslog/service/config'
 import { DatabaseError, EmbeddedLocked } from '@dslog/service/database-error'
@@ -51,6 +52,9 @@ export function exitCodeOf(error: unknown): ExitCode | undefined {
   // Nothing to verify against: the caller has to say whom to trust.
   if (error instanceof MonitorError && error.code === 'policy') return EXIT.usage
   if (error instanceof LogError || error instanceof MonitorError) return EXIT.service
+  if (error instanceof PublishError) {
+    return error.code === 'foreign' ? EXIT.unverified : EXIT.service
+  }
   if (error instanceof DatabaseError || error instanceof Problem) return EXIT.service
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') {
     return undefined

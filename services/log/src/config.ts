@@ -7,6 +7,7 @@ import {
   path,
   secret,
   string,
+  url,
   type Values,
 } from '@dslog/service/config'
 
@@ -33,6 +34,31 @@ export const LOG_CONFIG = {
   publishInterval: duration('DSLOG_LOG_PUBLISH_INTERVAL', {
     doc: 'Shortest time between two trees.',
     default: '1s',
+  }),
+  publishFolder: path('DSLOG_LOG_PUBLISH_DIR', {
+    doc: 'Folder that is kept at the newest tree, as static files for any web server.',
+    optional: true,
+  }),
+  publishBucket: url('DSLOG_LOG_PUBLISH_S3_URL', {
+    doc: 'Bucket of an S3-compatible store that is kept likewise: https://host/bucket, or the URL of its own host.',
+    optional: true,
+  }),
+  publishPrefix: string('DSLOG_LOG_PUBLISH_S3_PREFIX', {
+    doc: 'Folder within that bucket.',
+    optional: true,
+    pattern: /^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/,
+  }),
+  publishRegion: string('DSLOG_LOG_PUBLISH_S3_REGION', {
+    doc: 'Region that requests to it are signed for.',
+    default: 'auto',
+  }),
+  publishAccessKey: secret('DSLOG_LOG_PUBLISH_S3_ACCESS_KEY', {
+    doc: 'Access key of somebody who may read, write, list and delete in it.',
+    optional: true,
+  }),
+  publishSecretKey: secret('DSLOG_LOG_PUBLISH_S3_SECRET_KEY', {
+    doc: 'The secret that belongs to the access key.',
+    optional: true,
   }),
   operatorToken: secret('DSLOG_OPERATOR_TOKEN', {
     doc: 'Whoever presents it may submit evidence from the past.',

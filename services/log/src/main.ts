@@ -23,6 +23,8 @@ import type { LogConfig } from './config.ts'
 import { noteSignerOf, readKey, readKeyFile } from './key.ts'
 import { Loader } from './load.ts'
 import { Log, type LogOptions } from './log.ts'
+import { observePublishers, publishersOf } from './publish/setup.ts'
+import type { Publisher } from './publish/publisher.ts'
 import { LogReader } from './reader.ts'
 import { changeRoutes } from './route/changes.ts'
 import type { LogContext } from './route/context.ts'
@@ -223,6 +225,7 @@ export function logComponents(options: OpenOptions): {
   const health = new Health(logger)
   const metrics = new Metrics('log')
   let opened: OpenedLog | undefined
+  let publishing: Publisher[] = []
   let app: Http | undefined
   const current = (): OpenedLog => {
     if (opened === undefined) throw new Error('the log has not been opened')
@@ -233,12 +236,24 @@ export function logComponents(options: OpenOptions): {
     async start(fail) {
       opened = await openLog({ ...options, onLost: fail })
       observe(opened, metrics, clock)
+      publishing = publishersOf(opened, config, logger)
+      observePublishers(publishing, metrics)
       health.ready('database', async () => {
         await current().db.kysely.selectFrom('tree').select('id').execute()
         return undefined
       })
     },
     stop: () => current().close(),
+  }
+  // Before the sequencer: what a place shows of us may forbid us to go on.
+  const publishers: Component = {
+    name: 'publishers',
+    async start(fail) {
+      for (const publisher of publishing) await publisher.start(fail)
+    },
+    async stop() {
+      await Promise.all(publishing.map((publisher) => publisher.stop()))
+    },
   }
   const sequencer: Component = {
     name: 'sequencer',
@@ -260,7 +275,7 @@ export function logComponents(options: OpenOptions): {
     const address = app?.server.address()
     return typeof address === 'object' && address !== null ? address.port : config.port
   }
-  return { components: [logComponent, sequencer, server], opened: current, port }
+  return { components: [logComponent, publishers, sequencer, server], opened: current, port }
 }
 
 /** The numbers an operator watches. */
