@@ -28,7 +28,7 @@ import type { SignatureWindow } from '@dslog/dnssec/rrsig'
 import { DAY, HOUR, TestClock } from './clock.ts'
 import { anchorOf, dsOf, KSK, ZSK, zoneKey, type ZoneKey } from './key.ts'
 import { signZone, type Denial, type Oddity } from './signer.ts'
-import type { Zone } from './zone.ts'
+import { Zone } from './zone.ts'
 
 /** How far signatures are dated back, for validators whose clock is slow, in ms. */
 const BACKDATED = HOUR
@@ -70,17 +70,20 @@ export class Authority {
   denial: Denial
   /** How long signatures are valid, in ms. */
   validity: number
+  /** Nobody signs: changes wait, and signatures grow old. */
+  isNeglected = false
   /** Who serves it: `ns` in the zone, then `ns2`, `ns3`. */
   readonly servers: readonly Server[]
 
   readonly #clock: TestClock
-  readonly #records = new Map<string, RR[]>()
-  readonly #oddities = new Map<string, Oddity>()
-  readonly #delegations = new Map<string, readonly Server[]>()
+  #records = new Map<string, RR[]>()
+  #oddities = new Map<string, Oddity>()
+  #delegations = new Map<string, readonly Server[]>()
   #keys: readonly ZoneKey[] = []
   #published: readonly ZoneKey[] = []
   #serial = 0
   #zone: Zone | undefined
+  #isChanged = false
   #signedAt = 0
 
   /** Made by `Internet.addZone`. */
@@ -115,11 +118,11 @@ export class Authority {
     return zoneKey({ algorithm, flags, seed })
   }
 
-  /** Changes the keys; the parent's DS is left as it is. */
+  /** Changes the keys, none for an unsigned zone; the parent's DS is left as it is. */
   setKeys(keys: readonly ZoneKey[], published: readonly ZoneKey[] = []): void {
     this.#keys = keys
     this.#published = published
-    this.#zone = undefined
+    this.#isChanged = true
   }
 
   /** The keys that a DS or a trust anchor may name: they sign the DNSKEY RRset, and are not revoked. */
@@ -143,13 +146,13 @@ export class Authority {
       const id = setId(rr.owner, rr.type)
       this.#records.set(id, [...(this.#records.get(id) ?? []), rr])
     }
-    this.#zone = undefined
+    this.#isChanged = true
   }
 
   /** Takes out an RRset. */
   remove(owner: Name, type: number): void {
     this.#records.delete(setId(owner, type))
-    this.#zone = undefined
+    this.#isChanged = true
   }
 
   /**
@@ -182,7 +185,7 @@ export class Authority {
   makeOdd(owner: Name, type: number, oddity: Oddity | undefined): void {
     if (oddity === undefined) this.#oddities.delete(setId(owner, type))
     else this.#oddities.set(setId(owner, type), oddity)
-    this.#zone = undefined
+    this.#isChanged = true
   }
 
   // --- signed ---
@@ -195,8 +198,26 @@ export class Authority {
 
   /** The zone as signed last; signed anew if it was changed since, or half its validity is over. */
   get zone(): Zone {
-    const isFresh = this.#clock.now() - this.#signedAt < this.validity / 2
-    return this.#zone !== undefined && isFresh ? this.#zone : this.sign()
+    const isFresh = !this.#isChanged && this.#clock.now() - this.#signedAt < this.validity / 2
+    return this.#zone !== undefined && (isFresh || this.isNeglected) ? this.#zone : this.sign()
+  }
+
+  /** What a server serves that never hears of a change: the zone as it is now. */
+  snapshot(): { readonly name: Name; readonly zone: Zone } {
+    return { name: this.name, zone: this.zone }
+  }
+
+  /** A second truth: another authority with the same keys and records, to be changed apart. */
+  fork(): Authority {
+    const { denial, name, parent, servers, validity } = this
+    const addresses = servers.map((server) => server.addresses)
+    const fork = new Authority(name, parent, this.#clock, { denial, validity, servers: addresses })
+    fork.#records = new Map(this.#records)
+    fork.#oddities = new Map(this.#oddities)
+    fork.#delegations = new Map(this.#delegations)
+    fork.#serial = this.#serial
+    fork.setKeys(this.#keys, this.#published)
+    return fork
   }
 
   /** Signs everything anew, at the time of the clock, under a new serial. */
@@ -204,16 +225,21 @@ export class Authority {
     this.#serial++
     const server = nameToText(this.servers[0]!.name)
     const soa = `${server} hostmaster.${server} ${this.#serial} 1800 900 604800 ${TTL}`
-    const zone = signZone({
-      origin: this.name,
-      records: [record(this.name, 'SOA', soa), ...[...this.#records.values()].flat()],
-      keys: this.#keys,
-      published: this.#published,
-      denial: this.denial,
-      window: this.window(),
-      oddity: (owner, type) => this.#oddities.get(setId(owner, type)),
-    })
+    const records = [record(this.name, 'SOA', soa), ...[...this.#records.values()].flat()]
+    const zone =
+      this.#keys.length === 0
+        ? new Zone(this.name, records, undefined)
+        : signZone({
+            origin: this.name,
+            records,
+            keys: this.#keys,
+            published: this.#published,
+            denial: this.denial,
+            window: this.window(),
+            oddity: (owner, type) => this.#oddities.get(setId(owner, type)),
+          })
     this.#zone = zone
+    this.#isChanged = false
     this.#signedAt = this.#clock.now()
     return zone
   }
@@ -261,6 +287,12 @@ export class Internet {
     parent.delegate(origin, ds, authority.servers)
     this.#zones.set(nameKey(origin), authority)
     return authority
+  }
+
+  /** Gives a zone other keys, and its parent the DS for them, at once: a roll for who does not wait. */
+  rekey(zone: Authority, generation: number, algorithm: number): void {
+    zone.setKeys(zone.keys.map(({ flags }) => zone.makeKey(flags, algorithm, generation)))
+    zone.parent?.delegate(zone.name, zone.dsRecords())
   }
 
   /** The zone that holds, or would hold, the DS of a name: the nearest strictly above it. */

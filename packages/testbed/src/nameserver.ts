@@ -6,12 +6,16 @@
  *     const servers = await NameServers.start(net)
  *     servers.port, servers.hints()                  where to begin
  *     net.zoneOf(name).delegate(name, [ds])          the next answer has it
+ *     servers.at('127.16.1.1').inject('servfail')    this one server is unwell
+ *     servers.questions                              what all were asked, and by whom
  *     await servers.stop()
  *
  * What a question is answered with is responder.ts's business, the zone itself zone.ts's.
  */
 import type { Authority, Internet, Server } from './internet.ts'
 import { Listener } from './nameserver/listener.ts'
+import type { Question } from './nameserver/question.ts'
+import { NameServer } from './nameserver/server.ts'
 
 /** How often another port is tried, where one is taken at some of the addresses. */
 const PORT_TRIES = 20
@@ -19,17 +23,22 @@ const PORT_TRIES = 20
 /** The name servers of a small internet. */
 export class NameServers {
   readonly #net: Internet
+  readonly #now: () => number
   readonly #listeners = new Map<string, Listener>()
   #port = 0
 
-  private constructor(net: Internet) {
+  private constructor(net: Internet, now: () => number) {
     this.#net = net
+    this.#now = now
   }
 
-  /** Starts a server at each address, on a port that is free at all of them. */
-  static async start(net: Internet): Promise<NameServers> {
+  /**
+   * Starts a server at each address, on a port that is free at all of them.
+   * @param now ms since the epoch, for logs and TSIG; the machine's clock unless told
+   */
+  static async start(net: Internet, now: () => number = Date.now): Promise<NameServers> {
     for (let tries = PORT_TRIES; ; tries--) {
-      const servers = new NameServers(net)
+      const servers = new NameServers(net, now)
       try {
         await servers.open()
         return servers
@@ -51,16 +60,40 @@ export class NameServers {
     return this.#net.root.servers
   }
 
+  /** All servers. */
+  get all(): readonly NameServer[] {
+    return [...this.#listeners.values()].map(({ server }) => server)
+  }
+
+  /** The server at an address. */
+  at(address: string): NameServer {
+    const listener = this.#listeners.get(address)
+    if (listener === undefined) throw new RangeError(`no server at ${address}`)
+    return listener.server
+  }
+
+  /** The servers of a zone. */
+  of({ servers }: Authority): NameServer[] {
+    return servers.flatMap(({ addresses }) => addresses.map((address) => this.at(address)))
+  }
+
+  /** What all servers were asked, oldest first. */
+  get questions(): Question[] {
+    return this.all.flatMap(({ questions }) => questions).sort((a, b) => a.at - b.at)
+  }
+
   /** Starts servers at the addresses of zones that came later. */
   async open(): Promise<void> {
     for (const address of this.#addresses()) {
       if (this.#listeners.has(address)) continue
-      const listener = await Listener.open(address, this.#port, () => this.#at(address))
+      const server = new NameServer(address, () => this.#zonesAt(address), this.#now)
+      const listener = await Listener.open(server, this.#port)
       this.#listeners.set(address, listener)
       this.#port = listener.port
     }
   }
 
+  /** Ends all servers, and what they have not said yet. */
   async stop(): Promise<void> {
     await Promise.all([...this.#listeners.values()].map((listener) => listener.close()))
     this.#listeners.clear()
@@ -72,7 +105,7 @@ export class NameServers {
   }
 
   /** The zones served at an address. */
-  #at(address: string): Authority[] {
+  #zonesAt(address: string): Authority[] {
     return this.#net.zones.filter((zone) =>
       zone.servers.some(({ addresses }) => addresses.includes(address)),
     )

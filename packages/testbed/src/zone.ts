@@ -26,6 +26,9 @@ import type { Denial } from './signer.ts'
 /** Response codes of answers (RFC 1035 §4.1.1). */
 export const RCODE = { NOERROR: 0, NXDOMAIN: 3, REFUSED: 5 } as const
 
+/** A question for every type (RFC 1035 §3.2.3). */
+const ANY = 255
+
 /** CNAMEs followed in one answer; a loop of them ends here. */
 const MAX_CNAMES = 8
 
@@ -47,12 +50,13 @@ interface Node {
   readonly rrsigs: Map<number, RR[]>
 }
 
-/** A signed zone. Made by `signZone`. */
+/** A zone: signed, made by `signZone`, or unsigned. */
 export class Zone {
   readonly origin: Name
   /** All records: the SOA first, then by owner in canonical order, signatures behind what they cover. */
   readonly records: readonly RR[]
-  readonly denial: Denial
+  /** How it denies; undefined for an unsigned zone. */
+  readonly denial: Denial | undefined
 
   readonly #nodes = new Map<string, Node>()
   /** Names that exist, empty non-terminals among them; owners of NSEC3 records do not. */
@@ -60,7 +64,7 @@ export class Zone {
   /** Owners of NSEC, or of NSEC3, in canonical order: base32hex keeps the order of hashes. */
   readonly #denying: readonly Name[]
 
-  constructor(origin: Name, records: readonly RR[], denial: Denial) {
+  constructor(origin: Name, records: readonly RR[], denial: Denial | undefined) {
     this.origin = origin
     this.denial = denial
     for (const record of records) {
@@ -115,7 +119,8 @@ export class Zone {
     for (let followed = 0; followed <= MAX_CNAMES; followed++) {
       const found = this.#find(name, qtype)
       answer.push(...found.answer)
-      const alias = found.answer.find((rr) => rr.type === TYPE.CNAME && qtype !== TYPE.CNAME)
+      const isFollowed = qtype !== TYPE.CNAME && qtype !== ANY
+      const alias = isFollowed ? found.answer.find((rr) => rr.type === TYPE.CNAME) : undefined
       if (alias === undefined) return { ...found, answer }
       name = nameFromWire(alias.rdata)
       if (!isAtOrBelow(name, this.origin)) return { ...found, answer }
@@ -176,9 +181,17 @@ export class Zone {
   }
 
   #atNode(name: Name, type: number): Answer | undefined {
-    const found = this.rrset(name, type)
+    const found =
+      type === ANY || type === TYPE.RRSIG ? this.#all(name, type) : this.rrset(name, type)
     const answer = found.length > 0 ? found : this.rrset(name, TYPE.CNAME)
     return answer.length > 0 ? { ...NOTHING, answer } : undefined
+  }
+
+  /** Everything at a name, or all signatures there. */
+  #all(name: Name, type: number): RR[] {
+    const { rrsigs, sets } = this.#nodes.get(nameKey(name)) ?? {}
+    const found = [...(type === ANY ? (sets?.values() ?? []) : []), ...(rrsigs?.values() ?? [])]
+    return found.flat()
   }
 
   #negative(rcode: Answer['rcode'], denial: readonly RR[]): Answer {
@@ -213,7 +226,7 @@ export class Zone {
 
   /** What shows that a name that exists lacks a type. */
   #denyType(name: Name): RR[] {
-    if (this.denial === 'nsec' || this.#isIn(name)) return this.#over(name)
+    if (typeof this.denial !== 'object' || this.#isIn(name)) return this.#over(name)
     // Left out by opt-out: what shows that, in its place, only something insecure can be.
     const encloser = this.#provable(parentOf(name))
     return [...this.#over(encloser), ...this.#over(nextCloser(name, encloser))]
@@ -221,7 +234,7 @@ export class Zone {
 
   /** What shows that a name does not exist, and what there is of a wildcard in its place. */
   #denyName(name: Name, encloser: Name): RR[] {
-    if (this.denial === 'nsec') {
+    if (typeof this.denial !== 'object') {
       return [...new Set([...this.#over(name), ...this.#over(wildcardOf(encloser))])]
     }
     const closest = this.#provable(encloser)
@@ -238,12 +251,12 @@ export class Zone {
 
   /** The name whose absence shows that of `name`. */
   #closer(name: Name, encloser: Name): Name {
-    return this.denial === 'nsec' ? name : nextCloser(name, encloser)
+    return typeof this.denial === 'object' ? nextCloser(name, encloser) : name
   }
 
   /** The place of a name in the chain: itself, or its hash as an owner. */
   #place(name: Name): Name {
-    if (this.denial === 'nsec') return name
+    if (typeof this.denial !== 'object') return name
     const { salt = new Uint8Array(), iterations = 0 } = this.denial.nsec3
     return nsec3Owner(nsec3Hash(name, salt, iterations), this.origin)
   }
@@ -256,6 +269,7 @@ export class Zone {
 
   /** The record of the chain that matches or covers a name, with its signatures. */
   #over(name: Name): RR[] {
+    if (this.denial === undefined) return []
     const type = this.denial === 'nsec' ? TYPE.NSEC : TYPE.NSEC3
     return this.rrset(this.#link(this.#place(name)), type)
   }

@@ -8,9 +8,9 @@ if (!hasDig) console.log('skipped: dig is not installed')
 
 const run = promisify(execFile)
 
-/** What dig prints; without its own version, EDNS cookie, or a second try. */
+/** What dig prints, complaints at the end; without its own version, EDNS cookie, or a second try. */
 export async function dig(address: string, port: number, ...words: string[]): Promise<string> {
   const fixed = ['+nocmd', '+nostats', '+nocookie', '+tries=1', '+timeout=5']
-  const { stdout } = await run('dig', [`@${address}`, '-p', `${port}`, ...fixed, ...words])
-  return stdout
+  const { stderr, stdout } = await run('dig', [`@${address}`, '-p', `${port}`, ...fixed, ...words])
+  return stdout + stderr
 }

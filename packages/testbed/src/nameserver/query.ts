@@ -13,7 +13,7 @@ import { TYPE } from '@dslog/dnssec/records'
 /** Bits of the second word of a header, and what is between them. */
 export const FLAG = { QR: 0x8000, AA: 0x0400, TC: 0x0200, RD: 0x0100, AD: 0x0020, CD: 0x0010 }
 export const OPCODE_QUERY = 0
-/** Types that only questions have: signature of a message, transfers, everything (IANA). */
+/** Types that no zone has: signature of a message, transfers, everything (IANA). */
 export const QTYPE = { TSIG: 250, IXFR: 251, AXFR: 252, ANY: 255 } as const
 
 const HEADER_BYTES = 12

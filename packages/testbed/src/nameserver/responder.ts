@@ -27,7 +27,7 @@ const MAX_UDP_BYTES = 1232
 const MIN_UDP_BYTES = 512
 const OPCODE_BITS = 0x7800
 /** Size of an OPT record without options. */
-const OPT_BYTES = 11
+export const OPT_BYTES = 11
 
 /** A zone as a server holds it: an authority, whose every change shows at once, or a zone that stays. */
 export interface Source {
@@ -88,8 +88,13 @@ export function udpLimit({ edns }: Query): number {
   return Math.max(MIN_UDP_BYTES, Math.min(edns?.size ?? 0, MAX_UDP_BYTES))
 }
 
+/** The OPT record of a reply: none to who sent none. */
+export function optOf({ edns }: Query, rcode: number): RR | undefined {
+  return edns === undefined ? undefined : optRecord(MAX_UDP_BYTES, edns.dnssecOk, rcode)
+}
+
 /** QR, and what a reply repeats of the question: opcode, RD, CD. */
-function replyFlags({ flags }: BrokenQuery): number {
+export function replyFlags({ flags }: BrokenQuery): number {
   return FLAG.QR + (flags & (OPCODE_BITS | FLAG.RD | FLAG.CD))
 }
 
@@ -97,7 +102,7 @@ function replyFlags({ flags }: BrokenQuery): number {
  * Writes a reply. Where it does not all fit, nothing of it is sent but TC: half an RRset helps nobody,
  * and a referral without its glue leads nowhere (RFC 2181 §9, RFC 9471).
  *
- * @param limit bytes it may have; any by TCP
+ * @param limit bytes it may have; any by TCP. With 0 nothing fits, whatever it is
  */
 export function encodeReply(
   query: Query,
@@ -105,19 +110,18 @@ export function encodeReply(
   limit: number = MAX_MESSAGE_BYTES,
 ): Uint8Array {
   const { authoritative, rcode } = content
-  const { edns } = query
+  const opt = optOf(query, rcode)
   const flags = replyFlags(query) + (authoritative ? FLAG.AA : 0) + (rcode & 0xf)
   const write = (sections: readonly Section[], more: number): Uint8Array | undefined => {
     const packet = new Packet(limit - OPT_BYTES)
     packet.question(query.sent, query.type, query.class)
     const fits = sections.every((name) => content[name].every((rr) => packet.add(name, rr)))
     if (!fits) return undefined
-    if (edns !== undefined) {
-      packet.addReserved('additional', optRecord(MAX_UDP_BYTES, edns.dnssecOk, rcode))
-    }
+    if (opt !== undefined) packet.addReserved('additional', opt)
     return packet.finish(query.id, flags + more)
   }
-  return write(['answer', 'authority', 'additional'], 0) ?? write([], FLAG.TC)!
+  const whole = limit === 0 ? undefined : write(['answer', 'authority', 'additional'], 0)
+  return whole ?? write([], FLAG.TC)!
 }
 
 /** What there is to say to what is no question: FORMERR, by a header alone. */
