@@ -104,6 +104,16 @@ function program(io: Io): Command {
     await runMonitor(session(options))
   })
 
+  command('health', 'Whether a service of this machine is ready, for health checks', [
+    'dslog health log        # at the address that its environment says',
+    'dslog health http://127.0.0.1:8081',
+  ])
+    .argument('<service|url>', 'log or monitor, or the URL of one')
+    .action(async (what: string, options: GlobalOptions) => {
+      const { health } = await import('./command/health.ts')
+      await health(session(options), what)
+    })
+
   command('import', 'Imports signed zone files, in order, each at its own time', [
     'dslog import root-2019.zone.gz root-2024.zone.gz',
     'dslog import --at 2024-07-19T06:00:00Z root.zone',

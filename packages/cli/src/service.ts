@@ -36,3 +36,9 @@ export function quietLogger(service: string, { logLevel }: LogConfig, io: Io): L
 function lineSink(sink: Writable): { write(line: string): void } {
   return { write: (line) => void sink.write(line) }
 }
+
+/** Where a listening server is reached from this machine. */
+export function urlOf(host: string, port: number): string {
+  const address = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
+  return `http://${address.includes(':') ? `[${address}]` : address}:${port}`
+}

@@ -18,7 +18,7 @@ import { EXIT, Failure } from '../failure.ts'
 import { prepareFolder } from '../folder.ts'
 import type { Io } from '../io.ts'
 import { LocalTarget } from '../local-target.ts'
-import { quietLogger, runServices } from '../service.ts'
+import { quietLogger, runServices, urlOf } from '../service.ts'
 import { POLICY_FILE, SERVICE_FILE, type ServiceFile, type Session } from '../session.ts'
 import { checkFiles, importInto } from './import.ts'
 
@@ -198,10 +198,4 @@ Next, in another terminal:
   dslog audit             verifies the whole log
 
 Ctrl-C stops it.`)
-}
-
-/** Where a listening server is reached from this machine. */
-function urlOf(host: string, port: number): string {
-  const address = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
-  return `http://${address.includes(':') ? `[${address}]` : address}:${port}`
 }
