@@ -294,7 +294,9 @@ export const MonitorStatus = Type.Object({
       published: Uint('Size of the newest checkpoint seen'),
       backlog: Uint('Entries of it not verified yet'),
       checkpoint_age_ms: Type.Union([
-        Uint('Since the log last showed a new checkpoint'),
+        Uint(
+          'Since a quorum of witnesses vouched for the newest checkpoint; under a policy without witnesses, since the log last answered with a good one',
+        ),
         Type.Null(),
       ]),
       last_success: Type.Union([Time('Last complete verification'), Type.Null()]),

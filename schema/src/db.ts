@@ -127,6 +127,7 @@ export interface MonitorTables extends NameTables, AlertTables {
   followed: FollowedTable
   misbehaviour: MisbehaviourTable
   change: ChangeTable
+  witnessed: WitnessedTable
 }
 
 /**
@@ -149,10 +150,21 @@ export interface FollowedTable {
   map_depth: number
   /** Newest checkpoint that was consistent with everything before; null at first. */
   checkpoint: string | null
-  /** ms since the epoch when it came: when the log last grew or re-signed. Null at first. */
+  /** ms since the epoch until when the log is known to be alive; see `freshAt` in follow.ts. Null at first. */
   fresh_at: number | null
   /** ms since the epoch when all of the newest checkpoint was last found right; null at first. */
   verified_at: number | null
+  /** A tree that the log has signed and not published yet, and that consistency was checked with. */
+  pending: string | null
+}
+
+/** The largest tree of a log that this monitor has cosigned as a witness. */
+export interface WitnessedTable {
+  origin: string
+  size: number
+  root: Uint8Array
+  /** The note with the log's signatures and this witness's. */
+  note: string
 }
 
 /** Evidence that a log broke its promise. Never deleted. */

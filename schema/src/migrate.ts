@@ -3,10 +3,12 @@ import type { Migration } from 'kysely'
 import { logTables } from './migrations/log/0001-log.ts'
 import { monitorTables } from './migrations/monitor/0001-monitor.ts'
 import { alertTables } from './migrations/monitor/0002-alerts.ts'
+import { witnessTables } from './migrations/monitor/0003-witness.ts'
 
 export const LOG_MIGRATIONS: Readonly<Record<string, Migration>> = { '0001_log': logTables }
 
 export const MONITOR_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_monitor': monitorTables,
   '0002_alerts': alertTables,
+  '0003_witness': witnessTables,
 }

@@ -33,6 +33,12 @@ export const PROBLEMS = {
   internal: { status: 500, title: 'The service failed' },
   unavailable: { status: 503, title: 'The service is busy' },
 
+  // Refusals of a witness (C2SP tlog-witness)
+  'unknown-log': { status: 404, title: 'This log is not cosigned here' },
+  'bad-log-signature': { status: 403, title: 'The checkpoint is not signed by the log' },
+  caught: { status: 403, title: 'The log was caught: its checkpoints are no longer cosigned' },
+  inconsistent: { status: 422, title: 'The checkpoint does not follow the one before' },
+
   // Refusals of a submission (entry.md, admission)
   malformed: { status: 400, title: 'The evidence does not parse' },
   'too-large': { status: 413, title: 'The evidence is larger than an entry may be' },

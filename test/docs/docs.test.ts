@@ -62,8 +62,14 @@ describe('of running services', () => {
 
   beforeAll(async () => {
     const key = signerKey('docs.example/log', KEY_TYPE.ed25519, new Uint8Array(32).fill(7))
+    const witness = signerKey(
+      'docs.example/witness',
+      KEY_TYPE.cosignature,
+      new Uint8Array(32).fill(8),
+    )
     const env = {
       DSLOG_DATA: folder,
+      DSLOG_MONITOR_WITNESS_KEY: formatSkey(witness),
       DSLOG_LOG_KEY: formatSkey(key),
       DSLOG_LOG_PORT: '0',
       DSLOG_MONITOR_PORT: '0',

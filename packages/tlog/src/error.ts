@@ -45,6 +45,8 @@ export type TlogErrorCode =
   | 'quorum'
   /** A proof file does not parse. */
   | 'bad-proof-file'
+  /** A request to a witness does not parse. */
+  | 'bad-request'
   /** A peer showed what cannot be true; the error holds the evidence. */
   | 'misbehaviour'
   /** Not a URL that can be asked. */

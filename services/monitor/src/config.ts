@@ -1,5 +1,15 @@
 /** What an operator sets for the monitor; rendered into `.env.example`. */
-import { COMMON, duration, int, list, path, string, url, type Values } from '@dslog/service/config'
+import {
+  COMMON,
+  duration,
+  int,
+  list,
+  path,
+  secret,
+  string,
+  url,
+  type Values,
+} from '@dslog/service/config'
 
 export const MONITOR_CONFIG = {
   ...COMMON,
@@ -16,6 +26,14 @@ export const MONITOR_CONFIG = {
   interval: duration('DSLOG_MONITOR_INTERVAL', {
     doc: 'How often the log is asked for a checkpoint.',
     default: '10s',
+  }),
+  witnessKey: secret('DSLOG_MONITOR_WITNESS_KEY', {
+    doc: 'Key that cosigns every checkpoint of the log that follows the one before, made by `dslog keygen --role witness`. With it, or the next, the monitor answers C2SP tlog-witness.',
+    optional: true,
+  }),
+  auditorKey: secret('DSLOG_MONITOR_AUDITOR_KEY', {
+    doc: 'Key that cosigns a checkpoint once every entry and map head up to it is verified, made by `dslog keygen --role auditor`.',
+    optional: true,
   }),
   anchors: path('DSLOG_ANCHORS', {
     doc: "File of trust anchors; default: the root's.",

@@ -4,6 +4,7 @@ export type MonitorErrorCode =
   | 'other-log' // what is stored is about another log than the one in the policy
   | 'corrupt' // what is stored does not fit together
   | 'fenced' // another process goes on where this one did
+  | 'witness' // a witness key cannot be, or the record of what was cosigned is unreadable
 
 /** The monitor refuses to go on, rather than to call verified what it did not verify. */
 export class MonitorError extends Error {

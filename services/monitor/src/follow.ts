@@ -8,12 +8,12 @@
  * at is evidence, and kept. After a final piece of it nothing more is verified, since no later tree
  * can take back what was signed; the others are tried again with each look.
  */
+import { setTimeout as delay } from 'node:timers/promises'
 import { equal } from '@dslog/tlog/bytes'
-import { openCheckpoint } from '@dslog/tlog/checkpoint'
 import type { LogClient, LogEntry } from '@dslog/tlog/client'
-import { verifierOf } from '@dslog/tlog/cosignature'
-import { TlogError, type TlogErrorCode } from '@dslog/tlog/error'
+import { TlogError } from '@dslog/tlog/error'
 import type { Hash } from '@dslog/tlog/hash'
+import { vouchedAt } from '@dslog/tlog/freshness'
 import { MisbehaviourError } from '@dslog/tlog/misbehaviour'
 import type { Policy, TrustedCheckpoint } from '@dslog/tlog/policy'
 import type { MonitorStatus } from '@dslog/schema/api'
@@ -22,14 +22,24 @@ import { type Clock, Ticker } from '@dslog/service/clock'
 import type { Logger } from '@dslog/service/log'
 import type { Component } from '@dslog/service/run'
 import { testPoint } from '@dslog/service/testpoint'
+import { Turns } from '@dslog/service/turns'
 import type { Verifier } from '@dslog/verify/evidence'
 import { MonitorError } from './error.ts'
 import { type Breach, BreachError, type Finding, type FindingKind, isFinal } from './evidence.ts'
 import { Replay, UNIT_LIMITS, type UnitLimits, UnitReader, ViolationError } from './replay.ts'
-import { type MonitorStore, rootOf } from './store.ts'
+import { type Followed, type MonitorStore, rootOf } from './store.ts'
+import { failureOf, reopened, signedBy } from './trust.ts'
 
-/** Without a new checkpoint for so long, ms, what is verified is old: a log re-signs every ten minutes. */
+/** Not known to be fresh for so long, ms, what is verified is old: witnesses are asked every ten minutes. */
 export const STALE_AFTER_MS: number = 24 * 3600 * 1000
+
+/** How often it is recorded that a log without witnesses still answers, ms. */
+const RECORD_FRESH_MS = 600_000
+
+/** Longest that whoever asks for an audit waits for it, ms; the log's own patience is twice that. */
+export const AUDIT_MS = 5_000
+
+const MS_PER_SECOND = 1000
 
 /** Spreads the looks of many monitors. */
 const JITTER = 0.1
@@ -46,7 +56,10 @@ export interface FollowStatus {
   /** Size of the newest checkpoint that satisfied the policy. */
   readonly published: number
   readonly backlog: number
-  /** When the log last showed a new checkpoint. */
+  /**
+   * Until when the log is known to be alive: when a quorum of witnesses last vouched for its tree. Under a
+   * policy without witnesses, when it last answered with a good checkpoint: more cannot be known.
+   */
   readonly freshAt: number | undefined
   /** When all of the newest checkpoint was last found right. */
   readonly verifiedAt: number | undefined
@@ -73,24 +86,6 @@ export interface FollowerOptions {
 
 type Outcome = Pick<FollowStatus, 'state' | 'detail'>
 
-/** Codes of errors of a log that does not deliver. */
-const UNREACHABLE: ReadonlySet<TlogErrorCode> = new Set<TlogErrorCode>([
-  'network',
-  'http',
-  'too-large',
-  'bad-tile',
-])
-
-/** Codes of checkpoints that are not the log's, or not witnessed as the policy demands. */
-const UNTRUSTED: ReadonlySet<TlogErrorCode> = new Set<TlogErrorCode>([
-  'bad-note',
-  'bad-checkpoint',
-  'bad-signature',
-  'unverified',
-  'unknown-log',
-  'quorum',
-])
-
 /** Follows one log. Rounds must not overlap. */
 export class Follower implements Component {
   readonly name = 'follower'
@@ -100,6 +95,11 @@ export class Follower implements Component {
   /** Set for good once the log was caught at something final. */
   #caught: Outcome | undefined
   #accepted: { readonly trusted: TrustedCheckpoint; readonly freshAt: number } | undefined
+  /** A signed tree, larger than the accepted one, that the log has not published yet: see {@link audit}. */
+  #pending: TrustedCheckpoint | undefined
+  #recordedAt = -Infinity
+  /** Looks and audits take turns. */
+  readonly #turns = new Turns()
   #verifiedAt: number | undefined
   #published: number
   #outcome: Outcome = { state: 'starting', detail: undefined }
@@ -110,13 +110,14 @@ export class Follower implements Component {
     replay: Replay,
     findings: Map<FindingKind, number>,
     accepted: { readonly trusted: TrustedCheckpoint; readonly freshAt: number } | undefined,
-    verifiedAt: number | undefined,
+    { pending, verifiedAt }: Pick<Followed, 'pending' | 'verifiedAt'>,
   ) {
     this.#options = options
     this.#replay = replay
     this.#findings = findings
     this.#accepted = accepted
     this.#verifiedAt = verifiedAt
+    this.#pending = pending === undefined ? undefined : reopened(options.policy, pending)
     this.#published = accepted?.trusted.checkpoint.size ?? 0
     const final = [...findings.keys()].find(isFinal)
     if (final !== undefined) this.#caught = { state: 'misbehaving', detail: `caught: ${final}` }
@@ -129,13 +130,14 @@ export class Follower implements Component {
    */
   static async open(options: FollowerOptions): Promise<Follower> {
     const { policy, store, verifier } = options
-    const { accepted, position, verifiedAt } = await store.open()
+    const followed = await store.open()
+    const { accepted, position } = followed
     const replay = new Replay(store, verifier, position)
     const stored = accepted && {
-      trusted: reopened(accepted.note, policy),
+      trusted: reopened(policy, accepted.note),
       freshAt: accepted.freshAt,
     }
-    return new Follower(options, replay, await store.findings(), stored, verifiedAt)
+    return new Follower(options, replay, await store.findings(), stored, followed)
   }
 
   start(fail: (error: unknown) => void): void {
@@ -173,8 +175,87 @@ export class Follower implements Component {
     }
   }
 
+  /** Whether the log was caught at something that no later tree can take back. */
+  get isCaught(): boolean {
+    return this.#caught !== undefined
+  }
+
   /** One look at the log. Throws only what needs a restart or an operator. */
-  async round(signal: AbortSignal): Promise<void> {
+  round(signal: AbortSignal): Promise<void> {
+    return this.#turns.run(() => this.#look(signal))
+  }
+
+  /**
+   * Verifies a tree that the log has signed, whether it is published or not: every entry, every
+   * MAP_HEAD, up to the root.
+   *
+   * @param note opens under a key of the log
+   * @returns whether all of it is found right; false where that takes longer than {@link AUDIT_MS}
+   */
+  async audit(note: string, signal: AbortSignal): Promise<boolean> {
+    const target = signedBy(this.#options.policy, note)
+    if (this.#isVerified(target)) return true
+    const audit = this.#turns.run(() => this.#audit(target, signal))
+    // It goes on when nobody waits any more: whoever asks again finds it done.
+    audit.catch(() => {})
+    return Promise.race([audit, delay(AUDIT_MS, false, { signal, ref: false }).catch(() => false)])
+  }
+
+  /**
+   * Holds a checkpoint that was seen elsewhere against what the log shows here.
+   *
+   * @param note opens under a key of the log
+   */
+  async compare(note: string, signal: AbortSignal): Promise<void> {
+    const { client, policy } = this.#options
+    const other = signedBy(policy, note)
+    await this.#turns.run(() =>
+      this.#catching(signal, async () => {
+        const own = this.#pending ?? this.#accepted?.trusted
+        if (own === undefined || this.isCaught) return
+        const [older, newer] =
+          other.checkpoint.size < own.checkpoint.size ? [other, own] : [own, other]
+        await client.advance(older, newer)
+      }),
+    )
+  }
+
+  async #audit(target: TrustedCheckpoint, signal: AbortSignal): Promise<boolean> {
+    const { client, store } = this.#options
+    const before = this.#pending ?? this.#accepted?.trusted
+    const { size } = target.checkpoint
+    if (this.isCaught || size < (before?.checkpoint.size ?? 0)) return false
+    await this.#catching(signal, async () => {
+      if (before !== undefined) await client.advance(before, target)
+      if (before?.checkpoint.size !== size) {
+        await this.#checkEnd(target, signal)
+        await store.await(target.note)
+        this.#pending = target
+        // Signed, so the log can show nothing else any more, and published or not it is replayed.
+      }
+      await this.#replayTo(target, signal, AUDIT_MS)
+    })
+    return this.#isVerified(target)
+  }
+
+  /** Runs what looks at the log; what the log is caught at is kept, what it fails at is no matter here. */
+  async #catching(signal: AbortSignal, look: () => Promise<void>): Promise<void> {
+    try {
+      await look()
+    } catch (error) {
+      if (signal.aborted) return
+      const outcome = await this.#outcomeOf(error)
+      if (outcome.state === 'misbehaving') this.#outcome = outcome
+    }
+  }
+
+  /** Whether exactly this tree has been verified. */
+  #isVerified({ checkpoint: { root, size } }: TrustedCheckpoint): boolean {
+    const { position } = this.#replay
+    return !this.isCaught && position.head.size === size && equal(rootOf(position), root)
+  }
+
+  async #look(signal: AbortSignal): Promise<void> {
     const { client, logger } = this.#options
     const before = this.#outcome
     try {
@@ -197,20 +278,48 @@ export class Follower implements Component {
 
   /** Takes note of a checkpoint. */
   async #accept(newest: TrustedCheckpoint, signal: AbortSignal): Promise<void> {
-    const { client, clock, store } = this.#options
+    const { client, store } = this.#options
     const before = this.#accepted?.trusted
-    if (before?.note === newest.note) return
+    if (before?.note === newest.note) return this.#stayFresh(newest)
     if (before !== undefined) await client.advance(before, newest)
     // The log has appended, or nothing: what was verified is how it begins.
+
+    const pending = this.#pending
+    const caughtUp = pending !== undefined && pending.checkpoint.size <= newest.checkpoint.size
+    if (pending !== undefined) {
+      await client.advance(
+        ...(caughtUp ? ([pending, newest] as const) : ([newest, pending] as const)),
+      )
+    }
+    // Nor does it exclude the tree that it has signed and not published yet.
 
     if (before?.checkpoint.size !== newest.checkpoint.size) await this.#checkEnd(newest, signal)
     // It ends with a MAP_HEAD. Seen now, since there may be a newer tree before this one is verified.
 
-    const freshAt = clock()
-    await store.accept(newest.note, freshAt)
-    this.#accepted = { trusted: newest, freshAt }
+    await this.#record(newest)
     testPoint('monitor.accepted')
     // From here on a fork or a rollback behind this very tree is noticed, also after a crash.
+
+    if (caughtUp) await store.await(undefined)
+    if (caughtUp) this.#pending = undefined
+  }
+
+  /** The same note again: under a policy without witnesses that is all the life a log can show. */
+  async #stayFresh(newest: TrustedCheckpoint): Promise<void> {
+    const { clock, policy } = this.#options
+    if (policy.quorum !== undefined) return
+    this.#accepted = { trusted: newest, freshAt: clock() }
+    if (clock() - this.#recordedAt >= RECORD_FRESH_MS) await this.#record(newest)
+  }
+
+  async #record(newest: TrustedCheckpoint): Promise<void> {
+    const { clock, policy, store } = this.#options
+    const vouched = vouchedAt(policy, newest.witnesses)
+    // No clock but ours counts for the future.
+    const freshAt = Math.min(clock(), vouched === undefined ? Infinity : vouched * MS_PER_SECOND)
+    await store.accept(newest.note, freshAt)
+    this.#accepted = { trusted: newest, freshAt }
+    this.#recordedAt = clock()
   }
 
   async #checkEnd(newest: TrustedCheckpoint, signal: AbortSignal): Promise<void> {
@@ -235,6 +344,21 @@ export class Follower implements Component {
   async #verify(target: TrustedCheckpoint, signal: AbortSignal): Promise<void> {
     const { clock, interval, store } = this.#options
     const { root, size } = target.checkpoint
+    const { position } = this.#replay
+    const isAhead = this.#pending !== undefined && position.head.size > size
+    if (!isAhead && !(await this.#replayTo(target, signal, interval))) return
+    if (!isAhead && !equal(rootOf(this.#replay.position), root)) {
+      throw new MonitorError('corrupt', `the stored entries are not those of the tree of ${size}`)
+    }
+    // The tree of all verified hashes is the signed one, or begins with it: nothing was left out, nothing
+    // added.
+    this.#verifiedAt = clock()
+    await store.verified(this.#verifiedAt)
+  }
+
+  /** Replays entries of a tree for so long, ms. @returns whether there are none left */
+  async #replayTo(target: TrustedCheckpoint, signal: AbortSignal, time: number): Promise<boolean> {
+    const { clock } = this.#options
     const started = clock()
     for await (const unit of this.#units(target, signal)) {
       // Each entry hashes to its leaf of the signed tree.
@@ -246,16 +370,9 @@ export class Follower implements Component {
       }
       // Each decodes, is proven by the DNSSEC evidence in it, and is what the rules demand; each
       // MAP_HEAD is that of the replayed map; and the position is durable behind them.
-      if (clock() - started >= interval) break
+      if (clock() - started >= time) break
     }
-    const { position } = this.#replay
-    if (position.head.size < size) return
-    if (!equal(rootOf(position), root)) {
-      throw new MonitorError('corrupt', `the stored entries are not those of the tree of ${size}`)
-    }
-    // The tree of all verified hashes is the signed one: nothing was left out, nothing added.
-    this.#verifiedAt = clock()
-    await store.verified(this.#verifiedAt)
+    return this.#replay.position.head.size >= target.checkpoint.size
   }
 
   /** What is not verified yet of a tree. */
@@ -285,9 +402,9 @@ export class Follower implements Component {
     if (error instanceof MisbehaviourError) return this.#keep(error.misbehaviour, error.message)
     if (!(error instanceof TlogError)) throw error
     const detail = error.message
-    if (UNREACHABLE.has(error.code)) return { state: 'unreachable', detail }
-    if (UNTRUSTED.has(error.code)) return { state: 'untrusted', detail }
-    throw error
+    const state = failureOf(error)
+    if (state === undefined) throw error
+    return { state, detail }
   }
 
   async #keep(finding: Finding, detail: string): Promise<Outcome> {
@@ -312,24 +429,10 @@ export class Follower implements Component {
     if (this.#backlog > 0) {
       return { state: 'behind', detail: `${this.#backlog} entries to verify` }
     }
-    const { clock } = this.#options
+    const { clock, policy } = this.#options
     const freshAt = this.#accepted?.freshAt
     if (freshAt === undefined || clock() - freshAt < STALE_AFTER_MS) return this.#outcome
-    return { state: 'stale', detail: 'the log has shown no new checkpoint for a day' }
-  }
-}
-
-/** A checkpoint that was accepted once. Only its log's signature matters now: witnesses may change. */
-function reopened(note: string, policy: Policy): TrustedCheckpoint {
-  try {
-    const { checkpoint, verified } = openCheckpoint(
-      note,
-      policy.logs.map(({ key }) => verifierOf(key)),
-    )
-    return { checkpoint, note, logKey: verified[0]!.key, witnesses: [] }
-  } catch (cause) {
-    if (!(cause instanceof TlogError)) throw cause
-    const reason = 'the policy does not list the key that signed the stored checkpoint'
-    throw new MonitorError('policy', `${reason}: ${cause.message}`, { cause })
+    const who = policy.quorum === undefined ? 'the log has not answered' : 'no quorum has cosigned'
+    return { state: 'stale', detail: `${who} for a day` }
   }
 }

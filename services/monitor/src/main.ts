@@ -19,6 +19,7 @@ import type { Logger } from '@dslog/service/log'
 import { Metrics } from '@dslog/service/metrics'
 import { migrate } from '@dslog/service/migrate'
 import type { Component } from '@dslog/service/run'
+import { Comparer } from './compare.ts'
 import type { MonitorConfig } from './config.ts'
 import { MonitorError } from './error.ts'
 import { Follower } from './follow.ts'
@@ -27,13 +28,20 @@ import { changeRoutes } from './route/changes.ts'
 import type { MonitorContext } from './route/context.ts'
 import { evidenceRoutes } from './route/evidence.ts'
 import { statusRoutes } from './route/status.ts'
+import { witnessRoutes } from './route/witness.ts'
 import { MonitorStore } from './store.ts'
+import { cosignersOf, Witness } from './witness.ts'
+import { WitnessedFile, WitnessedTable } from './witnessed.ts'
 
 /** How the monitor names itself to the log. */
 export const USER_AGENT = 'dslog-monitor/0.1.0'
 
 /** Files of a monitor in its data folder. */
-export const MONITOR_FILES = { database: 'monitor', policy: 'policy' } as const
+export const MONITOR_FILES = {
+  database: 'monitor',
+  policy: 'policy',
+  witnessed: 'witnessed.jsonl',
+} as const
 
 /** Schema of its tables on a PostgreSQL server: a log on the same server has others of the same names. */
 const SCHEMA = 'monitor'
@@ -43,6 +51,9 @@ export interface OpenedMonitor {
   readonly store: MonitorStore
   readonly follower: Follower
   readonly context: MonitorContext
+  /** If the monitor has a key to cosign with. */
+  readonly witness: Witness | undefined
+  readonly comparer: Comparer
   close(): Promise<void>
 }
 
@@ -62,6 +73,7 @@ export async function openMonitor(options: OpenOptions): Promise<OpenedMonitor> 
   const { clock = systemClock, config, logger, onLost = () => {} } = options
   const policy = await readPolicy(config.policy ?? join(config.data, MONITOR_FILES.policy))
   const { origin, url } = logOf(policy, config.logUrl)
+  const cosigners = cosignersOf({ witness: config.witnessKey, auditor: config.auditorKey }, clock)
   const anchors = await readAnchors(config.anchors)
   const db = await openDatabase<MonitorTables>({
     url: config.databaseUrl?.reveal(),
@@ -77,8 +89,9 @@ export async function openMonitor(options: OpenOptions): Promise<OpenedMonitor> 
     await migrate(db, MONITOR_MIGRATIONS)
     const stopping = new AbortController()
     const store = new MonitorStore(db, origin)
+    const http = new EndingHttp(clock, stopping.signal)
     const follower = await Follower.open({
-      client: new LogClient(url, policy, new EndingHttp(clock, stopping.signal)),
+      client: new LogClient(url, policy, http),
       policy,
       store,
       verifier: { anchors, backend: nodeBackend() },
@@ -86,13 +99,32 @@ export async function openMonitor(options: OpenOptions): Promise<OpenedMonitor> 
       logger,
       interval: config.interval,
     })
+    const witnessed = join(config.data, MONITOR_FILES.witnessed)
+    const witness = new Witness({
+      logKeys: policy.logs.map(({ key }) => key),
+      cosigners,
+      memory: db.kind === 'embedded' ? new WitnessedFile(witnessed) : new WitnessedTable(db),
+      follower,
+      signal: stopping.signal,
+    })
+    const own = new Set(cosigners.map(({ signer: { key } }) => `${key.name}+${key.id}`))
+    const comparer = new Comparer({ policy, origin, http, follower, clock, logger, own })
     const close = async (): Promise<void> => {
       stopping.abort()
+      await comparer.stop()
       await follower.stop()
       await lock.release()
       await db.close()
     }
-    return { store, follower, context: { store, follower, url, clock }, close }
+    const context = { store, follower, url, clock }
+    return {
+      store,
+      follower,
+      context,
+      witness: cosigners.length > 0 ? witness : undefined,
+      comparer,
+      close,
+    }
   } catch (error) {
     await db.close()
     throw error
@@ -101,7 +133,7 @@ export async function openMonitor(options: OpenOptions): Promise<OpenedMonitor> 
 
 /** The HTTP server of a monitor. */
 export async function buildMonitorHttp(
-  { context }: OpenedMonitor,
+  { context, witness }: OpenedMonitor,
   options: { config: MonitorConfig; logger: Logger; health: Health; metrics: Metrics },
 ): Promise<Http> {
   const { config, health, logger, metrics } = options
@@ -119,6 +151,7 @@ export async function buildMonitorHttp(
   statusRoutes(app, context)
   evidenceRoutes(app, context)
   changeRoutes(app, context)
+  if (witness !== undefined) await witnessRoutes(app, witness)
   return app
 }
 
@@ -143,7 +176,7 @@ export function monitorComponents(options: OpenOptions): {
     name: 'monitor',
     async start(fail) {
       opened = await openMonitor({ ...options, onLost: fail })
-      observe(opened.follower, metrics, clock)
+      observe(opened, metrics, clock)
       // A log that fails is no reason to turn away who asks for the evidence.
       health.ready('database', async () => {
         await current().store.ping()
@@ -154,7 +187,10 @@ export function monitorComponents(options: OpenOptions): {
   }
   const follower: Component = {
     name: 'follower',
-    start: (fail) => current().follower.start(fail),
+    start(fail) {
+      current().follower.start(fail)
+      current().comparer.start(fail)
+    },
   }
   const server: Component = {
     name: 'monitor http',

@@ -2,11 +2,26 @@
 import type { Clock } from '@dslog/service/clock'
 import type { Metrics } from '@dslog/service/metrics'
 import type { Follower } from './follow.ts'
+import type { Witness } from './witness.ts'
 
 const MS_PER_SECOND = 1000
 
-/** Registers the metrics of a follower. */
-export function observe(follower: Follower, metrics: Metrics, clock: Clock): void {
+/** Registers the metrics of a monitor. */
+export function observe(
+  { follower, witness }: { readonly follower: Follower; readonly witness: Witness | undefined },
+  metrics: Metrics,
+  clock: Clock,
+): void {
+  metrics.gauge({
+    name: 'dslog_monitor_witness_requests',
+    help: 'Checkpoints handed in to be cosigned since the start, by result',
+    labels: ['result'],
+    collect: (gauge) => {
+      if (witness === undefined) return
+      gauge.set({ result: 'cosigned' }, witness.counts.cosigned)
+      gauge.set({ result: 'refused' }, witness.counts.refused)
+    },
+  })
   metrics.gauge({
     name: 'dslog_monitor_verified_size',
     help: 'Entries of the log that have been verified',
@@ -24,7 +39,7 @@ export function observe(follower: Follower, metrics: Metrics, clock: Clock): voi
   })
   metrics.gauge({
     name: 'dslog_monitor_checkpoint_age_seconds',
-    help: 'Time since the log last showed a new checkpoint',
+    help: 'Time since a quorum of witnesses vouched for the newest checkpoint; without witnesses, since the log answered',
     collect: (gauge) => {
       const { freshAt } = follower.status
       if (freshAt !== undefined) gauge.set((clock() - freshAt) / MS_PER_SECOND)

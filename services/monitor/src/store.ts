@@ -47,6 +47,8 @@ export interface Followed {
   readonly accepted: { readonly note: string; readonly freshAt: number } | undefined
   /** When all of the newest checkpoint was last found right (ms). */
   readonly verifiedAt: number | undefined
+  /** A tree that the log has signed and not published yet, consistent with everything before. */
+  readonly pending: string | undefined
 }
 
 /** A change of a delegation, and where it stands in the log. */
@@ -93,9 +95,9 @@ export class MonitorStore {
     const row = await this.#db.kysely.selectFrom('followed').selectAll().executeTakeFirst()
     if (row === undefined) {
       const position = { head: EMPTY_HEAD, peaks: [], upper: new UpperTree(MAP_DEPTH) }
-      const values = { id: 1, origin: this.origin, checkpoint: null, ...rowOf(position) }
+      const values = { id: 1, origin: this.origin, ...rowOf(position) }
       await this.#db.kysely.insertInto('followed').values(values).execute()
-      return { position, accepted: undefined, verifiedAt: undefined }
+      return { position, accepted: undefined, verifiedAt: undefined, pending: undefined }
     }
     if (row.origin !== this.origin) {
       throw new MonitorError('other-log', `the database follows ${row.origin}, not ${this.origin}`)
@@ -107,6 +109,7 @@ export class MonitorStore {
       position: positionOf(row, upper),
       accepted: note === null || freshAt === null ? undefined : { note, freshAt },
       verifiedAt: row.verified_at ?? undefined,
+      pending: row.pending ?? undefined,
     }
   }
 
@@ -114,6 +117,14 @@ export class MonitorStore {
   async accept(note: string, freshAt: number): Promise<void> {
     const set = { checkpoint: note, fresh_at: freshAt }
     await this.#db.kysely.updateTable('followed').set(set).execute()
+  }
+
+  /** Records a signed tree that is not published yet, or that there is none. */
+  async await(note: string | undefined): Promise<void> {
+    await this.#db.kysely
+      .updateTable('followed')
+      .set({ pending: note ?? null })
+      .execute()
   }
 
   /** Records that all of the newest checkpoint was found right. */
@@ -232,7 +243,10 @@ function fenced(size: number): MonitorError {
 }
 
 type MisbehaviourRow = Omit<MisbehaviourTable, 'id'> & { readonly id: number }
-type PositionRow = Omit<FollowedTable, 'id' | 'origin' | 'checkpoint' | 'fresh_at' | 'verified_at'>
+type PositionRow = Omit<
+  FollowedTable,
+  'id' | 'origin' | 'checkpoint' | 'fresh_at' | 'verified_at' | 'pending'
+>
 
 function rowOf({ head, peaks, upper }: Position): PositionRow {
   return {

@@ -167,19 +167,63 @@ describe('an honest log', () => {
     }
   })
 
-  test('that shows no new checkpoint for a day is stale, which is no misbehaviour', async () => {
+  test('without witnesses is fresh as long as it answers, also with the same note', async () => {
     const { clock } = past.net
     const start = clock.now()
-    const monitor = await follower(await setting(logOf(past)))
+    const world = await setting(logOf(past))
+    const monitor = await follower(world)
     await monitor.round(RUNNING)
     try {
-      clock.advance(STALE_AFTER_MS - 1)
+      clock.advance(STALE_AFTER_MS)
+      expect(monitor.status.state).toBe('stale')
       await monitor.round(RUNNING)
+      expect(monitor.status.state).toBe('following')
+      expect(monitor.status.freshAt).toBe(start + STALE_AFTER_MS)
+      // Also for whoever goes on after it.
+      expect((await follower(world)).status.freshAt).toBe(start + STALE_AFTER_MS)
+      clock.advance(STALE_AFTER_MS - 1)
       expect(monitor.status.state).toBe('following')
       clock.advance(1)
       expect(monitor.status.state).toBe('stale')
       expect(monitor.status.findings.size).toBe(0)
-      expect(monitor.status.verifiedAt).toBe(start + STALE_AFTER_MS - 1)
+    } finally {
+      clock.set(start)
+    }
+  })
+
+  test('with witnesses is as fresh as a quorum says, however often it answers', async () => {
+    const { clock } = past.net
+    const start = clock.now()
+    const log = logOf(past)
+    const keys = [1, 2, 3].map((i) =>
+      signerKey(`w${i}.example`, KEY_TYPE.cosignature, new Uint8Array(32).fill(i)),
+    )
+    /** Cosigned by the first so many, each an hour before the one before it. */
+    const cosigned = (now: number): void => {
+      const text = parseNote(log.sign()).text
+      const witnesses = keys.map((key, i) => signerOf(key, () => now - i * 3_600_000))
+      log.files.set(
+        'checkpoint',
+        utf8(signNote(text, [signerOf(log.key, () => now), ...witnesses])),
+      )
+    }
+    const lines = keys.map((key, i) => `witness w${i} ${formatVkey(key)}\n`)
+    const policy = `log ${log.vkey}\n${lines.join('')}group g 2 w0 w1 w2\nquorum g\n`
+    const monitor = await follower({ ...(await setting(log)), policy })
+    try {
+      cosigned(clock.now())
+      await monitor.round(RUNNING)
+      // Two of three had seen it an hour ago; the third, two hours ago, does not matter.
+      const vouched = (ms: number): number => Math.floor(ms / 1000) * 1000 - 3_600_000
+      expect(monitor.status.freshAt).toBe(vouched(start))
+      expect(monitor.status.state).toBe('following')
+
+      clock.set(vouched(start) + STALE_AFTER_MS)
+      await monitor.round(RUNNING)
+      expect(monitor.status).toMatchObject({ state: 'stale', detail: /quorum/ })
+      cosigned(clock.now())
+      await monitor.round(RUNNING)
+      expect(monitor.status.state).toBe('following')
     } finally {
       clock.set(start)
     }

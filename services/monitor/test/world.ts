@@ -122,6 +122,7 @@ const TABLES = [
   'alert',
   'outbox',
   'opt_in',
+  'witnessed',
 ]
 
 /**
