@@ -3,14 +3,11 @@
  * this machine, on a free port of the loopback interface, with fsync off unless told. PostgreSQL refuses to run as root, so
  * there it runs as user postgres or nobody. Tests share the server and keep apart by schema.
  */
-import { spawn } from 'node:child_process'
-import type { ChildProcess, SpawnOptions } from 'node:child_process'
-import { once } from 'node:events'
+import { spawn, type SpawnOptions } from 'node:child_process'
 import { chownSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { finished, freePort, Program } from './program.ts'
 
 /** A server to test against. */
 export interface TestPostgres {
@@ -77,7 +74,7 @@ async function startCluster(binaries: string, more: readonly string[]): Promise<
     ),
   )
   const port = await freePort()
-  const launch = async (): Promise<ChildProcess> => {
+  const launch = async (): Promise<Program> => {
     const settings = [
       'listen_addresses=127.0.0.1',
       `port=${port}`,
@@ -85,34 +82,22 @@ async function startCluster(binaries: string, more: readonly string[]): Promise<
       'max_connections=50',
       ...more,
     ]
-    const child = spawn(
-      join(binaries, 'postgres'),
-      ['-D', data, ...settings.flatMap((setting) => ['-c', setting])],
-      asUser,
-    )
-    await ready(child)
-    return child
+    const words = ['-D', data, ...settings.flatMap((setting) => ['-c', setting])]
+    // SIGQUIT ends it at once.
+    const program = Program.start(join(binaries, 'postgres'), words, asUser, 'SIGQUIT')
+    await program.printed(READY)
+    return program
   }
   let server = await launch()
-  // Also when the tests die of an exception. SIGQUIT: at once.
-  const onExit = (): void => void server.kill('SIGQUIT')
-  process.once('exit', onExit)
-  const end = async (signal: 'SIGINT' | 'SIGQUIT'): Promise<void> => {
-    if (server.exitCode !== null || server.signalCode !== null) return
-    const exited = once(server, 'exit')
-    server.kill(signal)
-    await exited
-  }
   return {
     url: `postgres://dslog@127.0.0.1:${port}/postgres`,
     owned: true,
     async crash() {
-      await end('SIGQUIT')
+      await server.end('SIGQUIT')
       server = await launch()
     },
     async stop() {
-      await end('SIGINT')
-      process.removeListener('exit', onExit)
+      await server.end('SIGINT')
       rmSync(folder, { recursive: true, force: true })
     },
   }
@@ -135,42 +120,4 @@ function unprivilegedUser(): { uid: number; gid: number } | undefined {
     if (uid !== undefined && gid !== undefined) return { uid: Number(uid), gid: Number(gid) }
   }
   throw new Error(`no user to run PostgreSQL as: ${UNPRIVILEGED.join(', ')}`)
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
-async function finished(child: ChildProcess): Promise<void> {
-  const output = collect(child)
-  const [code] = (await once(child, 'exit')) as [number | null]
-  if (code !== 0) throw new Error(`${child.spawnfile} ended with ${code}:\n${output()}`)
-}
-
-async function ready(child: ChildProcess): Promise<void> {
-  const output = collect(child)
-  await new Promise<void>((resolve, reject) => {
-    child.stderr!.on('data', () => {
-      if (output().includes(READY)) resolve()
-    })
-    child.once('error', reject)
-    child.once('exit', (code) => reject(new Error(`postgres ended with ${code}:\n${output()}`)))
-  })
-}
-
-/** What a process has printed; reading it also keeps the pipe from filling up. */
-function collect(child: ChildProcess): () => string {
-  let text = ''
-  const add = (chunk: Buffer): void => {
-    // Enough for any message of a start; a test that logs megabytes keeps none of them.
-    if (text.length < 100_000) text += chunk.toString()
-  }
-  child.stdout!.on('data', add)
-  child.stderr!.on('data', add)
-  return () => text
 }

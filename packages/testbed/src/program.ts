@@ -1,0 +1,133 @@
+/**
+ * Programs of other people that run beside a test: started with what they print kept for the day they
+ * fail, and gone when the test is, also when it dies of an exception.
+ */
+import { spawn, spawnSync, type ChildProcess, type SpawnOptions } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
+
+/** Enough for any message of a start; what a program prints beyond is not kept. */
+const MAX_OUTPUT = 100_000
+/** How long a program may take to do what it was told, in ms: a busy machine, a zone of a million names. */
+const READY_TIMEOUT = 60_000
+/** How long a program may take to end when asked to, in ms; then it is killed. */
+const END_TIMEOUT = 10_000
+
+/** Is a program installed? If not, a line says what is skipped. */
+export function isInstalled(program: string, ...words: readonly string[]): boolean {
+  const isThere = spawnSync(program, words).error === undefined
+  if (!isThere) console.log(`skipped: ${program} is not installed`)
+  return isThere
+}
+
+/** A port of the loopback interface that nobody listens on, by TCP. */
+export async function freePort(address = '127.0.0.1'): Promise<number> {
+  const server = createServer().listen(0, address)
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** Runs a program to its end, and gives what it printed. A status that is not zero throws. */
+export async function finished(child: ChildProcess): Promise<string> {
+  const output = collect(child)
+  const [code] = (await once(child, 'close')) as [number | null]
+  if (code !== 0) throw new Error(`${child.spawnfile} ended with ${code}:\n${output()}`)
+  return output()
+}
+
+/** What a process has printed; reading it also keeps the pipe from filling up. */
+function collect(child: ChildProcess): () => string {
+  let text = ''
+  const add = (chunk: Buffer): void => {
+    if (text.length < MAX_OUTPUT) text += chunk.toString()
+  }
+  child.stdout!.on('data', add)
+  child.stderr!.on('data', add)
+  return () => text
+}
+
+/** A program that runs until it is ended. */
+export class Program {
+  readonly #child: ChildProcess
+  readonly #output: () => string
+  readonly #onExit: () => void
+
+  private constructor(child: ChildProcess, signal: NodeJS.Signals) {
+    this.#child = child
+    this.#output = collect(child)
+    this.#onExit = (): void => void child.kill(signal)
+    process.once('exit', this.#onExit)
+  }
+
+  /** @param signal that ends it at once, when the test dies */
+  static start(
+    command: string,
+    words: readonly string[],
+    options: SpawnOptions = {},
+    signal: NodeJS.Signals = 'SIGTERM',
+  ): Program {
+    const stdio: SpawnOptions = { stdio: ['ignore', 'pipe', 'pipe'] }
+    return new Program(spawn(command, words, { ...options, ...stdio }), signal)
+  }
+
+  get isRunning(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
+  /** What it has printed so far. */
+  get output(): string {
+    return this.#output()
+  }
+
+  /** Waits until it has printed a text; throws when it ends before. */
+  async printed(text: string): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const check = (): void => {
+        if (this.output.includes(text)) resolve()
+      }
+      this.#child.stdout!.on('data', check)
+      this.#child.stderr!.on('data', check)
+      this.#child.once('error', reject)
+      this.#child.once('exit', () => reject(this.#ended()))
+      check()
+    })
+  }
+
+  /** Asks again and again until the answer is yes; throws when it ends, or takes too long. */
+  async until(isReady: () => Promise<boolean>): Promise<void> {
+    const start = performance.now()
+    while (!(await isReady())) {
+      if (performance.now() - start > READY_TIMEOUT) {
+        throw new Error(`${this.#child.spawnfile} is not ready:\n${this.output}`)
+      }
+      if (this.isRunning) continue
+      throw new Error(
+        `${this.#child.spawnfile} ended with ${this.#child.exitCode}:\n${this.output}`,
+      )
+    }
+  }
+
+  /** Sends a signal. */
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal)
+  }
+
+  /** Ends it, and waits for that. */
+  async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    process.removeListener('exit', this.#onExit)
+    if (!this.isRunning) return
+    const exited = once(this.#child, 'exit')
+    this.#child.kill(signal)
+    const late = setTimeout(() => this.#child.kill('SIGKILL'), END_TIMEOUT)
+    await exited
+    clearTimeout(late)
+  }
+
+  #ended(): Error {
+    const { exitCode, spawnfile } = this.#child
+    return new Error(`${spawnfile} ended with ${exitCode}:\n${this.output}`)
+  }
+}
