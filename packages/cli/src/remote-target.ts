@@ -15,8 +15,8 @@ import {
   SubmitResults,
   ZoneNames,
 } from '@dslog/schema/api'
+import { pathOf } from '@dslog/schema/path'
 import { EXIT, Failure } from './failure.ts'
-import { pathOf } from './name.ts'
 import { type SignedDs, signedDsOf, type Target } from './target.ts'
 
 /** Largest answer to a request of ours, bytes. */

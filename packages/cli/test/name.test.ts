@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { nameFromWire, nameToText, ROOT } from '@dslog/dnssec/name'
-import { pathOf, readName } from '../src/name.ts'
+import { nameToText } from '@dslog/dnssec/name'
+import { readName } from '../src/name.ts'
 
 const text = (name: string) => nameToText(readName(name))
 
@@ -63,17 +63,5 @@ describe('names as people type them', () => {
         expect(labels(nameToText(name))).toBe(labels(typed))
       }),
     )
-  })
-})
-
-describe('paths of names', () => {
-  it.each([
-    [ROOT, '@'],
-    [readName('fi'), 'fi.'],
-    [readName('a\\.b'), 'a%5C.b.'],
-    [nameFromWire(Uint8Array.of(1, 0x2f, 0)), '%2F.'],
-  ])('%#', (name, path) => {
-    expect(pathOf(name)).toBe(path)
-    expect(pathOf(name)).not.toMatch(/[/?#\s]/)
   })
 })

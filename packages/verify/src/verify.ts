@@ -33,6 +33,8 @@ export interface ProvenEntry {
   readonly entry: Entry
   /** Seconds since the Unix epoch: inception of the deciding signature; entries with evidence only. */
   readonly inception?: number
+  /** The keys that its evidence hangs from, nearest first, up to the root; entries with evidence only. */
+  readonly chain?: readonly ZoneKeys[]
 }
 
 /** What a proof file proves. */
@@ -46,12 +48,25 @@ export type ProofReport =
       /** Every entry of the name in that tree, oldest first; empty: there is none. */
       readonly history: readonly ProvenEntry[]
       readonly mapRoot: Hash
+      /** ms since the Unix epoch: when the tree was closed, by its MAP_HEAD. */
+      readonly time: number
     }
+
+/** What has just been verified: each of these stands when it is told, whatever the next may bring. */
+export type ProofStep =
+  /** The checkpoint satisfies the policy, and the file's leaf is in its tree. */
+  | { readonly step: 'checkpoint'; readonly trusted: TrustedCheckpoint; readonly index: number }
+  /** The map that ends the tree holds this many entries of the name, and they are those in the file. */
+  | { readonly step: 'map'; readonly entries: number; readonly time: number }
+  /** This entry is in the tree, its evidence good. */
+  | { readonly step: 'entry'; readonly proven: ProvenEntry; readonly done: number }
 
 export interface ProofVerifier extends Verifier {
   readonly policy: Policy
   /** ms since the Unix epoch; bounds how far in the future a witness may have signed. */
   readonly now?: number
+  /** Told of each step, for those who watch. */
+  readonly onStep?: (step: ProofStep) => void
 }
 
 /**
@@ -69,11 +84,12 @@ export async function verifyProofFile(
   const extra = decodeExtra(proof.extra)
   const options = verifier.now === undefined ? {} : { now: verifier.now }
   const trusted = verifyTlogProof(proof, leafHash(extra.leaf), verifier.policy, options)
+  verifier.onStep?.({ step: 'checkpoint', trusted, index: proof.index })
   const reader = new ChainReader(extra.chain, trusted, verifier)
   const report =
     extra.kind === 'entry'
-      ? await verifyEntry(extra, proof.index, trusted, reader)
-      : await verifyName(extra, proof.index, trusted, reader)
+      ? await verifyEntry(extra, proof.index, trusted, reader, verifier)
+      : await verifyName(extra, proof.index, trusted, reader, verifier)
   reader.done()
   return report
 }
@@ -83,8 +99,10 @@ async function verifyEntry(
   index: number,
   trusted: TrustedCheckpoint,
   reader: ChainReader,
+  verifier: ProofVerifier,
 ): Promise<ProofReport> {
   const proven = await reader.check(index, decoded(proof.leaf))
+  verifier.onStep?.({ step: 'entry', proven, done: 1 })
   return { kind: 'entry', trusted, ...proven }
 }
 
@@ -93,6 +111,7 @@ async function verifyName(
   index: number,
   trusted: TrustedCheckpoint,
   reader: ChainReader,
+  verifier: ProofVerifier,
 ): Promise<ProofReport> {
   const { mapKind, mapProof, name } = proof
   const { root, size } = trusted.checkpoint
@@ -103,6 +122,7 @@ async function verifyName(
   const key = mapKey(mapKind, name)
   const indices = proof.history.map((item) => item.index)
   verifyMap(head.mapRoot, key, indices.length === 0 ? null : mapValue(indices), mapProof)
+  verifier.onStep?.({ step: 'map', entries: indices.length, time: head.time })
   const history: ProvenEntry[] = []
   for (const item of proof.history) {
     verifyInclusion(leafHash(item.entry), item.index, size, item.path, root)
@@ -111,9 +131,12 @@ async function verifyName(
     if (entryKey === undefined || !equal(entryKey, key)) {
       throw new VerifyError('map', `entry ${item.index} is about another name`)
     }
-    history.push(await reader.check(item.index, entry))
+    const proven = await reader.check(item.index, entry)
+    history.push(proven)
+    verifier.onStep?.({ step: 'entry', proven, done: history.length })
   }
-  return { kind: 'name', trusted, mapKind, name, history, mapRoot: head.mapRoot }
+  const { mapRoot, time } = head
+  return { kind: 'name', trusted, mapKind, name, history, mapRoot, time }
 }
 
 /** The ZONE_KEYS items of a file: included in the tree, verified at the time of what needs them. */
@@ -152,14 +175,15 @@ class ChainReader {
       entry.type === 'zone-keys'
         ? await chainAbove(entry.link, at, lookup, anchors)
         : await chainAt(entry.keysId, at, lookup, anchors)
-    for (const keys of chain?.links ?? []) {
+    const links = chain?.links ?? []
+    for (const keys of links) {
       this.#used.add(keys)
       await checkKeys(keys.entry, lookup, this.#verifier, at)
     }
     const { orderKey: inception } = await (entry.type === 'zone-keys'
       ? checkKeys(entry, lookup, this.#verifier)
       : checkState(entry, lookup, this.#verifier))
-    return { index, entry, inception }
+    return { index, entry, inception, chain: links }
   }
 
   /** Refuses items that nothing needed, or that stand in another order than they were needed in. */

@@ -19,6 +19,10 @@ export const LOG_CONFIG = {
     doc: 'Where the public reaches the log; written into the policy it hands out.',
     optional: true,
   }),
+  monitor: url('DSLOG_LOG_MONITOR_URL', {
+    doc: 'A monitor that visitors of the explorer may compare with and subscribe at.',
+    optional: true,
+  }),
   key: secret('DSLOG_LOG_KEY', {
     doc: 'Signer key of the log (C2SP, `PRIVATE+KEY+…`), made by `dslog keygen`. Without it, the file log.key in DSLOG_DATA.',
     optional: true,

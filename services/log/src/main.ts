@@ -5,6 +5,7 @@
 import { join } from 'node:path'
 import { formatVkey } from '@dslog/tlog/key'
 import { formatPolicy, parsePolicy } from '@dslog/tlog/policy'
+import { formatAnchors } from '@dslog/dnssec/anchors'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { nameFromText } from '@dslog/dnssec/name'
 import type { LogTables } from '@dslog/schema/db'
@@ -29,6 +30,7 @@ import { LogReader } from './reader.ts'
 import { changeRoutes } from './route/changes.ts'
 import type { LogContext } from './route/context.ts'
 import { entryRoutes } from './route/entries.ts'
+import { explorerRoutes } from './route/explorer.ts'
 import { nameRoutes } from './route/names.ts'
 import { observationRoutes } from './route/observations.ts'
 import { proofRoutes } from './route/proofs.ts'
@@ -126,6 +128,8 @@ export async function openLog(options: OpenOptions): Promise<OpenedLog> {
     zones,
     vkeys,
     policy: policyText(vkeys, config.url),
+    anchors: config.anchors === undefined ? undefined : formatAnchors(logOptions.anchors),
+    monitor: config.monitor,
     publishInterval: config.publishInterval,
     operatorToken: config.operatorToken,
     software: SOFTWARE,
@@ -210,6 +214,7 @@ export async function buildLogHttp(
   nameRoutes(app, context)
   changeRoutes(app, context)
   observationRoutes(app, context)
+  await explorerRoutes(app, context)
   return app
 }
 

@@ -7,7 +7,7 @@ import { LogClient } from '@dslog/tlog/client'
 import { MisbehaviourError } from '@dslog/tlog/misbehaviour'
 import type { TrustedCheckpoint } from '@dslog/tlog/policy'
 import { type NamedCheckpoint, readCheckpoint } from '../checkpoint.ts'
-import { checkpointObject } from '../describe.ts'
+import { checkpointObject } from '@dslog/verify/describe'
 import type { Session } from '../session.ts'
 import { type LogSource, openSource } from '../source.ts'
 

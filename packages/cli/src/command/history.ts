@@ -10,7 +10,7 @@ import {
   historyLines,
   treeText,
   witnessObjects,
-} from '../describe.ts'
+} from '@dslog/verify/describe'
 import { readName } from '../name.ts'
 import { proveName, verifierOf } from '../proof.ts'
 import type { Session } from '../session.ts'

@@ -12,7 +12,7 @@ import {
   historyLines,
   treeText,
   witnessObjects,
-} from '../describe.ts'
+} from '@dslog/verify/describe'
 import { EXIT, Failure } from '../failure.ts'
 import { verifierOf } from '../proof.ts'
 import type { Session } from '../session.ts'

@@ -16,6 +16,10 @@ export interface LogContext {
   readonly vkeys: readonly string[]
   /** tlog-policy text: this log, and the witnesses it asks. */
   readonly policy: string
+  /** Trust anchors in the form of an anchors file, if they are not the root's. */
+  readonly anchors: string | undefined
+  /** URL of a monitor for visitors of the explorer. */
+  readonly monitor: string | undefined
   readonly publishInterval: number
   /** Whoever presents it may submit evidence from the past. */
   readonly operatorToken: Secret | undefined

@@ -32,6 +32,8 @@ export function entryRoutes(app: Http, context: LogContext): void {
       origin: reader.tree.origin,
       vkeys: [...context.vkeys],
       policy: context.policy,
+      ...(context.anchors === undefined ? {} : { anchors: context.anchors }),
+      ...(context.monitor === undefined ? {} : { monitor: context.monitor }),
       publish_interval_ms: context.publishInterval,
       limits: {
         observations: MAX_OBSERVATIONS,

@@ -97,6 +97,23 @@ export function nameRoutes(app: Http, { reader }: LogContext): void {
   )
 
   app.get(
+    '/v1/zones/:zone/proof',
+    {
+      schema: {
+        tags: ['zones'],
+        summary: 'Every key set of a zone as one `.tlog-proof` file that verifies offline',
+        params: ZoneParam,
+        response: { 200: Type.String() },
+      },
+    },
+    async ({ params }, reply) => {
+      const file = await reader.nameProofFile(MapKind.zoneKeys, nameOf(params.zone))
+      reply.header('content-disposition', 'attachment; filename="zone.tlog-proof"')
+      return reply.type('text/plain; charset=utf-8').serializer(String).send(file)
+    },
+  )
+
+  app.get(
     '/v1/zones/:zone/names',
     {
       schema: {

@@ -5,7 +5,7 @@ import { DENIAL } from '@dslog/dnssec/denial'
 import { nameToText } from '@dslog/dnssec/name'
 import { dsToText, keyTag } from '@dslog/dnssec/records'
 import { type DelegationEntry, isParentLink } from '@dslog/schema/entry'
-import type { ProvenEntry } from '@dslog/verify/verify'
+import type { ProvenEntry } from './verify.ts'
 
 const DENIAL_TEXT = new Map<number, string>(
   Object.entries(DENIAL).map(([name, kind]) => [kind, name.toLowerCase().replaceAll('_', ' ')]),
@@ -94,41 +94,56 @@ export function entryLines({ entry, index }: ProvenEntry): string[] {
   }
 }
 
-/** The history of a name for people: what came and what went with each entry. */
-export function historyLines(history: readonly ProvenEntry[]): string[] {
-  const lines: string[] = []
-  let before: readonly string[] = []
-  for (const { entry, index } of history) {
-    if (entry.type !== 'ds' && entry.type !== 'no-ds') {
-      lines.push(...entryLines({ entry, index }))
-      continue
-    }
-    const now = dsOf(entry)
-    const added = before.length === 0 ? 'DS added' : 'DS replaced'
-    const what = entry.type === 'ds' ? added : absence(entry)
-    lines.push(
-      `${headOf(entry, index)} ${what}; ${remarksOf(entry)}`,
-      ...differenceLines(before, now),
-    )
-    if (!entry.outOfOrder) before = now
-  }
-  return lines
+/** What an entry of a history is to the state in force before it. */
+export interface Change {
+  readonly kind: 'added' | 'replaced' | 'removed'
+  /** DS records in presentation form: what came, what went, what stayed. */
+  readonly came: readonly string[]
+  readonly went: readonly string[]
+  readonly kept: readonly string[]
 }
 
-/** Sets of DS records, as what went, what came and what stayed. */
-function differenceLines(before: readonly string[], now: readonly string[]): string[] {
-  return [
-    ...before.filter((ds) => !now.includes(ds)).map((ds) => `    - ${ds}`),
-    ...now.filter((ds) => !before.includes(ds)).map((ds) => `    + ${ds}`),
-    ...now.filter((ds) => before.includes(ds)).map((ds) => `      ${ds}`),
-  ]
+/** What each entry of a name's history changed, oldest first; `undefined` for entries of other types. */
+export function changesOf(history: readonly ProvenEntry[]): (Change | undefined)[] {
+  let before: readonly string[] = []
+  return history.map(({ entry }) => {
+    if (entry.type !== 'ds' && entry.type !== 'no-ds') return undefined
+    const now = dsOf(entry)
+    const change: Change = {
+      kind: now.length === 0 ? 'removed' : before.length === 0 ? 'added' : 'replaced',
+      came: now.filter((ds) => !before.includes(ds)),
+      went: before.filter((ds) => !now.includes(ds)),
+      kept: now.filter((ds) => before.includes(ds)),
+    }
+    if (!entry.outOfOrder) before = now
+    return change
+  })
+}
+
+/** The history of a name for people: what came and what went with each entry. */
+export function historyLines(history: readonly ProvenEntry[]): string[] {
+  const changes = changesOf(history)
+  return history.flatMap(({ entry, index }, i) => {
+    const change = changes[i]
+    if (change === undefined || (entry.type !== 'ds' && entry.type !== 'no-ds')) {
+      return entryLines({ entry, index })
+    }
+    const what = entry.type === 'ds' ? `DS ${change.kind}` : absence(entry)
+    return [
+      `${headOf(entry, index)} ${what}; ${remarksOf(entry)}`,
+      ...change.went.map((ds) => `    - ${ds}`),
+      ...change.came.map((ds) => `    + ${ds}`),
+      ...change.kept.map((ds) => `      ${ds}`),
+    ]
+  })
 }
 
 function headOf(entry: DelegationEntry, index: number): string {
   return `${isoTime(entry.time)}  entry ${index}: ${nameToText(entry.owner)}`
 }
 
-function absence(entry: DelegationEntry & { type: 'no-ds' }): string {
+/** An absence for people, with the kind of its proof. */
+export function absence(entry: DelegationEntry & { type: 'no-ds' }): string {
   return `no DS, proven absent (${DENIAL_TEXT.get(entry.proof)})`
 }
 
@@ -142,7 +157,7 @@ function remarksOf(entry: DelegationEntry): string {
 }
 
 /** DS records of an entry in presentation form, sorted as text; none for a proven absence. */
-function dsOf(entry: DelegationEntry): string[] {
+export function dsOf(entry: DelegationEntry): string[] {
   return entry.type === 'ds' ? entry.ds.map(dsToText).sort() : []
 }
 

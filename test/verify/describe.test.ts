@@ -6,7 +6,7 @@ import { Scribe } from '@dslog/testbed/lyinglog'
 import { installNodeCrypto } from '@dslog/service/crypto'
 import { STORIES } from '@dslog/testbed/stories'
 import type { ProvenEntry } from '@dslog/verify/verify'
-import { entryLines, entryObject, historyLines } from '../src/describe.ts'
+import { entryLines, entryObject, historyLines } from '@dslog/verify/describe'
 
 installNodeCrypto()
 
