@@ -1,0 +1,124 @@
+/**
+ * What is asked of logs and monitors and shown as they tell it, unverified. Answers are read for what
+ * is used of them, and refused if that is not there.
+ */
+import type { EntryView } from '@dslog/schema/api'
+
+/** Largest answer that is read: a page of 256 changes is far below. */
+const MAX_TEXT = 16_000_000
+
+/** A request failed; the message is in plain words. */
+export class AskError extends Error {
+  override readonly name = 'AskError'
+  /** 0: no answer. */
+  readonly status: number
+
+  constructor(status: number, message: string) {
+    super(message)
+    this.status = status
+  }
+}
+
+/** Asks for JSON. Throws AskError. */
+export async function ask(url: string, init: RequestInit = {}): Promise<unknown> {
+  let response: Response
+  let text: string
+  try {
+    response = await fetch(url, { credentials: 'omit', ...init })
+    text = await response.text()
+  } catch {
+    throw new AskError(0, `${new URL(url).host} does not answer.`)
+  }
+  let value: unknown
+  try {
+    value = text.length > MAX_TEXT ? undefined : JSON.parse(text === '' ? 'null' : text)
+  } catch {
+    value = undefined
+  }
+  if (response.ok && value !== undefined) return value
+  const { detail, title } = recordOf(value)
+  const said = [detail, title].find((word) => typeof word === 'string') as string | undefined
+  const words = response.ok ? 'something else than asked for' : (said ?? `status ${response.status}`)
+  throw new AskError(response.status, `${new URL(url).host} answered: ${words}.`)
+}
+
+/** The members of a JSON object; none of anything else. */
+export function recordOf(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+}
+
+/** What a log says it is. */
+export interface LogInfo {
+  readonly origin: string
+  readonly vkeys: readonly string[]
+  readonly policy: string
+  readonly anchors?: string
+  readonly monitor?: string
+  readonly software?: string
+}
+
+/** `GET /v1/log` */
+export async function askInfo(log: string): Promise<LogInfo> {
+  const { anchors, monitor, origin, policy, software, vkeys } = recordOf(await ask(`${log}/v1/log`))
+  const isList = Array.isArray(vkeys) && vkeys.every((vkey) => typeof vkey === 'string')
+  if (typeof origin !== 'string' || typeof policy !== 'string' || !isList) {
+    throw new AskError(200, 'There is no dslog at this address.')
+  }
+  return {
+    origin,
+    policy,
+    vkeys: vkeys as string[],
+    ...(typeof anchors === 'string' ? { anchors } : {}),
+    ...(typeof monitor === 'string' && isWebUrl(monitor) ? { monitor: monitor.replace(/\/+$/, '') } : {}),
+    ...(typeof software === 'string' ? { software } : {}),
+  }
+}
+
+/** Whether a text is a URL that can be asked, and not one that runs something. */
+export function isWebUrl(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)
+}
+
+/** A change as a log tells it. */
+export type ChangeView = Extract<EntryView, { type: 'ds' | 'no-ds' }>
+
+/** Changes, newest last, as far as they can be shown. */
+export function changesIn(value: unknown): ChangeView[] {
+  return Array.isArray(value) ? value.filter(isChange) : []
+}
+
+export function isChange(value: unknown): value is ChangeView {
+  const { ds, index, name, time, type, zone } = recordOf(value)
+  const isHead = typeof index === 'number' && typeof time === 'number'
+  const isNamed = typeof name === 'string' && typeof zone === 'string'
+  return isHead && isNamed && (type === 'no-ds' || (type === 'ds' && Array.isArray(ds)))
+}
+
+/** What a monitor has verified of a log. */
+export interface MonitorView {
+  readonly origin: string
+  readonly size: number
+  readonly root: string
+  readonly state: string
+  readonly lastSuccess: number | null
+  readonly misbehaviour: number
+}
+
+/** `GET /v1/status` of a monitor: its view of one log, if it follows it. */
+export async function askMonitor(monitor: string, origin: string): Promise<MonitorView | undefined> {
+  const { logs } = recordOf(await ask(`${monitor}/v1/status`))
+  for (const log of Array.isArray(logs) ? logs : []) {
+    const { last_success: lastSuccess, misbehaviour, root, size, state, ...rest } = recordOf(log)
+    if (rest['origin'] !== origin) continue
+    if (typeof size !== 'number' || typeof root !== 'string' || typeof state !== 'string') continue
+    return {
+      origin,
+      size,
+      root,
+      state,
+      lastSuccess: typeof lastSuccess === 'number' ? lastSuccess : null,
+      misbehaviour: typeof misbehaviour === 'number' ? misbehaviour : 0,
+    }
+  }
+  return undefined
+}

@@ -1,0 +1,181 @@
+/** Everything the log holds about the delegation of a name, verified: the picture, the changes, the evidence. */
+import { useEffect, useState } from 'preact/hooks'
+import { ask, AskError, recordOf } from '../api.ts'
+import { useCheck } from '../check.ts'
+import type { EntryModel, Proven } from '../protocol.ts'
+import { hrefOf } from '../route.ts'
+import { monitorOf, useSession } from '../session.ts'
+import { timelineOf } from '../timeline.ts'
+import { changeMeaning, changeTitle, keyText, plural, spanText } from '../words.ts'
+import { pathOf } from '@dslog/schema/path'
+import { nameFromText } from '@dslog/dnssec/name'
+import { EntryCard } from '../view/entry-card.tsx'
+import { NameText } from '../view/name-text.tsx'
+import { TimelineView } from '../view/timeline.tsx'
+import { Download, Verdict } from '../view/verdict.tsx'
+
+const STEPS = ['answer', 'checkpoint', 'map', 'evidence', 'past'] as const
+
+export function NamePage({ name }: { name: string }) {
+  const check = useCheck({ task: 'name', name })
+  const { proven } = check
+  return (
+    <article>
+      <h1>
+        <NameText name={name} />
+      </h1>
+      {proven === undefined ? null : <Picture name={name} proven={proven} />}
+      <Verdict check={check} expected={STEPS} again={check.again}>
+        {proven === undefined ? null : <Sentence name={name} proven={proven} />}
+      </Verdict>
+      {proven === undefined ? null : <History name={name} proven={proven} />}
+    </article>
+  )
+}
+
+/** The state in force: of the newest entry that is not out of order. */
+function inForce(entries: readonly EntryModel[]): EntryModel | undefined {
+  return entries.findLast(({ outOfOrder }) => outOfOrder !== true)
+}
+
+function Sentence({ name, proven: { entries, tree } }: { name: string; proven: Proven }) {
+  if (entries.length === 0) {
+    return (
+      <>
+        <p>
+          The log has never recorded anything about {name}, and proves it: in a tree of{' '}
+          {plural(tree.size, 'entry', 'entries')}, nothing is kept under this name. Either it never had
+          DNSSEC, or nobody has shown the log yet.
+        </p>
+        <Above name={name} />
+      </>
+    )
+  }
+  const all = entries.length === 1 ? 'The one entry below is' : `These ${entries.length} entries are`
+  return (
+    <p>
+      {all} everything that the log holds about {name}. Each was signed by its registry, and nothing was
+      left out.
+    </p>
+  )
+}
+
+/** People look for hosts; registries hold domains. */
+function Above({ name }: { name: string }) {
+  const above = name.replace(/^(?:\\.|[^.\\])+\./, '')
+  if (above === '' || above === name) return null
+  return (
+    <p>
+      Keys are kept per domain, not per host. Look one level up:{' '}
+      <a href={hrefOf({ page: 'name', name: above })}>{above}</a>
+    </p>
+  )
+}
+
+function Picture({ name, proven: { entries } }: { name: string; proven: Proven }) {
+  const now = inForce(entries)
+  if (now?.time === undefined) return null
+  const timeline = timelineOf(
+    entries.flatMap(({ ds, index, outOfOrder, time }) =>
+      time === undefined
+        ? []
+        : [{ index, time, records: ds ?? [], outOfOrder: outOfOrder === true }],
+    ),
+    Date.now(),
+  )
+  const since = spanText(Math.max(0, Date.now() - now.time))
+  const ds = now.ds ?? []
+  const state =
+    ds.length === 0
+      ? `No DNSSEC: the registry proved it ${since} ago, and nothing else is logged since.`
+      : `Trusted with ${ds.map(keyText).join(' and ')}, unchanged for ${since}.`
+  const odd = entries.filter(({ outOfOrder }) => outOfOrder === true).length
+  const words = `Timeline of ${name}: ${plural(entries.length, 'change')}${odd > 0 ? `, ${odd} out of order` : ''}. ${state} The changes are listed below.`
+  return (
+    <>
+      <p class="lead">{state}</p>
+      <TimelineView timeline={timeline} label={keyText} title={words} />
+    </>
+  )
+}
+
+function History({ name, proven }: { name: string; proven: Proven }) {
+  const { entries, file } = proven
+  const zone = inForce(entries)?.zone
+  return (
+    <>
+      <p class="actions">
+        {file === undefined ? null : (
+          <Download name={`${name.replace(/\.$/, '') || 'root'}.tlog-proof`} content={file}>
+            Keep the proof
+          </Download>
+        )}
+        <a class="button" href={hrefOf({ page: 'watch', name })}>
+          Watch this name
+        </a>
+        {zone === undefined ? null : (
+          <a class="button" href={hrefOf({ page: 'zone', name: zone })}>
+            Keys of {zone === '.' ? 'the root' : zone}
+          </a>
+        )}
+      </p>
+      <MonitorView name={name} proven={proven} />
+      {entries.length === 0 ? null : (
+        <section aria-labelledby="history">
+          <h2 id="history">Every change, newest first</h2>
+          {entries
+            .map((entry, i) => (
+              <EntryCard
+                key={entry.index}
+                entry={entry}
+                title={changeTitle(entry, i === 0)}
+                meaning={changeMeaning(entry)}
+              />
+            ))
+            .reverse()}
+        </section>
+      )}
+    </>
+  )
+}
+
+/** What a monitor, which replays the whole log by itself, has seen of the name. Its word, compared. */
+function MonitorView({ name, proven: { entries, tree } }: { name: string; proven: Proven }) {
+  const monitor = monitorOf(useSession())
+  const [words, setWords] = useState<{ readonly text: string; readonly alarm: boolean }>()
+  useEffect(() => {
+    if (monitor === undefined) return
+    let current = true
+    const tell = (text: string, alarm = false): void => {
+      if (current) setWords({ text, alarm })
+    }
+    const host = new URL(monitor).host
+    ask(`${monitor}/v1/names/${pathOf(nameFromText(name))}`)
+      .then((answer) => {
+        const { entries: seen, size } = recordOf(answer)
+        if (typeof size !== 'number' || !Array.isArray(seen)) return undefined
+        const both = Math.min(size, tree.size)
+        const below = (index: unknown): index is number => typeof index === 'number' && index < both
+        const theirs = seen.map((entry) => recordOf(entry)['index']).filter(below)
+        const ours = entries.map(({ index }) => index).filter(below)
+        if (theirs.join() !== ours.join()) {
+          return tell(`The monitor at ${host} saw other entries of this name than the log shows you.`, true)
+        }
+        const missing = entries.length - ours.length
+        const later = missing === 0 ? '' : `; it has not come to the last ${missing} yet`
+        return tell(`The monitor at ${host}, which replays the whole log, says the same${later}.`)
+      })
+      .catch((error: unknown) => tell(error instanceof AskError ? error.message : String(error)))
+    return () => {
+      current = false
+    }
+  }, [monitor, name, tree.root])
+  if (words === undefined) return null
+  return words.alarm ? (
+    <p class="notice alarm" role="alert">
+      {words.text}
+    </p>
+  ) : (
+    <p class="quiet">{words.text}</p>
+  )
+}

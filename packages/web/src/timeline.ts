@@ -1,0 +1,125 @@
+/**
+ * The picture of a history: which records were in force from when to when. Pure geometry, in fractions of the
+ * width; view/timeline.tsx draws it.
+ *
+ * Time is not to scale where it would hide what happened: two changes within an hour, years after the
+ * first, would be one line. Each span between two moments gets at least an even share of half the
+ * width, the rest in proportion to its length; so order and neighbourhood are always seen, and long is
+ * longer than short.
+ */
+
+/** The state of a name after an entry. */
+export interface State {
+  readonly index: number
+  /** ms */
+  readonly time: number
+  /** Keys of what was in force; none for a proven absence. */
+  readonly records: readonly string[]
+  /** Never in force: signed before the state that was. */
+  readonly outOfOrder: boolean
+}
+
+/** A record in force, from one moment to another. */
+export interface Bar {
+  /** From 0 to 1. */
+  readonly from: number
+  readonly to: number
+  /** Still in force. */
+  readonly open: boolean
+  /** Shown, but never in force. */
+  readonly odd: boolean
+  readonly since: number
+  readonly until?: number
+}
+
+/** A record with all spans in which it was in force. */
+export interface Row {
+  readonly record: string
+  readonly bars: readonly Bar[]
+}
+
+/** An entry. */
+export interface Mark {
+  readonly at: number
+  readonly index: number
+  readonly time: number
+  readonly kind: 'added' | 'replaced' | 'removed' | 'odd'
+}
+
+export interface Timeline {
+  readonly rows: readonly Row[]
+  readonly marks: readonly Mark[]
+}
+
+/** What of the width is shared evenly between spans. */
+const EVEN_SHARE = 0.5
+
+/** Width of what was shown and never in force, as a part of the whole. */
+const ODD_WIDTH = 0.03
+
+/** Where moments lie: increasing times to increasing fractions, the last at 1. */
+export function scaleOf(times: readonly number[]): (time: number) => number {
+  const moments = [...new Set(times)].sort((a, b) => a - b)
+  const spans = moments.slice(1).map((time, i) => time - moments[i]!)
+  const whole = spans.reduce((sum, span) => sum + span, 0)
+  const places = [0]
+  for (const span of spans) {
+    const share = EVEN_SHARE / spans.length + (1 - EVEN_SHARE) * (span / whole)
+    places.push(places.at(-1)! + share)
+  }
+  return (time) => Math.min(1, places[moments.indexOf(time)] ?? 1)
+}
+
+/**
+ * The picture of a history up to `now` (ms).
+ *
+ * @param states oldest first, in log order
+ */
+export function timelineOf(states: readonly State[], now: number): Timeline {
+  const end = Math.max(now, ...states.map(({ time }) => time + 1))
+  const at = scaleOf([...states.map(({ time }) => time), end])
+  const rows = new Map<string, Bar[]>()
+  const open = new Map<string, number>()
+  const marks: Mark[] = []
+  const push = (record: string, bar: Bar): void => {
+    rows.set(record, [...(rows.get(record) ?? []), bar])
+  }
+  let signed = false
+  for (const { index, outOfOrder, records, time } of states) {
+    if (outOfOrder) {
+      marks.push({ at: at(time), index, time, kind: 'odd' })
+      for (const record of records) {
+        if (open.has(record)) continue
+        const from = Math.min(at(time), 1 - ODD_WIDTH)
+        push(record, { from, to: from + ODD_WIDTH, open: false, odd: true, since: time })
+      }
+      continue
+    }
+    for (const [record, since] of open) {
+      if (records.includes(record)) continue
+      push(record, { from: at(since), to: at(time), open: false, odd: false, since, until: time })
+      open.delete(record)
+    }
+    for (const record of records) {
+      if (!open.has(record)) open.set(record, time)
+      if (!rows.has(record)) rows.set(record, [])
+    }
+    const kind = records.length === 0 ? 'removed' : signed ? 'replaced' : 'added'
+    marks.push({ at: at(time), index, time, kind })
+    signed = records.length > 0
+  }
+  for (const [record, since] of open) {
+    push(record, { from: at(since), to: 1, open: true, odd: false, since })
+  }
+  return { rows: [...rows].map(([record, bars]) => ({ record, bars })), marks }
+}
+
+/** Which of some places, in increasing order, can be labelled: each at least `gap` from the one before. */
+export function spaced(places: readonly number[], gap: number): boolean[] {
+  let last = -Infinity
+  return places.map((place) => {
+    if (place - last < gap) return false
+    last = place
+    return true
+  })
+}

@@ -1,0 +1,98 @@
+/** A proven entry: what it changed, its evidence in words, and the evidence itself. */
+import type { ComponentChildren } from 'preact'
+import type { EntryModel } from '../protocol.ts'
+import { hrefOf } from '../route.ts'
+import { algorithmText, chainWords, dsParts, timeText } from '../words.ts'
+
+/** DNSKEY flag: secure entry point (RFC 4034 section 2.1.1). */
+const FLAG_SEP = 1
+
+export function EntryCard({
+  entry,
+  meaning = '',
+  title,
+}: {
+  entry: EntryModel
+  title: ComponentChildren
+  meaning?: string
+}) {
+  const { change, historical, index, keys, outOfOrder, time } = entry
+  const kind = outOfOrder === true ? 'odd' : (change?.kind ?? entry.type)
+  return (
+    <section class={`entry ${kind}`} aria-labelledby={`entry-${index}`}>
+      <p class="when">
+        {time === undefined ? null : (
+          <time dateTime={new Date(time).toISOString()}>{timeText(time)}</time>
+        )}
+        <a href={hrefOf({ page: 'entry', index })}>entry {index}</a>
+        {historical === true ? (
+          <span class="tag" title="Brought in later, from an archive">
+            from an archive
+          </span>
+        ) : null}
+      </p>
+      <h3 id={`entry-${index}`}>{title}</h3>
+      {meaning === '' ? null : <p>{meaning}</p>}
+      {change === undefined ? null : (
+        <ul class="ds">
+          {change.came.map((ds) => (
+            <DsLine key={ds} ds={ds} sign="+" word="Came: " />
+          ))}
+          {change.went.map((ds) => (
+            <DsLine key={ds} ds={ds} sign="−" word="Went: " />
+          ))}
+          {change.kept.map((ds) => (
+            <DsLine key={ds} ds={ds} sign="=" word="Stayed: " />
+          ))}
+        </ul>
+      )}
+      {keys === undefined ? null : (
+        <ul class="ds">
+          {keys.map(({ algorithm, flags, tag }) => (
+            <li key={tag}>
+              <span class="sign" aria-hidden="true">
+                ·
+              </span>
+              key {tag} <span class="quiet">{algorithmText(algorithm)}</span>
+              {(flags & FLAG_SEP) === 0 ? '' : ' signs the keys'}
+            </li>
+          ))}
+        </ul>
+      )}
+      <details>
+        <summary>Evidence</summary>
+        <ul class="chain">
+          {chainWords(entry).map((words) => (
+            <li key={words}>{words}</li>
+          ))}
+        </ul>
+        {entry.records.length === 0 ? null : (
+          <pre tabIndex={0} aria-label="Records of the evidence">
+            {entry.records.join('\n')}
+          </pre>
+        )}
+        <p class="quiet">The leaf as it is hashed, base64:</p>
+        <pre tabIndex={0} aria-label="The leaf">
+          {entry.raw}
+        </pre>
+      </details>
+    </section>
+  )
+}
+
+function DsLine({ ds, sign, word }: { ds: string; sign: string; word: string }) {
+  const { algorithm, digest, hex, tag } = dsParts(ds)
+  return (
+    <li class={sign === '+' ? 'came' : sign === '−' ? 'went' : 'kept'}>
+      <span class="sign" aria-hidden="true">
+        {sign}
+      </span>
+      <span class="hidden">{word}</span>
+      key {tag}{' '}
+      <span class="quiet">
+        {algorithm}, {digest}
+      </span>{' '}
+      <code class="hex">{hex}</code>
+    </li>
+  )
+}

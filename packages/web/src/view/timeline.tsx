@@ -1,0 +1,108 @@
+/** Draws a timeline: a lane for each record, a bar for each span in which it was in force. */
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { type Mark, spaced, type Timeline } from '../timeline.ts'
+import { dateText } from '../words.ts'
+
+const LANE = 46
+const BAR = 12
+const TOP = 16
+const BOTTOM = 30
+/** Room at both sides for what stands on the first and last moment. */
+const SIDE = 10
+/** Width of a date on the axis. */
+const DATE_WIDTH = 92
+
+export interface TimelineProps {
+  readonly timeline: Timeline
+  /** What stands above the lane of a record. */
+  readonly label: (record: string) => string
+  /** The whole picture in words. */
+  readonly title: string
+}
+
+export function TimelineView({ label, timeline, title }: TimelineProps) {
+  const frame = useRef<HTMLElement>(null)
+  const [width, setWidth] = useState(640)
+  useEffect(() => {
+    const element = frame.current
+    if (element === null) return
+    const observer = new ResizeObserver(([entry]) => {
+      if (entry !== undefined) setWidth(Math.max(220, Math.round(entry.contentRect.width)))
+    })
+    observer.observe(element)
+    return () => observer.disconnect()
+  }, [])
+  const { marks, rows } = timeline
+  const height = TOP + Math.max(1, rows.length) * LANE + BOTTOM
+  const x = (at: number): number => Math.round(SIDE + at * (width - 2 * SIDE))
+  const floor = height - BOTTOM
+  const dates = spaced(
+    marks.map(({ at }) => x(at)),
+    DATE_WIDTH,
+  )
+  return (
+    <figure class="timeline" ref={frame}>
+      <svg
+        role="img"
+        aria-label={title}
+        width={width}
+        height={height}
+        viewBox={`0 0 ${width} ${height}`}
+      >
+        {marks.map((mark) => (
+          <line key={mark.index} class={`mark ${mark.kind}`} x1={x(mark.at)} x2={x(mark.at)} y1={TOP - 4} y2={floor} />
+        ))}
+        <line class="axis" x1={SIDE} x2={width - SIDE} y1={floor} y2={floor} />
+        {rows.map(({ bars, record }, lane) => {
+          const y = TOP + lane * LANE
+          return (
+            <g key={record}>
+              <text class="lane" x={SIDE} y={y + 14}>
+                {label(record)}
+              </text>
+              <line class="rail" x1={SIDE} x2={width - SIDE} y1={y + 28} y2={y + 28} />
+              {bars.map((bar) => (
+                <rect
+                  key={`${bar.since} ${bar.odd}`}
+                  class={bar.odd ? 'held odd' : bar.open ? 'held open' : 'held'}
+                  x={x(bar.from)}
+                  y={y + 28 - BAR / 2}
+                  width={Math.max(4, x(bar.to) - x(bar.from))}
+                  height={BAR}
+                  rx={BAR / 2}
+                />
+              ))}
+            </g>
+          )
+        })}
+        {marks.map((mark, i) => (
+          <g key={mark.index}>
+            <Dot mark={mark} x={x(mark.at)} y={floor} />
+            {dates[i] === true ? (
+              <text class="date" x={x(mark.at)} y={height - 8} text-anchor={anchorAt(x(mark.at), width)}>
+                {dateText(mark.time)}
+              </text>
+            ) : null}
+          </g>
+        ))}
+      </svg>
+    </figure>
+  )
+}
+
+/** Dates at the sides grow inwards. */
+function anchorAt(x: number, width: number): 'start' | 'middle' | 'end' {
+  if (x < DATE_WIDTH / 2) return 'start'
+  return x > width - DATE_WIDTH / 2 ? 'end' : 'middle'
+}
+
+/** What happened, told by form as well as by colour. */
+function Dot({ mark, x, y }: { mark: Mark; x: number; y: number }) {
+  if (mark.kind === 'odd') {
+    return <path class="dot odd" d={`M${x} ${y - 7}l7 7l-7 7l-7 -7z`} />
+  }
+  if (mark.kind === 'removed') {
+    return <path class="dot removed" d={`M${x - 5} ${y - 5}l10 10m0 -10l-10 10`} />
+  }
+  return <circle class={`dot ${mark.kind}`} cx={x} cy={y} r={mark.kind === 'added' ? 6 : 5} />
+}

@@ -1,0 +1,129 @@
+/** Numbers of DNS, dates and changes in words. */
+import type { Change } from '@dslog/verify/describe'
+import type { EntryModel, LinkModel } from './protocol.ts'
+
+// IANA's registries of DNSSEC algorithms and DS digest types, where they are in use.
+const ALGORITHMS: Readonly<Record<number, string>> = {
+  5: 'RSA/SHA-1',
+  7: 'RSA/SHA-1',
+  8: 'RSA/SHA-256',
+  10: 'RSA/SHA-512',
+  13: 'ECDSA P-256',
+  14: 'ECDSA P-384',
+  15: 'Ed25519',
+  16: 'Ed448',
+}
+const DIGESTS: Readonly<Record<number, string>> = { 1: 'SHA-1', 2: 'SHA-256', 4: 'SHA-384' }
+
+export function algorithmText(algorithm: number): string {
+  return ALGORITHMS[algorithm] ?? `algorithm ${algorithm}`
+}
+
+/** A DS in presentation form, in parts. */
+export function dsParts(ds: string): {
+  tag: string
+  algorithm: string
+  digest: string
+  hex: string
+} {
+  const [tag = '', algorithm = '', digestType = '', hex = ''] = ds.split(' ')
+  return {
+    tag,
+    algorithm: algorithmText(Number(algorithm)),
+    digest: DIGESTS[Number(digestType)] ?? `digest type ${digestType}`,
+    hex,
+  }
+}
+
+/** A key by its tag: what people compare with their own. */
+export function keyText(ds: string): string {
+  const { algorithm, tag } = dsParts(ds)
+  return `key ${tag} (${algorithm})`
+}
+
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${count.toLocaleString('en')} ${count === 1 ? one : many}`
+}
+
+const DATE = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeZone: 'UTC' })
+const MOMENT = new Intl.DateTimeFormat('en-GB', {
+  dateStyle: 'medium',
+  timeStyle: 'short',
+  timeZone: 'UTC',
+})
+
+export function dateText(ms: number): string {
+  return DATE.format(ms)
+}
+
+export function timeText(ms: number): string {
+  return `${MOMENT.format(ms)} UTC`
+}
+
+/** A span of time, roughly. */
+export function spanText(ms: number): string {
+  const units = [
+    [86_400_000, 'day'],
+    [3_600_000, 'hour'],
+    [60_000, 'minute'],
+    [1000, 'second'],
+  ] as const
+  for (const [unit, name] of units) if (ms >= unit) return plural(Math.floor(ms / unit), name)
+  return 'a moment'
+}
+
+/** What changed, in a headline. */
+export function changeTitle({ change, outOfOrder }: EntryModel, first: boolean): string {
+  if (change === undefined) return 'An entry'
+  if (outOfOrder === true) return 'Another signed state, out of order'
+  if (change.kind === 'removed') return 'DNSSEC switched off'
+  if (change.kind === 'added') return first ? 'First seen with DNSSEC' : 'DNSSEC switched on again'
+  return replacedTitle(change)
+}
+
+function replacedTitle({ came, kept, went }: Change): string {
+  if (came.length === 0 && went.length === 0) return 'The same keys, signed by another zone'
+  if (went.length === 0) return came.length === 1 ? 'A key was added' : 'Keys were added'
+  if (came.length === 0) return went.length === 1 ? 'A key was withdrawn' : 'Keys were withdrawn'
+  return kept.length === 0 ? 'All keys replaced' : 'A key was replaced'
+}
+
+/** What it may mean, where that is not plain. */
+export function changeMeaning({ absence, change, outOfOrder, zone }: EntryModel): string {
+  if (outOfOrder === true) {
+    return (
+      `The signature of ${zone ?? 'the zone'} is good, but dated before the one it was logged after. ` +
+      'Nobody signs into the past by routine: if you run this domain, ask your registrar.'
+    )
+  }
+  if (change?.kind === 'removed') {
+    return `${zone ?? 'The zone'} proved that there is ${absence ?? 'no DS'}: resolvers no longer check this domain.`
+  }
+  if (change?.kind === 'replaced' && change.kept.length === 0 && change.came.length > 0) {
+    return 'Every key went at once. A planned key change overlaps; the owner knows whether this was meant.'
+  }
+  return ''
+}
+
+/** The chain of signatures under an entry, one sentence a link. */
+export function chainWords(entry: EntryModel): string[] {
+  const { chain = [], expiration, inception, signer, zone } = entry
+  if (signer === undefined || inception === undefined || expiration === undefined) return []
+  const own = entry.type === 'zone-keys' ? `Signed by its own key ${signer}` : `Signed by ${zoneText(zone)} with its key ${signer}`
+  return [
+    `${own}, valid from ${dateText(inception)} to ${dateText(expiration)}.`,
+    ...chain.map((link) => linkWords(link)),
+  ]
+}
+
+function linkWords({ anchor, index, keys, signer, zone }: LinkModel): string {
+  const tags = keys.map(({ tag }) => tag).join(', ')
+  const head = `The keys of ${zoneText(zone)} are ${tags} (entry ${index}), signed by ${signer}`
+  return anchor === undefined
+    ? `${head}, which the zone above vouches for.`
+    : `${head}; the trust anchor of DNSSEC vouches for ${anchor}.`
+}
+
+export function zoneText(zone: string | undefined): string {
+  return zone === '.' ? 'the DNS root' : (zone ?? 'the zone')
+}
