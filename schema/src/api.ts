@@ -23,7 +23,9 @@ export const LogInfo = Type.Object({
   vkeys: Type.Array(Type.String(), { description: 'Verifier keys that sign checkpoints (C2SP)' }),
   policy: Type.String({ description: 'tlog-policy text: this log and the witnesses it asks' }),
   anchors: Type.Optional(
-    Type.String({ description: "Trust anchors, if they are not the root's: no log of the real DNS" }),
+    Type.String({
+      description: "Trust anchors, if they are not the root's: no log of the real DNS",
+    }),
   ),
   monitor: Type.Optional(Type.String({ description: 'URL of a monitor to subscribe at' })),
   publish_interval_ms: Uint('Shortest time between two trees'),

@@ -61,7 +61,7 @@ const MAX_CODE_POINT = 0x10ffff
 /** RFC 3492 section 6.2; `undefined` for what is no Punycode. */
 function decodeLabel(encoded: string): string | undefined {
   const delimiter = encoded.lastIndexOf('-')
-  const points = [...encoded.slice(0, Math.max(0, delimiter))].map((char) => char.codePointAt(0)!)
+  const points = Array.from(encoded.slice(0, Math.max(0, delimiter)), (char) => char.charCodeAt(0))
   const digits = encoded.slice(delimiter + 1)
   let n = INITIAL_N
   let bias = INITIAL_BIAS

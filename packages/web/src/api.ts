@@ -37,8 +37,10 @@ export async function ask(url: string, init: RequestInit = {}): Promise<unknown>
   }
   if (response.ok && value !== undefined) return value
   const { detail, title } = recordOf(value)
-  const said = [detail, title].find((word) => typeof word === 'string') as string | undefined
-  const words = response.ok ? 'something else than asked for' : (said ?? `status ${response.status}`)
+  const said = [detail, title].find((word) => typeof word === 'string')
+  const words = response.ok
+    ? 'something else than asked for'
+    : (said ?? `status ${response.status}`)
   throw new AskError(response.status, `${new URL(url).host} answered: ${words}.`)
 }
 
@@ -67,9 +69,11 @@ export async function askInfo(log: string): Promise<LogInfo> {
   return {
     origin,
     policy,
-    vkeys: vkeys as string[],
+    vkeys,
     ...(typeof anchors === 'string' ? { anchors } : {}),
-    ...(typeof monitor === 'string' && isWebUrl(monitor) ? { monitor: monitor.replace(/\/+$/, '') } : {}),
+    ...(typeof monitor === 'string' && isWebUrl(monitor)
+      ? { monitor: monitor.replace(/\/+$/, '') }
+      : {}),
     ...(typeof software === 'string' ? { software } : {}),
   }
 }
@@ -105,7 +109,10 @@ export interface MonitorView {
 }
 
 /** `GET /v1/status` of a monitor: its view of one log, if it follows it. */
-export async function askMonitor(monitor: string, origin: string): Promise<MonitorView | undefined> {
+export async function askMonitor(
+  monitor: string,
+  origin: string,
+): Promise<MonitorView | undefined> {
   const { logs } = recordOf(await ask(`${monitor}/v1/status`))
   for (const log of Array.isArray(logs) ? logs : []) {
     const { last_success: lastSuccess, misbehaviour, root, size, state, ...rest } = recordOf(log)

@@ -122,7 +122,8 @@ function useRoute(): Route {
   const address = hrefOf(route)
   useEffect(() => {
     const heading = document.querySelector('h1')
-    document.title = heading === null || route.page === 'home' ? 'dslog' : `${heading.textContent} · dslog`
+    document.title =
+      heading === null || route.page === 'home' ? 'dslog' : `${heading.textContent} · dslog`
     if (!first.current && heading !== null) {
       heading.tabIndex = -1
       heading.focus({ preventScroll: true })

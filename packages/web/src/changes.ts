@@ -67,14 +67,15 @@ async function latest(
 ): Promise<{ changes: ChangeView[]; size: number }> {
   const { size } = recordOf(await ask(`${log}/v1/checkpoint`, { cache: 'no-store' }))
   if (typeof size !== 'number') throw new AskError(200, 'There is no dslog at this address.')
-  let found: ChangeView[] = []
+  const found: ChangeView[] = []
   let end = size
   for (let i = 0; i < MAX_WINDOWS && end > 0 && found.length < wanted; i++) {
     const start = Math.max(0, end - WINDOW)
     const answer = recordOf(await ask(`${log}/v1/changes?after=${start}&limit=${WINDOW}`))
     const before = end
-    found = [...changesIn(answer['changes']).filter(({ index }) => index < before), ...found]
+    const older = changesIn(answer['changes']).filter(({ index }) => index < before)
+    found.push(...older.toReversed())
     end = start
   }
-  return { changes: found.reverse(), size }
+  return { changes: found, size }
 }

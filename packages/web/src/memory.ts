@@ -95,7 +95,8 @@ function readMemory(text: string): LogMemory | undefined {
     const value = JSON.parse(text) as Partial<Record<keyof LogMemory, unknown>> | null
     const { anchors, monitor, origin, policy, policyFrom, seen, seenSize, since } = value ?? {}
     if (typeof origin !== 'string' || typeof policy !== 'string') return undefined
-    if ((policyFrom !== 'log' && policyFrom !== 'you') || typeof since !== 'number') return undefined
+    if (typeof since !== 'number') return undefined
+    if (policyFrom !== 'log' && policyFrom !== 'you') return undefined
     return {
       origin,
       policy,

@@ -34,7 +34,7 @@ export function routeOf(hash: string): Route {
       : { page: page as (typeof PLAIN)[number] }
   }
   if (page === 'entry') {
-    const index = DECIMAL.test(segment) ? Number(segment) : NaN
+    const index = DECIMAL.test(segment) ? Number(segment) : Number.NaN
     return Number.isSafeInteger(index) ? { page, index } : UNKNOWN
   }
   if (page !== 'name' && page !== 'zone' && page !== 'watch') return UNKNOWN

@@ -109,7 +109,10 @@ export function changeMeaning({ absence, change, outOfOrder, zone }: EntryModel)
 export function chainWords(entry: EntryModel): string[] {
   const { chain = [], expiration, inception, signer, zone } = entry
   if (signer === undefined || inception === undefined || expiration === undefined) return []
-  const own = entry.type === 'zone-keys' ? `Signed by its own key ${signer}` : `Signed by ${zoneText(zone)} with its key ${signer}`
+  const own =
+    entry.type === 'zone-keys'
+      ? `Signed by its own key ${signer}`
+      : `Signed by ${zoneText(zone)} with its key ${signer}`
   return [
     `${own}, valid from ${dateText(inception)} to ${dateText(expiration)}.`,
     ...chain.map((link) => linkWords(link)),

@@ -7,19 +7,22 @@ export function ByHandPage() {
     <article>
       <h1>Verify by hand</h1>
       <p>
-        Whoever serves this page could serve you one that lies. So nothing needs it: the same bytes can
-        be checked with other programs, on another machine.
+        Whoever serves this page could serve you one that lies. So nothing needs it: the same bytes
+        can be checked with other programs, on another machine.
       </p>
       <h2>With dslog</h2>
       <p>
-        Keep the proof of a name, and verify it where the page's host has no say. The policy has to come
-        from somewhere else than the log.
+        Keep the proof of a name, and verify it where the page's host has no say. The policy has to
+        come from somewhere else than the log.
       </p>
       <pre tabIndex={0} aria-label="Commands">{`dslog verify example.org.tlog-proof --policy policy
 dslog history example.org. --log ${log} --policy policy
 dslog audit --log ${log} --policy policy --state audit`}</pre>
       <h2>With curl, openssl and sha256sum</h2>
-      <p>The signature of the log over its newest tree. The key is the part of its vkey behind the last +.</p>
+      <p>
+        The signature of the log over its newest tree. The key is the part of its vkey behind the
+        last +.
+      </p>
       <pre tabIndex={0} aria-label="Commands">{`curl -sS ${log}/checkpoint > checkpoint
 sed '/^$/,$d' checkpoint > text                        # what is signed
 grep '^— ' checkpoint | head -1 | cut -d' ' -f3 | base64 -d | tail -c 64 > sig
@@ -28,7 +31,10 @@ base64 -d <<< "$KEY" | tail -c 32 >> key.der
 openssl pkeyutl -verify -rawin -pubin -keyform DER -inkey key.der \\
   -in text -sigfile sig`}</pre>
       <p>That an entry is in that tree, hash by hash:</p>
-      <pre tabIndex={0} aria-label="Commands">{`curl -sS ${log}/v1/entries/1 | jq -r .raw | base64 -d > leaf
+      <pre
+        tabIndex={0}
+        aria-label="Commands"
+      >{`curl -sS ${log}/v1/entries/1 | jq -r .raw | base64 -d > leaf
 { printf '\\0'; cat leaf; } | sha256sum                # RFC 6962: the leaf's hash
 curl -sS "${log}/v1/proofs/inclusion?index=1"          # the hashes beside its way up`}</pre>
       <p>

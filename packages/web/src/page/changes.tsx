@@ -18,8 +18,8 @@ export function ChangesPage() {
     <article>
       <h1>Changes</h1>
       <p>
-        As the log tells them, newest first. Nothing in this list is verified yet: open a name, and its
-        whole history is.
+        As the log tells them, newest first. Nothing in this list is verified yet: open a name, and
+        its whole history is.
       </p>
       <div class="row">
         <p class={`live ${isPaused ? 'paused' : state}`} role="status">

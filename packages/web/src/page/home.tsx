@@ -11,8 +11,8 @@ export function HomePage() {
       <h1>Did anyone swap the keys of a domain?</h1>
       <p class="lead">
         One record at the registry decides which keys a domain is trusted with. This log keeps every
-        change of it, signed by the registry itself, where nobody can take it back. Your browser checks
-        all of it here.
+        change of it, signed by the registry itself, where nobody can take it back. Your browser
+        checks all of it here.
       </p>
       <Search />
       <section aria-labelledby="recent">

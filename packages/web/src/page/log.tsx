@@ -18,9 +18,9 @@ export function LogPage() {
       <h1>The log</h1>
       <Verdict check={check} expected={['checkpoint', 'past']} again={check.again}>
         <p>
-          Its newest checkpoint is signed by the key you trust, and continues what this browser has seen
-          of it. Whether every entry keeps the rules takes a replay of the whole log: that is what
-          monitors do, and <code>dslog audit</code>.
+          Its newest checkpoint is signed by the key you trust, and continues what this browser has
+          seen of it. Whether every entry keeps the rules takes a replay of the whole log: that is
+          what monitors do, and <code>dslog audit</code>.
         </p>
       </Verdict>
       {check.proven === undefined ? null : <Facts proven={check.proven} />}
@@ -32,8 +32,9 @@ export function LogPage() {
         <h2 id="raw">For programs</h2>
         <ul>
           <li>
-            <a href={`${log}/checkpoint`}>checkpoint</a>, <a href={`${log}/v1/log`}>what this log is</a>
-            , <a href={`${log}/docs`}>description of the API</a>
+            <a href={`${log}/checkpoint`}>checkpoint</a>,{' '}
+            <a href={`${log}/v1/log`}>what this log is</a>,{' '}
+            <a href={`${log}/docs`}>description of the API</a>
           </li>
           <li>
             <a href={hrefOf({ page: 'by-hand' })}>Verify by hand</a>
@@ -65,7 +66,9 @@ function Facts({ proven: { tree } }: { proven: Proven }) {
         </div>
         <div>
           <dt>Published, it says</dt>
-          <dd>{published === undefined ? '–' : `${spanText(Math.max(0, Date.now() - published))} ago`}</dd>
+          <dd>
+            {published === undefined ? '–' : `${spanText(Math.max(0, Date.now() - published))} ago`}
+          </dd>
         </div>
         <div>
           <dt>Witnesses</dt>
@@ -95,19 +98,22 @@ function Monitor({ monitor, origin }: { monitor: string | undefined; origin: str
     if (monitor === undefined || origin === undefined) return
     askMonitor(monitor, origin).then(
       (found) => setView(found ?? 'none'),
-      (error: unknown) => setView({ error: error instanceof Error ? error.message : String(error) }),
+      (error: unknown) =>
+        setView({ error: error instanceof Error ? error.message : String(error) }),
     )
   }, [monitor, origin])
   if (monitor === undefined) {
     return (
       <p>
-        A monitor replays the whole log and keeps evidence of whatever breaks its rules. None is known
-        here: <a href={hrefOf({ page: 'trust' })}>give the address of one</a> to compare.
+        A monitor replays the whole log and keeps evidence of whatever breaks its rules. None is
+        known here: <a href={hrefOf({ page: 'trust' })}>give the address of one</a> to compare.
       </p>
     )
   }
   if (view === undefined) return <p class="quiet">Asking {new URL(monitor).host}…</p>
-  if (view === 'none') return <p>The monitor at {new URL(monitor).host} does not follow this log.</p>
+  if (view === 'none') {
+    return <p>The monitor at {new URL(monitor).host} does not follow this log.</p>
+  }
   if ('error' in view) return <p class="wrong">{view.error}</p>
   return <Compared monitor={monitor} view={view} />
 }
@@ -126,9 +132,9 @@ function Compared({ monitor, view }: { monitor: string; view: MonitorView }) {
       ) : null}
       <Verdict check={check} expected={['checkpoint', 'past', 'monitor']} again={check.again}>
         <p>
-          The tree that the monitor at {host} has replayed, {plural(size, 'entry', 'entries')}, is the
-          beginning of the one the log shows you. That every entry in it keeps the rules is the monitor's
-          word; it says: {state}
+          The tree that the monitor at {host} has replayed, {plural(size, 'entry', 'entries')}, is
+          the beginning of the one the log shows you. That every entry in it keeps the rules is the
+          monitor's word; it says: {state}
           {view.lastSuccess === null ? '' : `, last complete ${timeText(view.lastSuccess)}`}.
         </p>
       </Verdict>

@@ -44,18 +44,19 @@ function Sentence({ name, proven: { entries, tree } }: { name: string; proven: P
       <>
         <p>
           The log has never recorded anything about {name}, and proves it: in a tree of{' '}
-          {plural(tree.size, 'entry', 'entries')}, nothing is kept under this name. Either it never had
-          DNSSEC, or nobody has shown the log yet.
+          {plural(tree.size, 'entry', 'entries')}, nothing is kept under this name. Either it never
+          had DNSSEC, or nobody has shown the log yet.
         </p>
         <Above name={name} />
       </>
     )
   }
-  const all = entries.length === 1 ? 'The one entry below is' : `These ${entries.length} entries are`
+  const all =
+    entries.length === 1 ? 'The one entry below is' : `These ${entries.length} entries are`
   return (
     <p>
-      {all} everything that the log holds about {name}. Each was signed by its registry, and nothing was
-      left out.
+      {all} everything that the log holds about {name}. Each was signed by its registry, and nothing
+      was left out.
     </p>
   )
 }
@@ -159,7 +160,10 @@ function MonitorView({ name, proven: { entries, tree } }: { name: string; proven
         const theirs = seen.map((entry) => recordOf(entry)['index']).filter(below)
         const ours = entries.map(({ index }) => index).filter(below)
         if (theirs.join() !== ours.join()) {
-          return tell(`The monitor at ${host} saw other entries of this name than the log shows you.`, true)
+          return tell(
+            `The monitor at ${host} saw other entries of this name than the log shows you.`,
+            true,
+          )
         }
         const missing = entries.length - ours.length
         const later = missing === 0 ? '' : `; it has not come to the last ${missing} yet`

@@ -104,7 +104,9 @@ function PolicyForm() {
         {said === undefined
           ? ''
           : `Trusted from now on: ${said.logs.map(({ keyId, origin }) => `${origin} (key ${keyId})`).join(', ')}; ${
-              said.quorum === undefined ? 'no witness is asked for' : `${said.quorum} has to confirm`
+              said.quorum === undefined
+                ? 'no witness is asked for'
+                : `${said.quorum} has to confirm`
             }.`}
       </p>
       {wrong === '' ? null : (

@@ -38,9 +38,9 @@ export function VerifyPage() {
     <article>
       <h1>Verify a proof file</h1>
       <p>
-        A file named <code>.tlog-proof</code> shows an entry, or everything about a name, with all the
-        signatures it takes. It is verified here, against what you trust of its log; no request leaves
-        your browser.
+        A file named <code>.tlog-proof</code> shows an entry, or everything about a name, with all
+        the signatures it takes. It is verified here, against what you trust of its log; no request
+        leaves your browser.
       </p>
       <div
         class={isOver ? 'drop over' : 'drop'}
@@ -91,11 +91,7 @@ function Sentence({ proven: { entries, kind, name, tree } }: { proven: Proven })
       : entries.length === 0
         ? `Nothing was logged about ${name} in the tree of ${tree.size} of ${tree.origin}`
         : `This is all that ${tree.origin} held about ${kind === 'zone' ? `the keys of ${name}` : name} in its tree of ${tree.size}`
-  return (
-    <p>
-      {what}. The file cannot know what was logged later.
-    </p>
-  )
+  return <p>{what}. The file cannot know what was logged later.</p>
 }
 
 function Contents({ proven: { entries, kind, name = '' } }: { proven: Proven }) {
@@ -108,14 +104,22 @@ function Contents({ proven: { entries, kind, name = '' } }: { proven: Proven }) 
   return (
     <>
       {kind === 'name' && entries.length > 0 ? (
-        <TimelineView timeline={timeline} label={keyText} title={`Timeline of ${name}, listed below`} />
+        <TimelineView
+          timeline={timeline}
+          label={keyText}
+          title={`Timeline of ${name}, listed below`}
+        />
       ) : null}
       {entries
         .map((entry, i) => (
           <EntryCard
             key={entry.index}
             entry={entry}
-            title={entry.change === undefined ? `Entry ${entry.index}` : changeTitle(entry, i === 0 && kind === 'name')}
+            title={
+              entry.change === undefined
+                ? `Entry ${entry.index}`
+                : changeTitle(entry, i === 0 && kind === 'name')
+            }
             meaning={changeMeaning(entry)}
           />
         ))

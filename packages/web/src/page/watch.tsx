@@ -16,7 +16,12 @@ const LEVELS = [
 type Outcome =
   | { readonly state: 'asking' | 'editing' }
   | { readonly state: 'wrong'; readonly words: string }
-  | { readonly state: 'sent'; readonly channel: string; readonly token: string; readonly id: string }
+  | {
+      readonly state: 'sent'
+      readonly channel: string
+      readonly token: string
+      readonly id: string
+    }
 
 export function WatchPage({ name = '' }: { name?: string }) {
   const monitor = monitorOf(useSession())
@@ -24,15 +29,15 @@ export function WatchPage({ name = '' }: { name?: string }) {
     <article>
       <h1>Watch a name</h1>
       <p>
-        A monitor that trusts neither this log nor its operator can tell you when a key of your domain
-        changes and you did not change it. It sends nothing before you have confirmed.
+        A monitor that trusts neither this log nor its operator can tell you when a key of your
+        domain changes and you did not change it. It sends nothing before you have confirmed.
       </p>
       {monitor === undefined ? <NoMonitor /> : <Form monitor={monitor} name={name} />}
       <section aria-labelledby="own">
         <h2 id="own">Run your own</h2>
         <p>
-          The best watch is one that nobody else can switch off: <code>dslog monitor</code> follows any
-          log on your machine, and <code>dslog watch NAME</code> prints changes as they come.
+          The best watch is one that nobody else can switch off: <code>dslog monitor</code> follows
+          any log on your machine, and <code>dslog watch NAME</code> prints changes as they come.
         </p>
       </section>
     </article>
@@ -65,13 +70,19 @@ function Form({ monitor, name }: { monitor: string; name: string }) {
   const host = new URL(monitor).host
 
   async function subscribe(form: HTMLFormElement): Promise<void> {
-    const value = (field: string): string =>
-      String(new FormData(form).get(field) ?? '').trim()
+    const fields = new FormData(form)
+    const value = (field: string): string => {
+      const given = fields.get(field)
+      return typeof given === 'string' ? given.trim() : ''
+    }
     let watched: string
     try {
       watched = nameOfSearch(value('watched'))
     } catch {
-      return setOutcome({ state: 'wrong', words: 'The first field takes a domain name, such as example.org.' })
+      return setOutcome({
+        state: 'wrong',
+        words: 'The first field takes a domain name, such as example.org.',
+      })
     }
     const address = value('address')
     const channel =
@@ -183,8 +194,8 @@ function Sent({
       {token === '' ? null : (
         <>
           <p>
-            Keep this token: it is the only key to your subscription <code>{id}</code>, and is not shown
-            again.
+            Keep this token: it is the only key to your subscription <code>{id}</code>, and is not
+            shown again.
           </p>
           <pre tabIndex={0} aria-label="Token of the subscription">
             {token}

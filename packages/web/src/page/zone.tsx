@@ -35,7 +35,10 @@ export function ZonePage({ zone }: { zone: string }) {
       </Verdict>
       {proven?.file === undefined ? null : (
         <p class="actions">
-          <Download name={`keys-of-${zone.replace(/\.$/, '') || 'root'}.tlog-proof`} content={proven.file}>
+          <Download
+            name={`keys-of-${zone.replace(/\.$/, '') || 'root'}.tlog-proof`}
+            content={proven.file}
+          >
             Keep the proof
           </Download>
           {zone === '.' ? null : (
@@ -114,12 +117,16 @@ function Names({ zone }: { zone: string }) {
         const { names, next: following } = recordOf(answer)
         const page = (Array.isArray(names) ? names : []).flatMap((row: unknown) => {
           const { ds, name } = recordOf(row)
-          return typeof name === 'string' ? [{ name, signed: Array.isArray(ds) && ds.length > 0 }] : []
+          return typeof name === 'string'
+            ? [{ name, signed: Array.isArray(ds) && ds.length > 0 }]
+            : []
         })
         setRows((before) => [...before, ...page])
         setNext(typeof following === 'string' ? following : null)
       })
-      .catch((error: unknown) => setWrong(error instanceof AskError ? error.message : String(error)))
+      .catch((error: unknown) =>
+        setWrong(error instanceof AskError ? error.message : String(error)),
+      )
   }
   useEffect(() => {
     ask(path)
@@ -127,7 +134,9 @@ function Names({ zone }: { zone: string }) {
         const { names, signed } = recordOf(answer)
         if (typeof names === 'number' && typeof signed === 'number') setCounts({ names, signed })
       })
-      .catch((error: unknown) => setWrong(error instanceof AskError ? error.message : String(error)))
+      .catch((error: unknown) =>
+        setWrong(error instanceof AskError ? error.message : String(error)),
+      )
     more('')
   }, [path])
   return (
@@ -136,8 +145,8 @@ function Names({ zone }: { zone: string }) {
       {wrong === '' ? null : <p class="wrong">{wrong}</p>}
       {counts === undefined ? null : (
         <p>
-          As the log counts: {plural(counts.names, 'name')}, of which {counts.signed.toLocaleString('en')}{' '}
-          {counts.signed === 1 ? 'has' : 'have'} DNSSEC now.
+          As the log counts: {plural(counts.names, 'name')}, of which{' '}
+          {counts.signed.toLocaleString('en')} {counts.signed === 1 ? 'has' : 'have'} DNSSEC now.
         </p>
       )}
       <ul class="names">

@@ -20,7 +20,12 @@ export function Search({ compact = false }: { compact?: boolean }) {
     }
   }
   return (
-    <form class={compact ? 'search compact' : 'search'} role="search" onSubmit={onSubmit} noValidate>
+    <form
+      class={compact ? 'search compact' : 'search'}
+      role="search"
+      onSubmit={onSubmit}
+      noValidate
+    >
       <label htmlFor="name" class={compact ? 'hidden' : ''}>
         Domain name
       </label>

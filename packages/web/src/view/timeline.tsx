@@ -50,7 +50,14 @@ export function TimelineView({ label, timeline, title }: TimelineProps) {
         viewBox={`0 0 ${width} ${height}`}
       >
         {marks.map((mark) => (
-          <line key={mark.index} class={`mark ${mark.kind}`} x1={x(mark.at)} x2={x(mark.at)} y1={TOP - 4} y2={floor} />
+          <line
+            key={mark.index}
+            class={`mark ${mark.kind}`}
+            x1={x(mark.at)}
+            x2={x(mark.at)}
+            y1={TOP - 4}
+            y2={floor}
+          />
         ))}
         <line class="axis" x1={SIDE} x2={width - SIDE} y1={floor} y2={floor} />
         {rows.map(({ bars, record }, lane) => {
@@ -79,7 +86,12 @@ export function TimelineView({ label, timeline, title }: TimelineProps) {
           <g key={mark.index}>
             <Dot mark={mark} x={x(mark.at)} y={floor} />
             {dates[i] === true ? (
-              <text class="date" x={x(mark.at)} y={height - 8} text-anchor={anchorAt(x(mark.at), width)}>
+              <text
+                class="date"
+                x={x(mark.at)}
+                y={height - 8}
+                text-anchor={anchorAt(x(mark.at), width)}
+              >
                 {dateText(mark.time)}
               </text>
             ) : null}

@@ -47,7 +47,9 @@ export function Verdict({ again, check, children, expected }: VerdictProps) {
       </div>
       <details class="how" open={proven === undefined}>
         <summary>
-          {proven === undefined ? 'Steps' : `How: ${plural(check.steps.length, 'step')}, ${proven.took} ms`}
+          {proven === undefined
+            ? 'Steps'
+            : `How: ${plural(check.steps.length, 'step')}, ${proven.took} ms`}
         </summary>
         <Steps check={check} expected={expected} />
       </details>
@@ -105,7 +107,9 @@ function Basis({ proven: { tree, trust } }: { proven: Proven }) {
           {tree.witnesses.length === 0
             ? 'None confirmed this tree, so only comparing with others would show that the log keeps a second one.'
             : `${witnesses} confirmed that this tree continues all they saw before.`}
-          {tree.quorum === undefined ? ' Your policy asks for none.' : ` Your policy asks for ${tree.quorum}.`}
+          {tree.quorum === undefined
+            ? ' Your policy asks for none.'
+            : ` Your policy asks for ${tree.quorum}.`}
         </dd>
         <dt>Root keys</dt>
         <dd>
@@ -116,13 +120,13 @@ function Basis({ proven: { tree, trust } }: { proven: Proven }) {
         <dt>The tree</dt>
         <dd>
           {plural(tree.size, 'entry', 'entries')}
-          {tree.time === undefined ? '' : `; closed ${timeText(tree.time)}, by the log's clock`}. Root{' '}
-          <code>{tree.root}</code>
+          {tree.time === undefined ? '' : `; closed ${timeText(tree.time)}, by the log's clock`}.
+          Root <code>{tree.root}</code>
         </dd>
         <dt>Not proven</dt>
         <dd>
-          That a change was wrong or right: only the owner knows. That there is no key which was shown
-          to somebody and never reached this log.
+          That a change was wrong or right: only the owner knows. That there is no key which was
+          shown to somebody and never reached this log.
         </dd>
       </dl>
     </details>

@@ -24,8 +24,7 @@ export function Warnings() {
   const known = vkeysOf(trusted.policy)
   const isOther = !info.vkeys.some((vkey) => known.includes(vkey))
   const first = dateText(trusted.since)
-  const accept = (anchors: string): void =>
-    remember((kept) => ({ ...(kept ?? trusted), anchors }))
+  const accept = (anchors: string): void => remember((kept) => ({ ...(kept ?? trusted), anchors }))
   return (
     <>
       {isOther ? (
@@ -54,8 +53,8 @@ export function Warnings() {
         <aside class="notice" aria-label="Trust anchors">
           <h2>This log is not about the real DNS</h2>
           <p>
-            Its entries hang from trust anchors of its own, as in a demo or a test. They prove nothing
-            about real domains, and do not verify against the real root.
+            Its entries hang from trust anchors of its own, as in a demo or a test. They prove
+            nothing about real domains, and do not verify against the real root.
           </p>
           <button type="button" onClick={() => accept(info.anchors!)}>
             Use its test anchors for this log

@@ -19,7 +19,8 @@ export class InputError extends Error {
 const TLOG: Partial<Record<TlogErrorCode, string>> = {
   'bad-signature':
     'The signature of the log, or of a witness, is wrong. Somebody changed what was signed.',
-  unverified: 'Nobody you trust has signed this. It may come from another log, or from an impostor.',
+  unverified:
+    'Nobody you trust has signed this. It may come from another log, or from an impostor.',
   'unknown-log': 'It is signed, but not by the log you trust: another key, or another log.',
   quorum: 'Too few of the witnesses you ask for have confirmed this tree.',
   'bad-proof': 'What the log claims is not in the tree it signed.',
@@ -71,7 +72,11 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof DnssecError || error instanceof EntryError) {
     return { kind: 'refused', words: VERIFY.malformed, detail }
   }
-  return { kind: 'bug', words: 'This page failed. Reload it; if that does not help, tell us.', detail }
+  return {
+    kind: 'bug',
+    words: 'This page failed. Reload it; if that does not help, tell us.',
+    detail,
+  }
 }
 
 function httpWords(status: number): string {
