@@ -127,7 +127,7 @@ it('both in one process, and it says in words what there is and what is not', as
     `  monitor   http://127.0.0.1:${port + 1} `,
     `  policy    ${join(data, 'policy')} `,
     'This version has no crawler',
-    'Nor has it an explorer',
+    `  explorer  ${url}/\n`,
     '  dslog import FILE',
   ]) {
     expect(said()).toContain(text)

@@ -35,7 +35,7 @@ describe('a fresh folder', () => {
         monitor: service.monitor,
         data,
         policy: join(data, 'policy'),
-        missing: ['crawler', 'explorer'],
+        missing: ['crawler'],
       },
     ])
     expect((await readdir(data)).sort()).toEqual([

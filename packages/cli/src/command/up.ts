@@ -33,7 +33,7 @@ export interface UpOptions {
 const TOKEN_BYTES = 32
 
 /** What `up` promises in the end, and this version does not have. */
-const MISSING = ['crawler', 'explorer'] as const
+const MISSING = ['crawler'] as const
 
 export async function up(session: Session, options: UpOptions): Promise<void> {
   const { names, origin, zoneFile = [] } = options
@@ -79,7 +79,11 @@ function upEnv(session: Session, { port }: UpOptions): Io['env'] {
   })
   const logPort = readServiceConfig(env).log.port
   const own = port === undefined ? env['DSLOG_MONITOR_PORT'] : undefined
-  return { ...env, DSLOG_MONITOR_PORT: own ?? String(logPort === 0 ? 0 : logPort + 1) }
+  const both = { ...env, DSLOG_MONITOR_PORT: own ?? String(logPort === 0 ? 0 : logPort + 1) }
+  const { log, monitor } = readServiceConfig(both)
+  // Visitors of the explorer are shown the way to the monitor, where it is known before it starts.
+  if (monitor.port === 0 || log.monitor !== undefined) return both
+  return { ...both, DSLOG_LOG_MONITOR_URL: urlOf(monitor.host, monitor.port) }
 }
 
 function newToken(): string {
@@ -185,12 +189,13 @@ function announce(session: Session, origin: string, size: number, service: Servi
   output.event({ event: 'ready', origin, size, log, monitor, data, policy, missing: MISSING })
   output.line(`${origin}: ${size} entries, in ${data}
 
+  explorer  ${log}/
   log       ${log}      description of the API: ${log}/docs
   monitor   ${monitor}      what it has verified: ${monitor}/v1/status
   policy    ${policy}      give it to those who shall verify this log
 
 This version has no crawler: nothing is fetched from the DNS, so the log grows by imports and
-submissions only. Nor has it an explorer: there is no page at / yet.
+submissions only.
 
 Next, in another terminal:
   dslog import FILE…      signed zone files
