@@ -14,6 +14,7 @@ import type {
   RawRequestDefaultExpression,
   RawServerDefault,
 } from 'fastify'
+import type { Socket } from 'node:net'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { clientErrorHandler, errorHandler, notFoundHandler } from './http/errors.ts'
 import headers from './http/headers.ts'
@@ -80,6 +81,9 @@ const KEEP_ALIVE = 72_000
 /** A domain name of 255 octets, each of them written as %5CDDD. */
 const PARAMETER_LENGTH = 255 * 6
 
+/** Time for answers under way to end when the service stops, ms: less than a component has for stopping. */
+const DRAIN_LIMIT = 15_000
+
 const RATE_LIMIT: RateLimit = { max: 600, window: 60_000 }
 
 const PRESSURE: PressureLimits = { eventLoopDelay: 1_000, memory: 0 }
@@ -130,8 +134,16 @@ export async function buildHttp(options: HttpOptions): Promise<Http> {
 function refuseWhenStopping(app: Http): void {
   const stopping = new AbortController()
   app.decorate('stopping', stopping.signal)
+  const sockets = new Set<Socket>()
+  app.server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
   app.addHook('preClose', (done) => {
     stopping.abort()
+    // Browsers open connections before they need them; to Node one without a request is not idle.
+    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
+    setTimeout(() => app.server.closeAllConnections(), DRAIN_LIMIT).unref()
     done()
   })
   app.addHook('onRequest', async (_request, reply) => {
