@@ -13,15 +13,19 @@ const LEVELS = [
   ['CRITICAL', 'Only what looks like an attack'],
 ] as const
 
+/** What the monitor answered: shapes of schema's monitorapi.ts, as far as they are shown. */
+interface Subscribed {
+  readonly channel: string
+  readonly id: string
+  readonly token: string
+  readonly secret: string
+  readonly warnings: readonly string[]
+}
+
 type Outcome =
   | { readonly state: 'asking' | 'editing' }
   | { readonly state: 'wrong'; readonly words: string }
-  | {
-      readonly state: 'sent'
-      readonly channel: string
-      readonly token: string
-      readonly id: string
-    }
+  | ({ readonly state: 'sent' } & Subscribed)
 
 export function WatchPage({ name = '' }: { name?: string }) {
   const monitor = monitorOf(useSession())
@@ -44,14 +48,6 @@ export function WatchPage({ name = '' }: { name?: string }) {
   )
 }
 
-/** The field for where messages go, of either kind. */
-const ADDRESS = {
-  id: 'address',
-  name: 'address',
-  required: true,
-  'aria-describedby': 'address-hint',
-} as const
-
 function NoMonitor() {
   return (
     <aside class="notice" aria-label="Monitor">
@@ -66,7 +62,6 @@ function NoMonitor() {
 
 function Form({ monitor, name }: { monitor: string; name: string }) {
   const [outcome, setOutcome] = useState<Outcome>({ state: 'editing' })
-  const [kind, setKind] = useState<'email' | 'webhook'>('email')
   const host = new URL(monitor).host
 
   async function subscribe(form: HTMLFormElement): Promise<void> {
@@ -79,36 +74,24 @@ function Form({ monitor, name }: { monitor: string; name: string }) {
     try {
       watched = nameOfSearch(value('watched'))
     } catch {
-      return setOutcome({
-        state: 'wrong',
-        words: 'The first field takes a domain name, such as example.org.',
-      })
+      const words = 'The first field takes a domain name, such as example.org.'
+      return setOutcome({ state: 'wrong', words })
     }
-    const address = value('address')
-    const channel =
-      kind === 'email' ? { type: 'email', address } : { type: 'webhook', url: address }
+    const channel = value('channel')
     setOutcome({ state: 'asking' })
     try {
       const answer = await ask(`${monitor}/v1/subscriptions`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ name: watched, channel, level: value('level') }),
+        body: JSON.stringify({ name: watched, channel, levels: [value('level')] }),
       })
-      const { id, token } = recordOf(answer)
-      const text = (member: unknown): string => (typeof member === 'string' ? member : '')
-      setOutcome({ state: 'sent', channel: address, token: text(token), id: text(id) })
+      setOutcome({ state: 'sent', ...subscribedOf(answer, channel) })
     } catch (error) {
-      const isMissing = error instanceof AskError && error.status === 404
-      const words = isMissing
-        ? `The monitor at ${host} takes no subscriptions.`
-        : error instanceof AskError
-          ? error.message
-          : String(error)
-      setOutcome({ state: 'wrong', words })
+      setOutcome({ state: 'wrong', words: wordsOf(error, host) })
     }
   }
 
-  if (outcome.state === 'sent') return <Sent outcome={outcome} host={host} kind={kind} />
+  if (outcome.state === 'sent') return <Sent outcome={outcome} host={host} />
   return (
     <form
       class="card"
@@ -121,40 +104,32 @@ function Form({ monitor, name }: { monitor: string; name: string }) {
       <input
         id="watched"
         name="watched"
+        type="text"
         required
         autoCapitalize="none"
         spellcheck={false}
         defaultValue={name}
         placeholder="example.org"
       />
-      <fieldset>
-        <legend>How shall it reach you?</legend>
-        {(['email', 'webhook'] as const).map((option) => (
-          <label key={option} class="choice">
-            <input
-              type="radio"
-              name="kind"
-              value={option}
-              checked={kind === option}
-              onChange={() => setKind(option)}
-            />
-            {option === 'email' ? 'Mail' : 'Webhook, signed'}
-          </label>
-        ))}
-      </fieldset>
-      <label htmlFor="address">{kind === 'email' ? 'Mail address' : 'Address (https)'}</label>
-      {kind === 'email' ? (
-        <input {...ADDRESS} type="email" autoComplete="email" />
-      ) : (
-        <input {...ADDRESS} type="url" placeholder="https://hooks.example/dslog" />
-      )}
-      <p class="quiet" id="address-hint">
-        It goes to the monitor at {host} and nowhere else.
-        {kind === 'email'
-          ? ' An address under the domain itself may be read by whoever takes the domain: prefer another.'
-          : ''}
+      <label htmlFor="channel">Where to</label>
+      <input
+        id="channel"
+        name="channel"
+        type="text"
+        inputMode="email"
+        autoComplete="email"
+        autoCapitalize="none"
+        spellcheck={false}
+        required
+        placeholder="you@elsewhere.example"
+        aria-describedby="channel-hint"
+      />
+      <p class="quiet" id="channel-hint">
+        A mail address, or the https address of a webhook. It goes to the monitor at {host} and
+        nowhere else. An address under the domain itself may be read by whoever takes the domain:
+        prefer another.
       </p>
-      <label htmlFor="level">When?</label>
+      <label htmlFor="level">What for</label>
       <select id="level" name="level" defaultValue="NOTICE">
         {LEVELS.map(([level, text]) => (
           <option key={level} value={level}>
@@ -174,34 +149,56 @@ function Form({ monitor, name }: { monitor: string; name: string }) {
   )
 }
 
-function Sent({
-  host,
-  kind,
-  outcome: { channel, id, token },
-}: {
-  host: string
-  kind: 'email' | 'webhook'
-  outcome: Outcome & { state: 'sent' }
-}) {
+function subscribedOf(answer: unknown, channel: string): Subscribed {
+  const { id, secret, token, warnings } = recordOf(answer)
+  const text = (member: unknown): string => (typeof member === 'string' ? member : '')
+  return {
+    channel,
+    id: text(id),
+    secret: text(secret),
+    token: text(token),
+    warnings: Array.isArray(warnings) ? warnings.map(text).filter((line) => line !== '') : [],
+  }
+}
+
+function wordsOf(error: unknown, host: string): string {
+  if (!(error instanceof AskError)) return String(error)
+  return error.status === 404 ? `The monitor at ${host} takes no subscriptions.` : error.message
+}
+
+function Sent({ host, outcome }: { host: string; outcome: Subscribed }) {
+  const { channel, id, secret, token, warnings } = outcome
+  const isMail = !/^https?:/i.test(channel)
   return (
     <section class="verdict good" aria-labelledby="sent">
       <h2 id="sent">One step is left</h2>
       <p role="status">
-        {kind === 'email'
-          ? `The monitor at ${host} has sent a message to ${channel}. Open the link in it and confirm: before that, nothing is sent.`
-          : `The monitor at ${host} asks ${channel} to confirm. Nothing is sent before it has.`}
+        {isMail
+          ? `The monitor at ${host} sends a message to ${channel}. Open the link in it and confirm: before that, nothing else is sent.`
+          : `The monitor at ${host} asks ${channel} to confirm. Before it has, nothing else is sent.`}
       </p>
-      {token === '' ? null : (
-        <>
-          <p>
-            Keep this token: it is the only key to your subscription <code>{id}</code>, and is not
-            shown again.
-          </p>
-          <pre tabIndex={0} aria-label="Token of the subscription">
-            {token}
-          </pre>
-        </>
-      )}
+      {warnings.map((warning) => (
+        <p key={warning} class="strip">
+          {warning}
+        </p>
+      ))}
+      <Kept
+        title={`Token: the only key to your subscription ${id}, not shown again`}
+        text={token}
+      />
+      <Kept title="Key of the webhook's signatures, not shown again" text={secret} />
     </section>
+  )
+}
+
+function Kept({ text, title }: { title: string; text: string }) {
+  if (text === '') return null
+  return (
+    <>
+      <p>{title}:</p>
+      <pre tabIndex={0} aria-label={title}>
+        {text}
+      </pre>
+    </>
   )
 }
