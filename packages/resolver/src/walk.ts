@@ -1,14 +1,65 @@
 /**
  * Which zone holds the DS of a name, and who serves it: found by referrals from the root
  * (RFC 1034 §5.3.3, RFC 9471), never by a list of public suffixes.
+ *
+ * A walk asks for the NS of the name above the one of interest, so that servers on the way never hear of
+ * that one (as RFC 9156 has it), and names of one zone share what is found. Each answer leads to a zone
+ * strictly below the last; servers whose addresses did not come along are looked up by walks of the same
+ * kind. The zones' owners are strangers: depth, questions, names and addresses are bounded
+ * (NXNSAttack, CVE-2020-12662), and so is what is kept.
  */
-import type { Name } from '@dslog/dnssec/name'
-import type { Server } from './exchange.ts'
+import {
+  isAtOrBelow,
+  isBelow,
+  labelCount,
+  type Name,
+  nameKey,
+  nameToText,
+  parentOf,
+  ROOT,
+  sameName,
+} from '@dslog/dnssec/name'
+import { CLASS_IN, TYPE } from '@dslog/dnssec/records'
+import { type Clock, systemClock } from '@dslog/service/clock'
+import { isSpecialAddress, parseAddress } from '@dslog/service/specialaddress'
+import { ExpiringCache } from './cache.ts'
+import { ResolverError, type ResolverErrorCode } from './error.ts'
+import type { Exchange, Question, Reply, Server } from './exchange.ts'
+import { ROOT_SERVERS } from './hints.ts'
+import { addressOf, MAX_ADDRESSES, type NameServers, whereaboutsOf } from './referral.ts'
+import { askAny } from './retry.ts'
+
+/** Questions for one walk, those for addresses of servers included. */
+export const MAX_QUESTIONS = 100
+/** Walks within walks, for the address of a server of a server. */
+export const MAX_DEPTH = 6
+/** Servers of one zone: thirteen names with two addresses, and some. */
+export const MAX_SERVERS = 32
+/** Names of servers looked up for one zone. */
+const MAX_LOOKUPS = 8
+
+/** Zones, names that are in a zone, and addresses kept; each some hundred bytes. */
+const MAX_KEPT = 20_000
+/** TTLs are held to these bounds, in ms: some are 0, some are weeks. */
+const MIN_KEPT_MS = 60_000
+const MAX_KEPT_MS = 24 * 3600 * 1000
+/** For how long it is believed that a name is no zone of its own, in ms at most. */
+const MAX_NEGATIVE_MS = 3600 * 1000
+/** For how long a server that failed is asked last, in ms. */
+const FAILED_MS = 60_000
+const LAME_MS = 15 * 60_000
+
+const LAME: ReadonlySet<ResolverErrorCode> = new Set([
+  'lame',
+  'refused',
+  'rcode',
+  'forbidden-address',
+])
 
 /** A zone and its servers. */
 export interface ZoneServers {
   readonly zone: Name
-  /** The zone above, from which this one is delegated; none for the root. */
+  /** The zone above, whose server led here; not the nearest where that server has both. None for the root. */
   readonly parent: Name | undefined
   /** Every address found, v4 and v6, those allowed only; at least one. Each has its server's name. */
   readonly servers: readonly Server[]
@@ -26,8 +77,6 @@ export interface WalkOptions {
 /**
  * Finds zones. What is found is cached for its TTL, within bounds; walks of the same name at the same time
  * share their questions.
- *
- * @public
  */
 export interface Walker {
   /**
@@ -39,4 +88,273 @@ export interface Walker {
   parentOf(owner: Name, options?: WalkOptions): Promise<ZoneServers>
   /** The zone that `name` is in: the nearest at or above it. */
   zoneOf(name: Name, options?: WalkOptions): Promise<ZoneServers>
+}
+
+/** What a walker stands on. */
+export interface WalkerOptions {
+  readonly exchange: Exchange
+  /** Servers of the root. Default: the real ones. */
+  readonly hints?: readonly Server[]
+  /** May this address be asked? Default: no special-purpose address. */
+  readonly permits?: (address: string) => boolean
+  /** Address families this machine can use. Default: both. */
+  readonly families?: readonly (4 | 6)[]
+  readonly now?: Clock
+  /** From 0 to 1, for the order in which servers are asked. */
+  readonly random?: () => number
+}
+
+/** One call, with everything it leads to. */
+interface Walk {
+  /** Zones at or below this name are not taken from the cache. */
+  readonly fresh: Name | undefined
+  /** Names of servers that are being looked up: one that needs itself has no address. */
+  readonly resolving: readonly Name[]
+  readonly questions: { left: number }
+}
+
+/** Walks by referrals. */
+export class ReferralWalker implements Walker {
+  readonly #exchange: Exchange
+  readonly #hints: readonly Server[]
+  readonly #permits: (address: string) => boolean
+  readonly #families: readonly (4 | 6)[]
+  readonly #now: Clock
+  readonly #random: () => number
+
+  /** By key of a zone. */
+  readonly #zones = new ExpiringCache<ZoneServers>(MAX_KEPT)
+  /** By key of a name that is no apex: the zone it is in. */
+  readonly #inside = new ExpiringCache<Name>(MAX_KEPT)
+  /** By key of a server's name. */
+  readonly #addresses = new ExpiringCache<readonly string[]>(MAX_KEPT)
+  /** Servers that failed for a zone. */
+  readonly #failed = new ExpiringCache<true>(MAX_KEPT)
+  readonly #underWay = new Map<string, Promise<ZoneServers>>()
+
+  constructor(options: WalkerOptions) {
+    this.#exchange = options.exchange
+    this.#hints = options.hints ?? ROOT_SERVERS
+    this.#permits = options.permits ?? ((address) => !isSpecialAddress(address))
+    this.#families = options.families ?? [4, 6]
+    this.#now = options.now ?? systemClock
+    this.#random = options.random ?? Math.random
+  }
+
+  parentOf(owner: Name, options: WalkOptions = {}): Promise<ZoneServers> {
+    return this.zoneOf(parentOf(owner), options)
+  }
+
+  async zoneOf(name: Name, options: WalkOptions = {}): Promise<ZoneServers> {
+    const { signal, fresh = false } = options
+    const known = fresh ? undefined : this.#known(name)
+    if (known !== undefined) return known
+    const key = `${fresh ? 'fresh ' : ''}${nameKey(name)}`
+    const underWay = this.#underWay.get(key) ?? this.#walk(name, fresh)
+    this.#underWay.set(key, underWay)
+    const forget = (): void => void this.#underWay.delete(key)
+    underWay.then(forget, forget)
+    return signal === undefined ? underWay : unlessAborted(underWay, signal)
+  }
+
+  #walk(name: Name, fresh: boolean): Promise<ZoneServers> {
+    const questions = { left: MAX_QUESTIONS }
+    return this.#find(name, { fresh: fresh ? name : undefined, resolving: [], questions })
+  }
+
+  /** From the cache alone. */
+  #known(name: Name): ZoneServers | undefined {
+    const now = this.#now()
+    const zone = this.#zones.get(nameKey(name), now)
+    if (zone !== undefined) return zone
+    const inside = this.#inside.get(nameKey(name), now)
+    return inside && this.#zones.get(nameKey(inside), now)
+  }
+
+  async #find(name: Name, walk: Walk): Promise<ZoneServers> {
+    let at = await this.#start(name, walk)
+    for (;;) {
+      if (sameName(at.zone, name)) return at
+      const next = await this.#step(at, name, walk)
+      // Every step goes down, so there are no more of them than labels.
+      if (next === at) return at
+      at = next
+    }
+  }
+
+  /** The nearest zone that is known. */
+  async #start(name: Name, walk: Walk): Promise<ZoneServers> {
+    for (let at = name; labelCount(at) > 0; at = parentOf(at)) {
+      if (walk.fresh !== undefined && isAtOrBelow(at, walk.fresh)) continue
+      const known = this.#known(at)
+      // A name inside a zone says nothing of those below it.
+      if (known !== undefined) return known
+    }
+    const known = this.#known(ROOT)
+    const isFresh = walk.fresh !== undefined && labelCount(walk.fresh) === 0
+    return known !== undefined && !isFresh ? known : this.#prime(walk)
+  }
+
+  /** Asks for the servers of the root (RFC 8109); the hints are good enough where nobody tells. */
+  async #prime(walk: Walk): Promise<ZoneServers> {
+    const hints = this.#usable(this.#hints)
+    if (hints.length === 0) throw new ResolverError('unreachable', 'no server of the root to ask')
+    const root = { zone: ROOT, parent: undefined }
+    const guess = { ...root, servers: hints, expires: this.#now() + MIN_KEPT_MS }
+    try {
+      const told = await this.#step(guess, ROOT, walk)
+      return told === guess ? this.#keep(guess) : told
+    } catch (error) {
+      if (!(error instanceof ResolverError) || error.code === 'aborted') throw error
+      return this.#keep(guess)
+    }
+  }
+
+  /** One question down: the next zone towards `name`, or the same if the name is in it. */
+  async #step(at: ZoneServers, name: Name, walk: Walk): Promise<ZoneServers> {
+    const reply = await this.#ask(at, { name, type: TYPE.NS }, walk, (candidate) => {
+      whereaboutsOf(candidate, at.zone, name)
+    })
+    const found = whereaboutsOf(reply, at.zone, name)
+    if (found.kind !== 'inside') return this.#enter(at, found, walk)
+    const ms = Math.min(found.ttl * 1000, MAX_NEGATIVE_MS)
+    this.#inside.set(nameKey(name), found.zone, this.#now() + Math.max(ms, MIN_KEPT_MS))
+    if (sameName(found.zone, at.zone)) return at
+    // The server has a zone below, too, and answered from there.
+    return this.#step({ ...at, servers: [reply.server] }, found.zone, walk)
+  }
+
+  async #enter(at: ZoneServers, found: NameServers, walk: Walk): Promise<ZoneServers> {
+    const servers = await this.#serversOf(found, walk)
+    if (servers.length === 0) {
+      const text = `no server of ${nameToText(found.zone)} has an address that may be asked`
+      throw new ResolverError('unreachable', text)
+    }
+    const ms = Math.min(Math.max(found.ttl * 1000, MIN_KEPT_MS), MAX_KEPT_MS)
+    const parent = isBelow(found.zone, at.zone) ? at.zone : undefined
+    return this.#keep({ zone: found.zone, parent, servers, expires: this.#now() + ms })
+  }
+
+  #keep(found: ZoneServers): ZoneServers {
+    this.#zones.set(nameKey(found.zone), found, found.expires)
+    return found
+  }
+
+  /** Addresses of the servers, looked up where they did not come along. */
+  async #serversOf({ zone, names, glue }: NameServers, walk: Walk): Promise<Server[]> {
+    const servers: Server[] = []
+    const missing: Name[] = []
+    for (const name of names) {
+      const addresses = glue.get(nameKey(name))
+      if (addresses !== undefined) servers.push(...addresses.map((address) => ({ address, name })))
+      // Below the zone itself only the zone's servers could tell, whom we look for.
+      else if (!isAtOrBelow(name, zone)) missing.push(name)
+    }
+    for (const name of missing.slice(0, MAX_LOOKUPS)) {
+      const addresses = await this.#addressesOf(name, walk)
+      servers.push(...addresses.map((address) => ({ address, name })))
+    }
+    return this.#usable(servers).slice(0, MAX_SERVERS)
+  }
+
+  #usable(servers: readonly Server[]): Server[] {
+    return servers.filter(({ address }) => {
+      const family = parseAddress(address)?.length === 4 ? 4 : 6
+      return this.#families.includes(family) && this.#permits(address)
+    })
+  }
+
+  /** Addresses of a server's name; none where they cannot be found. */
+  async #addressesOf(name: Name, walk: Walk): Promise<readonly string[]> {
+    const key = nameKey(name)
+    const kept = this.#addresses.get(key, this.#now())
+    if (kept !== undefined) return kept
+    const { resolving } = walk
+    if (resolving.length >= MAX_DEPTH || resolving.some((other) => sameName(other, name))) return []
+    const deeper = { ...walk, fresh: undefined, resolving: [...resolving, name] }
+    try {
+      const at = this.#known(name) ?? (await this.#find(name, deeper))
+      const addresses: string[] = []
+      let ttl = Infinity
+      for (const family of this.#families) {
+        const type = family === 4 ? TYPE.A : TYPE.AAAA
+        const { message } = await this.#ask(at, { name, type }, deeper, mustBeAuthoritative)
+        for (const { owner, type: found, class: cls, rdata, ttl: own } of message.answer) {
+          // An alias is no name for a server (RFC 2181 §10.3), so there is none to follow.
+          if (found !== type || cls !== CLASS_IN || !sameName(owner, name)) continue
+          const address = addressOf(type, rdata)
+          if (address === undefined || addresses.length >= MAX_ADDRESSES) continue
+          addresses.push(address)
+          ttl = Math.min(ttl, own)
+        }
+      }
+      const ms = addresses.length === 0 ? MIN_KEPT_MS : Math.max(ttl * 1000, MIN_KEPT_MS)
+      this.#addresses.set(key, addresses, this.#now() + Math.min(ms, MAX_KEPT_MS))
+      return addresses
+    } catch (error) {
+      // Another server of the zone may have an address that can be found.
+      if (error instanceof ResolverError && error.code !== 'aborted') return []
+      throw error
+    }
+  }
+
+  /** Asks servers of a zone, in random order, those that failed of late last. */
+  async #ask(
+    { zone, servers }: ZoneServers,
+    question: Question,
+    { questions }: Walk,
+    accept: (reply: Reply) => void,
+  ): Promise<Reply> {
+    if (questions.left-- <= 0) {
+      const text = `over ${MAX_QUESTIONS} questions to find ${nameToText(question.name)}`
+      throw new ResolverError('unreachable', text)
+    }
+    const now = this.#now()
+    const idOf = ({ address }: Server): string => `${nameKey(zone)} ${address}`
+    const isFailed = new Map(servers.map((s) => [s, this.#failed.get(idOf(s), now) === true]))
+    const order = shuffled(servers, this.#random).sort(
+      (a, b) => Number(isFailed.get(a)) - Number(isFailed.get(b)),
+    )
+    try {
+      return await askAny(this.#exchange, order, question, {
+        accept,
+        onFailure: (server, { code }) => {
+          this.#failed.set(idOf(server), true, now + (LAME.has(code) ? LAME_MS : FAILED_MS))
+        },
+      })
+    } catch (cause) {
+      if (!(cause instanceof ResolverError) || cause.code === 'aborted' || cause.code === 'busy') {
+        throw cause
+      }
+      const text = `no server of ${nameToText(zone)} answers: ${cause.message}`
+      throw new ResolverError('unreachable', text, { cause })
+    }
+  }
+}
+
+function mustBeAuthoritative({ message, server }: Reply): void {
+  if (!message.aa) throw new ResolverError('lame', 'not authoritative', { server })
+}
+
+/** Gives up waiting; the walk goes on, for others may wait for it, and what it finds is kept. */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const giveUp = (): void => {
+      reject(new ResolverError('aborted', 'given up', { cause: signal.reason }))
+    }
+    if (signal.aborted) giveUp()
+    signal.addEventListener('abort', giveUp)
+    const done = (): void => signal.removeEventListener('abort', giveUp)
+    work.finally(done).then(resolve, reject)
+  })
+}
+
+/** The same in random order (Fisher and Yates). */
+export function shuffled<T>(items: readonly T[], random: () => number): T[] {
+  const out = [...items]
+  for (let i = out.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1))
+    ;[out[i], out[j]] = [out[j]!, out[i]!]
+  }
+  return out
 }

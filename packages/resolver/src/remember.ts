@@ -1,0 +1,45 @@
+/**
+ * A signature backend that remembers what it has verified: a name that did not change since it was asked
+ * last costs a hash, not a signature check (1 µs for 70 µs with P-256). Key, signed data and signature
+ * must be equal to the byte, and the signed data holds owner, RDATA and the fields of the RRSIG; whether
+ * the time is within the window and the key is still the zone's is decided outside, each time.
+ */
+import { createHash } from 'node:crypto'
+import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
+
+/** Signatures remembered unless told; each takes about 100 bytes. */
+const MAX_REMEMBERED = 500_000
+
+/** Remembers signatures that verify; never those that do not, which strangers can make without end. */
+export function rememberingBackend(
+  backend: SignatureBackend,
+  limit: number = MAX_REMEMBERED,
+): SignatureBackend {
+  // Two generations: when the young one is full the old one is forgotten, so half stay at least.
+  let young = new Set<string>()
+  let old = new Set<string>()
+  return {
+    digest: (type, data) => backend.digest(type, data),
+    async verify(algorithm, publicKey, data, signature) {
+      const lengths = new Uint32Array([algorithm, publicKey.length, data.length])
+      const id = createHash('sha256')
+        .update(lengths)
+        .update(publicKey)
+        .update(data)
+        .update(signature)
+        .digest('binary')
+      if (young.has(id) || old.has(id)) {
+        young.add(id)
+        return true
+      }
+      const isValid = await backend.verify(algorithm, publicKey, data, signature)
+      if (!isValid) return false
+      if (young.size >= limit / 2) {
+        old = young
+        young = new Set()
+      }
+      young.add(id)
+      return true
+    },
+  }
+}
