@@ -5,6 +5,7 @@
  */
 import { connect } from 'node:net'
 import { specialRange } from '@dslog/service/specialaddress'
+import { abortError, onAbort } from './abort.ts'
 import { ResolverError } from './error.ts'
 import {
   type AskOptions,
@@ -73,7 +74,7 @@ export class DnsClient implements Exchange {
         return
       }
       if (signal?.aborted === true) {
-        reject(new ResolverError('aborted', 'given up', { server, cause: signal.reason }))
+        reject(abortError(signal, server))
         return
       }
       const asked = { server, question, recursive, checkingDisabled, timeout }
@@ -84,7 +85,6 @@ export class DnsClient implements Exchange {
         overTcp()
         return
       }
-      const settled = (): void => signal?.removeEventListener('abort', giveUp)
       const cancel = this.#udp.ask(
         { ...asked, mixCase: this.#mixCase },
         {
@@ -103,11 +103,10 @@ export class DnsClient implements Exchange {
           },
         },
       )
-      function giveUp(): void {
+      const settled = onAbort(signal, () => {
         cancel()
-        reject(new ResolverError('aborted', 'given up', { server, cause: signal?.reason }))
-      }
-      signal?.addEventListener('abort', giveUp)
+        reject(abortError(signal, server))
+      })
     })
   }
 

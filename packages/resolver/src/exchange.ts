@@ -60,11 +60,7 @@ export interface Reply {
   readonly rtt: number
 }
 
-/**
- * A way to ask servers.
- *
- * @public
- */
+/** A way to ask servers. */
 export interface Exchange {
   /**
    * Asks one server once: one datagram and, if its reply is truncated, TCP. Trying again, elsewhere, is

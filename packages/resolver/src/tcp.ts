@@ -7,6 +7,7 @@
  * a new one (§6.2.4). More than that is for the caller.
  */
 import type { Duplex } from 'node:stream'
+import { abortError, onAbort } from './abort.ts'
 import { ResolverError } from './error.ts'
 import type { Question, Reply, Server, Transport } from './exchange.ts'
 import { Deframer, frame } from './framing.ts'
@@ -146,13 +147,10 @@ class Connection {
       const { question, recursive, checkingDisabled, signal, server } = asked
       let id = random16()
       while (this.#pending.has(id)) id = random16()
-      const giveUp = (): void => {
-        settle(new ResolverError('aborted', 'given up', { server, cause: signal?.reason }))
-      }
       const settle = (outcome: Reply | ResolverError): void => {
         this.#pending.delete(id)
         clearTimeout(timer)
-        signal?.removeEventListener('abort', giveUp)
+        keepOn()
         if (this.#pending.size === 0) this.#rest()
         if (outcome instanceof ResolverError) reject(outcome)
         else resolve(outcome)
@@ -166,7 +164,7 @@ class Connection {
         },
         Math.max(0, deadline - performance.now()),
       )
-      signal?.addEventListener('abort', giveUp)
+      const keepOn = onAbort(signal, () => settle(abortError(signal, server)))
       clearTimeout(this.#idle)
       const query = encodeQuery(question, { id, recursive, checkingDisabled })
       const sentAt = performance.now()

@@ -49,7 +49,7 @@ export interface UdpQuestion {
   readonly timeout: number
 }
 
-/** Who waits: exactly one of the three is called, once. */
+/** Who waits: exactly one of the three is called, once, after `ask` has returned. */
 export interface Waiting {
   reply(reply: Reply): void
   /** The reply is cut: ask over TCP. */
@@ -81,7 +81,8 @@ export class UdpSockets {
     const socket = this.#socketTo(asked.server)
     if (socket === undefined) {
       const { server } = asked
-      waiting.fail(new ResolverError('busy', `${MAX_SOCKETS} sockets are open`, { server }))
+      const error = new ResolverError('busy', `${MAX_SOCKETS} sockets are open`, { server })
+      queueMicrotask(() => waiting.fail(error))
       return () => {}
     }
     return socket.ask(asked, waiting)

@@ -22,6 +22,7 @@ import {
 import { CLASS_IN, TYPE } from '@dslog/dnssec/records'
 import { type Clock, systemClock } from '@dslog/service/clock'
 import { isSpecialAddress, parseAddress } from '@dslog/service/specialaddress'
+import { abortError, onAbort } from './abort.ts'
 import { ExpiringCache } from './cache.ts'
 import { ResolverError, type ResolverErrorCode } from './error.ts'
 import type { Exchange, Question, Reply, Server } from './exchange.ts'
@@ -29,7 +30,7 @@ import { ROOT_SERVERS } from './hints.ts'
 import { addressOf, MAX_ADDRESSES, type NameServers, whereaboutsOf } from './referral.ts'
 import { askAny } from './retry.ts'
 
-/** Questions for one walk, those for addresses of servers included. */
+/** Questions for one walk, more or less: those for addresses of servers and those again included. */
 export const MAX_QUESTIONS = 100
 /** Walks within walks, for the address of a server of a server. */
 export const MAX_DEPTH = 6
@@ -216,7 +217,8 @@ export class ReferralWalker implements Walker {
       whereaboutsOf(candidate, at.zone, name)
     })
     const found = whereaboutsOf(reply, at.zone, name)
-    if (found.kind !== 'inside') return this.#enter(at, found, walk)
+    if (found.kind === 'delegated') return this.#enter(at, found, undefined, walk)
+    if (found.kind === 'apex') return this.#enter(at, found, reply.server, walk)
     const ms = Math.min(found.ttl * 1000, MAX_NEGATIVE_MS)
     this.#inside.set(nameKey(name), found.zone, this.#now() + Math.max(ms, MIN_KEPT_MS))
     if (sameName(found.zone, at.zone)) return at
@@ -224,8 +226,16 @@ export class ReferralWalker implements Walker {
     return this.#step({ ...at, servers: [reply.server] }, found.zone, walk)
   }
 
-  async #enter(at: ZoneServers, found: NameServers, walk: Walk): Promise<ZoneServers> {
-    const servers = await this.#serversOf(found, walk)
+  /** @param server who has the zone and told us of it, where it was not the one above */
+  async #enter(
+    at: ZoneServers,
+    found: NameServers,
+    server: Server | undefined,
+    walk: Walk,
+  ): Promise<ZoneServers> {
+    // Of the root the hints say what its servers may leave out.
+    const hints = sameName(at.zone, found.zone) ? at.servers : []
+    const servers = await this.#serversOf(withHints(found, hints), server, walk)
     if (servers.length === 0) {
       const text = `no server of ${nameToText(found.zone)} has an address that may be asked`
       throw new ResolverError('unreachable', text)
@@ -241,17 +251,23 @@ export class ReferralWalker implements Walker {
   }
 
   /** Addresses of the servers, looked up where they did not come along. */
-  async #serversOf({ zone, names, glue }: NameServers, walk: Walk): Promise<Server[]> {
+  async #serversOf(
+    { zone, names, glue }: NameServers,
+    server: Server | undefined,
+    walk: Walk,
+  ): Promise<Server[]> {
     const servers: Server[] = []
     const missing: Name[] = []
     for (const name of names) {
       const addresses = glue.get(nameKey(name))
       if (addresses !== undefined) servers.push(...addresses.map((address) => ({ address, name })))
-      // Below the zone itself only the zone's servers could tell, whom we look for.
-      else if (!isAtOrBelow(name, zone)) missing.push(name)
+      // In the zone itself only its servers can tell, whom we look for.
+      else if (server !== undefined || !isAtOrBelow(name, zone)) missing.push(name)
     }
     for (const name of missing.slice(0, MAX_LOOKUPS)) {
-      const addresses = await this.#addressesOf(name, walk)
+      const isOwn = server !== undefined && isAtOrBelow(name, zone)
+      const at = isOwn ? { zone, servers: [server] } : undefined
+      const addresses = await this.#addressesOf(name, at, walk)
       servers.push(...addresses.map((address) => ({ address, name })))
     }
     return this.#usable(servers).slice(0, MAX_SERVERS)
@@ -265,7 +281,11 @@ export class ReferralWalker implements Walker {
   }
 
   /** Addresses of a server's name; none where they cannot be found. */
-  async #addressesOf(name: Name, walk: Walk): Promise<readonly string[]> {
+  async #addressesOf(
+    name: Name,
+    zone: Pick<ZoneServers, 'zone' | 'servers'> | undefined,
+    walk: Walk,
+  ): Promise<readonly string[]> {
     const key = nameKey(name)
     const kept = this.#addresses.get(key, this.#now())
     if (kept !== undefined) return kept
@@ -273,7 +293,7 @@ export class ReferralWalker implements Walker {
     if (resolving.length >= MAX_DEPTH || resolving.some((other) => sameName(other, name))) return []
     const deeper = { ...walk, fresh: undefined, resolving: [...resolving, name] }
     try {
-      const at = this.#known(name) ?? (await this.#find(name, deeper))
+      const at = zone ?? this.#known(name) ?? (await this.#find(name, deeper))
       const addresses: string[] = []
       let ttl = Infinity
       for (const family of this.#families) {
@@ -300,12 +320,12 @@ export class ReferralWalker implements Walker {
 
   /** Asks servers of a zone, in random order, those that failed of late last. */
   async #ask(
-    { zone, servers }: ZoneServers,
+    { zone, servers }: Pick<ZoneServers, 'zone' | 'servers'>,
     question: Question,
     { questions }: Walk,
     accept: (reply: Reply) => void,
   ): Promise<Reply> {
-    if (questions.left-- <= 0) {
+    if (--questions.left < 0) {
       const text = `over ${MAX_QUESTIONS} questions to find ${nameToText(question.name)}`
       throw new ResolverError('unreachable', text)
     }
@@ -319,6 +339,7 @@ export class ReferralWalker implements Walker {
       return await askAny(this.#exchange, order, question, {
         accept,
         onFailure: (server, { code }) => {
+          questions.left--
           this.#failed.set(idOf(server), true, now + (LAME.has(code) ? LAME_MS : FAILED_MS))
         },
       })
@@ -332,6 +353,20 @@ export class ReferralWalker implements Walker {
   }
 }
 
+/** The same, with addresses of the servers that are known by name where none came along. */
+function withHints(found: NameServers, known: readonly Server[]): NameServers {
+  const glue = new Map<string, readonly string[]>(found.glue)
+  for (const { name } of known) {
+    if (name === undefined || glue.has(nameKey(name))) continue
+    const own = known.filter((server) => server.name !== undefined && sameName(server.name, name))
+    glue.set(
+      nameKey(name),
+      own.map(({ address }) => address),
+    )
+  }
+  return { ...found, glue }
+}
+
 function mustBeAuthoritative({ message, server }: Reply): void {
   if (!message.aa) throw new ResolverError('lame', 'not authoritative', { server })
 }
@@ -339,13 +374,9 @@ function mustBeAuthoritative({ message, server }: Reply): void {
 /** Gives up waiting; the walk goes on, for others may wait for it, and what it finds is kept. */
 function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const giveUp = (): void => {
-      reject(new ResolverError('aborted', 'given up', { cause: signal.reason }))
-    }
+    const giveUp = (): void => reject(abortError(signal))
     if (signal.aborted) giveUp()
-    signal.addEventListener('abort', giveUp)
-    const done = (): void => signal.removeEventListener('abort', giveUp)
-    work.finally(done).then(resolve, reject)
+    work.finally(onAbort(signal, giveUp)).then(resolve, reject)
   })
 }
 

@@ -1,0 +1,20 @@
+/** Giving up on demand. One signal ends many questions at once: a service that stops. */
+import { setMaxListeners } from 'node:events'
+import { ResolverError } from './error.ts'
+import type { Server } from './exchange.ts'
+
+/** Calls `work` when the signal is aborted; what it gives back takes that back. */
+export function onAbort(signal: AbortSignal | undefined, work: () => void): () => void {
+  if (signal === undefined) return () => {}
+  // Node warns of a leak at eleven.
+  setMaxListeners(0, signal)
+  signal.addEventListener('abort', work)
+  return () => signal.removeEventListener('abort', work)
+}
+
+/** What who gave up is told. */
+export function abortError(signal: AbortSignal | undefined, server?: Server): ResolverError {
+  const cause: unknown = signal?.reason
+  const options = server === undefined ? { cause } : { cause, server }
+  return new ResolverError('aborted', 'given up', options)
+}

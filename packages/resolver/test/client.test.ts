@@ -1,0 +1,267 @@
+/** Questions by UDP and TCP, to servers that are well and to servers that are not. */
+import { createSocket } from 'node:dgram'
+import { createServer } from 'node:net'
+import { decode } from 'dns-packet'
+import { nameFromText, ROOT } from '@dslog/dnssec/name'
+import { TYPE } from '@dslog/dnssec/records'
+import { DnsClient } from '@dslog/resolver/client'
+import type { ResolverError } from '@dslog/resolver/error'
+import type { Server } from '@dslog/resolver/exchange'
+import { encodeQuery, questionEnd } from '@dslog/resolver/query'
+import { Internet } from '@dslog/testbed/internet'
+import type { NameServer } from '@dslog/testbed/nameserver/server'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { DS, expectFailure, OWNER, TIMEOUT, type World, worldOf } from './world.ts'
+
+const QUESTION = { name: OWNER, type: TYPE.DS }
+
+let world: World
+let server: NameServer
+let at: Server
+
+beforeAll(async () => {
+  const net = new Internet({ servers: 2 })
+  net.addZone('fi.').delegate(OWNER, [DS])
+  net.addZone('v6.', { servers: [['::1']] })
+  world = await worldOf(net)
+  server = world.servers.of(net.zoneOf(nameFromText('fi.')))[0]!
+  at = { address: server.address }
+})
+afterEach(() => server.heal())
+afterAll(() => world.stop())
+
+describe('queries', () => {
+  it('are what dns-packet reads', () => {
+    const query = encodeQuery(QUESTION, { id: 0xabcd })
+    const packet = decode(Buffer.from(query))
+    expect(packet).toMatchObject({ id: 0xabcd, type: 'query', flag_rd: false, flag_cd: false })
+    expect(packet.questions).toEqual([{ name: 'example.fi', type: 'DS', class: 'IN' }])
+    expect(packet.additionals).toMatchObject([
+      { type: 'OPT', udpPayloadSize: 1232, flag_do: true, ednsVersion: 0, options: [] },
+    ])
+    expect(query.length).toBe(questionEnd(QUESTION) + 11)
+    const recursive = decode(Buffer.from(encodeQuery(QUESTION, { id: 1, recursive: true })))
+    expect(recursive).toMatchObject({ flag_rd: true, flag_cd: true })
+    const checked = { id: 1, recursive: true, checkingDisabled: false }
+    expect(decode(Buffer.from(encodeQuery(QUESTION, checked))).flag_cd).toBe(false)
+    expect(
+      decode(Buffer.from(encodeQuery({ name: ROOT, type: 257 }, { id: 0 }))).questions,
+    ).toEqual([{ name: '.', type: 'CAA', class: 'IN' }])
+  })
+
+  it('mix the case of letters and of nothing else', () => {
+    const name = nameFromText('a-0.{\\[\\]\\200}.' + 'x'.repeat(63) + '.fi.')
+    const seen = new Set<string>()
+    for (let i = 0; i < 50; i++) {
+      const query = encodeQuery({ name, type: 1 }, { id: 0, mixCase: true })
+      const sent = query.slice(12, 12 + name.length)
+      const text = Buffer.from(sent).toString('latin1')
+      expect(text.toLowerCase()).toBe(Buffer.from(name).toString('latin1').toLowerCase())
+      for (const [i, byte] of sent.entries()) {
+        if (name[i]! < 0x61 || name[i]! > 0x7a) expect(byte).toBe(name[i])
+      }
+      seen.add(text)
+    }
+    expect(seen.size).toBe(50)
+  })
+})
+
+describe('a server that is well', () => {
+  it('answers by UDP and by TCP', async () => {
+    for (const transport of ['udp', 'tcp'] as const) {
+      const reply = await world.client.ask(at, QUESTION, { transport })
+      expect(reply).toMatchObject({ transport, question: QUESTION })
+      expect(reply.server).toEqual({ address: server.address, port: world.servers.port })
+      expect(reply.message).toMatchObject({ aa: true, rcode: 0 })
+      expect(reply.message.answer[0]!.rdata).toEqual(DS)
+      expect(reply.rtt).toBeGreaterThan(0)
+      expect(Object.getPrototypeOf(reply.bytes)).toBe(Uint8Array.prototype)
+    }
+  })
+
+  it('answers by IPv6', async () => {
+    const reply = await world.client.ask(
+      { address: '::1' },
+      { name: nameFromText('v6.'), type: TYPE.SOA },
+    )
+    expect(reply.message.answer[0]!.type).toBe(TYPE.SOA)
+  })
+
+  it('is asked with random ids and case, from changing ports', async () => {
+    server.forget()
+    for (let i = 0; i < 20; i++) await world.client.ask(at, QUESTION)
+    expect(world.client.open).toBeLessThan(4)
+    expect(server.questions).toHaveLength(20)
+  })
+
+  it('answers a thousand questions at once, each its own', async () => {
+    const names = Array.from({ length: 1000 }, (_, i) => nameFromText(`n${i}.fi.`))
+    const replies = await Promise.all(
+      names.map((name) => world.client.ask(at, { name, type: TYPE.DS }, { timeout: 10_000 })),
+    )
+    expect(
+      replies.every(({ message }, i) => message.question[0]!.name.join() === names[i]!.join()),
+    ).toBe(true)
+  })
+
+  it('keeps a TCP connection, with many questions on it', async () => {
+    const names = Array.from({ length: 50 }, (_, i) => nameFromText(`t${i}.fi.`))
+    server.forget()
+    const replies = await Promise.all(
+      names.map((name) => world.client.ask(at, { name, type: TYPE.DS }, { transport: 'tcp' })),
+    )
+    expect(replies.every(({ message }) => message.rcode === 3)).toBe(true)
+    expect(server.questions.map(({ client }) => client.transport)).toEqual(names.map(() => 'tcp'))
+    expect(new Set(server.questions.map(({ client }) => JSON.stringify(client))).size).toBe(1)
+  })
+})
+
+describe('a server that is not', () => {
+  const ask = (): Promise<unknown> => world.client.ask(at, QUESTION, { timeout: TIMEOUT })
+
+  it.each([
+    ['servfail', 'servfail'],
+    ['refused', 'refused'],
+    ['drop', 'timeout'],
+    ['wrong-id', 'timeout'],
+    ['wrong-source', 'timeout'],
+    ['wrong-question', 'mismatch'],
+    ['wrong-case', 'mismatch'],
+    ['garbage', 'mismatch'],
+    ['half', 'malformed'],
+  ] as const)('%s: %s', async (fault, code) => {
+    server.inject(fault)
+    const error = await expectFailure(ask(), code)
+    expect(error.server).toMatchObject(at)
+  })
+
+  it.each(['drop', 'wrong-question', 'garbage', 'half', 'tcp-closes', 'tcp-refuses'] as const)(
+    '%s over TCP',
+    async (fault) => {
+      server.inject(fault, { transport: 'tcp' })
+      if (fault === 'tcp-refuses') await world.client.close()
+      const work = world.client.ask(at, QUESTION, { timeout: TIMEOUT, transport: 'tcp' })
+      const error: unknown = await work.catch((error: unknown) => error)
+      expect(error).toMatchObject({ name: 'ResolverError' })
+      const { code } = error as { code: string }
+      expect(['timeout', 'mismatch', 'malformed', 'network']).toContain(code)
+    },
+  )
+
+  it('truncated: goes on over TCP', async () => {
+    server.inject('truncated')
+    const before = world.client.counts.truncated
+    expect((await world.client.ask(at, QUESTION)).transport).toBe('tcp')
+    expect(world.client.counts.truncated).toBe(before + 1)
+  })
+
+  it('oversized and twice: takes the answer once', async () => {
+    server.inject('oversized')
+    server.inject('twice')
+    const { message } = await world.client.ask(at, QUESTION)
+    expect(message.answer[0]!.rdata).toEqual(DS)
+  })
+
+  it('slow: waits as long as it is told', async () => {
+    server.inject({ delay: 2 * TIMEOUT })
+    await expectFailure(ask(), 'timeout')
+    expect(await world.client.ask(at, QUESTION, { timeout: 5_000 })).toBeDefined()
+  })
+
+  it('counts what is late as stray', async () => {
+    server.inject({ delay: TIMEOUT })
+    const { stray } = world.client.counts
+    const late = world.client.ask(at, QUESTION, { timeout: TIMEOUT / 4 })
+    // Keeps the socket open.
+    const other = world.client.ask(at, QUESTION, { timeout: 5_000 })
+    await expectFailure(late, 'timeout')
+    await other
+    expect(world.client.counts.stray).toBeGreaterThanOrEqual(stray)
+  })
+
+  it('does not listen: fails at once', async () => {
+    const closed = { address: '127.0.0.9', port: await freePort() }
+    const started = performance.now()
+    await expectFailure(world.client.ask(closed, QUESTION, { timeout: 5_000 }), 'network')
+    await expectFailure(world.client.ask(closed, QUESTION, { transport: 'tcp' }), 'network')
+    expect(performance.now() - started).toBeLessThan(4_000)
+  })
+})
+
+describe('limits', () => {
+  it('asks no special-purpose address, literal forms and mapped ones included', async () => {
+    const strict = new DnsClient()
+    const addresses = ['127.0.0.1', '10.0.0.1', '169.254.169.254', '::1', '::ffff:127.0.0.1']
+    for (const address of [...addresses, '127.1', 'localhost', '64:ff9b::a00:1', 'fe80::1%lo']) {
+      const error = await expectFailure(strict.ask({ address }, QUESTION), 'forbidden-address')
+      expect(error.message).toContain(address)
+    }
+    expect(strict.open).toBe(0)
+    await strict.close()
+  })
+
+  it('gives up when it is told to', async () => {
+    server.inject('drop')
+    for (const transport of ['udp', 'tcp'] as const) {
+      const controller = new AbortController()
+      const { signal } = controller
+      const work = world.client.ask(at, QUESTION, { signal, transport, timeout: 60_000 })
+      controller.abort(new Error('enough'))
+      const error = await expectFailure(work, 'aborted')
+      expect(error.cause).toMatchObject({ message: 'enough' })
+      await expectFailure(world.client.ask(at, QUESTION, { signal }), 'aborted')
+    }
+  })
+
+  it('ends what is under way when it is closed', async () => {
+    server.inject('drop')
+    const client = new DnsClient({ port: world.servers.port, permits: () => true })
+    const work = ['udp', 'tcp'] as const
+    const asked = work.map((transport) => client.ask(at, QUESTION, { transport, timeout: 60_000 }))
+    const failures = asked.map((each) => expectFailure(each, 'aborted'))
+    await client.close()
+    await Promise.all(failures)
+    expect(client.open).toBe(0)
+  })
+
+  it('is busy where too much is open', async () => {
+    const silent = createSocket('udp4')
+    await new Promise<void>((resolve) => silent.bind(0, '0.0.0.0', resolve))
+    const client = new DnsClient({ port: silent.address().port, permits: () => true })
+    const asked = Array.from({ length: 600 }, async (_, i) => {
+      const address = `127.99.${1 + (i >> 8)}.${i & 255}`
+      const work = client.ask({ address }, QUESTION, { timeout: TIMEOUT })
+      return work.then(
+        () => '',
+        (error: unknown) => (error as ResolverError).code,
+      )
+    })
+    const outcomes = await Promise.all(asked)
+    expect(outcomes.filter((each) => each === 'busy')).toHaveLength(600 - 512)
+    await client.close()
+    silent.close()
+  })
+
+  it('closes a connection whose server talks of other things', async () => {
+    const chatty = createServer((socket) => {
+      socket.on('error', () => {})
+      for (let i = 0; i < 64; i++) socket.write(Uint8Array.of(0, 2, i, i))
+    })
+    await new Promise<void>((resolve) => chatty.listen(0, '127.0.0.1', resolve))
+    const { port } = chatty.address() as { port: number }
+    const client = new DnsClient({ permits: () => true })
+    const work = client.ask({ address: '127.0.0.1', port }, QUESTION, { transport: 'tcp' })
+    await expectFailure(work, 'mismatch')
+    await client.close()
+    chatty.close()
+  })
+})
+
+/** A port nobody listens at. */
+async function freePort(): Promise<number> {
+  const socket = createSocket('udp4')
+  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.9', resolve))
+  const { port } = socket.address()
+  await new Promise<void>((resolve) => socket.close(() => resolve()))
+  return port
+}

@@ -1,0 +1,96 @@
+/** A small signed internet with its servers, and everything of this package that asks them. */
+import { nodeBackend } from '@dslog/dnssec/backend/node'
+import { nameFromText } from '@dslog/dnssec/name'
+import { DnsClient, type DnsClientOptions } from '@dslog/resolver/client'
+import { EvidenceCollector } from '@dslog/resolver/collect'
+import { ResolverError, type ResolverErrorCode } from '@dslog/resolver/error'
+import type { AskOptions, Exchange, Question, Reply, Server } from '@dslog/resolver/exchange'
+import { ReferralWalker } from '@dslog/resolver/walk'
+import type { Internet } from '@dslog/testbed/internet'
+import { dsOf } from '@dslog/testbed/key'
+import { NameServers } from '@dslog/testbed/nameserver'
+import { ownerKey } from '@dslog/testbed/stories'
+import { expect } from 'vitest'
+
+/** Short: everything is on this machine. In ms. */
+export const TIMEOUT = 150
+
+/** The name that tests ask about, and its DS. */
+export const OWNER = nameFromText('example.fi.')
+export const DS = dsOf(OWNER, ownerKey(OWNER))
+
+/** An exchange that keeps what was asked, and does not wait long. */
+export class Impatient implements Exchange {
+  readonly asked: { readonly server: Server; readonly question: Question }[] = []
+  readonly #inner: Exchange
+
+  constructor(inner: Exchange) {
+    this.#inner = inner
+  }
+
+  ask(server: Server, question: Question, options?: AskOptions): Promise<Reply> {
+    this.asked.push({ server, question })
+    return this.#inner.ask(server, question, { timeout: TIMEOUT, ...options })
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close()
+  }
+}
+
+export interface World {
+  readonly net: Internet
+  readonly servers: NameServers
+  readonly client: DnsClient
+  readonly exchange: Impatient
+  readonly walker: ReferralWalker
+  readonly collector: EvidenceCollector
+  stop(): Promise<void>
+}
+
+/** Starts servers for a net. */
+export async function worldOf(net: Internet, options: DnsClientOptions = {}): Promise<World> {
+  const servers = await NameServers.start(net, net.clock.now)
+  const permits = (): boolean => true
+  const client = new DnsClient({ port: servers.port, permits, ...options })
+  const exchange = new Impatient(client)
+  const hints = servers
+    .hints()
+    .flatMap(({ addresses, name }) => addresses.map((address) => ({ address, name })))
+  const now = net.clock.now
+  const walker = new ReferralWalker({ exchange, hints, permits, now })
+  const { anchors } = net
+  const collector = new EvidenceCollector({
+    exchange,
+    walker,
+    anchors,
+    backend: nodeBackend(),
+    now,
+  })
+  return {
+    net,
+    servers,
+    client,
+    exchange,
+    walker,
+    collector,
+    async stop() {
+      await client.close()
+      await servers.stop()
+    },
+  }
+}
+
+/** Expects a ResolverError of this code; gives it. */
+export async function expectFailure(
+  work: Promise<unknown>,
+  code: ResolverErrorCode,
+): Promise<ResolverError> {
+  const error: unknown = await work.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  expect(error).toBeInstanceOf(ResolverError)
+  expect(error).toMatchObject({ code })
+  return error as ResolverError
+}
