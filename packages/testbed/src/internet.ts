@@ -149,6 +149,14 @@ export class Authority {
     this.#isChanged = true
   }
 
+  /** Puts these in place of everything but the zone's own servers. */
+  replace(records: readonly RR[]): void {
+    this.#records.clear()
+    this.#delegations.clear()
+    this.add(...serverRecords(this.name, this.servers))
+    for (const rr of records) this.add(rr)
+  }
+
   /** Takes out an RRset. */
   remove(owner: Name, type: number): void {
     this.#records.delete(setId(owner, type))
