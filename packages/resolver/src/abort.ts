@@ -18,3 +18,19 @@ export function abortError(signal: AbortSignal | undefined, server?: Server): Re
   const options = server === undefined ? { cause } : { cause, server }
   return new ResolverError('aborted', 'given up', options)
 }
+
+/** A signal that is aborted with the first of others. `release` lets go of them, who may live for months. */
+export function firstOf(...signals: readonly (AbortSignal | undefined)[]): {
+  readonly signal: AbortSignal
+  readonly release: () => void
+} {
+  const controller = new AbortController()
+  const releases = signals.map((signal) => {
+    if (signal?.aborted === true) controller.abort(signal.reason)
+    return onAbort(signal, () => controller.abort(signal?.reason))
+  })
+  return {
+    signal: controller.signal,
+    release: () => releases.forEach((release) => release()),
+  }
+}
