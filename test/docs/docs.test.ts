@@ -11,7 +11,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { formatSkey, formatVkey, KEY_TYPE, signerKey } from '@dslog/tlog/key'
 import { CLI_CONFIG } from '@dslog/cli/config'
 import { LOG_CONFIG } from '@dslog/log/config'
-import { logComponents, policyText } from '@dslog/log/main'
+import { logComponents } from '@dslog/log/main'
+import { policyText } from '@dslog/log/policy'
 import { MONITOR_CONFIG } from '@dslog/monitor/config'
 import { monitorComponents } from '@dslog/monitor/main'
 import { readConfig, renderEnvExample } from '@dslog/service/config'
@@ -67,8 +68,13 @@ describe('of running services', () => {
       KEY_TYPE.cosignature,
       new Uint8Array(32).fill(8),
     )
+    // It is not there, so nothing is published; for documents that is enough.
+    const witnesses = join(folder, 'witnesses')
+    const asked = `witness w ${formatVkey(witness)} http://127.0.0.1:9`
+    writeFileSync(witnesses, `${asked}\nquorum w\n`)
     const env = {
       DSLOG_DATA: folder,
+      DSLOG_LOG_WITNESS_POLICY: witnesses,
       DSLOG_MONITOR_WITNESS_KEY: formatSkey(witness),
       DSLOG_LOG_KEY: formatSkey(key),
       DSLOG_LOG_PORT: '0',

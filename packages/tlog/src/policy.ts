@@ -184,7 +184,10 @@ export function checkPolicy(
 }
 
 /** Whether cosignatures of the witnesses of these names are a quorum. */
-export function isQuorum(policy: Policy, names: ReadonlySet<string>): boolean {
+export function isQuorum(
+  policy: Pick<Policy, 'groups' | 'quorum'>,
+  names: ReadonlySet<string>,
+): boolean {
   if (policy.quorum === undefined) return true
   const witnessed = new Set(names)
   // Groups stand behind their members, so one pass settles any nesting.

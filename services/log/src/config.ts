@@ -1,5 +1,6 @@
 /** What an operator sets for the log; rendered into `.env.example`. */
 import {
+  bool,
   COMMON,
   duration,
   int,
@@ -63,6 +64,14 @@ export const LOG_CONFIG = {
   publishSecretKey: secret('DSLOG_LOG_PUBLISH_S3_SECRET_KEY', {
     doc: 'The secret that belongs to the access key.',
     optional: true,
+  }),
+  witnessPolicy: path('DSLOG_LOG_WITNESS_POLICY', {
+    doc: 'File with the witnesses to ask (C2SP tlog-policy: witness lines with their submission URLs, groups, quorum). Only trees that a quorum has cosigned are published.',
+    optional: true,
+  }),
+  witnessEmbedded: bool('DSLOG_LOG_WITNESS_EMBEDDED', {
+    doc: 'Lets a log on the embedded database ask witnesses of other machines. A power cut may set it back behind what they have cosigned; then it is over.',
+    default: 'false',
   }),
   operatorToken: secret('DSLOG_OPERATOR_TOKEN', {
     doc: 'Whoever presents it may submit evidence from the past.',

@@ -9,6 +9,8 @@ export type LogErrorCode =
   | 'fenced' // another process has taken over the log
   | 'signer' // the record of what was signed is missing, unreadable or of another log
   | 'key' // a key does not belong to this log
+  | 'witnesses' // the policy of witnesses is missing, unreadable, or cannot be met
+  | 'unwitnessed' // stopped before witnesses have cosigned a signed tree: it is published after the next start
 
 /** The log refuses to go on, rather than to sign something it could regret. */
 export class LogError extends Error {

@@ -7,11 +7,11 @@
 import { setImmediate as immediate } from 'node:timers/promises'
 import { equal } from '@dslog/tlog/bytes'
 import { formatCheckpoint } from '@dslog/tlog/checkpoint'
-import { EMPTY_ROOT, type Hash, leafHash } from '@dslog/tlog/hash'
+import { EMPTY_ROOT, leafHash } from '@dslog/tlog/hash'
 import { UpperTree } from '@dslog/tlog/maptree'
 import { type NoteSigner, signNote } from '@dslog/tlog/note'
 import { verifyConsistency } from '@dslog/tlog/proof'
-import { TileCache, TreeReader } from '@dslog/tlog/reader'
+import { TreeReader } from '@dslog/tlog/reader'
 import { encodeBundle } from '@dslog/tlog/tile'
 import { TileWriter } from '@dslog/tlog/tilewriter'
 import type { Anchor } from '@dslog/dnssec/anchors'
@@ -27,9 +27,11 @@ import { FLOOD_RULE } from '@dslog/verify/history'
 import { AheadStore } from './ahead.ts'
 import { LogError } from './error.ts'
 import { behind, openStored, originOf, type StoredLog } from './open.ts'
+import { type PublishedTree, Shown } from './shown.ts'
 import type { SignedTree, SignerRow } from './signer.ts'
 import { type Appended, type Position, type Step, stepFrom, zonesOf } from './step.ts'
 import { TreeStore, type TreeRow } from './store.ts'
+import type { Witnesses } from './witness.ts'
 
 /** Leading bits of a map key that name a bucket: 65,536 buckets, of 380 keys at 25 M names. */
 export const MAP_DEPTH = 16
@@ -44,19 +46,6 @@ export interface Batch {
   readonly historicalAt?: number
 }
 
-/** A tree that readers are shown. */
-export interface PublishedTree {
-  readonly origin: string
-  readonly size: number
-  readonly root: Hash
-  readonly note: string
-  /** ms since the Unix epoch. */
-  readonly publishedAt: number
-  /** The name map under the MAP_HEAD that ends the tree. */
-  readonly upper: UpperTree
-  readonly reader: TreeReader
-}
-
 export interface LogOptions {
   readonly db: Database<LogTables>
   readonly signerRow: SignerRow
@@ -64,6 +53,8 @@ export interface LogOptions {
   readonly signers: readonly NoteSigner[]
   readonly anchors: readonly Anchor[]
   readonly clock: Clock
+  /** Who must cosign a tree before it is published; nobody if left out. */
+  readonly witnesses?: Witnesses | undefined
   /** Another process has the log, or the database is gone: nothing may be sequenced any more. */
   readonly onLost?: (error: Error) => void
 }
@@ -73,13 +64,15 @@ export class Log {
   readonly origin: string
   readonly store: TreeStore
   readonly fold: FoldTables
+  /** What readers are shown. */
+  readonly shown: Shown
   readonly #options: LogOptions
-  readonly #cache: TileCache
   readonly #lock: ExclusiveLock
   #at: Position
   /** Buckets that the tree changed: once it is published, nobody needs earlier versions of them. */
   #superseded: number[]
-  #published: PublishedTree | undefined
+  /** The newest tree is not published yet, or not since the start. */
+  #isUnfinished = true
   /** The last transaction of a load, on its way. */
   #loading: { readonly step: Step; readonly done: Promise<void> } | undefined
 
@@ -89,7 +82,7 @@ export class Log {
     this.fold = stored.fold
     this.#options = options
     this.#lock = lock
-    this.#cache = new TileCache()
+    this.shown = new Shown(this.origin, this.store, options.witnesses)
     this.#at = stored.position
     this.#superseded = stored.superseded
   }
@@ -150,7 +143,8 @@ export class Log {
 
   /**
    * Opens a log for writing: checks that what is stored is what was signed, or its continuation,
-   * and finishes a tree that a crash interrupted.
+   * and finishes a tree that a crash interrupted. With witnesses that is left to {@link refresh}, since
+   * they may take long; what was published before is shown meanwhile.
    *
    * @throws LogError why it must not go on
    */
@@ -158,7 +152,8 @@ export class Log {
     const log = await Log.#opened(options)
     testPoint('log.opened')
     try {
-      await log.#finish()
+      if (options.witnesses === undefined) await log.#finish()
+      else await log.shown.resume(log.tree, log.fold)
       return log
     } catch (error) {
       await log.close()
@@ -190,10 +185,18 @@ export class Log {
     await this.#lock.release()
   }
 
-  /** The tree that readers are shown. */
+  /** The tree that readers are shown. @throws Problem `unavailable` before the first is */
   get published(): PublishedTree {
-    if (this.#published === undefined) throw new Error('nothing is published yet')
-    return this.#published
+    return this.shown.published
+  }
+
+  get isPublished(): boolean {
+    return this.shown.tree !== undefined
+  }
+
+  /** Whether there is a tree to be finished by {@link refresh} before anything is sequenced. */
+  get isUnfinished(): boolean {
+    return this.#isUnfinished
   }
 
   get size(): number {
@@ -229,13 +232,19 @@ export class Log {
     testPoint('log.committed')
 
     // From here on the tree can only be finished, now or after a restart.
+    this.#isUnfinished = true
     await this.#finish()
     return admissions
   }
 
-  /** Signs and publishes the same tree anew: witnesses want to see that the log is alive. */
+  /** Signs and publishes the same tree anew: witnesses say that they have seen no larger one. */
   async refresh(): Promise<void> {
     await this.#finish()
+  }
+
+  /** No longer waits for witnesses: a tree that is waiting is published after the next start. */
+  giveUpWaiting(): void {
+    this.#options.witnesses?.stop()
   }
 
   /**
@@ -266,14 +275,19 @@ export class Log {
   async endLoad(upper: UpperTree): Promise<void> {
     const { liveTime, mapHead: newest, mapTime, size } = this.#at.head
     // Nothing was loaded: the tree is complete as it is.
-    if (newest === size - 1) return this.#finish()
+    if (newest === size - 1) return this.#finishLoad()
     this.#at = { ...this.#at, upper }
     const fold = this.#fold()
     const time = Math.max(this.#options.clock(), mapTime + 1, liveTime)
     const mapHead = await fold.appendMapHead(time)
     await this.#commit([{ entry: mapHead, bytes: encodeEntry(mapHead) }], fold)
     testPoint('load.covered')
-    await this.#finish()
+    await this.#finishLoad()
+  }
+
+  /** With witnesses the service publishes what was loaded, when it is opened: an import does not wait. */
+  async #finishLoad(): Promise<void> {
+    if (this.#options.witnesses === undefined) await this.#finish()
   }
 
   async #decide(batches: readonly Batch[]): Promise<{
@@ -314,7 +328,7 @@ export class Log {
     const { appended, bundles, changes, from, hashes, tiles } = step
     const { tree } = step.to
     const begins = tree.loading && !this.#at.tree.loading
-    const [superseded, shown] = [this.#superseded, this.#published?.size ?? 0]
+    const [superseded, shown] = [this.#superseded, this.shown.tree?.size ?? 0]
     try {
       await this.#options.db.transaction(async (trx) => {
         if (begins) await this.store.beginLoad(trx)
@@ -357,9 +371,15 @@ export class Log {
     // Recorded, not signed: signing the recorded tree again gives the same signature.
     testPoint('log.recorded')
     const note = this.#sign()
+    this.shown.read(size)
     // Signed, not shown: nobody has seen the signature.
     testPoint('log.signed')
-    await this.#publish(note)
+    const cosigned = await this.shown.cosign(note, size)
+    // Some witnesses have seen it, and take no other tree of this size: nor is there one, by the signer row.
+    testPoint('log.cosigned')
+    const publishedAt = this.#options.clock()
+    await this.shown.publish({ size, root, note: cosigned, publishedAt, upper: this.#at.upper })
+    this.#isUnfinished = false
     testPoint('log.published')
   }
 
@@ -367,7 +387,7 @@ export class Log {
     const { root, size } = this.#at.tree
     if (signed.origin !== this.origin) throw new LogError('signer', `it is of ${signed.origin}`)
     if (signed.size > size) throw behind(signed, size)
-    const reader = new TreeReader(this.store, size, { cache: this.#cache })
+    const reader = new TreeReader(this.store, size, { cache: this.shown.cache })
     const proof = await reader.consistencyProof(signed.size)
     try {
       verifyConsistency(signed.size, size, proof, signed.root, root)
@@ -382,22 +402,6 @@ export class Log {
     const { origin, root, size } = this.#at.tree
     const text = formatCheckpoint({ origin, size, root, extensions: [] })
     return signNote(text, this.#options.signers)
-  }
-
-  async #publish(note: string): Promise<void> {
-    const { root, size } = this.#at.tree
-    const publishedAt = this.#options.clock()
-    await this.store.publish({ size, root, note, published_at: publishedAt })
-    const reader = new TreeReader(this.store, size, { root, cache: this.#cache })
-    this.#published = {
-      origin: this.origin,
-      size,
-      root,
-      note,
-      publishedAt,
-      upper: this.#at.upper,
-      reader,
-    }
   }
 
   #fold(): Fold {

@@ -4,7 +4,6 @@
  */
 import { join } from 'node:path'
 import { formatVkey } from '@dslog/tlog/key'
-import { formatPolicy, parsePolicy } from '@dslog/tlog/policy'
 import { formatAnchors } from '@dslog/dnssec/anchors'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { nameFromText } from '@dslog/dnssec/name'
@@ -24,6 +23,7 @@ import type { LogConfig } from './config.ts'
 import { noteSignerOf, readKey, readKeyFile } from './key.ts'
 import { Loader } from './load.ts'
 import { Log, type LogOptions } from './log.ts'
+import { policyText } from './policy.ts'
 import { observePublishers, publishersOf } from './publish/setup.ts'
 import type { Publisher } from './publish/publisher.ts'
 import { LogReader } from './reader.ts'
@@ -37,6 +37,8 @@ import { proofRoutes } from './route/proofs.ts'
 import { tileRoutes } from './route/tiles.ts'
 import { Sequencer } from './sequencer.ts'
 import { SignerFile, SignerInTable } from './signer.ts'
+import type { Witnesses } from './witness.ts'
+import { observeWitnesses, PUBLIC_INTERVAL_MS, witnessesOf } from './witness-setup.ts'
 import { ZoneList } from './zones.ts'
 
 /** Shown in `/v1/log`. */
@@ -56,6 +58,7 @@ export interface OpenedLog {
   readonly admitter: Admitter
   readonly reader: LogReader
   readonly context: LogContext
+  readonly witnesses: Witnesses | undefined
   close(): Promise<void>
 }
 
@@ -95,6 +98,7 @@ export async function openLogDatabase(options: OpenOptions): Promise<LogOptions>
       signers: [noteSignerOf(key, clock)],
       anchors: await readAnchors(config.anchors),
       clock,
+      witnesses: await witnessesOf(config, { clock, isEmbedded: db.kind === 'embedded', logger }),
       ...(onLost === undefined ? {} : { onLost }),
     }
   } catch (error) {
@@ -107,7 +111,7 @@ export async function openLogDatabase(options: OpenOptions): Promise<LogOptions>
 export async function openLog(options: OpenOptions): Promise<OpenedLog> {
   const { clock = systemClock, config } = options
   const logOptions = await openLogDatabase(options)
-  const { db } = logOptions
+  const { db, witnesses } = logOptions
   let log: Log
   try {
     if (options.create === true && !(await logExists(db))) await Log.create(logOptions)
@@ -117,7 +121,9 @@ export async function openLog(options: OpenOptions): Promise<OpenedLog> {
     throw error
   }
   const zones = zoneListOf(config)
-  const sequencer = new Sequencer(log, { interval: config.publishInterval, clock })
+  const shortest = witnesses?.arePublic === true ? PUBLIC_INTERVAL_MS : 0
+  const publishInterval = Math.max(config.publishInterval, shortest)
+  const sequencer = new Sequencer(log, { interval: publishInterval, clock })
   const admitter = new Admitter({ log, sink: sequencer, zones, backend: nodeBackend(), clock })
   const reader = new LogReader(log, db)
   const vkeys = logOptions.signers.map(({ key }) => formatVkey(key))
@@ -127,10 +133,10 @@ export async function openLog(options: OpenOptions): Promise<OpenedLog> {
     sequencer,
     zones,
     vkeys,
-    policy: policyText(vkeys, config.url),
     anchors: config.anchors === undefined ? undefined : formatAnchors(logOptions.anchors),
     monitor: config.monitor,
-    publishInterval: config.publishInterval,
+    policy: policyText(vkeys, config.url, witnesses?.policy),
+    publishInterval,
     operatorToken: config.operatorToken,
     software: SOFTWARE,
   }
@@ -138,7 +144,7 @@ export async function openLog(options: OpenOptions): Promise<OpenedLog> {
     await log.close()
     await db.close()
   }
-  return { log, db, sequencer, admitter, reader, context, close }
+  return { log, db, sequencer, admitter, reader, context, witnesses, close }
 }
 
 /** A load of a log that nobody has seen yet: see load.ts. */
@@ -241,6 +247,8 @@ export function logComponents(options: OpenOptions): {
     async start(fail) {
       opened = await openLog({ ...options, onLost: fail })
       observe(opened, metrics, clock)
+      const { log, witnesses } = opened
+      if (witnesses !== undefined) observeWitnesses({ log, witnesses }, { clock, health, metrics })
       publishing = publishersOf(opened, config, logger)
       observePublishers(publishing, metrics)
       health.ready('database', async () => {
@@ -288,12 +296,14 @@ function observe({ log, sequencer }: OpenedLog, metrics: Metrics, clock: Clock):
   metrics.gauge({
     name: 'dslog_tree_size',
     help: 'Entries in the published tree',
-    collect: (gauge) => gauge.set(log.published.size),
+    collect: (gauge) => gauge.set(log.isPublished ? log.published.size : 0),
   })
   metrics.gauge({
     name: 'dslog_checkpoint_age_seconds',
     help: 'Time since the newest checkpoint was published',
-    collect: (gauge) => gauge.set((clock() - log.published.publishedAt) / 1000),
+    collect: (gauge) => {
+      if (log.isPublished) gauge.set((clock() - log.published.publishedAt) / 1000)
+    },
   })
   metrics.gauge({
     name: 'dslog_map_keys',
@@ -305,11 +315,4 @@ function observe({ log, sequencer }: OpenedLog, metrics: Metrics, clock: Clock):
     help: 'Verified evidence that waits to be sequenced',
     collect: (gauge) => gauge.set(sequencer.backlog),
   })
-}
-
-/** The policy that trusts this log: no witnesses are asked yet. */
-export function policyText(vkeys: readonly string[], url: string | undefined): string {
-  const lines = vkeys.map((vkey) => `log ${vkey}${url === undefined ? '' : ` ${url}`}\n`)
-  const policy = parsePolicy(`${lines.join('')}quorum none\n`)
-  return new TextDecoder().decode(formatPolicy(policy))
 }

@@ -20,7 +20,8 @@ import { keyText } from '@dslog/verify/fold'
 import { type History, latestOf } from '@dslog/verify/history'
 import { chainAbove, chainAt, type KeysLookup } from '@dslog/verify/keys'
 import { encodeExtra, type ProofItem } from '@dslog/verify/prooffile'
-import type { Log, PublishedTree } from './log.ts'
+import type { Log } from './log.ts'
+import type { PublishedTree } from './shown.ts'
 
 const compress = promisify(gzip)
 
@@ -74,10 +75,10 @@ export class LogReader {
   /**
    * A hash tile as served (C2SP tlog-tiles).
    *
-   * @returns `undefined` where the published tree has no such tile of that width
+   * @returns `undefined` where the newest signed tree has no such tile of that width
    */
   async tile(level: number, index: number, width: number): Promise<Blob | undefined> {
-    if (width > tileWidth(this.tree.size, level, index)) return undefined
+    if (width > tileWidth(this.#log.shown.readable, level, index)) return undefined
     const full = width === TILE_WIDTH
     return this.#blobs.get(`${level}/${index}`, full, async () => {
       return { data: await this.#log.store.tile(level, index, width) }
@@ -86,7 +87,7 @@ export class LogReader {
 
   /** An entry bundle as served, likewise. */
   async bundle(index: number, width: number): Promise<Blob | undefined> {
-    if (width > tileWidth(this.tree.size, 0, index)) return undefined
+    if (width > tileWidth(this.#log.shown.readable, 0, index)) return undefined
     const full = width === TILE_WIDTH
     return this.#blobs.get(`entries/${index}`, full, async () => {
       const data = await this.#log.store.bundle(index, width)

@@ -9,6 +9,7 @@ import type { Clock } from '@dslog/service/clock'
 import { Problem, spreadRetry } from '@dslog/service/problem'
 import type { Component } from '@dslog/service/run'
 import type { Admission } from '@dslog/verify/fold'
+import { LogError } from './error.ts'
 import type { Batch, Log } from './log.ts'
 
 /** Most candidates in one tree: half a second of work for the database. */
@@ -20,10 +21,12 @@ export const MAX_POOL_CANDIDATES = 50_000
  * hundreds of thousands of names, or somebody floods the log with what one zone signs.
  */
 const ZONE_SHARE = 0.5
-/** An unchanged tree is published anew after this long, ms, so that its age tells it is alive. */
+/** An unchanged tree is signed and cosigned anew after this long, ms, so that its age tells it is alive. */
 export const REFRESH_MS = 600_000
 /** Mean of what a refused submitter is told to wait, seconds. */
 const RETRY_SECONDS = 5
+/** Longest that stopping waits for witnesses, ms. */
+const STOP_GRACE_MS = 5_000
 /** An interval of nothing would keep a processor busy with looking into an empty pool, ms. */
 const SHORTEST_INTERVAL = 1
 
@@ -116,25 +119,27 @@ export class Sequencer implements Component {
   async stop(): Promise<void> {
     const ticker = this.#ticker
     this.#ticker = undefined
-    // If it has failed, `fail` was told why.
-    await ticker?.stop().catch(() => {})
-    // What was accepted is sequenced: its submitters are still waiting.
-    while (this.#pool.length > 0) await this.#run()
+    const timer = setTimeout(() => this.#log.giveUpWaiting(), STOP_GRACE_MS)
+    try {
+      // If it has failed, `fail` was told why.
+      await ticker?.stop().catch(() => {})
+      // What was accepted is sequenced: its submitters are still waiting.
+      while (this.#pool.length > 0) await this.#run()
+    } catch (error) {
+      // Witnesses that do not come are no failure of ours; the tree is published after the next start.
+      if (!(error instanceof LogError) || error.code !== 'unwitnessed') throw error
+    } finally {
+      clearTimeout(timer)
+      this.#log.giveUpWaiting()
+    }
   }
 
   async #run(): Promise<void> {
+    if (this.#failure !== undefined) return
+    // A tree that was on its way when the log was stopped comes first.
+    if (this.#log.isUnfinished) await this.#idle()
     const taken = this.#take()
-    if (taken.length === 0) {
-      const age = this.#options.clock() - this.#log.published.publishedAt
-      if (age < REFRESH_MS) return
-      try {
-        await this.#log.refresh()
-      } catch (error) {
-        this.#end(error)
-        throw error
-      }
-      return
-    }
+    if (taken.length === 0) return this.#idle()
     const size = this.#log.size
     let admissions: Admission[][]
     try {
@@ -150,6 +155,23 @@ export class Sequencer implements Component {
       from += batches.length
     }
     if (this.#log.size > size) for (const listener of this.#listeners) listener()
+  }
+
+  /** Nothing new: is there a tree to finish, are there late cosignatures, is it time for fresh ones? */
+  async #idle(): Promise<void> {
+    try {
+      if (this.#log.isUnfinished) {
+        await this.#log.refresh()
+        for (const listener of this.#listeners) listener()
+        return
+      }
+      await this.#log.shown.addLate()
+      const age = this.#options.clock() - this.#log.published.publishedAt
+      if (age >= REFRESH_MS) await this.#log.refresh()
+    } catch (error) {
+      this.#end(error)
+      throw error
+    }
   }
 
   /** Whether the commit reached the disk is not known: only opening the log anew can tell. */

@@ -234,7 +234,7 @@ describe.each(['folder', 'bucket'] as const)('a log published to a %s', (kind) =
     const older = await log.log.published.reader.subtreeHash(0, size)
     const stale = { ...log.log.published, note, size, root: older }
     const publisher = new Publisher({
-      log: { published: stale, store: log.log.store },
+      log: { published: stale, isPublished: true, store: log.log.store },
       target: shown.target,
       verifiers,
       logger: silent,

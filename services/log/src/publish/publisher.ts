@@ -17,7 +17,7 @@ import { Ticker } from '@dslog/service/clock'
 import type { Logger } from '@dslog/service/log'
 import type { Component } from '@dslog/service/run'
 import { LogError } from '../error.ts'
-import type { PublishedTree } from '../log.ts'
+import type { PublishedTree } from '../shown.ts'
 import type { TreeStore } from '../store.ts'
 import { type HeldCheckpoint, PublishError, type PublishTarget } from './target.ts'
 import { type OldTree, type TreeFiles, writeTree } from './write.ts'
@@ -30,6 +30,8 @@ const LONGEST_PAUSE_MS = 60_000
 /** What a publisher needs of a log. */
 export interface PublishedLog {
   readonly published: PublishedTree
+  /** False before the first tree is. */
+  readonly isPublished: boolean
   readonly store: Pick<TreeStore, 'bundle'>
 }
 
@@ -84,7 +86,7 @@ export class Publisher implements Component {
   async start(fail: (error: unknown) => void): Promise<void> {
     const { log, onPublished } = this.#options
     try {
-      await this.#held(log.published)
+      if (log.isPublished) await this.#held(log.published)
     } catch (error) {
       if (isFatal(error) || isForeign(error)) throw error
       this.#failed(error)
@@ -110,6 +112,7 @@ export class Publisher implements Component {
   }
 
   async #look(): Promise<void> {
+    if (!this.#options.log.isPublished) return
     const tree = this.#options.log.published
     if (tree.note === this.#shown) return
     this.#behindSince ??= this.#clock()
