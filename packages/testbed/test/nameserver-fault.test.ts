@@ -11,7 +11,7 @@ import { dsOf } from '../src/key.ts'
 import { NameServers } from '../src/nameserver.ts'
 import type { NameServer } from '../src/nameserver/server.ts'
 import { ownerKey } from '../src/stories.ts'
-import { encodeQuery, ofType, TcpAsker, UdpAsker } from './asker.ts'
+import { encodeQuery, ofType, TcpAsker, UdpAsker } from '../src/asker.ts'
 
 const OWNER = nameFromText('example.fi.')
 const DS = dsOf(OWNER, ownerKey(OWNER))

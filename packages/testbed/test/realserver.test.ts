@@ -11,7 +11,7 @@ import { tsigKeyToText, type TsigKey } from '../src/nameserver/tsig.ts'
 import { startKnot, startNsd, zoneFile, type RealServer } from '../src/realserver.ts'
 import { ownerKey } from '../src/stories.ts'
 import { startUnbound, type Unbound } from '../src/unbound.ts'
-import { ofType, TcpAsker, UdpAsker } from './asker.ts'
+import { ofType, TcpAsker, UdpAsker } from '../src/asker.ts'
 import { isInstalled } from '../src/program.ts'
 import { dig, hasDig } from './dig.ts'
 

@@ -9,7 +9,7 @@ import { NameServers } from '../src/nameserver.ts'
 import { QTYPE } from '../src/nameserver/query.ts'
 import type { NameServer } from '../src/nameserver/server.ts'
 import { tsigKeyToText, type TsigKey } from '../src/nameserver/tsig.ts'
-import { TcpAsker, UdpAsker } from './asker.ts'
+import { TcpAsker, UdpAsker } from '../src/asker.ts'
 import { dig, hasDig } from './dig.ts'
 
 const NAMES = 400

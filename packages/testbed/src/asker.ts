@@ -7,7 +7,7 @@ import { parseMessage, type Message } from '@dslog/dnssec/message'
 import { nameFromText } from '@dslog/dnssec/name'
 import { CLASS_IN, TYPE, type RR } from '@dslog/dnssec/records'
 import { encodeRecord } from '@dslog/dnssec/wire'
-import { optRecord } from '../src/nameserver/packet.ts'
+import { optRecord } from './nameserver/packet.ts'
 
 /** A question; for DS with DO and EDNS of 1232 bytes, unless told. */
 export interface Ask {
