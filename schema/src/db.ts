@@ -7,6 +7,7 @@
  */
 import type { ColumnType, Generated } from 'kysely'
 import type { AlertTables } from './alertdb.ts'
+import type { JudgeTables } from './judgedb.ts'
 
 /** What a fold over the entries of a log remembers; see FoldStore in @dslog/verify. */
 export interface NameTables {
@@ -123,7 +124,7 @@ export interface LeafTable {
   zone: number | null
 }
 
-export interface MonitorTables extends NameTables, AlertTables {
+export interface MonitorTables extends NameTables, AlertTables, JudgeTables {
   followed: FollowedTable
   misbehaviour: MisbehaviourTable
   change: ChangeTable
@@ -190,4 +191,8 @@ export interface ChangeTable {
   out_of_order: boolean
   historical: boolean
   ds: Uint8Array
+  /** Inception of the deciding signature, s; null in rows from before it was kept. */
+  inception: number | null
+  /** What stands where there is no DS, likewise. */
+  absence: string | null
 }

@@ -4,6 +4,7 @@ import { logTables } from './migrations/log/0001-log.ts'
 import { monitorTables } from './migrations/monitor/0001-monitor.ts'
 import { alertTables } from './migrations/monitor/0002-alerts.ts'
 import { witnessTables } from './migrations/monitor/0003-witness.ts'
+import { judgeTables } from './migrations/monitor/0004-judging.ts'
 
 export const LOG_MIGRATIONS: Readonly<Record<string, Migration>> = { '0001_log': logTables }
 
@@ -11,4 +12,5 @@ export const MONITOR_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_monitor': monitorTables,
   '0002_alerts': alertTables,
   '0003_witness': witnessTables,
+  '0004_judging': judgeTables,
 }

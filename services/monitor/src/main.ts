@@ -19,6 +19,7 @@ import type { Logger } from '@dslog/service/log'
 import { Metrics } from '@dslog/service/metrics'
 import { migrate } from '@dslog/service/migrate'
 import type { Component } from '@dslog/service/run'
+import { Judge } from './cases.ts'
 import { Comparer } from './compare.ts'
 import type { MonitorConfig } from './config.ts'
 import { MonitorError } from './error.ts'
@@ -50,6 +51,7 @@ const SCHEMA = 'monitor'
 export interface OpenedMonitor {
   readonly store: MonitorStore
   readonly follower: Follower
+  readonly judge: Judge
   readonly context: MonitorContext
   /** If the monitor has a key to cosign with. */
   readonly witness: Witness | undefined
@@ -88,13 +90,14 @@ export async function openMonitor(options: OpenOptions): Promise<OpenedMonitor> 
     const lock = await db.lockExclusive('monitor', onLost)
     await migrate(db, MONITOR_MIGRATIONS)
     const stopping = new AbortController()
+    const backend = nodeBackend()
     const store = new MonitorStore(db, origin)
     const http = new EndingHttp(clock, stopping.signal)
     const follower = await Follower.open({
       client: new LogClient(url, policy, http),
       policy,
       store,
-      verifier: { anchors, backend: nodeBackend() },
+      verifier: { anchors, backend },
       clock,
       logger,
       interval: config.interval,
@@ -109,10 +112,21 @@ export async function openMonitor(options: OpenOptions): Promise<OpenedMonitor> 
     })
     const own = new Set(cosigners.map(({ signer: { key } }) => `${key.name}+${key.id}`))
     const comparer = new Comparer({ policy, origin, http, follower, clock, logger, own })
+    const judge = new Judge({
+      db,
+      origin,
+      clock,
+      digests: backend,
+      published: () => {
+        const { freshAt, published } = follower.status
+        return freshAt === undefined ? undefined : published
+      },
+    })
     const close = async (): Promise<void> => {
       stopping.abort()
       await comparer.stop()
       await follower.stop()
+      await judge.stop()
       await lock.release()
       await db.close()
     }
@@ -120,6 +134,7 @@ export async function openMonitor(options: OpenOptions): Promise<OpenedMonitor> 
     return {
       store,
       follower,
+      judge,
       context,
       witness: cosigners.length > 0 ? witness : undefined,
       comparer,
@@ -192,6 +207,10 @@ export function monitorComponents(options: OpenOptions): {
       current().comparer.start(fail)
     },
   }
+  const judge: Component = {
+    name: 'judge',
+    start: (fail) => current().judge.start(fail),
+  }
   const server: Component = {
     name: 'monitor http',
     async start(fail) {
@@ -207,7 +226,7 @@ export function monitorComponents(options: OpenOptions): {
     const address = app?.server.address()
     return typeof address === 'object' && address !== null ? address.port : config.port
   }
-  return { components: [monitor, follower, server], opened: current, port }
+  return { components: [monitor, follower, judge, server], opened: current, port }
 }
 
 /** An HTTP client that ends with the monitor, also where a request has no end of its own. */

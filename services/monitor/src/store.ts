@@ -20,6 +20,7 @@ import { encodeDsSet, FoldTables } from '@dslog/service/foldtables'
 import { EMPTY_HEAD, type FoldHead } from '@dslog/verify/fold'
 import { MonitorError } from './error.ts'
 import { encodeFinding, type Finding, type FindingKind, identityOf } from './evidence.ts'
+import { stateOf } from './judge/state.ts'
 
 /** Leading bits of a map key that name a bucket: 65,536 buckets, of 380 keys at 25 M names. */
 export const MAP_DEPTH = 16
@@ -61,6 +62,19 @@ export interface Change {
 export function rootOf({ head, peaks }: Position): Hash {
   return CompactRange.from(head.size, peaks).root()
 }
+
+const CHANGE_COLUMNS = [
+  'idx',
+  'name',
+  'zone',
+  'time',
+  'present',
+  'out_of_order',
+  'historical',
+  'ds',
+  'inception',
+  'absence',
+] as const satisfies readonly (keyof ChangeTable)[]
 
 /** The tables of one followed log. */
 export class MonitorStore {
@@ -153,17 +167,24 @@ export class MonitorStore {
     await this.#db.bulkInsert(
       trx,
       'change',
-      ['idx', 'name', 'zone', 'time', 'present', 'out_of_order', 'historical', 'ds'],
-      changes.map(({ entry, index }) => [
-        index,
-        entry.owner,
-        entry.zone,
-        entry.time,
-        entry.type === 'ds',
-        entry.outOfOrder,
-        entry.historical,
-        encodeDsSet(entry.type === 'ds' ? entry.ds : []),
-      ]),
+      CHANGE_COLUMNS,
+      changes.map(({ entry, index }) => {
+        const { absence, ds, inception, outOfOrder, time, zone } = stateOf(index, entry)
+        const { historical, owner } = entry
+        const set = encodeDsSet(ds)
+        return [
+          index,
+          owner,
+          zone,
+          time,
+          ds.length > 0,
+          outOfOrder,
+          historical,
+          set,
+          inception,
+          absence,
+        ]
+      }),
     )
   }
 

@@ -123,6 +123,9 @@ const TABLES = [
   'outbox',
   'opt_in',
   'witnessed',
+  'judged',
+  'open_case',
+  'look',
 ]
 
 /**

@@ -5,11 +5,11 @@
  * keys one. Where it comes from, and how it is kept, is left to others.
  */
 import { equal } from '@dslog/tlog/bytes'
-import { DENIAL } from '@dslog/dnssec/denial'
+import { decidingInception, DENIAL } from '@dslog/dnssec/denial'
 import { isInsecureDsSet } from '@dslog/dnssec/ds'
 import { type Name, sameName } from '@dslog/dnssec/name'
-import { parseNsec, parseNsec3, TYPE } from '@dslog/dnssec/records'
-import type { NoDsEntry } from '@dslog/schema/entry'
+import { parseNsec, parseNsec3, parseRrsig, TYPE, unfoldTime } from '@dslog/dnssec/records'
+import type { DelegationEntry, NoDsEntry } from '@dslog/schema/entry'
 
 /**
  * What stands where there is no DS:
@@ -19,8 +19,7 @@ import type { NoDsEntry } from '@dslog/schema/entry'
  *   parent      the parent itself answers: for the name, for names below it, or by a wildcard
  *   unknown     NSEC3 with opt-out does not tell
  */
-export const ABSENCES = ['delegated', 'gone', 'parent', 'unknown'] as const
-export type Absence = (typeof ABSENCES)[number]
+export type Absence = 'delegated' | 'gone' | 'parent' | 'unknown'
 
 /** A set of DS, RDATA in canonical order; empty where there is provably none. */
 export type DsSet = readonly Uint8Array[]
@@ -83,6 +82,18 @@ export interface Child {
 
 /** Of a child that nobody looked at. */
 export const UNSEEN: Child = { sightings: [], served: [], servers: [] }
+
+/** The state that an entry records. */
+export function stateOf(index: number, entry: DelegationEntry): State {
+  const { outOfOrder, owner, time, zone } = entry
+  const head = { index, time, zone, outOfOrder }
+  if (entry.type === 'ds') {
+    const inception = unfoldTime(parseRrsig(entry.rrsig).inception, Math.floor(time / 1000))
+    return { ...head, inception, ds: entry.ds, absence: undefined }
+  }
+  const inception = decidingInception(owner, zone, entry.records, time)
+  return { ...head, inception, ds: [], absence: absenceOf(entry) }
+}
 
 /** What a proof of absence says about the name. */
 export function absenceOf({ proof, records }: Pick<NoDsEntry, 'proof' | 'records'>): Absence {

@@ -5,7 +5,6 @@ import { nameFromText } from '@dslog/dnssec/name'
 import { DAY, TEST_EPOCH } from '@dslog/testbed/clock'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
-import type { AlertLevel, AlertRule } from '@dslog/schema/alert'
 import { type Intent, SILENT } from '../../src/judge/intent.ts'
 import { judge, type Verdict } from '../../src/judge/rules.ts'
 import {
@@ -86,9 +85,7 @@ export function verdicts(states: readonly State[], known: Known = {}): Verdict[]
 
 /** The same in short: `R7 HIGH`. */
 export function said(states: readonly State[], known: Known = {}): string[] {
-  return verdicts(states, known).map(
-    ({ level, rule }): `${AlertRule} ${AlertLevel}` => `${rule} ${level}`,
-  )
+  return verdicts(states, known).map(({ level, rule }) => `${rule} ${level}`)
 }
 
 /** A DS of an algorithm that nobody knows. */

@@ -1,0 +1,52 @@
+/**
+ * The monitor's tables of what is being judged, and what was seen beside the log. Times are ms since the
+ * Unix epoch, names in wire format, sets of DS as `encodeDsSet` has them.
+ */
+import type { ColumnType, Generated } from 'kysely'
+
+export interface JudgeTables {
+  judged: JudgedTable
+  open_case: CaseTable
+  look: LookTable
+}
+
+/** One row: how far the entries of the log have been looked through for watched names. */
+export interface JudgedTable {
+  id: ColumnType<number, number, never>
+  /** Entries below were in the log when this monitor first saw it: history, not news. */
+  baseline: number
+  /** The next entry. */
+  next: number
+}
+
+/** A change of a watched name, from when it was seen until nothing more can come of it. */
+export interface CaseTable {
+  id: Generated<number>
+  origin: string
+  /** The entry. */
+  idx: number
+  /** The delegation, or the zone whose keys it is about. */
+  name: Uint8Array
+  kind: 'change' | 'keys'
+  opened_at: number
+  /** When it is to be judged again. */
+  due_at: number
+  /** When it is closed. */
+  closes_at: number
+  /** Whether those who watch names below have been told. */
+  told_below: ColumnType<boolean, boolean | undefined, boolean>
+}
+
+/** Something seen of a child, as often as it was seen so without a break. */
+export interface LookTable {
+  id: Generated<number>
+  name: Uint8Array
+  /** `keys` vouched for by a DS set; keys `served` by whoever; `servers` named by the parent. */
+  kind: 'keys' | 'served' | 'servers'
+  /** That DS set; empty for the others. */
+  under: Uint8Array
+  /** JSON. */
+  content: string
+  first_at: number
+  last_at: number
+}

@@ -1,0 +1,217 @@
+/**
+ * Judges what was verified: finds the changes of watched names, keeps a case open for each as long as more
+ * can come of it, and tells. {@link Judge.round} is the story of one look.
+ *
+ * Both halves go on from what is stored. Opening moves a cursor over the entries in the transaction that
+ * stores their cases; telling writes alerts and outbox in the transaction that says when the case is next
+ * due. A crash between any two of these repeats one of them, and an alert has an id that its cause makes:
+ * nothing is lost, nothing told twice.
+ *
+ * A case is judged again when its hold is over, when the child is seen to have changed, when the owner has
+ * said something, and from time to time, until it is closed. The rules are judge/rules.ts.
+ */
+import { sql, type Transaction } from 'kysely'
+import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
+import { type Name, nameKey } from '@dslog/dnssec/name'
+import type { CaseTable } from '@dslog/schema/judgedb'
+import type { MonitorTables } from '@dslog/schema/db'
+import { type Clock, Ticker } from '@dslog/service/clock'
+import type { Database } from '@dslog/service/db'
+import type { Component } from '@dslog/service/run'
+import { testPoint } from '@dslog/service/testpoint'
+import { listenersOf, type Subject, subjectKey } from './audience.ts'
+import { MonitorError } from './error.ts'
+import { zoneKeysOf } from './matter.ts'
+import { settle } from './settle.ts'
+import { withWatchesBelow } from './watch.ts'
+
+const HOUR = 3_600_000
+const DAY: number = 24 * HOUR
+
+/** How long a case is open, ms: past the week after which a DS without a key is judged again. */
+export const CASE_OPEN_MS: number = 8 * DAY
+
+/** Entries looked through in one transaction. */
+const OPEN_BATCH = 2_000
+
+/** Cases judged in one transaction. */
+const SETTLE_BATCH = 500
+
+/** From one look to the next, ms: short beside the shortest hold. */
+const INTERVAL_MS = 5_000
+
+export interface JudgeOptions {
+  readonly db: Database<MonitorTables>
+  /** Of the followed log. */
+  readonly origin: string
+  readonly clock: Clock
+  /** Computes digests of pinned keys. */
+  readonly digests: SignatureBackend
+  /** Size of the log when it was first seen; undefined as long as it has not been seen. */
+  readonly published: () => number | undefined
+}
+
+/** Judges the changes of one followed log. Rounds must not overlap. */
+export class Judge implements Component {
+  readonly name = 'judge'
+  readonly #options: JudgeOptions
+  #ticker: Ticker | undefined
+
+  constructor(options: JudgeOptions) {
+    this.#options = options
+  }
+
+  start(fail: (error: unknown) => void): void {
+    this.#ticker = new Ticker({
+      interval: INTERVAL_MS,
+      immediately: true,
+      clock: this.#options.clock,
+      run: (signal) => this.round(signal),
+      onError: (error) => {
+        fail(error)
+        throw error
+      },
+    })
+  }
+
+  async stop(): Promise<void> {
+    await this.#ticker?.stop()
+  }
+
+  /** Looks once: at every entry verified since, and every case that is due. */
+  async round(signal: AbortSignal): Promise<void> {
+    if (!(await this.#begin())) return
+    while (!signal.aborted && (await this.#open()));
+    // Every change of a watched name up to here has a case.
+    while (!signal.aborted && (await this.#settle()));
+    // Every case that was due has been told of, and knows when it is due again.
+  }
+
+  /**
+   * Entries that the log had when this monitor first saw it are history, of which owners are told on
+   * subscribing. They are not judged: the first start would tell of years.
+   */
+  async #begin(): Promise<boolean> {
+    const { db, published } = this.#options
+    const row = await db.kysely.selectFrom('judged').select('id').executeTakeFirst()
+    if (row !== undefined) return true
+    const baseline = published()
+    if (baseline === undefined) return false
+    await db.kysely.insertInto('judged').values({ id: 1, baseline, next: baseline }).execute()
+    return true
+  }
+
+  /** Opens cases for the next entries. Says whether there may be more. */
+  async #open(): Promise<boolean> {
+    const { clock, db, origin } = this.#options
+    return db.transaction(async (trx) => {
+      const { next } = await trx.selectFrom('judged').select('next').executeTakeFirstOrThrow()
+      const followed = await trx.selectFrom('followed').select('size').executeTakeFirst()
+      const size = followed?.size ?? 0
+      if (size <= next) return false
+      const changes = await trx
+        .selectFrom('change')
+        .select(['idx', 'name', 'zone'])
+        .where('idx', '>=', next)
+        .where('idx', '<', size)
+        .orderBy('idx')
+        .limit(OPEN_BATCH)
+        .execute()
+      const end = changes.length < OPEN_BATCH ? size : changes.at(-1)!.idx + 1
+      const found = [
+        ...changes.map(({ idx, name, zone }) => {
+          return { idx, kind: 'change', name: name as Name, zone: zone as Name } as const
+        }),
+        ...(await newKeySets(trx, next, end)),
+      ]
+      const now = clock()
+      const wanted = await watched(trx, found)
+      const cases = wanted.map(({ idx, kind, name }) => {
+        const times = { opened_at: now, due_at: now, closes_at: now + CASE_OPEN_MS }
+        return { origin, idx, name, kind, ...times }
+      })
+      if (cases.length > 0) {
+        await trx
+          .insertInto('open_case')
+          .values(cases)
+          .onConflict((conflict) => conflict.columns(['origin', 'idx']).doNothing())
+          .execute()
+      }
+      testPoint('judge.opened')
+      const moved = await trx
+        .updateTable('judged')
+        .set({ next: end })
+        .where('next', '=', next)
+        .executeTakeFirst()
+      if (moved.numUpdatedRows !== 1n) {
+        throw new MonitorError('fenced', `another process has judged the entries from ${next}`)
+      }
+      return end < size
+    })
+  }
+
+  /** Judges cases that are due. Says whether there may be more. */
+  async #settle(): Promise<boolean> {
+    const { clock, db, digests } = this.#options
+    return db.transaction(async (trx) => {
+      const now = clock()
+      const due = await trx
+        .selectFrom('open_case')
+        .selectAll()
+        .where('due_at', '<=', now)
+        .orderBy('due_at')
+        .orderBy('id')
+        .limit(SETTLE_BATCH)
+        .execute()
+      if (due.length === 0) return false
+      await settle(trx, due, now, digests)
+      testPoint('judge.settled')
+      return due.length === SETTLE_BATCH
+    })
+  }
+}
+
+interface Found extends Subject {
+  readonly idx: number
+  readonly kind: CaseTable['kind']
+}
+
+/** Entries with keys of a zone that it never had in the log. */
+async function newKeySets(
+  trx: Transaction<MonitorTables>,
+  from: number,
+  to: number,
+): Promise<Found[]> {
+  const { rows } = await sql<{ idx: number; entry: Uint8Array }>`
+    select idx, entry from zone_keys z
+    where idx >= ${from}::int8 and idx < ${to}::int8 and not exists (
+      select from zone_keys older where older.keys_id = z.keys_id and older.idx < z.idx)
+    order by idx`.execute(trx)
+  return rows.map(({ entry, idx }) => {
+    const { zone } = zoneKeysOf(entry)
+    return { idx, kind: 'keys', name: zone, zone }
+  })
+}
+
+/** Of what was found, what somebody is to be told of. */
+async function watched(
+  trx: Transaction<MonitorTables>,
+  found: readonly Found[],
+): Promise<readonly Found[]> {
+  if (found.length === 0) return []
+  const listeners = await listenersOf(trx, found)
+  const names = found.map(({ name }) => name)
+  const above = new Set((await withWatchesBelow(trx, names)).map(nameKey))
+  return found.filter(
+    (subject) => listeners.has(subjectKey(subject)) || above.has(nameKey(subject.name)),
+  )
+}
+
+/** Has all open cases of names judged again: their owner has said something, or more was seen. */
+export async function judgeAgain(
+  trx: Transaction<MonitorTables>,
+  names: readonly Name[],
+): Promise<void> {
+  if (names.length === 0) return
+  await sql`update open_case set due_at = 0 where name = any(${[...names]}::bytea[])`.execute(trx)
+}

@@ -1,0 +1,124 @@
+/**
+ * What is known of cases, read from the monitor's tables: the states of a name before and after, what was
+ * seen of the child, the key sets of a zone, and which alerts were raised before.
+ */
+import { type Selectable, sql, type Transaction } from 'kysely'
+import { type Name, nameKey } from '@dslog/dnssec/name'
+import type { AlertRule } from '@dslog/schema/alert'
+import type { ChangeTable, MonitorTables } from '@dslog/schema/db'
+import { decodeEntry, type ZoneKeysEntry } from '@dslog/schema/entry'
+import { MapKind, mapKey } from '@dslog/schema/identity'
+import type { CaseTable } from '@dslog/schema/judgedb'
+import { decodeDsSet, decodeHistory } from '@dslog/service/foldtables'
+import type { Question } from './judge/rules.ts'
+import type { Absence, State } from './judge/state.ts'
+import { lookOf, looksAt } from './looks.ts'
+
+/** A case as it is stored. */
+export type OpenCase = Selectable<CaseTable>
+
+/** A change with everything that is known of it. */
+export interface Matter {
+  readonly open: OpenCase
+  readonly question: Question
+  /** States after this one. */
+  readonly later: readonly State[]
+}
+
+/** An alert that was raised before. */
+export interface Raised {
+  readonly id: string
+  readonly subscription: string
+  readonly rule: AlertRule
+  readonly cause: string
+  readonly level: number
+  readonly resolved_at: number | null
+}
+
+/** The key set in an entry of the table of key sets. */
+export function zoneKeysOf(bytes: Uint8Array): ZoneKeysEntry {
+  const entry = decodeEntry(bytes)
+  if (entry.type !== 'zone-keys') throw new Error('table zone_keys holds another entry')
+  return entry
+}
+
+/** Everything known of changes. */
+export async function mattersOf(
+  trx: Transaction<MonitorTables>,
+  cases: readonly OpenCase[],
+  now: number,
+): Promise<Matter[]> {
+  if (cases.length === 0) return []
+  const names = [
+    ...new Map(cases.map(({ name }) => [nameKey(name as Name), name as Name])).values(),
+  ]
+  const { rows } = await sql<ChangeTable>`
+    select * from change where name = any(${names}::bytea[]) order by idx`.execute(trx)
+  const states = new Map(names.map((name): [string, State[]] => [nameKey(name), []]))
+  for (const row of rows) states.get(nameKey(row.name as Name))!.push(stateOfRow(row))
+  const looks = await looksAt(trx, names)
+  return cases.map((open) => {
+    const name = open.name as Name
+    const all = states.get(nameKey(name))!
+    const at = all.findIndex(({ index }) => index === open.idx)
+    const state = all[at]
+    if (state === undefined) throw new Error(`case ${open.id} is about no change`)
+    const question = { history: all.slice(0, at), state, child: lookOf(looks, name), now }
+    return { open, question, later: all.slice(at + 1) }
+  })
+}
+
+function stateOfRow(row: ChangeTable): State {
+  const ds = decodeDsSet(row.ds)
+  // Rows from before this was kept do not tell.
+  const absence = row.present ? undefined : ((row.absence ?? 'unknown') as Absence)
+  return {
+    index: row.idx,
+    time: row.time,
+    inception: row.inception ?? undefined,
+    zone: row.zone as Name,
+    ds,
+    absence,
+    outOfOrder: row.out_of_order,
+  }
+}
+
+/** The delegation that a matter is about, and the zone that signs it. */
+export function subjectOf({ open, question }: Matter): { name: Name; zone: Name } {
+  return { name: open.name as Name, zone: question.state.zone }
+}
+
+/** Alerts of these subscriptions about entries of these names. */
+export async function raisedBefore(
+  trx: Transaction<MonitorTables>,
+  matters: readonly Matter[],
+  subscriptions: readonly string[],
+): Promise<readonly Raised[]> {
+  if (subscriptions.length === 0) return []
+  const names = matters.map(({ open }) => open.name)
+  const { rows } = await sql<Raised>`
+    select id, subscription, rule, cause, level, resolved_at from alert
+    where subscription = any(${[...new Set(subscriptions)]}::text[])
+      and name = any(${names}::bytea[]) and idx is not null`.execute(trx)
+  return rows
+}
+
+/** A key set and those that the log had of its zone before. */
+export async function keySets(
+  trx: Transaction<MonitorTables>,
+  zone: Name,
+  index: number,
+): Promise<{ entry: ZoneKeysEntry; earlier: readonly (readonly Uint8Array[])[] }> {
+  const row = await trx
+    .selectFrom('name')
+    .select('history')
+    .where('key', '=', mapKey(MapKind.zoneKeys, zone))
+    .executeTakeFirstOrThrow()
+  const ids = decodeHistory(row.history).map(({ stateId }) => stateId)
+  const { rows } = await sql<{ idx: number; entry: Uint8Array }>`
+    select idx, entry from zone_keys
+    where keys_id = any(${ids}::bytea[]) and idx <= ${index}::int8 order by idx`.execute(trx)
+  const sets = rows.map(({ entry, idx }) => ({ idx, entry: zoneKeysOf(entry) }))
+  const { entry } = sets.find(({ idx }) => idx === index)!
+  return { entry, earlier: sets.filter(({ idx }) => idx < index).map((set) => set.entry.keys) }
+}

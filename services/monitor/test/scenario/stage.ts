@@ -1,0 +1,329 @@
+/**
+ * The stage of the scenarios: a small signed internet with a name that somebody owns and watches, a log
+ * of it, a monitor that follows the log, and a clock that only moves when a story says so.
+ *
+ *     const stage = await Stage.set(home)
+ *     await stage.owns('example.fi.')          delegated, signed, watched
+ *     stage.fi.delegate(stage.name, [rogue])   something happens
+ *     await stage.seen()                       the log logs it, the monitor verifies and judges it
+ *     await stage.wait(HOUR)
+ *     expect(await stage.alerts()).toEqual(['R6 HIGH raised'])
+ */
+import { formatTlogProof } from '@dslog/tlog/bundle'
+import { equal } from '@dslog/tlog/bytes'
+import { LogClient } from '@dslog/tlog/client'
+import { HttpClient } from '@dslog/tlog/http'
+import { parsePolicy } from '@dslog/tlog/policy'
+import { nodeBackend } from '@dslog/dnssec/backend/node'
+import { type Name, nameFromText } from '@dslog/dnssec/name'
+import { type RR, TYPE } from '@dslog/dnssec/records'
+import { ALERT_LEVELS } from '@dslog/schema/alert'
+import { decodeEntry, isParentLink } from '@dslog/schema/entry'
+import { keysId } from '@dslog/schema/identity'
+import { type Authority, Internet, type ZoneOptions } from '@dslog/testbed/internet'
+import { HOUR } from '@dslog/testbed/clock'
+import { dsOf, KSK, type ZoneKey, zoneKey } from '@dslog/testbed/key'
+import { LyingLog, Scribe, type ServedLog } from '@dslog/testbed/lyinglog'
+import { decodeDsSet } from '@dslog/service/foldtables'
+import { encodePinList, type Pin } from '@dslog/verify/pins'
+import { encodeExtra, type ProofItem } from '@dslog/verify/prooffile'
+import { verifyProofFile } from '@dslog/verify/verify'
+import { Judge, judgeAgain } from '../../src/cases.ts'
+import { type ChildAnswers, readChild } from '../../src/child.ts'
+import type { Follower } from '../../src/follow.ts'
+import { keepLook } from '../../src/looks.ts'
+import { addOwners } from '../owners.ts'
+import { follower, grow, type Place, RUNNING } from '../world.ts'
+
+/** Of the monitor and the log: both look this often. */
+const LOOK_MS = 60_000
+
+const backend = nodeBackend()
+
+/** A key of whoever attacks. */
+export function rogueKey(seed = 'rogue', algorithm = 13): ZoneKey {
+  return zoneKey({ algorithm, flags: KSK, seed })
+}
+
+/** Everything on it. */
+export class Stage {
+  readonly net = new Internet()
+  readonly fi: Authority
+  readonly log = new LyingLog()
+  readonly scribe: Scribe
+  readonly home: Place
+  /** The watched name, and its zone. */
+  readonly name: Name = nameFromText('example.fi.')
+  readonly child: Authority
+  /** Name servers that the parent refers to. */
+  servers = ['ns1.operator.example.', 'ns2.operator.example.']
+  #served: ServedLog | undefined
+  #follower: Follower | undefined
+  #judge: Judge | undefined
+
+  private constructor(home: Place, options: { parent?: ZoneOptions; child?: ZoneOptions }) {
+    this.home = home
+    this.fi = this.net.addZone('fi.', options.parent)
+    this.child = this.net.addZone(this.name, { split: false, ...options.child })
+    this.fi.undelegate(this.name)
+    this.scribe = new Scribe({ anchors: this.net.anchors, now: this.net.clock.now })
+  }
+
+  /** A stage where a name is watched that was never signed, or is signed already. */
+  static async set(
+    home: Place,
+    options: {
+      signed?: boolean
+      parent?: ZoneOptions
+      child?: ZoneOptions
+      subtree?: boolean
+    } = {},
+  ): Promise<Stage> {
+    await home.empty()
+    const stage = new Stage(home, options)
+    await stage.#open()
+    await addOwners(home.db, [
+      { id: 'owner', name: 'example.fi.', subtree: options.subtree ?? false },
+    ])
+    const ds = options.signed === false ? [] : stage.child.dsRecords()
+    stage.fi.delegate(stage.name, ds)
+    await stage.seen(stage.fi.name)
+    await stage.seen()
+    await stage.wait(2 * HOUR)
+    // What comes before the story is no part of it.
+    for (const table of ['outbox', 'alert', 'open_case'] as const) {
+      await home.db.kysely.deleteFrom(table).execute()
+    }
+    return stage
+  }
+
+  async #open(): Promise<void> {
+    await this.scribe.mapHead()
+    grow(this.log, this.scribe)
+    const { log, home, net } = this
+    this.#served = await log.serve()
+    const setting = {
+      log,
+      served: this.#served,
+      db: home.db,
+      anchors: net.anchors,
+      clock: net.clock.now,
+    }
+    const followed = await follower(setting)
+    this.#follower = followed
+    const published = () => {
+      const { freshAt, published: size } = followed.status
+      return freshAt === undefined ? undefined : size
+    }
+    const options = {
+      db: home.db,
+      origin: log.origin,
+      clock: net.clock.now,
+      digests: backend,
+      published,
+    }
+    this.#judge = new Judge(options)
+    await this.look()
+  }
+
+  async close(): Promise<void> {
+    await this.#served?.close()
+  }
+
+  get follower(): Follower {
+    return this.#follower!
+  }
+
+  // --- what happens ---
+
+  /** A DS of a key of the child. */
+  ds(key: ZoneKey, digest: 1 | 2 | 4 = 2): Uint8Array {
+    return dsOf(this.name, key, digest)
+  }
+
+  /** Puts these DS into the parent, and signs it. */
+  delegate(...ds: readonly Uint8Array[]): void {
+    this.fi.delegate(this.name, ds)
+  }
+
+  /** The child asks its parent for these DS by CDS; for none, to take all away; undefined: takes CDS out. */
+  publishCds(ds: readonly Uint8Array[] | 'delete' | undefined): void {
+    const type = TYPE.CDS
+    this.child.remove(this.name, type)
+    if (ds === undefined) return
+    const rdatas = ds === 'delete' ? [Uint8Array.of(0, 0, 0, 0, 0)] : ds
+    this.child.add(...rdatas.map((rdata) => ({ owner: this.name, type, class: 1, ttl: 60, rdata })))
+  }
+
+  /** An observer sees a name, and the log logs what is new; then the monitor looks. */
+  async seen(
+    owner: Name = this.name,
+    bag: readonly RR[] = this.net.evidence(owner),
+  ): Promise<void> {
+    this.net.clock.advance(LOOK_MS)
+    await this.scribe.observe(owner, bag)
+    await this.grow()
+  }
+
+  /** The log publishes a tree; the monitor looks. */
+  async grow(): Promise<void> {
+    this.net.clock.advance(LOOK_MS)
+    await this.scribe.mapHead()
+    grow(this.log, this.scribe)
+    await this.look()
+  }
+
+  /** The monitor looks, at the log and at what is due. */
+  async look(): Promise<void> {
+    await this.#follower!.round(RUNNING)
+    await this.#judge!.round(RUNNING)
+  }
+
+  /** Time passes; the monitor goes on looking. */
+  async wait(ms: number): Promise<void> {
+    this.net.clock.advance(ms)
+    await this.look()
+  }
+
+  /** The monitor asks the servers of the child, each of which gives the zone as it is, or as told. */
+  async probe(answers: readonly (Authority | ChildAnswers)[] = [this.child]): Promise<void> {
+    const at = this.net.clock.now()
+    const given = answers.map((from) => ('dnskey' in from ? from : this.answersOf(from)))
+    const rows = await this.home.db.kysely.selectFrom('change').select(['ds']).execute()
+    const under = rows.map(({ ds }) => decodeDsSet(ds))
+    const seen = await readChild({ name: this.name, under, answers: given, at, backend })
+    await this.home.db.transaction(async (trx) => {
+      const look = { name: this.name, at, servers: this.servers, ...seen }
+      if (await keepLook(trx, look)) await judgeAgain(trx, [this.name])
+    })
+    await this.look()
+  }
+
+  /** What a server of a zone answers. */
+  answersOf(zone: Authority): ChildAnswers {
+    const of = (type: number) => zone.zone.rrset(this.name, type)
+    return { dnskey: of(TYPE.DNSKEY), cds: of(TYPE.CDS), cdnskey: of(TYPE.CDNSKEY) }
+  }
+
+  // --- what the owner says ---
+
+  /** Pins, in force at once; none: takes them back. */
+  async pin(pins: readonly Pin[], { signed = true } = {}): Promise<void> {
+    const now = this.net.clock.now()
+    await this.home.db.kysely
+      .insertInto('pin_set')
+      .values({
+        subscription: 'owner',
+        seq: now,
+        not_after: now + 365 * 24 * HOUR,
+        keys: encodePinList(pins),
+        owner_key: signed ? new Uint8Array(32) : null,
+        created_at: now,
+        effective_at: now,
+      })
+      .execute()
+    await this.#said()
+  }
+
+  /** A window from now on. */
+  async announce(ms: number, unsigned: boolean): Promise<void> {
+    const now = this.net.clock.now()
+    const window = { begins_at: now, ends_at: now + ms, unsigned, note: '', created_at: now }
+    await this.home.db.kysely
+      .insertInto('change_window')
+      .values({ subscription: 'owner', ...window })
+      .execute()
+    await this.#said()
+  }
+
+  async #said(): Promise<void> {
+    await this.home.db.transaction((trx) => judgeAgain(trx, [this.name]))
+    await this.look()
+  }
+
+  // --- what came of it ---
+
+  /** What was told, in order: `R6 HIGH raised`; without the level where it rose afterwards. */
+  async alerts(subscription = 'owner'): Promise<string[]> {
+    const rows = await this.home.db.kysely
+      .selectFrom('outbox')
+      .innerJoin('alert', 'alert.id', 'outbox.alert')
+      .select(['alert.id', 'alert.rule', 'alert.level', 'outbox.event'])
+      .where('alert.subscription', '=', subscription)
+      .where('outbox.state', '=', 'waiting')
+      .orderBy('outbox.id')
+      .execute()
+    return rows.map(({ event, id, level, rule }, i) => {
+      const rises = rows.slice(i + 1).some((later) => later.id === id && later.event === 'risen')
+      return [rule, ...(rises ? [] : [ALERT_LEVELS[level]]), event].join(' ')
+    })
+  }
+
+  /** Alerts that were not worth a word at once: `R5 INFO`. */
+  async quiet(subscription = 'owner'): Promise<string[]> {
+    const rows = await this.home.db.kysely
+      .selectFrom('alert')
+      .select(['rule', 'level'])
+      .where('subscription', '=', subscription)
+      .where('level', '=', 0)
+      .orderBy('seq')
+      .execute()
+    return rows.map(({ level, rule }) => `${rule} ${ALERT_LEVELS[level]}`)
+  }
+
+  /**
+   * Makes the proof file of every entry that an alert names, and verifies it offline: from the policy of
+   * the log and the anchors of the root alone.
+   *
+   * @returns the indices of the entries proven
+   * @throws VerifyError if one is not
+   */
+  async proven(): Promise<number[]> {
+    const { db } = this.home
+    const alerts = await db.kysely.selectFrom('alert').select(['indices']).execute()
+    const policy = parsePolicy(this.log.policy)
+    const http = new HttpClient({ fetch, now: this.net.clock.now, random: () => 0 }, { retries: 0 })
+    const client = new LogClient(this.#served!.url, policy, http)
+    const trusted = await client.checkpoint()
+    const reader = client.tree(trusted)
+    const proven: number[] = []
+    for (const index of new Set(alerts.flatMap(({ indices }) => JSON.parse(indices) as number[]))) {
+      const leaf = this.scribe.entries[index]!
+      const chain: ProofItem[] = []
+      for (const at of chainOf(this.scribe.entries, index)) {
+        const path = await reader.inclusionProof(at)
+        chain.push({ index: at, path, entry: this.scribe.entries[at]! })
+      }
+      const file = formatTlogProof({
+        index,
+        path: await reader.inclusionProof(index),
+        checkpoint: trusted.note,
+        extra: encodeExtra({ kind: 'entry', leaf, chain }),
+      })
+      const report = await verifyProofFile(file, {
+        policy,
+        anchors: this.net.anchors,
+        backend,
+      })
+      if (report.kind === 'entry') proven.push(report.index)
+    }
+    return proven
+  }
+}
+
+/** The ZONE_KEYS entries that an entry hangs from, nearest first: the newest of each. */
+function chainOf(entries: readonly Uint8Array[], index: number): number[] {
+  const chain: number[] = []
+  const entry = decodeEntry(entries[index]!)
+  let wanted = entry.type === 'ds' || entry.type === 'no-ds' ? entry.keysId : undefined
+  if (entry.type === 'zone-keys' && isParentLink(entry.link)) wanted = entry.link.keysId
+  for (let at = index - 1; at >= 0 && wanted !== undefined; at--) {
+    const other = decodeEntry(entries[at]!)
+    if (other.type !== 'zone-keys') continue
+    const id = keysId(other.zone, other.keys)
+    if (!equal(id, wanted)) continue
+    chain.push(at)
+    wanted = isParentLink(other.link) ? other.link.keysId : undefined
+  }
+  return chain
+}
