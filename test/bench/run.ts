@@ -7,6 +7,7 @@ import { writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { installNodeCrypto } from '@dslog/service/crypto'
+import { alarms } from './alarms.ts'
 import { audit } from './audit.ts'
 import { embedded } from './embedded.ts'
 import { Bench, type Benchmark, type Figure, FULL, type Sizes, USUAL } from './harness.ts'
@@ -28,6 +29,7 @@ const ALL: readonly Benchmark[] = [
   names,
   serve,
   embedded,
+  alarms,
 ]
 
 installNodeCrypto()

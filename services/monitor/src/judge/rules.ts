@@ -260,9 +260,12 @@ function thereAndBack(
   }
 }
 
-/** Whether a change could be a hijack: a name that was gone, nobody could answer for. */
+/**
+ * Whether a change could be a hijack. A name that was gone, nobody could answer for; and what was back
+ * already is not what was put in its place.
+ */
 function isSurprise({ level, rule }: Verdict): boolean {
-  return rule !== 'R4a' && (level === 'HIGH' || level === 'CRITICAL')
+  return rule !== 'R4a' && rule !== 'R10' && (level === 'HIGH' || level === 'CRITICAL')
 }
 
 // --- what hangs from no signature ---

@@ -277,6 +277,12 @@ describe('R10: there and back', () => {
     expect(said(states)).toEqual(['R5 INFO'])
   })
 
+  it('is not the second time of what was there meanwhile', () => {
+    const states = [state(0, [A]), state(10, [X]), state(11, [A]), state(12, [X])]
+    expect(said(states)).toEqual(['R7 HIGH'])
+    expect(said([...states, state(13, [A])])).toEqual(['R10 CRITICAL'])
+  })
+
   it('passes over what was never in force', () => {
     const states = [state(0, [A]), state(10, [X], { outOfOrder: true }), state(11, [A, B])]
     expect(said(states)).toEqual(['R6 HIGH'])
