@@ -77,7 +77,7 @@ function absenceOf({ ds, isDelegated }: GovChange): State['absence'] {
 
 /** DS of the keys, by tag and algorithm, that a name had at the first and has at the last. */
 function keptKeys({ states }: Course, first: number): DsSet | undefined {
-  const before = states.filter(({ time }) => time === first).at(-1)
+  const before = states.findLast(({ time }) => time === first)
   const after = states.at(-1)!
   if (before === undefined || after.ds.length === 0) return undefined
   const kept = (ds: Uint8Array): boolean =>
