@@ -10,6 +10,7 @@ import { MonitorError } from '@dslog/monitor/error'
 import { ConfigError } from '@dslog/service/config'
 import { DatabaseError, EmbeddedLocked } from '@dslog/service/database-error'
 import { Problem } from '@dslog/service/problem'
+import { ViolationError } from '@dslog/service/replay'
 import { isVerificationFailure } from '@dslog/verify/verify'
 
 export const EXIT = { ok: 0, unverified: 1, usage: 2, service: 3 } as const
@@ -44,7 +45,7 @@ const SERVICE_CODES: ReadonlySet<TlogErrorCode> = new Set<TlogErrorCode>(['netwo
 /** The exit code of whatever a command threw; `undefined` for a bug. */
 export function exitCodeOf(error: unknown): ExitCode | undefined {
   if (error instanceof Failure) return error.exitCode
-  if (error instanceof MisbehaviourError) return EXIT.unverified
+  if (error instanceof MisbehaviourError || error instanceof ViolationError) return EXIT.unverified
   if (error instanceof TlogError && SERVICE_CODES.has(error.code)) return EXIT.service
   if (error instanceof TlogError && error.code === 'bad-url') return EXIT.usage
   if (isVerificationFailure(error)) return EXIT.unverified

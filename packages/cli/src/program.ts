@@ -7,7 +7,9 @@ import type { AuditOptions } from './command/audit.ts'
 import type { ImportOptions } from './command/import.ts'
 import type { KeygenOptions } from './command/keygen.ts'
 import type { LogOptions } from './command/log.ts'
+import type { MirrorOptions } from './command/mirror.ts'
 import type { ProveOptions } from './command/prove.ts'
+import type { RestoreOptions } from './command/restore.ts'
 import type { UpOptions } from './command/up.ts'
 import { EXIT, exitCodeOf, type ExitCode, messageOf } from './failure.ts'
 import type { Io } from './io.ts'
@@ -210,6 +212,40 @@ function program(io: Io): Command {
       const { exportLog } = await import('./command/export.ts')
       await exportLog(session(options), folder)
     })
+
+  command('mirror', 'Copies a whole log into a folder, and verifies all of it on the way', [
+    'dslog mirror --log https://log.example --policy policy mirror/   # again: only what is new',
+    'dslog mirror --check --log https://log.example --policy policy mirror/',
+  ])
+    .argument('<dir>', 'folder that becomes the mirror')
+    .option('--check', 'reads again what is there, and fetches what is damaged')
+    .action(async (folder: string, options: GlobalOptions & MirrorOptions) => {
+      const { mirror } = await import('./command/mirror.ts')
+      await mirror(session(options), folder, options)
+    })
+
+  command(
+    'restore',
+    'Brings a database that is older than what was signed up to the published tree',
+    [
+      'dslog restore --from https://mirror.example/log',
+      'DATABASE_URL=postgres://… dslog restore --from /srv/www/log',
+    ],
+  )
+    .requiredOption('--from <url|dir>', 'published files of this log: a URL, or a folder')
+    .option('--without-signer', 'the record of what was signed is lost: believe the published tree')
+    .action(async (options: GlobalOptions & RestoreOptions) => {
+      const { restoreLog } = await import('./command/restore.ts')
+      await restoreLog(session(options), options)
+    })
+
+  command('rebuild-map', 'Makes the name map of a stored log anew from its entries', [
+    'dslog rebuild-map --data /var/lib/dslog',
+    'DATABASE_URL=postgres://… dslog rebuild-map',
+  ]).action(async (options: GlobalOptions) => {
+    const { rebuild } = await import('./command/rebuild-map.ts')
+    await rebuild(session(options))
+  })
 
   return program
 }

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { LogClient } from '@dslog/tlog/client'
 import { HttpClient } from '@dslog/tlog/http'
 import { buildLogHttp, LOG_FILES, openLog } from '@dslog/log/main'
+import { FolderTarget } from '@dslog/log/publish/folder'
 import { Health } from '@dslog/service/health'
 import { createLogger } from '@dslog/service/log'
 import { Metrics } from '@dslog/service/metrics'
@@ -43,6 +44,16 @@ export async function openSource(session: Session): Promise<LogSource> {
     )
   }
   return openFolder(session)
+}
+
+/** Reads a folder of static files as if a web server served it, so that clients need not know. */
+export function folderHttp(folder: string): { url: string; http: HttpClient } {
+  const target = new FolderTarget(folder)
+  const fetch = async (url: string): Promise<Response> => {
+    const data = await target.read(url.slice(FOLDER_URL.length + 1))
+    return new Response(data && new Uint8Array(data), { status: data === undefined ? 404 : 200 })
+  }
+  return { url: FOLDER_URL, http: new HttpClient({ fetch, now: Date.now, random: Math.random }) }
 }
 
 /** A client of a log that verifies all it reads. */

@@ -29,7 +29,7 @@ import { LogError } from './error.ts'
 import { behind, openStored, originOf, type StoredLog } from './open.ts'
 import { type PublishedTree, Shown } from './shown.ts'
 import type { SignedTree, SignerRow } from './signer.ts'
-import { type Appended, type Position, type Step, stepFrom, zonesOf } from './step.ts'
+import { type Appended, commitOf, type Position, type Step, stepFrom, zonesOf } from './step.ts'
 import { TreeStore, type TreeRow } from './store.ts'
 import type { Witnesses } from './witness.ts'
 
@@ -325,19 +325,14 @@ export class Log {
 
   /** The one transaction of a step. */
   async #store(step: Step): Promise<void> {
-    const { appended, bundles, changes, from, hashes, tiles } = step
+    const { changes } = step
     const { tree } = step.to
     const begins = tree.loading && !this.#at.tree.loading
     const [superseded, shown] = [this.#superseded, this.shown.tree?.size ?? 0]
     try {
       await this.#options.db.transaction(async (trx) => {
         if (begins) await this.store.beginLoad(trx)
-        const idOf = await this.fold.zoneIds(trx, zonesOf(step))
-        const leaves = appended.map(({ entry }, i) => {
-          const zone = 'owner' in entry ? idOf(entry.zone) : undefined
-          return { index: from + i, hash: hashes[i]!, zone }
-        })
-        await this.store.commit(trx, { from, to: tree, tiles, bundles, leaves })
+        await this.store.commit(trx, commitOf(step, await this.fold.zoneIds(trx, zonesOf(step))))
         testPoint('log.stored')
         await this.fold.save(trx, changes, tree.size)
         await this.fold.prune(trx, superseded, shown)

@@ -9,7 +9,7 @@ import type { TileWriter } from '@dslog/tlog/tilewriter'
 import type { Name } from '@dslog/dnssec/name'
 import type { Entry } from '@dslog/schema/entry'
 import type { Fold, FoldChanges, FoldHead } from '@dslog/verify/fold'
-import { continueBundles, type TreeRow } from './store.ts'
+import { type Commit, continueBundles, type TreeRow } from './store.ts'
 
 /** Where a log stands: everything that the next step begins with. */
 export interface Position {
@@ -84,4 +84,14 @@ export function stepFrom(
 export function zonesOf({ appended, changes }: Step): Name[] {
   const inForce = changes.names.flatMap((change) => change.inForce?.zone ?? [])
   return [...inForce, ...appended.flatMap(({ entry }) => ('owner' in entry ? entry.zone : []))]
+}
+
+/** A step as the tree's tables take it. @param idOf small numbers of {@link zonesOf} */
+export function commitOf(step: Step, idOf: (zone: Name) => number): Commit {
+  const { appended, bundles, from, hashes, tiles, to } = step
+  const leaves = appended.map(({ entry }, i) => {
+    const zone = 'owner' in entry ? idOf(entry.zone) : undefined
+    return { index: from + i, hash: hashes[i]!, zone }
+  })
+  return { from, to: to.tree, tiles, bundles, leaves }
 }

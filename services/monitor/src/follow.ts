@@ -17,17 +17,24 @@ import { vouchedAt } from '@dslog/tlog/freshness'
 import { MisbehaviourError } from '@dslog/tlog/misbehaviour'
 import type { Policy, TrustedCheckpoint } from '@dslog/tlog/policy'
 import type { MonitorStatus } from '@dslog/schema/api'
+import type { MonitorTables } from '@dslog/schema/db'
 import { claimsMapHead } from '@dslog/schema/entry'
 import { type Clock, Ticker } from '@dslog/service/clock'
 import type { Logger } from '@dslog/service/log'
+import {
+  Replay,
+  UNIT_LIMITS,
+  type UnitLimits,
+  UnitReader,
+  ViolationError,
+} from '@dslog/service/replay'
 import type { Component } from '@dslog/service/run'
 import { testPoint } from '@dslog/service/testpoint'
 import { Turns } from '@dslog/service/turns'
 import type { Verifier } from '@dslog/verify/evidence'
 import { MonitorError } from './error.ts'
 import { type Breach, BreachError, type Finding, type FindingKind, isFinal } from './evidence.ts'
-import { Replay, UNIT_LIMITS, type UnitLimits, UnitReader, ViolationError } from './replay.ts'
-import { type Followed, type MonitorStore, rootOf } from './store.ts'
+import { type Followed, type MonitorStore, type Position, rootOf } from './store.ts'
 import { failureOf, reopened, signedBy } from './trust.ts'
 
 /** Not known to be fresh for so long, ms, what is verified is old: witnesses are asked every ten minutes. */
@@ -90,7 +97,7 @@ type Outcome = Pick<FollowStatus, 'state' | 'detail'>
 export class Follower implements Component {
   readonly name = 'follower'
   readonly #options: FollowerOptions
-  readonly #replay: Replay
+  readonly #replay: Replay<MonitorTables, Position>
   readonly #findings: Map<FindingKind, number>
   /** Set for good once the log was caught at something final. */
   #caught: Outcome | undefined
@@ -107,7 +114,7 @@ export class Follower implements Component {
 
   private constructor(
     options: FollowerOptions,
-    replay: Replay,
+    replay: Replay<MonitorTables, Position>,
     findings: Map<FindingKind, number>,
     accepted: { readonly trusted: TrustedCheckpoint; readonly freshAt: number } | undefined,
     { pending, verifiedAt }: Pick<Followed, 'pending' | 'verifiedAt'>,

@@ -17,7 +17,9 @@ import type { ChangeTable, FollowedTable, MisbehaviourTable, MonitorTables } fro
 import type { DelegationEntry } from '@dslog/schema/entry'
 import type { Database } from '@dslog/service/db'
 import { encodeDsSet, FoldTables } from '@dslog/service/foldtables'
-import { EMPTY_HEAD, type FoldHead } from '@dslog/verify/fold'
+import type { Replayed, ReplayPosition, ReplayStore } from '@dslog/service/replay'
+import { testPoint } from '@dslog/service/testpoint'
+import { EMPTY_HEAD } from '@dslog/verify/fold'
 import { MonitorError } from './error.ts'
 import { encodeFinding, type Finding, type FindingKind, identityOf } from './evidence.ts'
 import { stateOf } from './judge/state.ts'
@@ -32,13 +34,9 @@ export const MAP_DEPTH = 16
 export const MAX_EVIDENCE_PER_KIND = 1_000
 
 /** How far a log has been verified, with everything that going on from there takes. */
-export interface Position {
-  /** After the newest verified entry. */
-  readonly head: FoldHead
+export interface Position extends ReplayPosition {
   /** Right edge of the tree of those entries, made of their own hashes: its peaks, largest first. */
   readonly peaks: readonly Hash[]
-  /** The name map under the newest MAP_HEAD. Entries after it are in the histories only. */
-  readonly upper: UpperTree
 }
 
 /** What was last found right. */
@@ -77,7 +75,7 @@ const CHANGE_COLUMNS = [
 ] as const satisfies readonly (keyof ChangeTable)[]
 
 /** The tables of one followed log. */
-export class MonitorStore {
+export class MonitorStore implements ReplayStore<MonitorTables, Position> {
   readonly origin: string
   /** Histories, keys and map, as replayed. */
   readonly names: FoldTables
@@ -92,11 +90,30 @@ export class MonitorStore {
   /** Runs `work` in one transaction; what it may have put into memory is forgotten if it fails. */
   async transaction<T>(work: (trx: Transaction<MonitorTables>) => Promise<T>): Promise<T> {
     try {
-      return await this.#db.transaction(work)
+      const result = await this.#db.transaction(work)
+      testPoint('monitor.committed')
+      return result
     } catch (error) {
       this.names.forget()
       throw error
     }
+  }
+
+  /** The position after these entries, and the changes among them. */
+  async move(
+    trx: Transaction<MonitorTables>,
+    from: Position,
+    { entries, fold, unit }: Replayed,
+  ): Promise<Position> {
+    const range = CompactRange.from(from.head.size, from.peaks)
+    for (const { leaf } of unit) range.append(leaf)
+    const to = { head: fold.head, peaks: range.peaks(), upper: fold.upper }
+    const changes = entries.flatMap((entry, i): Change[] => {
+      return entry.type === 'ds' || entry.type === 'no-ds' ? [{ index: unit[i]!.index, entry }] : []
+    })
+    await this.advance(trx, from, to, changes)
+    testPoint('monitor.committing')
+    return to
   }
 
   /**

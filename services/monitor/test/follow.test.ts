@@ -12,7 +12,7 @@ import { mapKeyOf } from '@dslog/schema/identity'
 import { onTestPoint } from '@dslog/service/testpoint'
 import { LyingLog, type ServedLog } from '@dslog/testbed/lyinglog'
 import { STALE_AFTER_MS, type Follower } from '../src/follow.ts'
-import type { UnitLimits } from '../src/replay.ts'
+import type { UnitLimits } from '@dslog/service/replay'
 import { MonitorStore } from '../src/store.ts'
 import {
   follower,

@@ -21,7 +21,7 @@ import type { LyingLog, ServedLog } from '@dslog/testbed/lyinglog'
 import { LyingLog as Log, Scribe } from '@dslog/testbed/lyinglog'
 import { STORIES, type StoryName } from '@dslog/testbed/stories'
 import { Follower, type FollowerOptions } from '../src/follow.ts'
-import { UNIT_LIMITS } from '../src/replay.ts'
+import { UNIT_LIMITS } from '@dslog/service/replay'
 import { MonitorStore } from '../src/store.ts'
 
 installNodeCrypto()

@@ -1,7 +1,8 @@
 /**
- * Replays the log: every entry's evidence, every rule of admission, every MAP_HEAD, from where the
- * stored position stands. Entries are taken a unit at a time, each in one transaction, so memory stays
- * flat and a crash costs one unit.
+ * Replays a log into tables: every entry's evidence, every rule of admission, every MAP_HEAD, from where
+ * the stored position stands. A monitor does so with the log that it follows, a log with its own that
+ * is restored. Entries are taken a unit at a time, each in one transaction, so memory stays flat and
+ * a crash costs one unit.
  *
  * A unit ends with a MAP_HEAD where there is one near. In a tree with more entries before its MAP_HEAD
  * than a unit may hold, as the first import of a large log makes one, a unit ends anywhere. The names
@@ -14,14 +15,35 @@
 import type { Transaction } from 'kysely'
 import type { LogEntry } from '@dslog/tlog/client'
 import type { UpperTree } from '@dslog/tlog/maptree'
-import { CompactRange } from '@dslog/tlog/tree'
-import type { MonitorTables } from '@dslog/schema/db'
-import { claimsMapHead } from '@dslog/schema/entry'
-import { testPoint } from '@dslog/service/testpoint'
+import type { NameTables } from '@dslog/schema/db'
+import { claimsMapHead, type Entry } from '@dslog/schema/entry'
 import { Auditor, type Violation } from '@dslog/verify/audit'
 import type { Verifier } from '@dslog/verify/evidence'
-import { Fold } from '@dslog/verify/fold'
-import type { Change, MonitorStore, Position } from './store.ts'
+import { Fold, type FoldHead } from '@dslog/verify/fold'
+import type { FoldTables } from './foldtables.ts'
+
+/** Where a replay stands; whoever stores it may add to it. */
+export interface ReplayPosition {
+  readonly head: FoldHead
+  /** The name map as of the newest MAP_HEAD. */
+  readonly upper: UpperTree
+}
+
+/** Entries that a fold has taken, decoded and as they are. */
+export interface Replayed {
+  readonly fold: Fold
+  readonly unit: readonly LogEntry[]
+  readonly entries: readonly Entry[]
+}
+
+/** Where a replay puts what it finds. */
+export interface ReplayStore<T extends NameTables, P extends ReplayPosition> {
+  readonly names: FoldTables
+  /** Runs `work` in one transaction; what it may have put into memory is forgotten if it fails. */
+  transaction<R>(work: (trx: Transaction<T>) => Promise<R>): Promise<R>
+  /** The position behind these entries: stored, with whatever else is kept of them. */
+  move(trx: Transaction<T>, from: P, replayed: Replayed): Promise<P>
+}
 
 /** How much is taken at once. */
 export interface UnitLimits {
@@ -103,19 +125,19 @@ export class UnitReader {
 }
 
 /** The replayed log, from its stored position on. Calls must not overlap. */
-export class Replay {
-  readonly #store: MonitorStore
+export class Replay<T extends NameTables, P extends ReplayPosition> {
+  readonly #store: ReplayStore<T, P>
   readonly #verifier: Verifier
-  #position: Position
+  #position: P
 
   /** @param position as stored */
-  constructor(store: MonitorStore, verifier: Verifier, position: Position) {
+  constructor(store: ReplayStore<T, P>, verifier: Verifier, position: P) {
     this.#store = store
     this.#verifier = verifier
     this.#position = position
   }
 
-  get position(): Position {
+  get position(): P {
     return this.#position
   }
 
@@ -147,14 +169,14 @@ export class Replay {
   async #append(unit: readonly LogEntry[]): Promise<void> {
     const { names } = this.#store
     const fold = this.#fold(this.#position.upper)
-    const changes = await this.#check(fold, unit)
+    const entries = await this.#check(fold, unit)
     const added = fold.changes()
-    await this.#commit(async (trx) => {
+    this.#position = await this.#store.transaction(async (trx) => {
       const { size } = fold.head
       await names.save(trx, added, size)
       const prefixes = added.buckets.map(({ prefix }) => prefix)
       await names.prune(trx, prefixes, size)
-      return { to: moved(this.#position, fold, unit), changes }
+      return this.#store.move(trx, this.#position, { fold, unit, entries })
     })
     names.committed(added)
   }
@@ -162,28 +184,13 @@ export class Replay {
   /** The MAP_HEAD over entries that are in the histories and not in the map. */
   async #closeMap(mapHead: LogEntry): Promise<void> {
     const { head, upper: before } = this.#position
-    await this.#commit(async (trx) => {
+    this.#position = await this.#store.transaction(async (trx) => {
       const upper = before.fork()
       await this.#store.names.remap(trx, upper, head.mapHead! + 1, head.size + 1)
       const fold = this.#fold(upper)
-      const changes = await this.#check(fold, [mapHead])
-      return { to: moved(this.#position, fold, [mapHead]), changes }
+      const entries = await this.#check(fold, [mapHead])
+      return this.#store.move(trx, this.#position, { fold, unit: [mapHead], entries })
     })
-  }
-
-  /** One transaction: what the entries change, the list of changes, the position. */
-  async #commit(
-    work: (
-      trx: Transaction<MonitorTables>,
-    ) => Promise<{ to: Position; changes: readonly Change[] }>,
-  ): Promise<void> {
-    this.#position = await this.#store.transaction(async (trx) => {
-      const { changes, to } = await work(trx)
-      await this.#store.advance(trx, this.#position, to, changes)
-      testPoint('monitor.committing')
-      return to
-    })
-    testPoint('monitor.committed')
   }
 
   #fold(upper: UpperTree): Fold {
@@ -192,23 +199,14 @@ export class Replay {
   }
 
   /** Verifies entries, moving the fold. */
-  async #check(fold: Fold, unit: readonly LogEntry[]): Promise<Change[]> {
+  async #check(fold: Fold, unit: readonly LogEntry[]): Promise<Entry[]> {
     const auditor = new Auditor(fold, this.#verifier)
-    const changes: Change[] = []
+    const entries: Entry[] = []
     for (let at = 0; at < unit.length; at += RUN) {
       const run = unit.slice(at, at + RUN).map(({ entry }) => entry)
-      const violation = await auditor.check(run, (index, entry) => {
-        if (entry.type === 'ds' || entry.type === 'no-ds') changes.push({ index, entry })
-      })
+      const violation = await auditor.check(run, (_, entry) => entries.push(entry))
       if (violation !== undefined) throw new ViolationError(violation)
     }
-    return changes
+    return entries
   }
-}
-
-/** The position after these entries, which a fold has taken. */
-function moved(from: Position, fold: Fold, unit: readonly LogEntry[]): Position {
-  const range = CompactRange.from(from.head.size, from.peaks)
-  for (const { leaf } of unit) range.append(leaf)
-  return { head: fold.head, peaks: range.peaks(), upper: fold.upper }
 }

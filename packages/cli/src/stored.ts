@@ -1,0 +1,30 @@
+/** The stored log that commands for operators work on: the tables themselves, not what they show. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { LogOptions } from '@dslog/log/log'
+import { LOG_FILES, openLogDatabase } from '@dslog/log/main'
+import { createLogger } from '@dslog/service/log'
+import { readServiceConfig } from './config.ts'
+import { EXIT, Failure } from './failure.ts'
+import type { Session } from './session.ts'
+
+/**
+ * Opens the database of the log in the data folder, or of DATABASE_URL.
+ *
+ * @param lost the database itself may be gone; then the key shows that a log belongs there
+ * @throws Failure `usage` if there is no log
+ */
+export async function openStoredLog(
+  session: Session,
+  { lost = false }: { readonly lost?: boolean } = {},
+): Promise<LogOptions> {
+  const { data } = session
+  const { log: config } = readServiceConfig(session.serviceEnv())
+  // Opening an embedded database creates it.
+  const marks = [LOG_FILES.database, ...(lost ? [LOG_FILES.key] : [])]
+  const isHere = marks.some((mark) => existsSync(join(data, mark)))
+  if (config.databaseUrl === undefined && !isHere) {
+    throw new Failure(EXIT.usage, `there is no log in ${data}: give --data DIR or set DATABASE_URL`)
+  }
+  return openLogDatabase({ config, logger: createLogger({ service: 'log', level: 'silent' }) })
+}

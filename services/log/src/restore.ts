@@ -1,0 +1,345 @@
+/**
+ * Repairs a log from what it has published, or from itself.
+ *
+ * {@link restore} brings a database that is older than what was signed (a backup, a standby that lagged)
+ * up to the newest published tree. The missing entries come from anywhere, a mirror will do: they are
+ * those of a checkpoint that the log's own key signed, and that checkpoint continues both what the
+ * database holds and what the signer row remembers. Anything else is refused: an entry that was
+ * signed and is nowhere to be had cannot be restored, and going on without it would fork the log.
+ *
+ * {@link rebuildMap} makes everything that is derived from the entries anew, for tables that were damaged.
+ *
+ * Both run the replay of the monitor, so whatever comes out has been verified once more.
+ */
+import { sql, type Transaction } from 'kysely'
+import { equal } from '@dslog/tlog/bytes'
+import type { LogClient, LogEntry } from '@dslog/tlog/client'
+import { EMPTY_ROOT, leafHash } from '@dslog/tlog/hash'
+import { UpperTree } from '@dslog/tlog/maptree'
+import type { TrustedCheckpoint } from '@dslog/tlog/policy'
+import { TreeReader } from '@dslog/tlog/reader'
+import { decodeBundle, TILE_WIDTH, tileHash, tileWidth } from '@dslog/tlog/tile'
+import { TileWriter } from '@dslog/tlog/tilewriter'
+import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
+import type { LogTables } from '@dslog/schema/db'
+import { decodeEntry } from '@dslog/schema/entry'
+import type { Database } from '@dslog/service/db'
+import { FoldTables } from '@dslog/service/foldtables'
+import {
+  Replay,
+  type Replayed,
+  type ReplayPosition,
+  type ReplayStore,
+  UNIT_LIMITS,
+  type UnitLimits,
+  UnitReader,
+} from '@dslog/service/replay'
+import { testPoint } from '@dslog/service/testpoint'
+import { EMPTY_HEAD } from '@dslog/verify/fold'
+import { LogError } from './error.ts'
+import { type LogOptions, MAP_DEPTH } from './log.ts'
+import { behind, openStored, originOf } from './open.ts'
+import type { SignedTree } from './signer.ts'
+import { commitOf, type Position, stepFrom, zonesOf } from './step.ts'
+import { TreeStore } from './store.ts'
+
+/** How a restore is run. */
+export interface RestoreOptions {
+  /** Whence entries come. Its policy trusts the log's own keys, and them alone. */
+  readonly client: LogClient
+  readonly backend: SignatureBackend
+  /**
+   * The record of what was signed is lost with the database: the published tree is taken for the newest
+   * that was ever signed. Whoever says so answers for it.
+   */
+  readonly withoutSigner?: boolean
+  /** How much is stored at once. */
+  readonly limits?: UnitLimits
+  /** Called with the number of entries that are there. */
+  readonly onProgress?: (done: number, size: number) => void
+}
+
+/** What a restore did. */
+export interface Restored {
+  readonly origin: string
+  /** Entries that were there before, and that are there now. */
+  readonly from: number
+  readonly size: number
+}
+
+/**
+ * Brings the database up to the newest published tree. Nothing is signed; the log, opened afterwards,
+ * goes on from there. A restore that was interrupted goes on where it stopped.
+ *
+ * @throws LogError `behind` if the source lacks what was signed, `forked` if it or the database holds
+ *   other entries than were signed, `signer` without a record of what was signed; ViolationError;
+ *   MisbehaviourError and TlogError of the client
+ */
+export async function restore(options: LogOptions, own: RestoreOptions): Promise<Restored> {
+  const lock = await options.db.lockExclusive('log', options.onLost ?? (() => {}))
+  try {
+    return await restoreLocked(options, own)
+  } finally {
+    await lock.release()
+  }
+}
+
+async function restoreLocked(options: LogOptions, own: RestoreOptions): Promise<Restored> {
+  const { client, onProgress } = own
+  const origin = originOf(options.signers)
+  const signed = await options.signerRow.read()
+  if (signed === undefined && own.withoutSigner !== true) {
+    throw new LogError('signer', 'the record of what was signed is gone')
+  }
+  // Signed by our own key: the policy of the client has seen to that.
+  const goal = await client.checkpoint()
+  const { root, size } = goal.checkpoint
+  if (goal.checkpoint.origin !== origin) {
+    throw new LogError('key', `the key is for ${origin}, the source is ${goal.checkpoint.origin}`)
+  }
+  const store = new TreeStore(options.db)
+  const position = await positionOf(options, store)
+  const from = position.head.size
+  if (from >= Math.max(size, signed?.size ?? 0) && !position.tree.loading) {
+    // Nothing is missing. Whether it is what was signed, the log looks at when it is opened.
+    return { origin, from, size: from }
+  }
+  if (signed !== undefined) await demandContinued(signed, goal, client)
+  if (from > size) throw new LogError('behind', `${client.url} has only ${size} entries`)
+  const reader = client.tree(goal)
+  if (!equal(await reader.subtreeHash(0, from), rootAt(position))) {
+    throw new LogError('forked', `the ${from} entries in the database are not those of the source`)
+  }
+  // The source begins with everything that we hold and everything that we signed.
+
+  const tables = new RestoredTables(options.db, store)
+  const verifier = { anchors: options.anchors, backend: own.backend }
+  const replay = new Replay(tables, verifier, position)
+  for await (const unit of unitsOf(client.bundles(from, size, goal), size, own.limits)) {
+    await replay.take(unit)
+    testPoint('restore.unit')
+    onProgress?.(replay.position.head.size, size)
+  }
+  if (!equal(rootAt(replay.position), root)) {
+    throw new LogError('corrupt', 'the entries that were restored do not lead to the signed root')
+  }
+  // The database holds the published tree, map and all. Only now does the signer row follow, and only
+  // where it is older: it was restored with the database, or lost.
+  if (signed === undefined || signed.size < size) {
+    await options.signerRow.advance(signed, { origin, size, root })
+  }
+  return { origin, from, size }
+}
+
+/** The published tree has everything that was signed. */
+async function demandContinued(
+  signed: SignedTree,
+  { checkpoint }: TrustedCheckpoint,
+  client: LogClient,
+): Promise<void> {
+  if (signed.origin !== checkpoint.origin) throw new LogError('signer', `it is of ${signed.origin}`)
+  if (checkpoint.size < signed.size) {
+    throw new LogError(
+      'behind',
+      `${signed.size} entries were signed, and ${client.url} has only ${checkpoint.size} of them`,
+    )
+  }
+  const reader = new TreeReader(client, checkpoint.size, { root: checkpoint.root })
+  if (equal(await reader.subtreeHash(0, signed.size), signed.root)) return
+  throw new LogError('forked', `what ${client.url} has is not what was signed`)
+}
+
+/** Where the database stands; at nothing, if it is empty. */
+async function positionOf(options: LogOptions, store: TreeStore): Promise<Position> {
+  const tree = await store.tree()
+  if (tree === undefined) {
+    const empty = {
+      origin: originOf(options.signers),
+      size: 0,
+      root: EMPTY_ROOT,
+      map_root: EMPTY_ROOT,
+      key_count: 0,
+      map_head: 0,
+      map_time: 0,
+      map_depth: MAP_DEPTH,
+      fence: 0,
+      loading: false,
+    }
+    const upper = new UpperTree(MAP_DEPTH)
+    return { tree: empty, writer: new TileWriter(), lastBundle: [], head: EMPTY_HEAD, upper }
+  }
+  const { position } = await openStored(options, async (signed, { origin }) => {
+    if (signed !== undefined && signed.origin !== origin) {
+      throw new LogError('signer', `it is of ${signed.origin}`)
+    }
+  })
+  if (!position.tree.loading) return position
+  return { ...position, head: await openHead(position, store) }
+}
+
+/** The times of entries that no MAP_HEAD covers yet are in the entries alone. */
+async function openHead({ head, tree }: Position, store: TreeStore): Promise<Position['head']> {
+  const { map_head: mapHead, size } = tree
+  let [mapTime, liveTime] = [0, 0]
+  for (let index = Math.floor(mapHead / TILE_WIDTH); index * TILE_WIDTH < size; index++) {
+    const width = tileWidth(size, 0, index)
+    const entries = decodeBundle(await store.bundle(index, width), width)
+    for (const bytes of entries.slice(Math.max(0, mapHead - index * TILE_WIDTH))) {
+      const entry = decodeEntry(bytes)
+      if (entry.type === 'map-head') mapTime = entry.time
+      else if (entry.type !== 'unknown' && !entry.historical) {
+        liveTime = Math.max(liveTime, entry.time)
+      }
+    }
+  }
+  return { ...head, mapTime, liveTime }
+}
+
+function rootAt({ writer }: Position): ReturnType<TileWriter['root']> {
+  return writer.size === 0 ? EMPTY_ROOT : writer.root()
+}
+
+async function* unitsOf(
+  bundles: AsyncIterable<readonly LogEntry[]>,
+  size: number,
+  limits: UnitLimits = UNIT_LIMITS,
+): AsyncGenerator<readonly LogEntry[]> {
+  const reader = new UnitReader(limits)
+  for await (const entries of bundles) yield* reader.add(entries, size)
+}
+
+/** The log's tables, written as the log itself would. */
+class RestoredTables implements ReplayStore<LogTables, Position> {
+  readonly names: FoldTables
+  readonly #db: Database<LogTables>
+  readonly #store: TreeStore
+
+  constructor(db: Database<LogTables>, store: TreeStore) {
+    this.#db = db
+    this.#store = store
+    this.names = FoldTables.in(db)
+  }
+
+  transaction<R>(work: (trx: Transaction<LogTables>) => Promise<R>): Promise<R> {
+    return forgetting(this.#db, this.names, work)
+  }
+
+  async move(
+    trx: Transaction<LogTables>,
+    from: Position,
+    { entries, fold, unit }: Replayed,
+  ): Promise<Position> {
+    const appended = entries.map((entry, i) => ({ entry, bytes: unit[i]!.entry }))
+    const isOpen = fold.head.size > (fold.head.mapHead ?? 0) + 1
+    const step = stepFrom(from, appended, fold, isOpen)
+    if (step.from === 0) await this.#store.create(trx, from.tree)
+    const idOf = await this.names.zoneIds(trx, zonesOf(step))
+    await this.#store.commit(trx, commitOf(step, idOf))
+    testPoint('restore.committing')
+    return { ...step.to, head: fold.head }
+  }
+}
+
+/**
+ * Makes histories, key sets and the name map anew, from the entries. What was derived is deleted first:
+ * if this is interrupted the log does not open, and it is to be run again.
+ *
+ * @throws LogError `missing`, `corrupt` if the entries are not those of the tree; ViolationError
+ */
+export async function rebuildMap(
+  options: LogOptions,
+  backend: SignatureBackend,
+  onProgress: (done: number, size: number) => void = () => {},
+): Promise<Restored & { readonly names: number }> {
+  const { anchors, db } = options
+  const lock = await db.lockExclusive('log', options.onLost ?? (() => {}))
+  try {
+    const store = new TreeStore(db)
+    const tree = await store.tree()
+    if (tree === undefined) throw new LogError('missing', 'there is no log here')
+    if (tree.loading) throw new LogError('unfinished-load', 'import or restore the rest first')
+    const { map_depth: depth, origin, root, size } = tree
+    const signed = await options.signerRow.read()
+    if (signed !== undefined && signed.size > size) throw behind(signed, size)
+    const reader = new TreeReader(store, size, { root })
+    // Read once before anything is deleted: a rebuild from damaged entries would end halfway.
+    for await (const _ of storedEntries(store, reader)) continue
+
+    const names = FoldTables.in(db)
+    await db.transaction(async (trx) => {
+      // Millions of rows in one statement.
+      await sql`set local statement_timeout = 0`.execute(trx)
+      await trx.deleteFrom('map_bucket').execute()
+      await trx.deleteFrom('name').execute()
+      await trx.deleteFrom('zone_keys').execute()
+    })
+    names.forget()
+    testPoint('rebuild.emptied')
+    const start = { head: EMPTY_HEAD, upper: new UpperTree(depth) }
+    const replay = new Replay(new DerivedTables(db, names), { anchors, backend }, start)
+    for await (const unit of unitsOf(storedEntries(store, reader), size)) {
+      await replay.take(unit)
+      testPoint('rebuild.unit')
+      onProgress(replay.position.head.size, size)
+    }
+    const { head, upper } = replay.position
+    if (!equal(upper.root(), tree.map_root) || head.keyCount !== tree.key_count) {
+      throw new LogError('corrupt', 'the map of the entries is not that of the stored tree')
+    }
+    return { origin, from: 0, size, names: head.keyCount }
+  } finally {
+    await lock.release()
+  }
+}
+
+/** The tables beside the tree's own: those stay as they are. */
+class DerivedTables implements ReplayStore<LogTables, ReplayPosition> {
+  readonly names: FoldTables
+  readonly #db: Database<LogTables>
+
+  constructor(db: Database<LogTables>, names: FoldTables) {
+    this.#db = db
+    this.names = names
+  }
+
+  transaction<R>(work: (trx: Transaction<LogTables>) => Promise<R>): Promise<R> {
+    return forgetting(this.#db, this.names, work)
+  }
+
+  async move(_: unknown, __: unknown, { fold }: Replayed): Promise<ReplayPosition> {
+    return { head: fold.head, upper: fold.upper }
+  }
+}
+
+async function forgetting<R>(
+  db: Database<LogTables>,
+  names: FoldTables,
+  work: (trx: Transaction<LogTables>) => Promise<R>,
+): Promise<R> {
+  try {
+    return await db.transaction(work)
+  } catch (error) {
+    names.forget()
+    throw error
+  }
+}
+
+/** Entries out of the log's own tables, each one that of the tree. */
+async function* storedEntries(
+  store: TreeStore,
+  reader: TreeReader,
+): AsyncGenerator<readonly LogEntry[]> {
+  const { size } = reader
+  for (let index = 0; index * TILE_WIDTH < size; index++) {
+    const width = tileWidth(size, 0, index)
+    const tile = await reader.tile(0, index, width)
+    const entries = decodeBundle(await store.bundle(index, width), width)
+    yield entries.map((entry, i) => {
+      const leaf = leafHash(entry)
+      if (!equal(leaf, tileHash(tile, i))) {
+        throw new LogError('corrupt', `entry ${index * TILE_WIDTH + i} is not that of the tree`)
+      }
+      return { index: index * TILE_WIDTH + i, entry, leaf }
+    })
+  }
+}
