@@ -1,12 +1,16 @@
 /** The migrations of each service by name; names sort in the order in which they were written. */
 import type { Migration } from 'kysely'
 import { logTables } from './migrations/log/0001-log.ts'
+import { logGuards } from './migrations/log/0002-guards.ts'
 import { monitorTables } from './migrations/monitor/0001-monitor.ts'
 import { alertTables } from './migrations/monitor/0002-alerts.ts'
 import { witnessTables } from './migrations/monitor/0003-witness.ts'
 import { judgeTables } from './migrations/monitor/0004-judging.ts'
 
-export const LOG_MIGRATIONS: Readonly<Record<string, Migration>> = { '0001_log': logTables }
+export const LOG_MIGRATIONS: Readonly<Record<string, Migration>> = {
+  '0001_log': logTables,
+  '0002_guards': logGuards,
+}
 
 export const MONITOR_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_monitor': monitorTables,

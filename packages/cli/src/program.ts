@@ -7,6 +7,7 @@ import type { AuditOptions } from './command/audit.ts'
 import type { ImportOptions } from './command/import.ts'
 import type { KeygenOptions } from './command/keygen.ts'
 import type { LogOptions } from './command/log.ts'
+import type { MigrateOptions } from './command/migrate.ts'
 import type { MirrorOptions } from './command/mirror.ts'
 import type { ProveOptions } from './command/prove.ts'
 import type { RestoreOptions } from './command/restore.ts'
@@ -246,6 +247,16 @@ function program(io: Io): Command {
     const { rebuild } = await import('./command/rebuild-map.ts')
     await rebuild(session(options))
   })
+
+  command('migrate', 'Brings the tables of the log up to date, and grants roles what they need', [
+    'DATABASE_URL=postgres://dslog_owner@… dslog migrate --role dslog_log --reader dslog_log_reader',
+  ])
+    .option('--role <name>', 'role of the log service: it may add entries, and change none')
+    .option('--reader <name>', 'role of processes that only read')
+    .action(async (options: GlobalOptions & MigrateOptions) => {
+      const { migrateTables } = await import('./command/migrate.ts')
+      await migrateTables(session(options), options)
+    })
 
   return program
 }

@@ -16,6 +16,8 @@ export type DatabaseErrorCode =
   | 'unsafe-integer'
   /** A migration failed, or the database is newer than the software. */
   | 'migration'
+  /** There is no such role. */
+  | 'role'
   /** The embedded database has ended. */
   | 'ended'
 

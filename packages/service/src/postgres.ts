@@ -15,6 +15,12 @@ const POOL_SIZE = 10
 /** Longest statement, ms; migrations are exempt (migrate.ts). */
 const STATEMENT_TIMEOUT = 60_000
 
+/** Longest wait for a lock, ms: a writer has its tables for itself, so somebody else does what he should not. */
+const LOCK_TIMEOUT = 10_000
+
+/** Longest silence inside a transaction, ms: its locks, and what vacuum has to keep for it, cost others. */
+const IDLE_TIMEOUT = 60_000
+
 /** Longest wait for a connection, a new one included, ms. */
 const ACQUIRE_TIMEOUT = 10_000
 
@@ -51,6 +57,8 @@ export async function openPostgres(options: DatabaseOptions & { url: string }): 
     ...connection,
     max: options.poolSize ?? POOL_SIZE,
     statement_timeout: options.statementTimeout ?? STATEMENT_TIMEOUT,
+    lock_timeout: LOCK_TIMEOUT,
+    idle_in_transaction_session_timeout: IDLE_TIMEOUT,
     types: valueTypes,
   })
   // An idle connection broke, as they do when the server restarts; the pool makes a new one.

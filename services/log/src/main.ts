@@ -48,7 +48,7 @@ export const SOFTWARE = 'dslog/0.1.0'
 export const LOG_FILES = { database: 'log', key: 'log.key', signer: 'signer.json' } as const
 
 /** Schema of its tables on a PostgreSQL server: a monitor on the same server has others of the same names. */
-const SCHEMA = 'log'
+export const LOG_SCHEMA = 'log'
 
 /** The parts that a log service is made of, and those that other programs use it by. */
 export interface OpenedLog {
@@ -77,7 +77,7 @@ export async function openLogDatabase(options: OpenOptions): Promise<LogOptions>
   const db = await openDatabase<LogTables>({
     url: config.databaseUrl?.reveal(),
     folder: join(config.data, LOG_FILES.database),
-    schema: SCHEMA,
+    schema: LOG_SCHEMA,
     applicationName: 'dslog-log',
     poolSize: config.poolSize,
     logger,

@@ -207,8 +207,9 @@ export class TreeStore implements TileSource {
     )
   }
 
-  /** Takes away what only readers need, in the transaction that begins a load. */
+  /** Takes away what only readers need, in the transaction that begins a load; if the tables are ours. */
   async beginLoad(trx: Transaction<LogTables>): Promise<void> {
+    if (!(await ownsTables(trx))) return
     await dropIndexes(trx, NAME_INDEXES)
     await dropIndexes(trx, LEAF_INDEXES)
   }
@@ -216,6 +217,7 @@ export class TreeStore implements TileSource {
   /** Makes anew what {@link beginLoad} took away. */
   async indexLoaded(): Promise<void> {
     await this.#db.transaction(async (trx) => {
+      if (!(await ownsTables(trx))) return
       // Millions of rows are sorted in one statement.
       await sql`set local statement_timeout = 0`.execute(trx)
       await createIndexes(trx, NAME_INDEXES)
@@ -232,4 +234,12 @@ export class TreeStore implements TileSource {
     )
     return rows[0]?.bytes ?? 0
   }
+}
+
+/** Only the owner of a table may drop and make its indexes; a load under another role goes on with them. */
+async function ownsTables(trx: Transaction<LogTables>): Promise<boolean> {
+  const { rows } = await sql<{ owns: boolean }>`
+    select pg_has_role(relowner, 'usage') as owns
+    from pg_class where oid = to_regclass('leaf')`.execute(trx)
+  return rows[0]?.owns === true
 }

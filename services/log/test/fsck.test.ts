@@ -57,14 +57,14 @@ function check(): Promise<FsckReport> {
 
 async function run(...statements: readonly string[]): Promise<void> {
   await options.db.transaction(async (trx) => {
-    for (const table of ['tile', 'bundle']) {
+    for (const table of ['tile', 'bundle', 'leaf', 'signer']) {
       await sql`alter table ${sql.table(table)} disable trigger user`.execute(trx)
     }
     for (const statement of statements) {
       const { numAffectedRows } = await sql.raw(statement).execute(trx)
       expect(numAffectedRows, statement).toBeGreaterThan(0n)
     }
-    for (const table of ['tile', 'bundle']) {
+    for (const table of ['tile', 'bundle', 'leaf', 'signer']) {
       await sql`alter table ${sql.table(table)} enable trigger user`.execute(trx)
     }
   })

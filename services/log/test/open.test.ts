@@ -73,14 +73,14 @@ async function expectRefusal(
 async function damage(place: Place, ...statements: readonly string[]): Promise<void> {
   const { db } = await openPlace(place, net.clock.now)
   await db.transaction(async (trx) => {
-    for (const table of ['tile', 'bundle']) {
+    for (const table of ['tile', 'bundle', 'leaf', 'signer']) {
       await sql`alter table ${sql.table(table)} disable trigger user`.execute(trx)
     }
     for (const statement of statements) {
       const { numAffectedRows } = await sql.raw(statement).execute(trx)
       expect(numAffectedRows, statement).toBe(1n)
     }
-    for (const table of ['tile', 'bundle']) {
+    for (const table of ['tile', 'bundle', 'leaf', 'signer']) {
       await sql`alter table ${sql.table(table)} enable trigger user`.execute(trx)
     }
   })
