@@ -12,6 +12,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { nameToText, type Name } from '@dslog/dnssec/name'
+import type { Authority, Internet } from './internet.ts'
 import { servedSerial } from './nameserver/probe.ts'
 import type { Source } from './nameserver/responder.ts'
 import type { Transfers } from './nameserver/server.ts'
@@ -49,6 +50,61 @@ export interface RealServer {
 /** A zone of an authority, or of a snapshot, as it is now. */
 export function zoneFile({ name, zone }: Source): ZoneFile {
   return { name, text: zone.toText(), serial: zone.serial }
+}
+
+/** A whole internet on servers of others. */
+export interface RealServers {
+  /** The one port of all. */
+  readonly port: number
+  /** Serves what has changed since. */
+  reload(): Promise<void>
+  stop(): Promise<void>
+}
+
+/**
+ * Serves each zone of an internet at its own addresses, as `NameServers` does, with NSD or Knot: one
+ * of them for the zones that have all addresses in common, which then answers for all of those.
+ *
+ * @param start `startNsd` or `startKnot`
+ */
+export async function startAll(
+  start: typeof startNsd,
+  net: Internet,
+  options: Omit<RealServerOptions, 'addresses'> = {},
+): Promise<RealServers | undefined> {
+  const groups = new Map<string, Authority[]>()
+  for (const zone of net.zones) {
+    const at = zone.servers.flatMap(({ addresses }) => addresses).join()
+    groups.set(at, [...(groups.get(at) ?? []), zone])
+  }
+  const started: { readonly server: RealServer; readonly zones: readonly Authority[] }[] = []
+  const serials = new Map<Authority, number>()
+  let port = options.port
+  const stop = async (): Promise<void> => {
+    await Promise.all(started.map(({ server }) => server.stop()))
+  }
+  const reload = async (): Promise<void> => {
+    for (const { server, zones } of started) {
+      const changed = zones.filter((authority) => serials.get(authority) !== authority.zone.serial)
+      if (changed.length > 0) await server.reload(changed.map(zoneFile))
+      for (const authority of changed) serials.set(authority, authority.zone.serial)
+    }
+  }
+  try {
+    for (const [at, zones] of groups) {
+      const here = { ...options, addresses: at.split(','), ...(port !== undefined && { port }) }
+      const server = await start(zones.map(zoneFile), here)
+      if (server === undefined) return undefined
+      port = server.port
+      started.push({ server, zones })
+      for (const authority of zones) serials.set(authority, authority.zone.serial)
+    }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  if (port === undefined) throw new Error('an internet has a root')
+  return { port, reload, stop }
 }
 
 /** NSD, or undefined (and a line that says so) where it is not installed. */

@@ -8,7 +8,7 @@ import { dsOf } from '../src/key.ts'
 import { NameServers } from '../src/nameserver.ts'
 import { servedSerial } from '../src/nameserver/probe.ts'
 import { tsigKeyToText, type TsigKey } from '../src/nameserver/tsig.ts'
-import { startKnot, startNsd, zoneFile, type RealServer } from '../src/realserver.ts'
+import { startKnot, startAll, startNsd, zoneFile, type RealServer } from '../src/realserver.ts'
 import { ownerKey } from '../src/stories.ts'
 import { startUnbound, type Unbound } from '../src/unbound.ts'
 import { ofType, TcpAsker, UdpAsker } from '../src/asker.ts'
@@ -61,6 +61,31 @@ describe.each([
     const said = await transfer('-y', tsigKeyToText(KEY))
     const records = parseZoneFile(said.replaceAll(/^.*\tTSIG\t.*$/gm, ''), { origin: fi.name })
     expect(records).toHaveLength(fi.zone.records.length)
+  })
+})
+
+describe.each([
+  ['NSD', startNsd],
+  ['Knot', startKnot],
+])('a whole internet on %s', (_, start) => {
+  test('refers from server to server, and shows what has changed', async ({ skip }) => {
+    const net = new Internet({ servers: 1 })
+    const fi = net.addZone('fi.')
+    const servers = await startAll(start, net)
+    if (servers === undefined) skip()
+    const { port, reload, stop } = servers!
+    const root = await UdpAsker.open(net.root.servers[0]!.addresses[0]!, port)
+    const glue = ofType(await root.ask({ name: 'example.fi.' }), TYPE.A)
+    expect(glue.map(({ rdata }) => rdata.join('.'))).toEqual(['127.16.1.1'])
+    const udp = await UdpAsker.open('127.16.1.1', port)
+    expect(await udp.ask({ name: 'example.fi.' })).toMatchObject({ aa: true, rcode: 3 })
+    fi.delegate(OWNER, [dsOf(OWNER, ownerKey(OWNER))])
+    await reload()
+    expect(ofType(await udp.ask({ name: 'example.fi.' }), TYPE.DS)).toHaveLength(1)
+    await reload()
+    root.close()
+    udp.close()
+    await stop()
   })
 })
 
