@@ -1,5 +1,6 @@
 /** The migrations of each service by name; names sort in the order in which they were written. */
 import type { Migration } from 'kysely'
+import { crawlerTables } from './migrations/crawler/0001-crawler.ts'
 import { logTables } from './migrations/log/0001-log.ts'
 import { logGuards } from './migrations/log/0002-guards.ts'
 import { monitorTables } from './migrations/monitor/0001-monitor.ts'
@@ -17,4 +18,8 @@ export const MONITOR_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0002_alerts': alertTables,
   '0003_witness': witnessTables,
   '0004_judging': judgeTables,
+}
+
+export const CRAWLER_MIGRATIONS: Readonly<Record<string, Migration>> = {
+  '0001_crawler': crawlerTables,
 }

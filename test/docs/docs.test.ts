@@ -10,6 +10,8 @@ import { format } from 'prettier'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { formatSkey, formatVkey, KEY_TYPE, signerKey } from '@dslog/tlog/key'
 import { CLI_CONFIG } from '@dslog/cli/config'
+import { CRAWLER_CONFIG } from '@dslog/crawler/config'
+import { crawlerComponents } from '@dslog/crawler/main'
 import { LOG_CONFIG } from '@dslog/log/config'
 import { logComponents } from '@dslog/log/main'
 import { policyText } from '@dslog/log/policy'
@@ -29,7 +31,12 @@ function expectFile(path: string, content: string): void {
 }
 
 test('.env.example lists every setting', () => {
-  const sections = { Log: LOG_CONFIG, Monitor: MONITOR_CONFIG, Commands: CLI_CONFIG }
+  const sections = {
+    Log: LOG_CONFIG,
+    Monitor: MONITOR_CONFIG,
+    Crawler: CRAWLER_CONFIG,
+    Commands: CLI_CONFIG,
+  }
   expectFile('.env.example', renderEnvExample(sections))
 })
 
@@ -79,16 +86,24 @@ describe('of running services', () => {
       DSLOG_LOG_KEY: formatSkey(key),
       DSLOG_LOG_PORT: '0',
       DSLOG_MONITOR_PORT: '0',
+      DSLOG_CRAWLER_PORT: '0',
+      DSLOG_CRAWLER_TRANSFERS: 'none',
     }
-    const { log: config } = readConfig({ log: LOG_CONFIG }, env, [MONITOR_CONFIG])
+    const all = [LOG_CONFIG, MONITOR_CONFIG, CRAWLER_CONFIG]
+    const { log: config } = readConfig({ log: LOG_CONFIG }, env, all)
     const log = logComponents({ config, logger, create: true })
     await start(log.components)
     urls['log'] = `http://127.0.0.1:${log.port()}`
     writeFileSync(join(folder, 'policy'), policyText([formatVkey(key)], urls['log']))
-    const { monitor: settings } = readConfig({ monitor: MONITOR_CONFIG }, env, [LOG_CONFIG])
+    const { monitor: settings } = readConfig({ monitor: MONITOR_CONFIG }, env, all)
     const monitor = monitorComponents({ config: settings, logger })
     await start(monitor.components)
     urls['monitor'] = `http://127.0.0.1:${monitor.port()}`
+    const crawlerEnv = { ...env, DSLOG_CRAWLER_LOG_URL: urls['log'] }
+    const { crawler: own } = readConfig({ crawler: CRAWLER_CONFIG }, crawlerEnv, all)
+    const crawler = crawlerComponents({ config: own, logger })
+    await start(crawler.components)
+    urls['crawler'] = `http://127.0.0.1:${crawler.port()}`
   })
 
   async function start(components: ConstructorParameters<typeof Lifecycle>[0]): Promise<void> {
@@ -102,21 +117,25 @@ describe('of running services', () => {
     rmSync(folder, { recursive: true, force: true })
   })
 
-  test.each(['log', 'monitor'])('docs/openapi/%s.json describes the routes', async (service) => {
-    const answer = await fetch(`${urls[service]}/openapi.json`)
-    const document = (await answer.json()) as { paths: object; openapi: string }
-    expect(document.openapi).toBe('3.1.0')
-    expectFile(
-      `docs/openapi/${service}.json`,
-      await format(JSON.stringify(document), { parser: 'json', printWidth: 100 }),
-    )
-  })
+  test.each(['log', 'monitor', 'crawler'])(
+    'docs/openapi/%s.json describes the routes',
+    async (service) => {
+      const answer = await fetch(`${urls[service]}/openapi.json`)
+      const document = (await answer.json()) as { paths: object; openapi: string }
+      expect(document.openapi).toBe('3.1.0')
+      expectFile(
+        `docs/openapi/${service}.json`,
+        await format(JSON.stringify(document), { parser: 'json', printWidth: 100 }),
+      )
+    },
+  )
 
   test('docs/metrics.md explains every metric', async () => {
     const sections: string[] = []
     for (const [service, title] of [
       ['log', 'Log'],
       ['monitor', 'Monitor'],
+      ['crawler', 'Crawler'],
     ] as const) {
       const text = await (await fetch(`${urls[service]}/metrics`)).text()
       const rows = [...text.matchAll(/^# HELP (dslog_\S+) (.*)$/gm)]

@@ -11,14 +11,23 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
+import { CRAWLER_FILES } from '@dslog/crawler/main'
 import { LOG_FILES } from '@dslog/log/main'
 import { MONITOR_FILES } from '@dslog/monitor/main'
 import type { ServiceFile } from '@dslog/cli/session'
 import { makeTemplate } from '../place.ts'
 
 const BIN = fileURLToPath(new URL('../../packages/cli/bin/dslog.js', import.meta.url))
-/** Longest wait for a service to be ready, ms: two databases are made, on a busy machine. */
-const READY_LIMIT = 120_000
+/** Longest wait for a service to be ready, ms: three databases are made, on a busy machine. */
+const READY_LIMIT = 180_000
+
+/** No test asks other people's servers: there is nobody at this address. */
+const OFFLINE: CallOptions['env'] = {
+  DSLOG_CRAWLER_TRANSFERS: '.@127.0.0.1:1',
+  DSLOG_CRAWLER_ROOT_SERVERS: '127.0.0.1',
+  DSLOG_CRAWLER_DNS_PORT: '1',
+  DSLOG_CRAWLER_ALLOW: '127.0.0.0/8',
+}
 
 /** One object of `--json`. */
 export type Event = Record<string, unknown>
@@ -64,7 +73,7 @@ export function start(args: readonly string[], env: CallOptions['env'] = {}): Ch
     ([name]) => !/^(DSLOG_|DATABASE_URL)/.test(name),
   )
   return spawn(process.execPath, [BIN, ...args], {
-    env: { ...Object.fromEntries(inherited), ...env },
+    env: { ...Object.fromEntries(inherited), ...OFFLINE, ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
   })
 }
@@ -182,7 +191,7 @@ export class Folders {
   async data(): Promise<string> {
     const folder = this.make()
     const template = await makeTemplate()
-    for (const { database } of [LOG_FILES, MONITOR_FILES]) {
+    for (const { database } of [LOG_FILES, MONITOR_FILES, CRAWLER_FILES]) {
       await cp(template, join(folder, database), { recursive: true })
     }
     return folder

@@ -16,19 +16,19 @@ afterEach(() => {
 })
 afterAll(() => folders.remove())
 
-/** A port that is free, and so is the next. */
+/** A port that is free, and so are the next two. */
 async function freePort(): Promise<number> {
   for (;;) {
-    const [first, second] = [createServer(), createServer()]
+    const servers = [createServer(), createServer(), createServer()] as const
     try {
-      const port = await listen(first, 0)
-      await listen(second, port + 1)
+      const port = await listen(servers[0], 0)
+      await listen(servers[1], port + 1)
+      await listen(servers[2], port + 2)
       return port
     } catch {
-      // Somebody has the next one.
+      // Somebody has one of them.
     } finally {
-      first.close()
-      second.close()
+      for (const server of servers) server.close()
     }
   }
 }
@@ -126,7 +126,8 @@ it('both in one process, and it says in words what there is and what is not', as
     `  log       ${url} `,
     `  monitor   http://127.0.0.1:${port + 1} `,
     `  policy    ${join(data, 'policy')} `,
-    'This version has no crawler',
+    `  crawler   http://127.0.0.1:${port + 2} `,
+    'The crawler transfers the root zone',
     `  explorer  ${url}/\n`,
     '  dslog import FILE',
   ]) {

@@ -33,12 +33,13 @@ describe('a fresh folder', () => {
         size: 1,
         log: service.log,
         monitor: service.monitor,
+        crawler: service.service.crawler,
         data,
         policy: join(data, 'policy'),
-        missing: ['crawler'],
       },
     ])
     expect((await readdir(data)).sort()).toEqual([
+      'crawler',
       'log',
       'log.key',
       'monitor',
@@ -144,12 +145,14 @@ describe('a port that is taken', () => {
 })
 
 describe('what cannot be done', () => {
-  it('is refused: there is no crawler for --names', async () => {
+  it('is refused: a file of names that are none', async () => {
     const names = folders.file('names')
-    await writeFile(names, 'example.org\n')
-    const called = await dslog(['up', '--data', folders.make(), '--names', names])
+    await writeFile(names, 'example.org\na..b\n')
+    const data = folders.make()
+    const called = await dslog(['up', '--data', data, '--names', names])
     expect(called).toMatchObject({ code: 2, stdout: '' })
-    expect(called.stderr).toMatch(/^dslog: --names needs the crawler[^\n]*\n$/)
+    expect(called.stderr).toMatch(/^dslog: [^\n]*names, line 2: empty label[^\n]*\n$/)
+    expect(existsSync(data)).toBe(false)
   })
 
   it('is refused: a zone file that is not there', async () => {

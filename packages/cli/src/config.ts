@@ -1,4 +1,5 @@
 /** What commands read from the environment; rendered into `.env.example`. */
+import { CRAWLER_CONFIG, type CrawlerConfig } from '@dslog/crawler/config'
 import { LOG_CONFIG, type LogConfig } from '@dslog/log/config'
 import { MONITOR_CONFIG, type MonitorConfig } from '@dslog/monitor/config'
 import { type Key, readConfig, type Secret, url, type Values } from '@dslog/service/config'
@@ -26,7 +27,7 @@ export type CliConfig = Values<typeof CLI_CONFIG>
  * @throws ConfigError
  */
 export function readCliConfig(env: Io['env']): CliConfig {
-  return readConfig({ cli: CLI_CONFIG }, env, [LOG_CONFIG, MONITOR_CONFIG]).cli
+  return readConfig({ cli: CLI_CONFIG }, env, [LOG_CONFIG, MONITOR_CONFIG, CRAWLER_CONFIG]).cli
 }
 
 /**
@@ -34,6 +35,11 @@ export function readCliConfig(env: Io['env']): CliConfig {
  *
  * @throws ConfigError
  */
-export function readServiceConfig(env: Io['env']): { log: LogConfig; monitor: MonitorConfig } {
-  return readConfig({ log: LOG_CONFIG, monitor: MONITOR_CONFIG }, env, [CLI_CONFIG])
+export function readServiceConfig(env: Io['env']): {
+  log: LogConfig
+  monitor: MonitorConfig
+  crawler: CrawlerConfig
+} {
+  const tables = { log: LOG_CONFIG, monitor: MONITOR_CONFIG, crawler: CRAWLER_CONFIG }
+  return readConfig(tables, env, [CLI_CONFIG])
 }

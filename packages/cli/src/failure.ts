@@ -4,11 +4,13 @@
  */
 import { MisbehaviourError } from '@dslog/tlog/misbehaviour'
 import { TlogError, type TlogErrorCode } from '@dslog/tlog/error'
+import { CrawlerError } from '@dslog/crawler/error'
 import { LogError } from '@dslog/log/error'
 import { PublishError } from '@dslog/log/publish/target'
 import { MonitorError } from '@dslog/monitor/error'
 import { ConfigError } from '@dslog/service/config'
 import { DatabaseError, EmbeddedLocked } from '@dslog/service/database-error'
+import { LogAnswerError } from '@dslog/service/logapi'
 import { Problem } from '@dslog/service/problem'
 import { ViolationError } from '@dslog/service/replay'
 import { isVerificationFailure } from '@dslog/verify/verify'
@@ -50,12 +52,15 @@ export function exitCodeOf(error: unknown): ExitCode | undefined {
   if (error instanceof TlogError && error.code === 'bad-url') return EXIT.usage
   if (isVerificationFailure(error)) return EXIT.unverified
   if (error instanceof ConfigError) return EXIT.usage
+  // What it was told to ask with, or to whom to bring it, cannot be meant.
+  if (error instanceof CrawlerError) return EXIT.usage
   // Nothing to verify against: the caller has to say whom to trust.
   if (error instanceof MonitorError && error.code === 'policy') return EXIT.usage
   if (error instanceof LogError || error instanceof MonitorError) return EXIT.service
   if (error instanceof PublishError) {
     return error.code === 'foreign' ? EXIT.unverified : EXIT.service
   }
+  if (error instanceof LogAnswerError) return EXIT.service
   if (error instanceof DatabaseError || error instanceof Problem) return EXIT.service
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') {
     return undefined

@@ -75,14 +75,16 @@ function program(io: Io): Command {
       .addHelpText('after', `\nExamples:\n${examples.map((line) => `  ${line}\n`).join('')}`)
   const session = (options: GlobalOptions): Session => new Session(options, io)
 
-  command('up', 'Log, monitor and API in one process, on the embedded database', [
+  command('up', 'Log, crawler and monitor in one process, on the embedded database', [
     'dslog up',
     'dslog up --data /var/lib/dslog --port 9000',
+    'dslog up --names domains.txt    # one a line',
     'dslog up --zone-file root-2019.zone.gz root-2024.zone.gz',
   ])
     .option('--zone-file <file...>', 'signed zone files, imported first, in this order')
-    .option('--names <file>', 'domains to crawl: refused, this version has no crawler')
-    .option('--port <n>', 'port of the log; the monitor takes the next (default 8080)', port)
+    .option('--names <file>', 'domains to crawl besides the root, one a line')
+    .option('--no-crawler', 'fetches nothing from the DNS')
+    .option('--port <n>', 'port of the log; the others take the next two (default 8080)', port)
     .option('--origin <name>', 'name of a new log: a URL without scheme')
     .action(async (options: GlobalOptions & UpOptions) => {
       const { up } = await import('./command/up.ts')
@@ -111,11 +113,18 @@ function program(io: Io): Command {
     'dslog health log        # at the address that its environment says',
     'dslog health http://127.0.0.1:8081',
   ])
-    .argument('<service|url>', 'log or monitor, or the URL of one')
+    .argument('<service|url>', 'log, monitor or crawler, or the URL of one')
     .action(async (what: string, options: GlobalOptions) => {
       const { health } = await import('./command/health.ts')
       await health(session(options), what)
     })
+
+  command('crawler', 'One process of a crawler, configured by the environment', [
+    'DSLOG_CRAWLER_LOG_URL=https://log.example DSLOG_CRAWLER_NAMES=domains.txt dslog crawler',
+  ]).action(async (options: GlobalOptions) => {
+    const { runCrawler } = await import('./command/crawler.ts')
+    await runCrawler(session(options))
+  })
 
   command('import', 'Imports signed zone files, in order, each at its own time', [
     'dslog import root-2019.zone.gz root-2024.zone.gz',
@@ -289,6 +298,6 @@ function index(text: string): number {
 /** Port 0 lets the system choose. */
 function port(text: string): number {
   const value = /^(0|[1-9]\d{0,4})$/.test(text) ? Number(text) : Number.NaN
-  if (!(value <= 65_534)) throw new InvalidArgumentError('A port is a number up to 65534.')
+  if (!(value <= 65_533)) throw new InvalidArgumentError('A port is a number up to 65533.')
   return value
 }

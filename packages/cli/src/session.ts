@@ -34,6 +34,8 @@ export interface ServiceFile {
   readonly process: string
   readonly log: string
   readonly monitor: string
+  /** Not with `--no-crawler`. */
+  readonly crawler?: string
   readonly operator_token: string
 }
 

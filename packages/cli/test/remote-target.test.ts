@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { HttpClient } from '@dslog/tlog/http'
 import { ROOT } from '@dslog/dnssec/name'
 import { MAX_OBSERVATIONS, MAX_SUBMIT_BYTES, type Observation } from '@dslog/schema/api'
+import { LogAnswerError } from '@dslog/service/logapi'
 import { readName } from '../src/name.ts'
 import { RemoteTarget } from '../src/remote-target.ts'
 
@@ -112,7 +113,7 @@ describe('submissions', () => {
     'that are answered with nonsense are a failure of the service',
     async (answer) => {
       const { target } = service(answer)
-      await expect(target.submit(many(1))).rejects.toMatchObject({ exitCode: 3 })
+      await expect(target.submit(many(1))).rejects.toThrow(LogAnswerError)
     },
   )
 })

@@ -3,9 +3,12 @@
  * difference with the records that prove it. The zone has been verified whole before
  * (@dslog/dnssec/zone); the log verifies every record again.
  */
+import { toBase64 } from '@dslog/tlog/bytes'
 import { compareCanonical, type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
 import { CLASS_IN, dsToText, type RR, TYPE } from '@dslog/dnssec/records'
+import { encodeRecord } from '@dslog/dnssec/wire'
 import type { SignedZone } from '@dslog/dnssec/zone'
+import type { Observation } from '@dslog/schema/api'
 
 /** TTL of records made up from RDATA: it is no part of what is signed or logged. */
 const NO_TTL = 0
@@ -70,4 +73,29 @@ export function diffZone(zone: SignedZone, known: KnownStates): ZoneChange[] {
     changes.push({ name, change: 'removed', old: old.toSorted(), new: [], records })
   }
   return changes.sort((a, b) => compareCanonical(a.name, b.name))
+}
+
+/**
+ * What is submitted of a zone: its keys first, then each difference.
+ *
+ * @param link the DS RRset that the keys hang from, with its signature; nothing for the root
+ * @param historicalAt the time of the evidence, ms since the epoch, where that is not the present
+ */
+export function observationsOf(
+  zone: SignedZone,
+  link: readonly RR[],
+  changes: readonly ZoneChange[],
+  historicalAt?: number,
+): Observation[] {
+  const moment =
+    historicalAt === undefined ? {} : { observed_at: historicalAt, historical: true as const }
+  const observation = (owner: Name, records: readonly RR[]): Observation => ({
+    owner: nameToText(owner),
+    ...moment,
+    records: records.map((record) => toBase64(encodeRecord(record))),
+  })
+  return [
+    { ...observation(zone.zone, [...keyRecords(zone), ...link]), kind: 'keys' },
+    ...changes.map(({ name, records }) => observation(name, records)),
+  ]
 }

@@ -1,5 +1,5 @@
 /**
- * `dslog health log|monitor|URL`: whether a service is ready. For health checks of containers and
+ * `dslog health log|monitor|crawler|URL`: whether a service is ready. For health checks of containers and
  * supervisors, which have no other client at hand; a service of this machine is found as its own
  * environment says.
  */

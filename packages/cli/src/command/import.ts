@@ -6,17 +6,15 @@
  */
 import { constants, createReadStream } from 'node:fs'
 import { access } from 'node:fs/promises'
-import { toBase64 } from '@dslog/tlog/bytes'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { DnssecError } from '@dslog/dnssec/error'
 import { labelCount, type Name, nameToText } from '@dslog/dnssec/name'
 import { type SignedZone, verifyZone, zoneTime } from '@dslog/dnssec/zone'
 import { readZoneFile } from '@dslog/dnssec/zonefile'
-import { encodeRecord } from '@dslog/dnssec/wire'
 import { type RR, TYPE } from '@dslog/dnssec/records'
-import type { Observation, SubmitResult } from '@dslog/schema/api'
-import { diffZone, keyRecords, recordsOf } from '@dslog/verify/zonediff'
+import type { SubmitResult } from '@dslog/schema/api'
+import { diffZone, observationsOf, recordsOf } from '@dslog/verify/zonediff'
 import { EXIT, Failure } from '../failure.ts'
 import { readName } from '../name.ts'
 import type { Output } from '../output.ts'
@@ -54,8 +52,8 @@ interface VerifiedZone {
   readonly zone: SignedZone
   /** Checked at the present time: the log dates it. */
   readonly live: boolean
-  /** Evidence of its keys, with what they hang from below the root. */
-  readonly keys: readonly RR[]
+  /** What its keys hang from; nothing for the root. */
+  readonly link: readonly RR[]
 }
 
 /** Runs the command. */
@@ -143,7 +141,7 @@ async function readSignedZone(
     })
     const link = above === undefined ? [] : recordsOf(apex, TYPE.DS, above.ds, above.rrsig)
     const live = plan.at === undefined && zone.at === now
-    return { zone, live, keys: [...keyRecords(zone), ...link] }
+    return { zone, live, link }
   })
 }
 
@@ -166,20 +164,15 @@ async function naming<T>(file: string, work: () => T | Promise<T>): Promise<T> {
 async function submitZone(
   target: Target,
   file: string,
-  { keys, live, zone }: VerifiedZone,
+  { link, live, zone }: VerifiedZone,
   known: Map<string, readonly string[]>,
   totals: Totals,
   output: Output,
 ): Promise<void> {
   const changes = await naming(file, () => diffZone(zone, known))
-  const moment = live ? {} : { observed_at: zone.at, historical: true }
-  const apex = nameToText(zone.zone)
-  const keysSeen = { owner: apex, kind: 'keys' as const, ...moment, records: base64(keys) }
-  const observations = changes.map(({ name, records }): Observation => {
-    return { owner: nameToText(name), ...moment, records: base64(records) }
-  })
-  const [keysResult, ...results] = await target.submit([keysSeen, ...observations])
-  count(keysResult!, totals, `${file}: keys of ${apex}`, output)
+  const observations = observationsOf(zone, link, changes, live ? undefined : zone.at)
+  const [keysResult, ...results] = await target.submit(observations)
+  count(keysResult!, totals, `${file}: keys of ${nameToText(zone.zone)}`, output)
   for (const [i, result] of results.entries()) {
     const { change, name, new: now, old } = changes[i]!
     const text = nameToText(name)
@@ -205,8 +198,4 @@ function count(result: SubmitResult, totals: Totals, what: string, output: Outpu
   if (result.status !== 'logged') return false
   totals.entries++
   return true
-}
-
-function base64(records: readonly RR[]): string[] {
-  return records.map((record) => toBase64(encodeRecord(record)))
 }

@@ -1,18 +1,21 @@
 /**
- * `dslog up`: log, monitor and API in one process on the embedded database. Zone files are imported
- * first, into a log that nobody sees yet; then everything is served, and `service.json` tells commands
- * beside it where, and with which token evidence of the past may be submitted.
+ * `dslog up`: log, crawler, monitor and API in one process on the embedded database. Zone files are
+ * imported first, into a log that nobody sees yet; then everything is served, and `service.json` tells
+ * commands beside it where, and with which token evidence of the past may be submitted. The crawler
+ * takes the root zone by transfer and asks for the domains that are named; without a network it says so
+ * and goes on trying.
  */
 import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { logComponents } from '@dslog/log/main'
-import { monitorComponents } from '@dslog/monitor/main'
+import { readNames } from '@dslog/crawler/source/names'
+import { SourceError } from '@dslog/crawler/source/source'
 import { PRIVATE_FILE, writeFileAtomic } from '@dslog/service/files'
 import { isRunningProcess, processIdentity } from '@dslog/service/lock'
-import type { Logger } from '@dslog/service/log'
-import { type Component, Lifecycle } from '@dslog/service/run'
+import type { Component } from '@dslog/service/run'
+import { Beside } from '../beside.ts'
 import { readServiceConfig } from '../config.ts'
 import { EXIT, Failure } from '../failure.ts'
 import { prepareFolder } from '../folder.ts'
@@ -27,71 +30,105 @@ export interface UpOptions {
   readonly names?: string
   readonly port?: number
   readonly origin?: string
+  /** False with --no-crawler. */
+  readonly crawler?: boolean
 }
 
 /** Bytes of an operator's token. */
 const TOKEN_BYTES = 32
 
-/** What `up` promises in the end, and this version does not have. */
-const MISSING = ['crawler'] as const
-
 export async function up(session: Session, options: UpOptions): Promise<void> {
-  const { names, origin, zoneFile = [] } = options
-  if (names !== undefined) {
-    throw new Failure(EXIT.usage, '--names needs the crawler, which is not part of this version')
+  const { crawler = true, names, origin, zoneFile = [] } = options
+  if (names !== undefined && !crawler) {
+    throw new Failure(EXIT.usage, '--names is for the crawler: leave out --no-crawler')
   }
   await checkFiles(zoneFile)
+  if (names !== undefined) await checkNames(names)
   const env = upEnv(session, options)
   const { log: config } = readServiceConfig(env)
   await refuseSecond(session, config.data)
-  for (const port of portsOf(env)) await demandFree(config.host, port)
+  for (const port of portsOf(env, crawler)) await demandFree(config.host, port)
   const key = await prepareFolder(session.data, { origin, key: config.key })
   if (zoneFile.length > 0 && !(await importFirst(session, zoneFile))) return
 
   const logger = quietLogger('dslog', config, session.io)
   const log = logComponents({ config, logger, create: true })
-  const monitor = new MonitorPart(env, () => urlOf(config.host, log.port()), logger)
+  const logUrl = (): string => urlOf(config.host, log.port())
+  const beside = new Beside({
+    env,
+    logUrl,
+    logger,
+    offline: !crawler,
+    onSource: (id, reason) => tellSource(session, id, reason),
+  })
   const service = (): ServiceFile => ({
     pid: process.pid,
     process: processIdentity(),
-    log: urlOf(config.host, log.port()),
-    monitor: monitor.url(),
+    log: logUrl(),
+    monitor: beside.monitorUrl(),
+    ...(crawler ? { crawler: beside.crawlerUrl()! } : {}),
     operator_token: config.operatorToken!.reveal(),
   })
   const announcement: Component = {
     name: 'service file',
     async start() {
       await writeServiceFile(session, service())
-      announce(session, key.name, log.opened().log.published.size, service())
+      announce(session, key.name, log.opened().log.published.size, service(), names)
     },
     stop: () => rm(join(session.data, SERVICE_FILE), { force: true }),
   }
-  await runServices([...log.components, monitor, announcement], logger, session.io)
+  await runServices([...log.components, beside, announcement], logger, session.io)
 }
 
-/** The environment of both services: what was asked for on the command line comes first. */
-function upEnv(session: Session, { port }: UpOptions): Io['env'] {
+/** The environment of all services: what was asked for on the command line comes first. */
+function upEnv(session: Session, { names, port }: UpOptions): Io['env'] {
   const token = session.config.operatorToken
   const env = session.serviceEnv({
     DSLOG_MONITOR_POLICY: join(session.data, POLICY_FILE),
     ...(token === undefined ? { DSLOG_OPERATOR_TOKEN: newToken() } : {}),
     ...(port === undefined ? {} : { DSLOG_LOG_PORT: String(port) }),
+    ...(names === undefined ? {} : { DSLOG_CRAWLER_NAMES: resolve(names) }),
   })
   const logPort = readServiceConfig(env).log.port
-  const own = port === undefined ? env['DSLOG_MONITOR_PORT'] : undefined
-  const both = { ...env, DSLOG_MONITOR_PORT: own ?? String(logPort === 0 ? 0 : logPort + 1) }
-  const { log, monitor } = readServiceConfig(both)
+  const behind = (name: string, n: number): string =>
+    (port === undefined ? env[name] : undefined) ?? String(logPort === 0 ? 0 : logPort + n)
+  const all = {
+    ...env,
+    DSLOG_MONITOR_PORT: behind('DSLOG_MONITOR_PORT', 1),
+    DSLOG_CRAWLER_PORT: behind('DSLOG_CRAWLER_PORT', 2),
+  }
+  const { log, monitor } = readServiceConfig(all)
   // Visitors of the explorer are shown the way to the monitor, where it is known before it starts.
-  if (monitor.port === 0 || log.monitor !== undefined) return both
-  return { ...both, DSLOG_LOG_MONITOR_URL: urlOf(monitor.host, monitor.port) }
+  if (monitor.port === 0 || log.monitor !== undefined) return all
+  return { ...all, DSLOG_LOG_MONITOR_URL: urlOf(monitor.host, monitor.port) }
+}
+
+/** A file of names that cannot be meant is better known now than with the first look at it. */
+async function checkNames(file: string): Promise<void> {
+  await checkFiles([file])
+  try {
+    for await (const _ of readNames(file)) continue
+  } catch (cause) {
+    if (!(cause instanceof SourceError)) throw cause
+    throw new Failure(EXIT.usage, cause.message, { cause })
+  }
+}
+
+/** What keeps the crawler from fetching anything, in words. */
+function tellSource({ output }: Session, id: string, reason: string | undefined): void {
+  const zone = /^axfr:(.*)$/.exec(id)?.[1]
+  const what = zone === undefined ? id : zone === '.' ? 'the root zone' : `the zone ${zone}`
+  if (reason === undefined) output.note(`crawler: ${what}: works again`)
+  else output.note(`crawler: ${what}: not fetched: ${reason}; trying again every minute`)
 }
 
 function newToken(): string {
   return randomBytes(TOKEN_BYTES).toString('base64url')
 }
 
-function portsOf(env: Io['env']): number[] {
-  return [env['DSLOG_LOG_PORT'], env['DSLOG_MONITOR_PORT']].map(Number).filter((port) => port > 0)
+function portsOf(env: Io['env'], crawler: boolean): number[] {
+  const names = ['DSLOG_LOG_PORT', 'DSLOG_MONITOR_PORT', ...(crawler ? ['DSLOG_CRAWLER_PORT'] : [])]
+  return names.map((name) => Number(env[name])).filter((port) => port > 0)
 }
 
 async function refuseSecond(session: Session, data: string): Promise<void> {
@@ -142,60 +179,31 @@ async function importFirst(session: Session, files: readonly string[]): Promise<
   }
 }
 
-/** The monitor; it can be put together only when the log has its port. */
-class MonitorPart implements Component {
-  readonly name = 'monitor'
-  readonly #env: Io['env']
-  readonly #logUrl: () => string
-  readonly #logger: Logger
-  #parts: Lifecycle | undefined
-  #url = ''
-
-  constructor(env: Io['env'], logUrl: () => string, logger: Logger) {
-    this.#env = env
-    this.#logUrl = logUrl
-    this.#logger = logger
-  }
-
-  url(): string {
-    return this.#url
-  }
-
-  async start(fail: (error: unknown) => void): Promise<void> {
-    const env = { ...this.#env, DSLOG_MONITOR_LOG_URL: this.#logUrl() }
-    const { monitor: config } = readServiceConfig(env)
-    const monitor = monitorComponents({ config, logger: this.#logger })
-    const parts = new Lifecycle(monitor.components, this.#logger)
-    await parts.start()
-    void parts.failed.then(fail)
-    this.#parts = parts
-    this.#url = urlOf(config.host, monitor.port())
-  }
-
-  async stop(): Promise<void> {
-    await this.#parts?.stop()
-  }
-}
-
 async function writeServiceFile(session: Session, service: ServiceFile): Promise<void> {
   const text = `${JSON.stringify(service, undefined, 2)}\n`
   await writeFileAtomic(join(session.data, SERVICE_FILE), text, { mode: PRIVATE_FILE })
 }
 
-function announce(session: Session, origin: string, size: number, service: ServiceFile): void {
+function announce(
+  session: Session,
+  origin: string,
+  size: number,
+  service: ServiceFile,
+  names: string | undefined,
+): void {
   const { data, output } = session
   const policy = join(data, POLICY_FILE)
-  const { log, monitor } = service
-  output.event({ event: 'ready', origin, size, log, monitor, data, policy, missing: MISSING })
+  const { crawler, log, monitor } = service
+  const where = { log, monitor, ...(crawler === undefined ? {} : { crawler }) }
+  output.event({ event: 'ready', origin, size, ...where, data, policy })
   output.line(`${origin}: ${size} entries, in ${data}
 
   explorer  ${log}/
   log       ${log}      description of the API: ${log}/docs
   monitor   ${monitor}      what it has verified: ${monitor}/v1/status
-  policy    ${policy}      give it to those who shall verify this log
+${crawlerLine(crawler)}  policy    ${policy}      give it to those who shall verify this log
 
-This version has no crawler: nothing is fetched from the DNS, so the log grows by imports and
-submissions only.
+${crawls(crawler, names)}
 
 Next, in another terminal:
   dslog import FILE…      signed zone files
@@ -203,4 +211,20 @@ Next, in another terminal:
   dslog audit             verifies the whole log
 
 Ctrl-C stops it.`)
+}
+
+function crawlerLine(crawler: string | undefined): string {
+  if (crawler === undefined) return ''
+  return `  crawler   ${crawler}      what it fetches, and what failed: ${crawler}/v1/sources\n`
+}
+
+function crawls(crawler: string | undefined, names: string | undefined): string {
+  if (crawler === undefined) {
+    return 'Nothing is fetched from the DNS (--no-crawler): the log grows by imports and submissions.'
+  }
+  const domains =
+    names === undefined
+      ? 'What the log knows is asked every day'
+      : `The names in ${names} are asked`
+  return `The crawler transfers the root zone, every hour if it has changed. ${domains}.`
 }

@@ -1,0 +1,165 @@
+/**
+ * The HTTP API of a log, as those use it who bring evidence: what it holds, and submissions within its
+ * limits. A busy log is waited for as it asks. What it says is taken for what it is, the word of the
+ * log: whoever wants proof uses @dslog/tlog/client.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Static, TSchema } from 'typebox'
+import Value from 'typebox/value'
+import { fromUtf8 } from '@dslog/tlog/bytes'
+import { type HttpClient, HttpError } from '@dslog/tlog/http'
+import type { Name } from '@dslog/dnssec/name'
+import {
+  Changes,
+  CheckpointInfo,
+  LogInfo,
+  MAX_OBSERVATIONS,
+  MAX_SUBMIT_BYTES,
+  NameView,
+  type Observation,
+  type SubmitResult,
+  SubmitResults,
+  ZoneNames,
+} from '@dslog/schema/api'
+import { pathOf } from '@dslog/schema/path'
+
+/** Largest answer to a request of ours, bytes. */
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024
+/** Observations in one request, bytes: what surrounds them is small. All of it is ASCII. */
+const MAX_ITEM_BYTES = MAX_SUBMIT_BYTES - 1024
+/** Answers of a log that has not looked at the evidence yet: too many requests, a full pool. */
+const BUSY: ReadonlySet<number> = new Set([429, 503])
+/** How often a busy log is asked; with what it tells us to wait, some minutes. */
+const MAX_ATTEMPTS = 20
+/** Wait where a busy log does not say how long, ms. */
+const BUSY_WAIT_MS = 5_000
+/** A submission waits for publication on the server; longer than its own limit, ms. */
+const SUBMIT_TIMEOUT_MS = 60_000
+
+/** The log answered with something else than what was asked. */
+export class LogAnswerError extends Error {
+  override readonly name = 'LogAnswerError'
+}
+
+/** See the head of this file. */
+export class LogApi {
+  readonly url: string
+  readonly #http: HttpClient
+  readonly #token: string | undefined
+
+  /** @param token the operator's, for evidence of the past */
+  constructor(url: string, http: HttpClient, token?: string) {
+    this.url = url
+    this.#http = http
+    this.#token = token
+  }
+
+  info(signal?: AbortSignal): Promise<LogInfo> {
+    return this.#get('/v1/log', LogInfo, signal)
+  }
+
+  checkpoint(signal?: AbortSignal): Promise<CheckpointInfo> {
+    return this.#get('/v1/checkpoint', CheckpointInfo, signal)
+  }
+
+  /** State and history of a name. */
+  name(name: Name, signal?: AbortSignal): Promise<NameView> {
+    return this.#get(`/v1/names/${pathOf(name)}`, NameView, signal)
+  }
+
+  /** Changes in log order, from a cursor on. */
+  changes(after: number, signal?: AbortSignal): Promise<Changes> {
+    return this.#get(`/v1/changes?after=${after}`, Changes, signal)
+  }
+
+  /** Every name of a zone with the DS set in force, in presentation form. */
+  async states(zone: Name, signal?: AbortSignal): Promise<Map<string, readonly string[]>> {
+    const path = `/v1/zones/${pathOf(zone)}/names`
+    const states = new Map<string, readonly string[]>()
+    for (let after = ''; ;) {
+      const query = after === '' ? '' : `?after=${encodeURIComponent(after)}`
+      const page = await this.#get(path + query, ZoneNames, signal)
+      for (const { ds, name } of page.names) states.set(name, ds)
+      if (page.next === null) return states
+      after = page.next
+    }
+  }
+
+  /** Submits observations, in as many requests as it takes; one result each, in order. */
+  async submit(
+    observations: readonly Observation[],
+    signal?: AbortSignal,
+  ): Promise<SubmitResult[]> {
+    const results: SubmitResult[] = []
+    for (const body of bodiesOf(observations)) {
+      results.push(...read(SubmitResults, await this.#post(body, signal)).results)
+    }
+    if (results.length !== observations.length) {
+      throw new LogAnswerError('the log has not answered for each observation')
+    }
+    return results
+  }
+
+  /** Waits where the log asks for it; any other failure may have come after the log took the evidence. */
+  async #post(body: string, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    const token = this.#token
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const answer = await this.#http.request(`${this.url}/v1/observations`, {
+          method: 'POST',
+          body,
+          maxBytes: MAX_ANSWER_BYTES,
+          timeoutMs: SUBMIT_TIMEOUT_MS,
+          headers: {
+            'content-type': 'application/json',
+            ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          },
+          ...(signal === undefined ? {} : { signal }),
+        })
+        return answer.body
+      } catch (error) {
+        if (!(error instanceof HttpError) || !BUSY.has(error.status)) throw error
+        if (attempt === MAX_ATTEMPTS) throw error
+        const options = signal === undefined ? {} : { signal }
+        await sleep(error.retryAfterMs ?? BUSY_WAIT_MS, undefined, options)
+      }
+    }
+  }
+
+  async #get<T extends TSchema>(
+    path: string,
+    schema: T,
+    signal: AbortSignal | undefined,
+  ): Promise<Static<T>> {
+    const { body } = await this.#http.request(this.url + path, {
+      maxBytes: MAX_ANSWER_BYTES,
+      ...(signal === undefined ? {} : { signal }),
+    })
+    return read(schema, body)
+  }
+}
+
+/** Requests that stay within the limits of the log, in order. */
+function* bodiesOf(observations: readonly Observation[]): Generator<string> {
+  let items: string[] = []
+  let bytes = 0
+  for (const observation of observations) {
+    const item = JSON.stringify(observation)
+    if (items.length === MAX_OBSERVATIONS || bytes + item.length > MAX_ITEM_BYTES) {
+      yield `{"observations":[${items.join()}]}`
+      items = []
+      bytes = 0
+    }
+    items.push(item)
+    bytes += item.length + 1
+  }
+  if (items.length > 0) yield `{"observations":[${items.join()}]}`
+}
+
+function read<T extends TSchema>(schema: T, body: Uint8Array): Static<T> {
+  try {
+    return Value.Parse(schema, JSON.parse(fromUtf8(body)))
+  } catch (cause) {
+    throw new LogAnswerError('the log answered with something else than what was asked', { cause })
+  }
+}

@@ -1,0 +1,16 @@
+/** Why a crawler does not start, or cannot go on. Each of these needs an operator. */
+export type CrawlerErrorCode =
+  | 'log' // no URL of a log to submit to
+  | 'source' // a source that cannot be meant: no zone, no such file at the start
+  | 'vantage' // a resolver or proxy that cannot be meant
+
+/** The crawler refuses to go on. */
+export class CrawlerError extends Error {
+  override readonly name = 'CrawlerError'
+  readonly code: CrawlerErrorCode
+
+  constructor(code: CrawlerErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.code = code
+  }
+}

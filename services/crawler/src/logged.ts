@@ -1,0 +1,171 @@
+/**
+ * What the log holds of each name, by what the log says: its changes are followed from a cursor in the
+ * database, by one process at a time. What is seen in the DNS is compared with this, never with what
+ * was seen before: a log that was set up anew, or restored to an older state, gets all it lacks.
+ *
+ * Names that the log knows to be signed are asked every day (tier 1), whoever brought them.
+ */
+import { sql, type Transaction } from 'kysely'
+import { fromBase64 } from '@dslog/tlog/bytes'
+import { HttpError } from '@dslog/tlog/http'
+import { type Name, nameFromText, nameKey } from '@dslog/dnssec/name'
+import type { Changes } from '@dslog/schema/api'
+import type { CrawlerTables } from '@dslog/schema/crawlerdb'
+import type { Clock } from '@dslog/service/clock'
+import type { Database } from '@dslog/service/db'
+import type { Logger } from '@dslog/service/log'
+import type { LogApi } from '@dslog/service/logapi'
+import type { Frontier } from './frontier.ts'
+import { INTERVAL, Source, TaskKind, Tier } from './schedule.ts'
+
+/** The state of a name in force in the log. */
+export interface LoggedState {
+  readonly zone: Uint8Array
+  readonly state: Uint8Array
+  /** Seconds since the epoch. */
+  readonly inception: number
+  readonly signed: boolean
+}
+
+type Change = Extract<Changes['changes'][number], { type: 'ds' | 'no-ds' }>
+
+/** HTTP status of a cursor beyond the published tree. */
+const NOT_FOUND = 404
+
+/** Follows a log. */
+export class Logged {
+  readonly #db: Database<CrawlerTables>
+  readonly #api: LogApi
+  readonly #frontier: Frontier
+  readonly #clock: Clock
+  readonly #logger: Logger
+  #origin: string | undefined
+  /** When the log was last followed to its end; ms since the epoch. */
+  #followedAt: number | undefined
+
+  constructor(parts: {
+    readonly db: Database<CrawlerTables>
+    readonly api: LogApi
+    readonly frontier: Frontier
+    readonly clock: Clock
+    readonly logger: Logger
+  }) {
+    this.#db = parts.db
+    this.#api = parts.api
+    this.#frontier = parts.frontier
+    this.#clock = parts.clock
+    this.#logger = parts.logger
+  }
+
+  /** When the log last answered and held nothing new for us, ms since the epoch. */
+  get followedAt(): number | undefined {
+    return this.#followedAt
+  }
+
+  /**
+   * Takes over what is new in the log. Returns at once where another process is at it.
+   *
+   * @throws what reading the log throws
+   */
+  async follow(signal: AbortSignal): Promise<void> {
+    this.#origin ??= (await this.#api.info(signal)).origin
+    for (;;) {
+      signal.throwIfAborted()
+      const after = await this.#cursor(this.#origin)
+      let page: Changes
+      try {
+        page = await this.#api.changes(after, signal)
+      } catch (error) {
+        if (after === 0 || !(error instanceof HttpError) || error.status !== NOT_FOUND) throw error
+        this.#logger.warn({ after }, 'the log is smaller than it was: reading it anew')
+        await this.#db.transaction((trx) => this.#forget(trx, this.#origin!))
+        continue
+      }
+      const next = Number(page.next)
+      if (next <= after) break
+      if (!(await this.#take(after, next, page))) break
+    }
+    this.#followedAt = this.#clock()
+  }
+
+  async #cursor(origin: string): Promise<number> {
+    const row = await this.#db.kysely.selectFrom('followed_log').selectAll().executeTakeFirst()
+    if (row?.origin === origin) return row.after
+    if (row !== undefined) {
+      this.#logger.warn({ before: row.origin, now: origin }, 'another log than before')
+    }
+    await this.#db.transaction((trx) => this.#forget(trx, origin))
+    return 0
+  }
+
+  /** What was said by another log, or by this one before it was set back, is no longer so. */
+  async #forget(trx: Transaction<CrawlerTables>, origin: string): Promise<void> {
+    await trx.deleteFrom('logged').execute()
+    await sql`
+      insert into followed_log (id, origin, after) values (1, ${origin}, 0)
+      on conflict (id) do update set origin = excluded.origin, after = 0`.execute(trx)
+    await trx
+      .updateTable('task')
+      .set({ answered: null })
+      .where('answered', 'is not', null)
+      .execute()
+  }
+
+  /** @returns whether it was for us to take it: false where another process did so meanwhile */
+  async #take(after: number, next: number, { changes }: Changes): Promise<boolean> {
+    // The newest in force counts; what is out of order never was.
+    const inForce = new Map<string, Change>()
+    for (const change of changes) {
+      if (change.type !== 'ds' && change.type !== 'no-ds') continue
+      if (!change.out_of_order) inForce.set(change.name, change)
+    }
+    const rows = [...inForce.values()].map((change) => ({
+      name: nameFromText(change.name),
+      zone: nameFromText(change.zone),
+      state: fromBase64(change.state_id),
+      inception: change.inception,
+      signed: change.type === 'ds',
+    }))
+    const now = this.#clock()
+    return this.#db.transaction(async (trx) => {
+      const moved = await trx
+        .updateTable('followed_log')
+        .set({ after: next })
+        .where('after', '=', after)
+        .executeTakeFirst()
+      if (moved.numUpdatedRows !== 1n) return false
+      if (rows.length === 0) return true
+      await sql`
+        insert into logged (name, zone, state, inception, signed)
+        select * from unnest(
+          ${rows.map(({ name }) => name)}::bytea[],
+          ${rows.map(({ zone }) => zone)}::bytea[],
+          ${rows.map(({ state }) => state)}::bytea[],
+          ${rows.map(({ inception }) => inception)}::int8[],
+          ${rows.map(({ signed }) => signed)}::bool[])
+        on conflict (name) do update set zone = excluded.zone, state = excluded.state,
+          inception = excluded.inception, signed = excluded.signed`.execute(trx)
+      // What was asked for in the log's first hours shall not all be due at once, ever after.
+      const tasks = rows.map(({ name, signed }) => ({
+        name,
+        kind: TaskKind.poll,
+        tier: signed ? Tier.signed : Tier.other,
+        due: now + Math.random() * INTERVAL[Tier.signed],
+        source: Source.log,
+      }))
+      await this.#frontier.addIn(trx, tasks)
+      return true
+    })
+  }
+}
+
+/** The states in force of some names, by {@link nameKey}. */
+export async function loggedStates(
+  db: Database<CrawlerTables>,
+  names: readonly Name[],
+): Promise<Map<string, LoggedState>> {
+  const { rows } = await sql<LoggedState & { name: Name }>`
+    select name, zone, state, inception, signed from logged
+    where name = any(${names}::bytea[])`.execute(db.kysely)
+  return new Map(rows.map(({ name, ...state }) => [nameKey(name), state]))
+}

@@ -1,0 +1,336 @@
+/**
+ * Puts a crawler together out of its configuration: database, queue, DNS, sources, HTTP. `dslog crawler`
+ * runs it alone, as many processes on one queue as one likes; `dslog up` runs it beside others.
+ */
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { HttpClient } from '@dslog/tlog/http'
+import { nameFromText, nameKey } from '@dslog/dnssec/name'
+import type { CrawlerTables } from '@dslog/schema/crawlerdb'
+import { CRAWLER_MIGRATIONS } from '@dslog/schema/migrate'
+import { readAnchors } from '@dslog/service/anchors'
+import { type Clock, systemClock } from '@dslog/service/clock'
+import { type Database, openDatabase } from '@dslog/service/db'
+import { Health } from '@dslog/service/health'
+import { buildHttp, type Http, httpComponent } from '@dslog/service/http'
+import type { Logger } from '@dslog/service/log'
+import { LogApi } from '@dslog/service/logapi'
+import { Metrics } from '@dslog/service/metrics'
+import { migrate } from '@dslog/service/migrate'
+import type { Component } from '@dslog/service/run'
+import type { CrawlerConfig } from './config.ts'
+import { Crawler } from './crawl.ts'
+import { type Dns, openDns } from './dns.ts'
+import { CrawlerError } from './error.ts'
+import { Frontier } from './frontier.ts'
+import { Logged } from './logged.ts'
+import { Looker } from './looker.ts'
+import { countersIn, observe } from './metrics.ts'
+import { CEILINGS, DEFAULT_LIMITS, Pace, type PaceLimits } from './pace.ts'
+import type { CrawlerContext } from './route/context.ts'
+import { sourceRoutes } from './route/sources.ts'
+import { viewRoutes } from './route/views.ts'
+import { watchRoutes } from './route/watch.ts'
+import { zoneRoutes } from './route/zones.ts'
+import { SourcesPart, type ZoneSource } from './sources.ts'
+import { NamesFile } from './source/names.ts'
+import { SourceTable } from './source/source.ts'
+import { parseKeys, parsePlace, type TransferPlace, ZoneTransfer } from './source/transfer.ts'
+import { ZoneTaker } from './source/zone.ts'
+import { ZoneFile } from './source/zonefile.ts'
+import { Standing } from './standing.ts'
+import { Submitter } from './submit.ts'
+import { Views } from './views.ts'
+import { refreshDecoys } from './watch.ts'
+
+/** How the crawler names itself to the log, and to servers of zone files. */
+export const USER_AGENT = 'dslog-crawler/0.1.0'
+
+/** Folders of a crawler in its data folder. */
+export const CRAWLER_FILES = { database: 'crawler', downloads: 'crawler-files' } as const
+
+/** Schema of its tables on a PostgreSQL server. */
+const SCHEMA = 'crawler'
+
+/** A log that has not been followed for so long makes a crawler unready, ms. */
+const LOG_LOST_MS = 5 * 60_000
+
+/** The parts that a crawler is made of. */
+export interface OpenedCrawler {
+  readonly db: Database<CrawlerTables>
+  readonly frontier: Frontier
+  readonly crawler: Crawler
+  readonly sources: SourcesPart
+  readonly logged: Logged
+  readonly context: CrawlerContext
+  close(): Promise<void>
+}
+
+export interface OpenOptions {
+  readonly config: CrawlerConfig
+  readonly logger: Logger
+  readonly clock?: Clock
+  /** Where numbers go; one of its own if left out. */
+  readonly metrics?: Metrics
+  /** Instead of those configured: for servers of one's own. */
+  readonly limits?: PaceLimits
+  readonly onLost?: (error: Error) => void
+  /** A source gave nothing, or, without a reason, gives again. */
+  readonly onSource?: (id: string, reason: string | undefined) => void
+}
+
+/**
+ * Opens a crawler, its tables up to date.
+ *
+ * @throws CrawlerError why it must not go on
+ */
+export async function openCrawler(options: OpenOptions): Promise<OpenedCrawler> {
+  const { clock = systemClock, config, logger, metrics = new Metrics('crawler') } = options
+  if (config.logUrl === undefined) {
+    throw new CrawlerError('log', 'no log to submit to: set DSLOG_CRAWLER_LOG_URL')
+  }
+  const anchors = await readAnchors(config.anchors)
+  const places = placesOf(config)
+  const db = await openDatabase<CrawlerTables>({
+    url: config.databaseUrl?.reveal(),
+    folder: join(config.data, CRAWLER_FILES.database),
+    schema: SCHEMA,
+    applicationName: 'dslog-crawler',
+    poolSize: config.poolSize,
+    logger,
+    ...(options.onLost === undefined ? {} : { onFailure: options.onLost }),
+  })
+  let dns: Dns | undefined
+  try {
+    await migrate(db, CRAWLER_MIGRATIONS)
+    const random = Math.random
+    const counters = countersIn(metrics)
+    const pace = new Pace(options.limits ?? limitsOf(config), clock)
+    dns = openDns({ config, anchors, pace, counters, clock })
+    const hashKey = await hashKeyOf(db)
+    const frontier = await Frontier.join(db, hashKey, clock())
+    const http = new HttpClient({ fetch, now: clock, random }, HTTP)
+    const api = new LogApi(config.logUrl, http, config.operatorToken?.reveal())
+    const submitter = new Submitter({ api, clock, logger, sleep: pause })
+    const standing = new Standing(db, clock, random)
+    await standing.read()
+    const views = new Views(db)
+    const logged = new Logged({ db, api, frontier, clock, logger })
+    const optOut = config.optOut.map((zone) => nameFromText(zone))
+    let workers = 1
+    const { direct, others } = dns
+    const looker = new Looker({
+      direct,
+      others,
+      pace,
+      standing,
+      views,
+      clock,
+      random,
+      sleep: pause,
+    })
+    const crawler = new Crawler({
+      db,
+      frontier,
+      walker: dns.walker,
+      looker,
+      standing,
+      views,
+      submitter,
+      counters,
+      optOut,
+      clock,
+      random,
+      logger,
+      sleep: pause,
+      onWorkers(count) {
+        workers = count
+        pace.share(count)
+      },
+    })
+    const table = new SourceTable(db)
+    const { delegations } = config
+    const taker = new ZoneTaker({
+      api,
+      submitter,
+      frontier,
+      anchors,
+      counters,
+      delegations,
+      clock,
+      random,
+      logger,
+    })
+    const tidy = async (): Promise<void> => {
+      await views.prune(clock())
+      await refreshDecoys(db, frontier, hashKey, clock())
+    }
+    const { onSource = () => {} } = options
+    const sources = new SourcesPart({
+      onSource,
+      logged,
+      table,
+      counters,
+      clock,
+      logger,
+      tidy,
+      names: config.names === undefined ? undefined : new NamesFile(config.names, frontier, clock),
+      interval: config.transferInterval,
+      zones: [
+        ...transfersOf(places, { db, table, taker, edges: dns.edges, clock }),
+        ...config.zoneFiles.map((id): ZoneSource => {
+          const folder = join(config.data, CRAWLER_FILES.downloads)
+          const edges = { folder, fetch, userAgent: USER_AGENT }
+          return new ZoneFile(id, { db, table, taker, frontier, clock, ...edges })
+        }),
+      ],
+    })
+    observe(
+      {
+        counts: () => frontier.counts(clock()),
+        inFlight: () => crawler.inFlight,
+        waiting: () => submitter.waiting,
+        blocked: () => standing.blocked,
+        slowed: () => pace.slowed,
+        workers: () => workers,
+        followedAt: () => logged.followedAt,
+      },
+      metrics,
+      clock,
+    )
+    const { close: closeDns } = dns
+    const close = async (): Promise<void> => {
+      await closeDns()
+      await db.close()
+    }
+    const { token } = config
+    const context = { db, frontier, views, sources: table, optOut, token, hashKey, clock }
+    return { db, frontier, crawler, sources, logged, context, close }
+  } catch (error) {
+    await dns?.close()
+    await db.close()
+    throw error
+  }
+}
+
+const HTTP = { headers: { 'user-agent': USER_AGENT } }
+
+/** Waits; ends with the signal's reason. */
+async function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, signal === undefined ? {} : { signal })
+}
+
+function limitsOf({ rate, serverRate, zoneRate }: CrawlerConfig): PaceLimits {
+  const burst = Math.min(
+    CEILINGS.burst,
+    (serverRate * DEFAULT_LIMITS.burst) / DEFAULT_LIMITS.server,
+  )
+  return { server: serverRate, burst, zone: zoneRate, all: rate }
+}
+
+function placesOf({ transfers, tsig }: CrawlerConfig): TransferPlace[] {
+  const keys = parseKeys(tsig?.reveal() ?? '')
+  return transfers.filter((text) => text !== 'none').map((text) => parsePlace(text, keys))
+}
+
+/** One source for each zone, with all places that may give it. */
+function transfersOf(
+  places: readonly TransferPlace[],
+  options: ConstructorParameters<typeof ZoneTransfer>[1],
+): ZoneSource[] {
+  const zones = new Map<string, TransferPlace[]>()
+  for (const place of places) {
+    const key = nameKey(place.zone)
+    zones.set(key, [...(zones.get(key) ?? []), place])
+  }
+  return [...zones.values()].map((of) => new ZoneTransfer(of, options))
+}
+
+async function hashKeyOf(db: Database<CrawlerTables>): Promise<Uint8Array> {
+  return (await db.kysely.selectFrom('queue').select('hash_key').executeTakeFirstOrThrow()).hash_key
+}
+
+/** The HTTP server of a crawler. */
+export async function buildCrawlerHttp(
+  { context }: OpenedCrawler,
+  options: { config: CrawlerConfig; logger: Logger; health: Health; metrics: Metrics },
+): Promise<Http> {
+  const { config, health, logger, metrics } = options
+  const app = await buildHttp({
+    info: {
+      title: 'dslog crawler',
+      version: '1',
+      description: 'Asks parent zones for DS records, politely, and brings evidence to a log',
+    },
+    logger,
+    health,
+    metrics,
+    trustProxy: config.trustProxy,
+  })
+  viewRoutes(app, context)
+  watchRoutes(app, context)
+  zoneRoutes(app, context)
+  sourceRoutes(app, context)
+  return app
+}
+
+/** A crawler as components of a process, in the order in which they start. */
+export function crawlerComponents(options: OpenOptions): {
+  components: Component[]
+  /** After the start. */
+  opened(): OpenedCrawler
+  /** Port it listens on, after the start. */
+  port(): number
+} {
+  const { clock = systemClock, config, logger } = options
+  const health = new Health(logger)
+  const metrics = options.metrics ?? new Metrics('crawler')
+  let opened: OpenedCrawler | undefined
+  let app: Http | undefined
+  const current = (): OpenedCrawler => {
+    if (opened === undefined) throw new Error('the crawler has not been opened')
+    return opened
+  }
+  const store: Component = {
+    name: 'crawler store',
+    async start(fail) {
+      opened = await openCrawler({ ...options, metrics, onLost: fail })
+      const startedAt = clock()
+      health.ready('database', async () => {
+        await current().db.kysely.selectFrom('queue').select('id').execute()
+        return undefined
+      })
+      health.ready('log', () => {
+        const seen = current().logged.followedAt ?? startedAt
+        return clock() - seen > LOG_LOST_MS ? 'the log does not answer' : undefined
+      })
+    },
+    stop: () => current().close(),
+  }
+  const crawler: Component = {
+    name: 'crawler',
+    start: (fail) => current().crawler.start(fail),
+    stop: () => current().crawler.stop(),
+  }
+  const sources: Component = {
+    name: 'crawler sources',
+    start: (fail) => current().sources.start(fail),
+    stop: () => current().sources.stop(),
+  }
+  const server: Component = {
+    name: 'crawler http',
+    async start(fail) {
+      app = await buildCrawlerHttp(current(), { config, logger, health, metrics })
+      await httpComponent(app, { health, host: config.host, port: config.port }).start(fail)
+    },
+    async stop() {
+      health.stopping()
+      await app?.close()
+    },
+  }
+  const port = (): number => {
+    const address = app?.server.address()
+    return typeof address === 'object' && address !== null ? address.port : config.port
+  }
+  return { components: [store, crawler, sources, server], opened: current, port }
+}

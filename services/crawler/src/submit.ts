@@ -1,0 +1,150 @@
+/**
+ * From sightings to the log: gathered for a moment, posted in batches, a few at a time. A log that is
+ * busy or away is waited for, up to a limit; then the sighting fails like a question does, and its name
+ * is asked again later: the queue in the database is what nothing is lost from, not this memory.
+ */
+import { setMaxListeners } from 'node:events'
+import { TlogError } from '@dslog/tlog/error'
+import type { Observation, SubmitResult } from '@dslog/schema/api'
+import type { Clock } from '@dslog/service/clock'
+import type { Logger } from '@dslog/service/log'
+import { LogAnswerError, type LogApi } from '@dslog/service/logapi'
+
+/** Longest wait for more to send along, ms. */
+const GATHER_MS = 250
+/** Observations in one request: with their chains some 5 kB each. */
+const BATCH = 400
+/** Requests under way at once. The log sequences one tree after the other anyway. */
+const REQUESTS = 2
+/** Observations that may wait; beyond, nothing more is leased. */
+export const MAX_WAITING = 4_000
+/** Tries of a request that got no answer. */
+const TRIES = 4
+/** First wait after one, ms; doubled each time. */
+const RETRY_MS = 2_000
+
+interface Waiting {
+  readonly observation: Observation
+  readonly settle: (result: SubmitResult | Error) => void
+}
+
+/** The log has not taken an observation: it is away, or talks nonsense. */
+export class SubmitError extends Error {
+  override readonly name = 'SubmitError'
+}
+
+/** What is on its way to the log. */
+export class Submitter {
+  readonly #api: Pick<LogApi, 'submit'>
+  readonly #clock: Clock
+  readonly #logger: Logger
+  readonly #sleep: (ms: number, signal: AbortSignal) => Promise<void>
+  readonly #stopping = new AbortController()
+  readonly #waiting: Waiting[] = []
+  readonly #running = new Set<Promise<void>>()
+  #timer: NodeJS.Timeout | undefined
+  /** Since when the log does not answer; ms since the epoch. */
+  #silentSince: number | undefined
+
+  constructor(parts: {
+    readonly api: Pick<LogApi, 'submit'>
+    readonly clock: Clock
+    readonly logger: Logger
+    readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>
+  }) {
+    setMaxListeners(0, this.#stopping.signal)
+    this.#api = parts.api
+    this.#clock = parts.clock
+    this.#logger = parts.logger
+    this.#sleep = parts.sleep
+  }
+
+  /** Observations that wait or are on their way. */
+  waiting = 0
+
+  /** Since when the log does not answer, ms since the epoch. */
+  get silentSince(): number | undefined {
+    return this.#silentSince
+  }
+
+  /**
+   * Hands in one observation; resolves with the log's answer.
+   *
+   * @throws SubmitError if there is none
+   */
+  async submit(observation: Observation): Promise<SubmitResult> {
+    if (this.#stopping.signal.aborted) throw new SubmitError('stopping')
+    this.waiting++
+    const outcome = new Promise<SubmitResult | Error>((settle) => {
+      this.#waiting.push({ observation, settle })
+    })
+    if (this.#waiting.length >= BATCH) this.#send()
+    else this.#timer ??= setTimeout(() => this.#send(), GATHER_MS)
+    const result = await outcome
+    this.waiting--
+    if (result instanceof Error) throw result
+    return result
+  }
+
+  /** Several that belong together, in their order; resolves with an answer each. */
+  async submitAll(observations: readonly Observation[]): Promise<SubmitResult[]> {
+    this.waiting += observations.length
+    try {
+      return await this.#post(observations)
+    } finally {
+      this.waiting -= observations.length
+    }
+  }
+
+  /** Sends what waits and waits for the answers; `now` gives up what has none yet. */
+  async stop(now = false): Promise<void> {
+    if (now) this.#stopping.abort()
+    this.#send()
+    while (this.#running.size > 0) await Promise.all(this.#running)
+    this.#stopping.abort()
+  }
+
+  #send(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    while (this.#waiting.length > 0 && this.#running.size < REQUESTS) {
+      const batch = this.#waiting.splice(0, BATCH)
+      const running = this.#deliver(batch).finally(() => {
+        this.#running.delete(running)
+        this.#send()
+      })
+      this.#running.add(running)
+    }
+  }
+
+  async #deliver(batch: readonly Waiting[]): Promise<void> {
+    try {
+      const results = await this.#post(batch.map(({ observation }) => observation))
+      for (const [i, { settle }] of batch.entries()) settle(results[i]!)
+    } catch (cause) {
+      const error = new SubmitError('the log did not take it', { cause })
+      for (const { settle } of batch) settle(error)
+    }
+  }
+
+  async #post(observations: readonly Observation[]): Promise<SubmitResult[]> {
+    const { signal } = this.#stopping
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const results = await this.#api.submit(observations, signal)
+        this.#silentSince = undefined
+        return results
+      } catch (error) {
+        signal.throwIfAborted()
+        if (!(error instanceof TlogError) && !(error instanceof LogAnswerError)) throw error
+        this.#silentSince ??= this.#clock()
+        this.#logger.warn({ err: error, attempt }, 'the log did not take observations')
+        // An answer that says no is no silence.
+        const refused = error instanceof TlogError && (error.status ?? 500) < 500
+        if (attempt === TRIES || refused) throw error
+        // What the log took before it fell silent is `known` when it comes again.
+        await this.#sleep(RETRY_MS * 2 ** (attempt - 1), signal)
+      }
+    }
+  }
+}

@@ -1,0 +1,62 @@
+/** A crawler's database for tests, empty again at will: on a server where there is one, else embedded. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { sql } from 'kysely'
+import type { CrawlerTables } from '@dslog/schema/crawlerdb'
+import { CRAWLER_MIGRATIONS } from '@dslog/schema/migrate'
+import { type Database, openDatabase } from '@dslog/service/db'
+import { createLogger } from '@dslog/service/log'
+import { migrate } from '@dslog/service/migrate'
+import { startPostgres } from '@dslog/testbed/postgres'
+
+export const silent = createLogger({ service: 'crawler', level: 'silent' })
+
+/** A secret of tests. */
+export const HASH_KEY: Uint8Array = new Uint8Array(32).fill(7)
+
+/** Never aborted. */
+export const RUNNING: AbortSignal = new AbortController().signal
+
+export interface Place {
+  readonly db: Database<CrawlerTables>
+  /** URL of the server; undefined for an embedded database. */
+  readonly url: string | undefined
+  empty(): Promise<void>
+  close(): Promise<void>
+}
+
+const TABLES = [
+  'worker',
+  'task',
+  'logged',
+  'followed_log',
+  'zone_status',
+  'server',
+  'source',
+  'view',
+]
+
+/** Opens a database. @param kind `embedded` though there may be a server */
+export async function openPlace(kind?: 'embedded'): Promise<Place> {
+  const postgres = kind === undefined ? await startPostgres() : undefined
+  const folder = await mkdtemp(join(tmpdir(), 'dslog-crawler-'))
+  const db = await openDatabase<CrawlerTables>({
+    folder: join(folder, 'db'),
+    url: postgres?.url,
+    schema: `crawler_test_${process.pid}`,
+  })
+  await migrate(db, CRAWLER_MIGRATIONS)
+  return {
+    db,
+    url: postgres?.url,
+    async empty() {
+      await sql`truncate ${sql.raw(TABLES.join(', '))} restart identity`.execute(db.kysely)
+    },
+    async close() {
+      await db.close()
+      await postgres?.stop()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}

@@ -1,0 +1,138 @@
+/** Servers that are left alone, in memory, in the database, and in another process. */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { nameFromText } from '@dslog/dnssec/name'
+import { TestClock } from '@dslog/testbed/clock'
+import { BACKOFF } from '../src/schedule.ts'
+import { Standing } from '../src/standing.ts'
+import { openPlace, type Place } from './place.ts'
+
+const ZONE = nameFromText('example.')
+const OTHER = nameFromText('test.')
+const A = '192.0.2.1'
+const B = '192.0.2.2'
+
+let place: Place
+let clock: TestClock
+const standing = (): Standing => new Standing(place.db, clock.now, () => 0)
+
+beforeAll(async () => {
+  place = await openPlace()
+})
+beforeEach(async () => {
+  await place.empty()
+  clock = new TestClock()
+})
+afterAll(() => place.close())
+
+const zoneRow = () =>
+  place.db.kysely.selectFrom('zone_status').selectAll().where('name', '=', ZONE).executeTakeFirst()
+
+describe('a server that fails', () => {
+  test('is left alone for five minutes, for that zone', () => {
+    const own = standing()
+    own.failed(ZONE, A, 'refused')
+    expect(own.mayAsk(ZONE, A)).toBe(false)
+    expect(own.mayAsk(ZONE, B)).toBe(true)
+    expect(own.mayAsk(OTHER, A)).toBe(true)
+    expect(own.blocked).toBe(1)
+    clock.advance(BACKOFF.first - 1)
+    expect(own.mayAsk(ZONE, A)).toBe(false)
+    clock.advance(1)
+    expect(own.mayAsk(ZONE, A)).toBe(true)
+  })
+
+  test('is left alone for longer each time, up to a day, until it answers', () => {
+    const own = standing()
+    const waits: number[] = []
+    for (let i = 0; i < 12; i++) {
+      own.failed(ZONE, A, 'servfail')
+      const wait = own.freeAt(ZONE, [A]) - clock.now()
+      waits.push(wait / 60_000)
+      clock.advance(wait)
+    }
+    expect(waits).toEqual([5, 10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440, 1440])
+    own.answered(ZONE, A)
+    own.failed(ZONE, A, 'servfail')
+    expect(own.freeAt(ZONE, [A]) - clock.now()).toBe(BACKOFF.first)
+  })
+
+  test('fails once, however many questions are under way', () => {
+    const own = standing()
+    for (let i = 0; i < 50; i++) own.failed(ZONE, A, 'lame')
+    expect(own.freeAt(ZONE, [A])).toBe(clock.now() + BACKOFF.first)
+  })
+
+  test('makes nobody wait where there is another', () => {
+    const own = standing()
+    own.failed(ZONE, A, 'lame')
+    expect(own.freeAt(ZONE, [A, B])).toBe(0)
+  })
+})
+
+describe('a server that does not answer', () => {
+  test('is left alone after five questions in a row', () => {
+    const own = standing()
+    for (let i = 0; i < 4; i++) own.missed(ZONE, A, 'timeout')
+    own.answered(ZONE, A)
+    for (let i = 0; i < 4; i++) own.missed(ZONE, A, 'timeout')
+    expect(own.mayAsk(ZONE, A)).toBe(true)
+    own.missed(ZONE, A, 'timeout')
+    expect(own.mayAsk(ZONE, A)).toBe(false)
+  })
+})
+
+describe('a restart', () => {
+  test('leaves alone who was left alone', async () => {
+    const before = standing()
+    before.failed(ZONE, A, 'refused')
+    await before.exchange()
+    const after = standing()
+    await after.read()
+    expect(after.mayAsk(ZONE, A)).toBe(false)
+    expect(after.mayAsk(OTHER, A)).toBe(true)
+    after.answered(ZONE, A)
+    await after.exchange()
+    const last = standing()
+    await last.read()
+    expect(last.mayAsk(ZONE, A)).toBe(true)
+    expect(await place.db.kysely.selectFrom('server').selectAll().execute()).toEqual([])
+  })
+
+  test('of another process: what that one learnt is known within a minute', async () => {
+    const one = standing()
+    const two = standing()
+    await two.read()
+    one.failed(ZONE, A, 'refused')
+    await one.exchange()
+    await two.exchange()
+    expect(two.mayAsk(ZONE, A)).toBe(true)
+    clock.advance(60_000)
+    await two.exchange()
+    expect(two.mayAsk(ZONE, A)).toBe(false)
+  })
+})
+
+describe('a zone', () => {
+  test('is remembered by when it was seen, and why not since', async () => {
+    const own = standing()
+    own.answered(ZONE, A)
+    await own.exchange()
+    const seen = clock.now()
+    expect(await zoneRow()).toMatchObject({ seen_at: seen, failures: 0, reason: null })
+    clock.advance(1000)
+    own.zoneFailed(ZONE, 'timeout')
+    own.zoneFailed(ZONE, 'bad-signature')
+    await own.exchange()
+    own.zoneFailed(ZONE, 'bad-signature')
+    await own.exchange()
+    expect(await zoneRow()).toMatchObject({
+      seen_at: seen,
+      failed_at: seen + 1000,
+      failures: 3,
+      reason: 'bad-signature',
+    })
+    own.answered(ZONE, B)
+    await own.exchange()
+    expect(await zoneRow()).toMatchObject({ failures: 0, reason: null })
+  })
+})

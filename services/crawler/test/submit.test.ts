@@ -1,0 +1,99 @@
+/** On the way to the log: batches, answers to each, a log that is busy, away, or says no. */
+import { describe, expect, test, vi } from 'vitest'
+import { TlogError } from '@dslog/tlog/error'
+import type { Observation, SubmitResult } from '@dslog/schema/api'
+import { SubmitError, Submitter } from '../src/submit.ts'
+import { silent } from './place.ts'
+
+type Answer = (observations: readonly Observation[]) => SubmitResult[] | Promise<SubmitResult[]>
+
+/** A log that answers as it is told, and the waits of whoever submits to it. */
+function log(answer: Answer) {
+  const requests: number[] = []
+  const waits: number[] = []
+  const submitter = new Submitter({
+    api: {
+      submit: async (observations) => {
+        requests.push(observations.length)
+        return answer(observations)
+      },
+    },
+    clock: () => 1000,
+    logger: silent,
+    sleep: async (ms) => void waits.push(ms),
+  })
+  return { requests, submitter, waits }
+}
+
+const observation = (i: number): Observation => ({ owner: `${i}.example.`, messages: [] })
+const logged: Answer = (observations) =>
+  observations.map(({ owner }) => ({ status: 'logged', index: Number.parseInt(owner, 10) }))
+const many = (submitter: Submitter, count: number) =>
+  Promise.all(Array.from({ length: count }, (_, i) => submitter.submit(observation(i))))
+
+describe('observations', () => {
+  test('go together, and each gets its own answer', async () => {
+    const { requests, submitter } = log(logged)
+    const results = await many(submitter, 1000)
+    expect(results.map(({ index }) => index)).toEqual(Array.from({ length: 1000 }, (_, i) => i))
+    expect(requests.toSorted((a, b) => b - a)).toEqual([400, 400, 200])
+    expect(submitter.waiting).toBe(0)
+  })
+
+  test('that belong together go in their order', async () => {
+    const { requests, submitter } = log(logged)
+    const all = Array.from({ length: 900 }, (_, i) => observation(i))
+    const results = await submitter.submitAll(all)
+    expect(results.map(({ index }) => index)).toEqual(all.map((_, i) => i))
+    expect(requests).toEqual([900])
+  })
+
+  test('wait for a log that is away, for a while', async () => {
+    let left = 3
+    const { requests, submitter, waits } = log((observations) => {
+      if (left-- > 0) throw new TlogError('network', 'no connection')
+      return logged(observations)
+    })
+    expect(await submitter.submit(observation(5))).toEqual({ status: 'logged', index: 5 })
+    expect(requests).toHaveLength(4)
+    expect(waits).toEqual([2000, 4000, 8000])
+    expect(submitter.silentSince).toBeUndefined()
+  })
+
+  test('fail if it stays away, and say so', async () => {
+    const { requests, submitter } = log(() => {
+      throw new TlogError('network', 'no connection')
+    })
+    await expect(submitter.submit(observation(1))).rejects.toThrow(SubmitError)
+    expect(requests).toHaveLength(4)
+    expect(submitter.silentSince).toBe(1000)
+    expect(submitter.waiting).toBe(0)
+  })
+
+  test('are not sent again after a no', async () => {
+    const { requests, submitter } = log(() => {
+      throw new TlogError('http', 'no', { status: 413 })
+    })
+    await expect(submitter.submit(observation(1))).rejects.toThrow(SubmitError)
+    expect(requests).toHaveLength(1)
+  })
+})
+
+describe('a stop', () => {
+  test('waits for the answers to what is on its way, and sends what waits', async () => {
+    const { submitter } = log(logged)
+    const results = many(submitter, 3)
+    await submitter.stop()
+    expect((await results).map(({ status }) => status)).toEqual(['logged', 'logged', 'logged'])
+    await expect(submitter.submit(observation(4))).rejects.toThrow(SubmitError)
+  })
+
+  test('of a log that never answers can be forced', async () => {
+    const never = vi.fn<Answer>(() => {
+      throw new TlogError('network', 'no connection')
+    })
+    const { submitter } = log(never)
+    const result = submitter.submit(observation(1))
+    await Promise.all([expect(result).rejects.toThrow(SubmitError), submitter.stop(true)])
+  })
+})

@@ -1,0 +1,201 @@
+/**
+ * A log and a crawler over the name servers of a small internet, in this process, on its clock: what
+ * the crawler finds out by asking is in the log when {@link CrawlWorld.settle} resolves.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { nameFromText, nameToText, type Name } from '@dslog/dnssec/name'
+import { dsToText } from '@dslog/dnssec/records'
+import { MapKind } from '@dslog/schema/identity'
+import { decodeEntry, type Entry } from '@dslog/schema/entry'
+import { readConfig } from '@dslog/service/config'
+import { Metrics } from '@dslog/service/metrics'
+import { Lifecycle } from '@dslog/service/run'
+import { HOUR } from '@dslog/testbed/clock'
+import type { Internet } from '@dslog/testbed/internet'
+import { NameServers } from '@dslog/testbed/nameserver'
+import { CRAWLER_CONFIG } from '@dslog/crawler/config'
+import { crawlerComponents, type OpenedCrawler } from '@dslog/crawler/main'
+import type { PaceLimits } from '@dslog/crawler/pace'
+import { Source, TaskKind, Tier } from '@dslog/crawler/schedule'
+import { LOG_CONFIG } from '@dslog/log/config'
+import { logComponents, type OpenedLog } from '@dslog/log/main'
+import type { Place } from './place.ts'
+import { silent } from './testlog.ts'
+
+/** As fast as it goes: the servers are ours. */
+export const UNLIMITED: PaceLimits = { server: 1e5, burst: 1e5, zone: 1e6, all: 1e6 }
+
+const TOKEN = { DSLOG_OPERATOR_TOKEN: 'token of the tests' }
+
+export interface CrawlOptions {
+  readonly net: Internet
+  readonly place: Place
+  /** More of the crawler's environment. */
+  readonly env?: Readonly<Record<string, string>>
+  readonly limits?: PaceLimits
+  /** Where the DNS is, if it is not that of `net`. */
+  readonly dns?: { readonly port: number; readonly roots: readonly string[] }
+}
+
+/** See the head of this file. */
+export class CrawlWorld {
+  readonly net: Internet
+  readonly place: Place
+  /** Of the log. */
+  readonly url: string
+  readonly servers: NameServers | undefined
+  readonly log: OpenedLog
+  readonly crawler: OpenedCrawler
+  readonly metrics: Metrics
+  readonly #lifecycles: readonly Lifecycle[]
+
+  private constructor(parts: {
+    readonly net: Internet
+    readonly place: Place
+    readonly url: string
+    readonly servers: NameServers | undefined
+    readonly log: OpenedLog
+    readonly crawler: OpenedCrawler
+    readonly metrics: Metrics
+    readonly lifecycles: readonly Lifecycle[]
+  }) {
+    this.net = parts.net
+    this.place = parts.place
+    this.url = parts.url
+    this.servers = parts.servers
+    this.log = parts.log
+    this.crawler = parts.crawler
+    this.metrics = parts.metrics
+    this.#lifecycles = parts.lifecycles
+  }
+
+  static async open(options: CrawlOptions): Promise<CrawlWorld> {
+    const { limits = UNLIMITED, net, place } = options
+    const clock = net.clock.now
+    const logEnv = { ...place.env, DSLOG_LOG_PORT: '0', DSLOG_LOG_RATE_LIMIT: '1000000', ...TOKEN }
+    const { log: logConfig } = readConfig({ log: LOG_CONFIG }, logEnv)
+    const log = logComponents({ config: logConfig, logger: silent, clock, create: true })
+    const logLife = new Lifecycle(log.components, silent)
+    await logLife.start()
+    const servers = options.dns === undefined ? await NameServers.start(net) : undefined
+    const roots = options.dns?.roots ?? servers!.hints().flatMap(({ addresses }) => addresses)
+    const { crawler: config } = readConfig(
+      { crawler: CRAWLER_CONFIG },
+      {
+        ...place.env,
+        ...TOKEN,
+        DSLOG_CRAWLER_PORT: '0',
+        DSLOG_CRAWLER_LOG_URL: `http://127.0.0.1:${log.port()}`,
+        DSLOG_CRAWLER_ROOT_SERVERS: roots.join(),
+        DSLOG_CRAWLER_DNS_PORT: String(options.dns?.port ?? servers!.port),
+        DSLOG_CRAWLER_ALLOW: '127.0.0.0/8,::1',
+        DSLOG_CRAWLER_TRANSFERS: 'none',
+        ...options.env,
+      },
+    )
+    const metrics = new Metrics('crawler')
+    const crawler = crawlerComponents({ config, logger: silent, clock, metrics, limits })
+    const crawlerLife = new Lifecycle(crawler.components, silent)
+    await crawlerLife.start()
+    return new CrawlWorld({
+      net,
+      place,
+      url: `http://127.0.0.1:${log.port()}`,
+      servers,
+      metrics,
+      log: log.opened(),
+      crawler: crawler.opened(),
+      lifecycles: [crawlerLife, logLife],
+    })
+  }
+
+  /** Has names asked for, as a file of names would. */
+  async ask(...names: readonly (Name | string)[]): Promise<void> {
+    const due = this.net.clock.now()
+    const task = { kind: TaskKind.poll, tier: Tier.other, due, source: Source.file }
+    await this.crawler.frontier.add(
+      names.map((name) => {
+        return { name: typeof name === 'string' ? nameFromText(name) : name, ...task }
+      }),
+    )
+    await this.settle()
+  }
+
+  /** Has everything that was ever asked for asked again, after an hour. */
+  async again(ms = HOUR): Promise<void> {
+    const now = this.net.clock.advance(ms)
+    await this.crawler.db.kysely
+      .updateTable('task')
+      .set({ due: now })
+      .where('kind', '=', TaskKind.poll)
+      .execute()
+    await this.settle()
+  }
+
+  /** Waits until nothing is due and nothing is under way. */
+  async settle(timeout = 60_000): Promise<void> {
+    const { crawler, frontier, logged } = this.crawler
+    const isBusy = async (): Promise<boolean> => {
+      const counts = await frontier.counts(this.net.clock.now())
+      return counts.some(({ due }) => due > 0) || !crawler.isIdle
+    }
+    const end = Date.now() + timeout
+    while (await isBusy()) {
+      if (Date.now() > end) throw new Error(`still busy after ${timeout} ms`)
+      await sleep(20)
+    }
+    // What the log has now is what the next answer is compared with.
+    await logged.follow(new AbortController().signal)
+  }
+
+  /** Every entry of a name, oldest first. */
+  async entries(name: Name | string): Promise<Entry[]> {
+    const owner = typeof name === 'string' ? nameFromText(name) : name
+    const { history } = await this.log.reader.name(MapKind.delegation, owner)
+    return history.map(({ bytes }) => decodeEntry(bytes))
+  }
+
+  /** The same in short: DS records as text, `-` for none; `late` where it is out of order. */
+  async story(name: Name | string): Promise<string[]> {
+    return (await this.entries(name)).map((entry) => {
+      if (entry.type !== 'ds' && entry.type !== 'no-ds') return entry.type
+      const late = entry.outOfOrder ? ' late' : ''
+      return `${entry.type === 'ds' ? entry.ds.map(dsToText).join() : '-'}${late}`
+    })
+  }
+
+  /** Why a name has not been seen. */
+  async reason(name: Name | string): Promise<string | null> {
+    const owner = typeof name === 'string' ? nameFromText(name) : name
+    const row = await this.crawler.db.kysely
+      .selectFrom('task')
+      .select('reason')
+      .where('name', '=', owner)
+      .where('kind', '=', TaskKind.poll)
+      .executeTakeFirstOrThrow()
+    return row.reason
+  }
+
+  /** Value of a counter with these labels; 0 if it has none. */
+  async count(metric: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
+    const found = await this.metrics.registry.getSingleMetric(metric)?.get()
+    return (found?.values ?? [])
+      .filter(({ labels: own }) =>
+        Object.entries(labels).every(
+          ([key, value]) => (own as Record<string, unknown>)[key] === value,
+        ),
+      )
+      .reduce((sum, { value }) => sum + value, 0)
+  }
+
+  /** Names that are in the queue. */
+  async names(): Promise<string[]> {
+    const rows = await this.crawler.db.kysely.selectFrom('task').select('name').execute()
+    return rows.map(({ name }) => nameToText(name as Name))
+  }
+
+  async close(): Promise<void> {
+    for (const lifecycle of this.#lifecycles) await lifecycle.stop()
+    await this.servers?.stop()
+  }
+}

@@ -1,0 +1,141 @@
+/** From a registry's name servers to the log: what happens to delegations, asked for by query. */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { ALGORITHM } from '@dslog/dnssec/backend/backend'
+import { nameFromText } from '@dslog/dnssec/name'
+import { dsToText } from '@dslog/dnssec/records'
+import { HOUR } from '@dslog/testbed/clock'
+import { Internet, type ZoneOptions } from '@dslog/testbed/internet'
+import { dsOf } from '@dslog/testbed/key'
+import { ownerKey } from '@dslog/testbed/stories'
+import { CrawlWorld } from '../crawl.ts'
+import { Places } from '../place.ts'
+import { dslog } from './dslog.ts'
+
+let places: Places
+let world: CrawlWorld | undefined
+
+beforeAll(async () => {
+  places = await Places.open(['postgres'])
+})
+afterEach(async () => {
+  await world?.close()
+  world = undefined
+})
+afterAll(() => places.close())
+
+const KIND = (): 'postgres' | 'embedded' => places.kinds[1] ?? 'embedded'
+
+const ds = (text: string, generation: number): Uint8Array =>
+  dsOf(nameFromText(text), ownerKey(nameFromText(text), generation))
+const text = (name: string, ...generations: number[]): string =>
+  generations.map((generation) => dsToText(ds(name, generation))).join()
+
+async function open(net: Internet, env: Record<string, string> = {}): Promise<CrawlWorld> {
+  const place = await places.make(KIND(), net.anchors)
+  world = await CrawlWorld.open({ net, place, env })
+  return world
+}
+
+/** Nothing that `dslog audit` could say. */
+async function sound(own: CrawlWorld): Promise<void> {
+  const policy = join(own.place.data, 'policy')
+  await writeFile(policy, own.log.context.policy)
+  const { anchors, log } = { anchors: join(own.place.data, 'anchors'), log: own.url }
+  const audit = ['audit', '--log', log, '--policy', policy, '--anchors', anchors]
+  const { code, stderr, stdout } = await dslog(audit, { env: {} })
+  expect(stderr + stdout).not.toMatch(/wrong|violation/i)
+  expect(code).toBe(0)
+}
+
+const DENIALS: readonly [string, ZoneOptions][] = [
+  ['NSEC', { denial: 'nsec' }],
+  ['NSEC3', { denial: { nsec3: {} } }],
+  ['NSEC3 with opt-out', { denial: { nsec3: { optOut: true } } }],
+]
+
+describe.each(DENIALS)('a registry that denies by %s', (_what, options) => {
+  test('each change of a delegation is one entry, and the right one', async () => {
+    const net = new Internet({ servers: 2 })
+    const tld = net.addZone('test.', options)
+    const names = ['stays', 'swapped', 'insecure', 'gone', 'two'].map((label) => `${label}.test.`)
+    for (const name of names) tld.delegate(nameFromText(name), [ds(name, 1)])
+    tld.delegate(nameFromText('never.test.'))
+    const own = await open(net)
+    await own.ask(...names, 'never.test.', 'absent.test.')
+    for (const name of names) {
+      expect(await own.story(name), (await own.reason(name)) ?? '').toEqual([text(name, 1)])
+    }
+
+    tld.delegate(nameFromText('swapped.test.'), [ds('swapped.test.', 2)])
+    tld.delegate(nameFromText('insecure.test.'))
+    tld.undelegate(nameFromText('gone.test.'))
+    const both = [ds('two.test.', 1), ds('two.test.', 2)]
+    tld.delegate(nameFromText('two.test.'), both)
+    await own.again()
+    await own.again()
+
+    expect(await own.story('stays.test.')).toEqual([text('stays.test.', 1)])
+    expect(await own.story('swapped.test.')).toEqual([
+      text('swapped.test.', 1),
+      text('swapped.test.', 2),
+    ])
+    expect(await own.story('insecure.test.')).toEqual([text('insecure.test.', 1), '-'])
+    expect(await own.story('gone.test.')).toEqual([text('gone.test.', 1), '-'])
+    const [before, after] = await own.story('two.test.')
+    expect(before).toBe(text('two.test.', 1))
+    expect(after!.split(',').sort()).toEqual(both.map(dsToText).sort())
+    expect(await own.story('never.test.')).toEqual([])
+    expect(await own.story('absent.test.')).toEqual([])
+    await sound(own)
+  })
+})
+
+test('keys of the parent that roll, and another algorithm, change no delegation', async () => {
+  const net = new Internet({ servers: 2 })
+  const tld = net.addZone('test.')
+  tld.delegate(nameFromText('a.test.'), [ds('a.test.', 1)])
+  tld.delegate(nameFromText('b.test.'), [ds('b.test.', 1)])
+  const own = await open(net)
+  await own.ask('a.test.', 'b.test.')
+
+  net.rekey(tld, 2, ALGORITHM.ECDSAP256SHA256)
+  await own.again()
+  tld.delegate(nameFromText('a.test.'), [ds('a.test.', 2)])
+  await own.again(2 * HOUR)
+  net.rekey(tld, 3, ALGORITHM.ED25519)
+  await own.again(2 * HOUR)
+  tld.delegate(nameFromText('b.test.'))
+  await own.again(2 * HOUR)
+
+  expect(await own.story('a.test.')).toEqual([text('a.test.', 1), text('a.test.', 2)])
+  expect(await own.story('b.test.')).toEqual([text('b.test.', 1), '-'])
+  await sound(own)
+})
+
+test('the keys of the root and of parents are watched, every hour', async () => {
+  const net = new Internet({ servers: 1 })
+  const tld = net.addZone('test.')
+  tld.delegate(nameFromText('a.test.'), [ds('a.test.', 1)])
+  const own = await open(net)
+  await own.ask('a.test.')
+  const keys = () => own.log.reader.tree.size
+  const before = keys()
+  net.rekey(tld, 2, ALGORITHM.ECDSAP256SHA256)
+  // Nobody asks for a name: the keys alone are due.
+  net.clock.advance(HOUR)
+  await own.settle()
+  await expect.poll(keys, { timeout: 10_000 }).toBeGreaterThan(before)
+  await sound(own)
+})
+
+test('a name below another that is delegated meanwhile has another parent', async () => {
+  const net = new Internet({ servers: 1 })
+  const tld = net.addZone('test.')
+  tld.delegate(nameFromText('a.test.'), [ds('a.test.', 1)])
+  const own = await open(net)
+  await own.ask('www.a.test.', 'a.test.')
+  expect(await own.story('www.a.test.')).toEqual([])
+  expect(await own.story('a.test.')).toEqual([text('a.test.', 1)])
+})
