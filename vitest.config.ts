@@ -30,7 +30,12 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'contract',
-          include: ['test/contract/**/*.test.ts', 'test/docs/**/*.test.ts'],
+          include: [
+            'test/contract/**/*.test.ts',
+            'test/deploy/**/*.test.ts',
+            'test/docs/**/*.test.ts',
+            'test/fuzz/**/*.test.ts',
+          ],
         },
       },
       {
