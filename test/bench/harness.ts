@@ -38,6 +38,8 @@ export interface Sizes {
   readonly zones: number
   /** Names in the embedded log. */
   readonly embedded: number
+  /** Delegations of the zone that is asked about and transferred. */
+  readonly delegations: number
   /** Seconds for which a server is asked. */
   readonly seconds: number
 }
@@ -50,6 +52,7 @@ export const USUAL: Sizes = {
   leaves: 2_000_000,
   zones: 4,
   embedded: 20_000,
+  delegations: 50_000,
   seconds: 3,
 }
 
@@ -61,6 +64,7 @@ export const FULL: Sizes = {
   leaves: 10_000_000,
   zones: 10,
   embedded: 100_000,
+  delegations: 100_000,
   seconds: 10,
 }
 

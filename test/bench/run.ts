@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util'
 import { installNodeCrypto } from '@dslog/service/crypto'
 import { alarms } from './alarms.ts'
 import { audit } from './audit.ts'
+import { dns } from './dns.ts'
 import { embedded } from './embedded.ts'
 import { Bench, type Benchmark, type Figure, FULL, type Sizes, USUAL } from './harness.ts'
 import { importZone } from './import.ts'
@@ -30,6 +31,7 @@ const ALL: readonly Benchmark[] = [
   serve,
   embedded,
   alarms,
+  dns,
 ]
 
 installNodeCrypto()

@@ -84,6 +84,14 @@ export function expandRdata(
   if (layout === undefined) return message.slice(start, end)
   const data = message.subarray(0, end)
   const compressed = !NEVER_COMPRESSED.has(type)
+  if (!compressed) {
+    // What cannot be compressed stands there as it is: to read it is to check it.
+    walkRdata(type, layout, data, start, {
+      bytes: () => undefined,
+      name: (from) => expandName(data, from, { compressed }).end,
+    })
+    return message.slice(start, end)
+  }
   const parts: Uint8Array[] = []
   walkRdata(type, layout, data, start, {
     bytes: (from, to) => parts.push(data.subarray(from, to)),

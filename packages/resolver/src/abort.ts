@@ -3,9 +3,11 @@ import { setMaxListeners } from 'node:events'
 import { ResolverError } from './error.ts'
 import type { Server } from './exchange.ts'
 
+const NOTHING = (): void => {}
+
 /** Calls `work` when the signal is aborted; what it gives back takes that back. */
 export function onAbort(signal: AbortSignal | undefined, work: () => void): () => void {
-  if (signal === undefined) return () => {}
+  if (signal === undefined) return NOTHING
   // Node warns of a leak at eleven.
   setMaxListeners(0, signal)
   signal.addEventListener('abort', work)

@@ -17,7 +17,7 @@ import {
   type Server,
 } from './exchange.ts'
 import { TcpConnections } from './tcp.ts'
-import { type UdpCounts, UdpSockets } from './udp.ts'
+import { type UdpCounts, UdpSockets, type Waiting } from './udp.ts'
 
 /** How a client asks. */
 export interface DnsClientOptions {
@@ -44,6 +44,7 @@ export class DnsClient implements Exchange {
   readonly #tcp = new TcpConnections(({ address, port }) =>
     connect({ host: address, port, noDelay: true }),
   )
+  readonly #targets = new WeakMap<Server, Target>()
   #truncated = 0
 
   constructor(options: DnsClientOptions = {}) {
@@ -62,57 +63,93 @@ export class DnsClient implements Exchange {
     return this.#udp.open + this.#tcp.open
   }
 
-  // One promise for a question: a crawler asks 10^5 a second.
+  // One promise for a question, and few objects: a crawler asks 10^5 a second.
   ask(to: Server, question: Question, options: AskOptions = {}): Promise<Reply> {
     return new Promise((resolve, reject) => {
       const { recursive, checkingDisabled, signal, timeout = DEFAULT_TIMEOUT_MS } = options
-      const server = to.port === undefined ? { ...to, port: this.#port } : { ...to, port: to.port }
-      if (!this.#permits(to.address)) {
-        const what = specialRange(to.address) ?? 'not permitted'
-        const text = `${to.address} is not asked: ${what}`
-        reject(new ResolverError('forbidden-address', text, { server }))
+      const { server, refusal } = this.#targetOf(to)
+      if (refusal !== undefined) {
+        reject(new ResolverError('forbidden-address', refusal, { server }))
         return
       }
       if (signal?.aborted === true) {
         reject(abortError(signal, server))
         return
       }
-      const asked = { server, question, recursive, checkingDisabled, timeout }
-      const overTcp = (): void => {
-        this.#tcp.ask({ ...asked, signal }).then(resolve, reject)
-      }
+      const mixCase = this.#mixCase
+      const asked = { server, question, recursive, checkingDisabled, mixCase, timeout, signal }
       if (options.transport === 'tcp') {
-        overTcp()
+        this.#tcp.ask(asked).then(resolve, reject)
         return
       }
-      const cancel = this.#udp.ask(
-        { ...asked, mixCase: this.#mixCase },
-        {
-          reply: (reply) => {
-            settled()
-            resolve(reply)
-          },
-          truncated: () => {
-            settled()
-            this.#truncated++
-            overTcp()
-          },
-          fail: (error) => {
-            settled()
-            reject(error)
-          },
-        },
-      )
-      const settled = onAbort(signal, () => {
+      const waiting = new Asking(resolve, reject, () => {
+        this.#truncated++
+        return this.#tcp.ask(asked)
+      })
+      const cancel = this.#udp.ask(asked, waiting)
+      if (signal === undefined) return
+      waiting.settled = onAbort(signal, () => {
         cancel()
         reject(abortError(signal, server))
       })
     })
   }
 
+  /** Looked at once for each server that is named, not for each question. */
+  #targetOf(to: Server): Target {
+    const known = this.#targets.get(to)
+    if (known !== undefined) return known
+    const server = { ...to, port: to.port ?? this.#port }
+    const isPermitted = this.#permits(to.address)
+    const why = specialRange(to.address) ?? 'not permitted'
+    const refusal = isPermitted ? undefined : `${to.address} is not asked: ${why}`
+    const target = { server, refusal }
+    this.#targets.set(to, target)
+    return target
+  }
+
   close(): Promise<void> {
     this.#udp.close()
     this.#tcp.close()
     return Promise.resolve()
+  }
+}
+
+/** A server as it is asked, or why not. */
+interface Target {
+  readonly server: Server & { readonly port: number }
+  readonly refusal: string | undefined
+}
+
+/** One question over UDP. */
+class Asking implements Waiting {
+  readonly #resolve: (reply: Reply | Promise<Reply>) => void
+  readonly #reject: (error: ResolverError) => void
+  readonly #overTcp: () => Promise<Reply>
+  settled: (() => void) | undefined
+
+  constructor(
+    resolve: (reply: Reply | Promise<Reply>) => void,
+    reject: (error: ResolverError) => void,
+    overTcp: () => Promise<Reply>,
+  ) {
+    this.#resolve = resolve
+    this.#reject = reject
+    this.#overTcp = overTcp
+  }
+
+  reply(reply: Reply): void {
+    this.settled?.()
+    this.#resolve(reply)
+  }
+
+  truncated(): void {
+    this.settled?.()
+    this.#resolve(this.#overTcp())
+  }
+
+  fail(error: ResolverError): void {
+    this.settled?.()
+    this.#reject(error)
   }
 }

@@ -38,7 +38,8 @@ export function encodeQuery(question: Question, options: QueryOptions): Uint8Arr
   const { name, type } = question
   const { id, recursive = false, checkingDisabled = recursive } = options
   const end = HEADER_BYTES + name.length + QUESTION_FIXED_BYTES
-  const out = new Uint8Array(end + OPT_BYTES)
+  // Sending a small array of V8's own heap makes it move to another: a Buffer is there from the start.
+  const out = Buffer.allocUnsafe(end + OPT_BYTES).fill(0)
   out[0] = id >> 8
   out[1] = id
   out[2] = recursive ? FLAG_RD : 0

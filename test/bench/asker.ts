@@ -1,0 +1,68 @@
+/**
+ * A process that asks a name server, and says how fast: what the benchmarks of the DNS client start, so that
+ * it shares nothing with the harness. Plain messages on standard output, one JSON object a run.
+ */
+import { nodeBackend } from '@dslog/dnssec/backend/node'
+import { nameFromText, ROOT } from '@dslog/dnssec/name'
+import { TYPE } from '@dslog/dnssec/records'
+import { DnsClient } from '@dslog/resolver/client'
+import { EvidenceCollector } from '@dslog/resolver/collect'
+import { transferMessages } from '@dslog/resolver/transfer'
+import { ReferralWalker } from '@dslog/resolver/walk'
+import { anchorOf } from '@dslog/testbed/key'
+import { rootKeys } from './rootzone.ts'
+
+/** Questions under way at once, as dnsperf is told. */
+const AT_ONCE = 200
+
+const [mode = '', port = '', names = '', runs = ''] = process.argv.slice(2)
+const server = { address: '127.0.0.1', port: Number(port) }
+const permits = (): boolean => true
+const client = new DnsClient({ port: server.port, permits, mixCase: false })
+const owners = Array.from({ length: Number(names) }, (_, i) => nameFromText(`name${i}.`))
+
+/** Calls `work` for each name, some at once. */
+async function all(work: (index: number) => Promise<void>): Promise<number> {
+  let next = 0
+  const worker = async (): Promise<void> => {
+    while (next < owners.length) await work(next++)
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, worker))
+  return owners.length
+}
+
+const raw = (): Promise<number> =>
+  all(async (i) => {
+    await client.ask(server, { name: owners[i]!, type: TYPE.DS })
+  })
+
+const [ksk] = rootKeys()
+const walker = new ReferralWalker({ exchange: client, hints: [server], permits })
+let collector: EvidenceCollector | undefined
+
+const validated = async (): Promise<number> => {
+  const anchors = [anchorOf(ksk!)]
+  collector ??= new EvidenceCollector({ exchange: client, walker, anchors, backend: nodeBackend() })
+  const asking = collector
+  const parent = await walker.zoneOf(ROOT)
+  return all(async (i) => {
+    const { verdict } = await asking.delegation(owners[i]!, parent, { server })
+    if (verdict.verdict !== 'present') throw new Error('a DS is missing')
+  })
+}
+
+const transfer = async (): Promise<number> => {
+  let count = 0
+  for await (const records of transferMessages(server, ROOT, { permits })) count += records.length
+  return count
+}
+
+for (let run = 0; run < Number(runs); run++) {
+  // Another collector has verified nothing yet.
+  if (mode === 'validate') collector = undefined
+  const started = performance.now()
+  const count = await { raw, validate: validated, again: validated, transfer }[mode]!()
+  const seconds = (performance.now() - started) / 1000
+  console.log(JSON.stringify({ count, seconds }))
+}
+await client.close()

@@ -1,0 +1,133 @@
+/**
+ * The DNS client against a foreign server on the same machine: questions, beside dnsperf; questions with
+ * their answers validated; zone transfers, beside dig. The server is NSD, so it costs as much as is left
+ * of the two cores, for everybody.
+ */
+import { execFileSync, spawnSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { gunzipSync } from 'node:zlib'
+import { ROOT } from '@dslog/dnssec/name'
+import { startNsd } from '@dslog/testbed/realserver'
+import { rootZones } from './data.ts'
+import { type Bench, type Benchmark, repeat, secondsOf } from './harness.ts'
+import { rootZone } from './rootzone.ts'
+
+const ASKER = fileURLToPath(new URL('asker.ts', import.meta.url))
+
+interface Run {
+  readonly count: number
+  readonly seconds: number
+}
+
+/** Runs the asker, `prefix` in front. */
+function asker(
+  mode: string,
+  port: number,
+  names: number,
+  runs: number,
+  threads?: { readonly cores: string; readonly pool: number },
+): Run[] {
+  const node = [process.execPath, '--import', 'tsx', ASKER, mode, port, names, runs].map(String)
+  const command = threads === undefined ? node : ['taskset', '-c', threads.cores, ...node]
+  const pool = threads === undefined ? {} : { UV_THREADPOOL_SIZE: String(threads.pool) }
+  const out = execFileSync(command[0]!, command.slice(1), {
+    encoding: 'utf8',
+    env: { ...process.env, ...pool },
+  })
+  return out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Run)
+}
+
+const rates = (runs: readonly Run[]): number[] => runs.map(({ count, seconds }) => count / seconds)
+
+/** NSD with a root zone, until the benchmark ends; its port. */
+async function serve(bench: Bench, text: string, serial: number): Promise<number> {
+  const nsd = await startNsd([{ name: ROOT, text, serial }])
+  if (nsd === undefined) throw new Error('nsd does not start')
+  bench.after(() => nsd.stop())
+  return nsd.port
+}
+
+export const dns: Benchmark = {
+  name: 'dns',
+  about: 'questions and transfers against NSD, beside dnsperf and dig',
+  async run(bench) {
+    const missing = ['nsd', 'dig', 'dnsperf'].filter(
+      (program) => spawnSync(program, ['-v'], { stdio: 'ignore' }).error !== undefined,
+    )
+    if (missing.length > 0) return bench.skip(`dns: no ${missing.join(', ')}`)
+    const { runs, seconds } = bench.sizes
+    const names = bench.sizes.delegations
+    const folder = bench.folder()
+    const port = await serve(bench, rootZone(names), 1)
+
+    const queries = join(folder, 'queries')
+    const lines = Array.from({ length: names }, (_, i) => `name${i}. DS\n`)
+    writeFileSync(queries, lines.join(''))
+    const peers: number[] = []
+    const own: number[] = []
+    // Turn about, so that other work on the machine meets both.
+    await repeat(runs, async () => {
+      peers.push(dnsperf(port, queries, seconds))
+      own.push(Math.max(...rates(asker('raw', port, names, 3))))
+      return 0
+    })
+    bench.report('dnsperf, 200 questions at once', '/s', peers)
+    bench.report('questions, 200 at once, one process', '/s', own)
+    const shares = own.map((rate, i) => rate / peers[i]!)
+    bench.report('the same, of dnsperf', '×', shares, { goal: { bound: 'at least', value: 0.75 } })
+
+    const one = { cores: '0', pool: 1 }
+    bench.report(
+      'question to validated state, P-256, on one core',
+      '/s',
+      rates(asker('validate', port, names, runs, one)),
+      { goal: { bound: 'at least', value: 12_000 } },
+    )
+    bench.report(
+      'question to validated state, P-256, with the thread pool',
+      '/s',
+      rates(asker('validate', port, names, runs)),
+      { goal: { bound: 'at least', value: 20_000 } },
+    )
+    bench.report(
+      'the same names again, signatures remembered',
+      '/s',
+      rates(asker('again', port, names, runs + 1)).slice(1),
+    )
+
+    await transfer(bench, `a zone of ${names} names`, port)
+    const real = rootZones().at(-1)
+    if (real === undefined) return bench.skip('transfer of the root: no zone file')
+    const zone = gunzipSync(readFileSync(real)).toString('latin1')
+    const [, serial] = /\sSOA\s+\S+\s+\S+\s+(\d+)/.exec(zone) ?? []
+    await transfer(bench, 'the root', await serve(bench, zone, Number(serial)))
+  },
+}
+
+async function transfer(bench: Bench, what: string, port: number): Promise<void> {
+  const { runs } = bench.sizes
+  const dig = ['@127.0.0.1', '-p', String(port), '.', 'AXFR', '+time=60']
+  const peers = await repeat(runs, () =>
+    secondsOf(() => {
+      spawnSync('dig', dig, { stdio: 'ignore' })
+    }),
+  )
+  const own = asker('transfer', port, 0, runs).map(({ seconds }) => seconds)
+  bench.report(`dig, transfer of ${what}`, 's', peers)
+  bench.report(`transfer of ${what}`, 's', own)
+  const shares = own.map((time, i) => time / peers[i]!)
+  bench.report('the same, of dig', '×', shares, { goal: { bound: 'at most', value: 1 } })
+}
+
+function dnsperf(port: number, queries: string, seconds: number): number {
+  const args = ['-s', '127.0.0.1', '-p', port, '-d', queries, '-D', '-q', 200, '-l', seconds]
+  const out = execFileSync('dnsperf', args.map(String), { encoding: 'utf8', stdio: 'pipe' })
+  const [, rate] = /Queries per second:\s+([\d.]+)/.exec(out) ?? []
+  if (rate === undefined) throw new Error('dnsperf says no rate')
+  return Number(rate)
+}
