@@ -61,8 +61,10 @@ for (let run = 0; run < Number(runs); run++) {
   // Another collector has verified nothing yet.
   if (mode === 'validate') collector = undefined
   const started = performance.now()
+  const before = process.cpuUsage()
   const count = await { raw, validate: validated, again: validated, transfer }[mode]!()
   const seconds = (performance.now() - started) / 1000
-  console.log(JSON.stringify({ count, seconds }))
+  const { user, system } = process.cpuUsage(before)
+  console.log(JSON.stringify({ count, seconds, cpu: (user + system) / 1e6 }))
 }
 await client.close()

@@ -86,7 +86,7 @@ export class Bench {
     runs: readonly number[],
     more: { goal?: Goal; note?: string } = {},
   ): Figure {
-    const fewest = more.goal?.bound === 'at most' || unit === 's' || unit === 'ms'
+    const fewest = more.goal?.bound === 'at most' || unit === 's' || unit === 'ms' || unit === 'µs'
     const median = medianOf(runs)
     const best = fewest ? Math.min(...runs) : Math.max(...runs)
     const { goal } = more

@@ -192,28 +192,28 @@ function parsedOrSkipped(rdata: Uint8Array): Rrsig[] {
  */
 export async function verifyRrsetWithKeys(question: RrsetQuestion): Promise<VerifiedRrset> {
   const { rrset, zone, at, backend } = question
-  const what = `type ${rrset.type} of ${nameToText(rrset.owner)}`
+  const what = (): string => `type ${rrset.type} of ${nameToText(rrset.owner)}`
   if (!isAtOrBelow(rrset.owner, zone)) {
-    throw new DnssecError('bad-owner', `${what} is not in the zone ${nameToText(zone)}`)
+    throw new DnssecError('bad-owner', `${what()} is not in the zone ${nameToText(zone)}`)
   }
   const ours = question.rrsigs
     .flatMap(parsedOrSkipped)
     .filter((rrsig) => rrsig.typeCovered === rrset.type && sameName(rrsig.signer, zone))
     .map((rrsig) => ({ rrsig, ...windowOf(rrsig, at) }))
   if (ours.length === 0) {
-    throw new DnssecError('no-signature', `${what} has no signature by ${nameToText(zone)}`)
+    throw new DnssecError('no-signature', `${what()} has no signature by ${nameToText(zone)}`)
   }
   const current = ours.filter((signature) => windowContains(signature, at))
   if (current.length === 0) {
     const early = ours.every((signature) => signature.inception * 1000 > at)
     throw new DnssecError(
       early ? 'not-yet-valid' : 'expired',
-      `signature of ${what} is ${early ? 'not yet valid' : 'expired'}`,
+      `signature of ${what()} is ${early ? 'not yet valid' : 'expired'}`,
     )
   }
   const keys = question.keys.filter(isUsableKey)
   if (!current.some(({ rrsig }) => keys.some((key) => namesKey(rrsig, key)))) {
-    throw new DnssecError('no-matching-key', `no key of ${nameToText(zone)} signed ${what}`)
+    throw new DnssecError('no-matching-key', `no key of ${nameToText(zone)} signed ${what()}`)
   }
   // Newest first, so that the first that verifies is the answer. Sorting is stable.
   current.sort((a, b) => b.inception - a.inception)
@@ -222,12 +222,12 @@ export async function verifyRrsetWithKeys(question: RrsetQuestion): Promise<Veri
     for (const key of keys) {
       if (!namesKey(rrsig, key)) continue
       if (++tries > MAX_SIGNATURE_TRIES) {
-        throw new DnssecError('too-many-tries', `${what} has too many signatures to try`)
+        throw new DnssecError('too-many-tries', `${what()} has too many signatures to try`)
       }
       if (!(await verifyRrset(rrset, rrsig, key, backend))) continue
       const expanded = isExpanded(rrset.owner, rrsig)
       return { rrsig: rrsig.rdata, key, inception, expiration, expanded, weak: isWeakKey(key) }
     }
   }
-  throw new DnssecError('bad-signature', `signature of ${what} does not verify`)
+  throw new DnssecError('bad-signature', `signature of ${what()} does not verify`)
 }

@@ -4,8 +4,9 @@
  * must be equal to the byte, and the signed data holds owner, RDATA and the fields of the RRSIG; whether
  * the time is within the window and the key is still the zone's is decided outside, each time.
  */
-import { createHash } from 'node:crypto'
 import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
+import { sha256Text } from '@dslog/service/crypto'
+import { ByteWriter } from '@dslog/tlog/bytes'
 
 /** Signatures remembered unless told; each takes about 100 bytes. */
 const MAX_REMEMBERED = 500_000
@@ -21,13 +22,9 @@ export function rememberingBackend(
   return {
     digest: (type, data) => backend.digest(type, data),
     async verify(algorithm, publicKey, data, signature) {
-      const lengths = new Uint32Array([algorithm, publicKey.length, data.length])
-      const id = createHash('sha256')
-        .update(lengths)
-        .update(publicKey)
-        .update(data)
-        .update(signature)
-        .digest('binary')
+      // With lengths in front no field can run into the next.
+      const head = new ByteWriter().u8(algorithm).u16(publicKey.length).u32(data.length)
+      const id = sha256Text(head.bytes(publicKey).bytes(data).bytes(signature).finish())
       if (young.has(id) || old.has(id)) {
         young.add(id)
         return true

@@ -26,6 +26,8 @@ const SOCKET_OUTSTANDING = 500
 const MAX_SOCKETS = 512
 /** How often deadlines are looked at, in ms. A timer for each question would cost more than sending it. */
 const SWEEP_MS = 25
+/** A sweep this long after the last, in ms, says that timers ran late, and so did whoever reads replies. */
+const STANDSTILL_MS = 4 * SWEEP_MS
 
 /** What came that was not waited for, and what did not come. */
 export interface UdpCounts {
@@ -75,6 +77,8 @@ export class UdpSockets {
   /** By server, the one that takes questions now. */
   readonly #current = new Map<string, UdpSocket>()
   #sweeper: NodeJS.Timeout | undefined
+  #sweptAt = 0
+  #spared = false
 
   /** Asks. The function returned gives up, without a word to `waiting`. */
   ask(asked: UdpQuestion, waiting: Waiting): () => void {
@@ -119,6 +123,10 @@ export class UdpSockets {
 
   #sweep(): void {
     const now = performance.now()
+    // What came while the process did something else is read before anybody is given up; once in a row.
+    this.#spared = !this.#spared && now - this.#sweptAt > STANDSTILL_MS
+    this.#sweptAt = now
+    if (this.#spared) return
     for (const socket of this.#all) socket.sweep(now)
   }
 }

@@ -11,9 +11,11 @@ import { encodeQuery, questionEnd } from '@dslog/resolver/query'
 import { Internet } from '@dslog/testbed/internet'
 import type { NameServer } from '@dslog/testbed/nameserver/server'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { DS, expectFailure, OWNER, TIMEOUT, type World, worldOf } from './world.ts'
+import { DS, expectFailure, OWNER, SILENT, TIMEOUT, type World, worldOf } from './world.ts'
 
 const QUESTION = { name: OWNER, type: TYPE.DS }
+/** The machine may be busy. */
+const PATIENT = { timeout: 20_000 }
 
 let world: World
 let server: NameServer
@@ -69,7 +71,7 @@ describe('queries', () => {
 describe('a server that is well', () => {
   it('answers by UDP and by TCP', async () => {
     for (const transport of ['udp', 'tcp'] as const) {
-      const reply = await world.client.ask(at, QUESTION, { transport })
+      const reply = await world.client.ask(at, QUESTION, { transport, ...PATIENT })
       expect(reply).toMatchObject({ transport, question: QUESTION })
       expect(reply.server).toEqual({ address: server.address, port: world.servers.port })
       expect(reply.message).toMatchObject({ aa: true, rcode: 0 })
@@ -89,7 +91,7 @@ describe('a server that is well', () => {
 
   it('is asked with random ids and case, from changing ports', async () => {
     server.forget()
-    for (let i = 0; i < 20; i++) await world.client.ask(at, QUESTION)
+    for (let i = 0; i < 20; i++) await world.client.ask(at, QUESTION, PATIENT)
     expect(world.client.open).toBeLessThan(4)
     expect(server.questions).toHaveLength(20)
   })
@@ -97,7 +99,7 @@ describe('a server that is well', () => {
   it('answers a thousand questions at once, each its own', async () => {
     const names = Array.from({ length: 1000 }, (_, i) => nameFromText(`n${i}.fi.`))
     const replies = await Promise.all(
-      names.map((name) => world.client.ask(at, { name, type: TYPE.DS }, { timeout: 10_000 })),
+      names.map((name) => world.client.ask(at, { name, type: TYPE.DS }, PATIENT)),
     )
     expect(
       replies.every(({ message }, i) => message.question[0]!.name.join() === names[i]!.join()),
@@ -108,7 +110,9 @@ describe('a server that is well', () => {
     const names = Array.from({ length: 50 }, (_, i) => nameFromText(`t${i}.fi.`))
     server.forget()
     const replies = await Promise.all(
-      names.map((name) => world.client.ask(at, { name, type: TYPE.DS }, { transport: 'tcp' })),
+      names.map((name) =>
+        world.client.ask(at, { name, type: TYPE.DS }, { transport: 'tcp', ...PATIENT }),
+      ),
     )
     expect(replies.every(({ message }) => message.rcode === 3)).toBe(true)
     expect(server.questions.map(({ client }) => client.transport)).toEqual(names.map(() => 'tcp'))
@@ -117,7 +121,7 @@ describe('a server that is well', () => {
 })
 
 describe('a server that is not', () => {
-  const ask = (): Promise<unknown> => world.client.ask(at, QUESTION, { timeout: TIMEOUT })
+  const ask = (timeout = TIMEOUT): Promise<unknown> => world.client.ask(at, QUESTION, { timeout })
 
   it.each([
     ['servfail', 'servfail'],
@@ -131,7 +135,7 @@ describe('a server that is not', () => {
     ['half', 'malformed'],
   ] as const)('%s: %s', async (fault, code) => {
     server.inject(fault)
-    const error = await expectFailure(ask(), code)
+    const error = await expectFailure(ask(SILENT.has(fault) ? TIMEOUT : 20_000), code)
     expect(error.server).toMatchObject(at)
   })
 
@@ -151,21 +155,21 @@ describe('a server that is not', () => {
   it('truncated: goes on over TCP', async () => {
     server.inject('truncated')
     const before = world.client.counts.truncated
-    expect((await world.client.ask(at, QUESTION)).transport).toBe('tcp')
+    expect((await world.client.ask(at, QUESTION, PATIENT)).transport).toBe('tcp')
     expect(world.client.counts.truncated).toBe(before + 1)
   })
 
   it('oversized and twice: takes the answer once', async () => {
     server.inject('oversized')
     server.inject('twice')
-    const { message } = await world.client.ask(at, QUESTION)
+    const { message } = await world.client.ask(at, QUESTION, PATIENT)
     expect(message.answer[0]!.rdata).toEqual(DS)
   })
 
   it('slow: waits as long as it is told', async () => {
     server.inject({ delay: 2 * TIMEOUT })
     await expectFailure(ask(), 'timeout')
-    expect(await world.client.ask(at, QUESTION, { timeout: 5_000 })).toBeDefined()
+    expect(await world.client.ask(at, QUESTION, { timeout: 20_000 })).toBeDefined()
   })
 
   it('counts what is late as stray', async () => {
@@ -173,18 +177,32 @@ describe('a server that is not', () => {
     const { stray } = world.client.counts
     const late = world.client.ask(at, QUESTION, { timeout: TIMEOUT / 4 })
     // Keeps the socket open.
-    const other = world.client.ask(at, QUESTION, { timeout: 5_000 })
+    const other = world.client.ask(at, QUESTION, PATIENT)
     await expectFailure(late, 'timeout')
     await other
     expect(world.client.counts.stray).toBeGreaterThanOrEqual(stray)
   })
 
+  it('is not blamed where this process stood still', async () => {
+    const work = world.client.ask(at, QUESTION, { timeout: 2 * TIMEOUT })
+    // The question leaves, and the answer waits in the socket.
+    await new Promise((resolve) => setImmediate(resolve))
+    const end = performance.now() + 4 * TIMEOUT
+    while (performance.now() < end);
+    // The server stood still, too: it answers now, in time by any clock but the wall's.
+    const outcome = await work.then(
+      () => 'answered',
+      (error: unknown) => (error as ResolverError).code,
+    )
+    expect(outcome).toBe('answered')
+  })
+
   it('does not listen: fails at once', async () => {
     const closed = { address: '127.0.0.9', port: await freePort() }
     const started = performance.now()
-    await expectFailure(world.client.ask(closed, QUESTION, { timeout: 5_000 }), 'network')
+    await expectFailure(world.client.ask(closed, QUESTION, { timeout: 20_000 }), 'network')
     await expectFailure(world.client.ask(closed, QUESTION, { transport: 'tcp' }), 'network')
-    expect(performance.now() - started).toBeLessThan(4_000)
+    expect(performance.now() - started).toBeLessThan(15_000)
   })
 })
 

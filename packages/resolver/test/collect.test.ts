@@ -15,7 +15,7 @@ import type { NameServer } from '@dslog/testbed/nameserver/server'
 import type { Denial } from '@dslog/testbed/signer'
 import { ownerKey } from '@dslog/testbed/stories'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { DS, expectFailure, OWNER, type World, worldOf } from './world.ts'
+import { DS, expectFailure, OWNER, SILENT, type World, worldOf } from './world.ts'
 
 const ABSENT = nameFromText('absent.fi.')
 const INSECURE = nameFromText('insecure.fi.')
@@ -127,6 +127,7 @@ describe('a server at fault gives no verdict', () => {
     // Its keys are known; so the fault shows where it is looked for.
     await ask(owner, 'ds', well)
     sick.inject(fault)
+    if (SILENT.has(fault)) world.exchange.with.add(sick.address)
     const error = await expectFailure(ask(owner), code)
     expect(error.server!.address).toBe(sick.address)
     if (code === 'unverifiable') expect(error.cause).toMatchObject({ name: 'DnssecError' })
@@ -137,7 +138,10 @@ describe('a server at fault gives no verdict', () => {
   })
 
   it.each(faults)('%s, everywhere, from the start', async (fault, owner) => {
-    for (const server of world.servers.all) server.inject(fault)
+    for (const server of world.servers.all) {
+      server.inject(fault)
+      if (SILENT.has(fault)) world.exchange.with.add(server.address)
+    }
     const error: unknown = await ask(owner).catch((error: unknown) => error)
     expect(error).toMatchObject({ name: 'ResolverError' })
   })

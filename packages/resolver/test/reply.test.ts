@@ -36,7 +36,9 @@ beforeAll(async () => {
   ]
   replies = await Promise.all(
     questions.map(async (question) => {
-      const { bytes } = await world.client.ask({ address: server!.address }, question)
+      const { bytes } = await world.client.ask({ address: server!.address }, question, {
+        timeout: 20_000,
+      })
       return { question, bytes }
     }),
   )

@@ -198,7 +198,7 @@ describe('DNS over HTTPS', () => {
     const server = await httpServer((_request, body, response) => handle(response, body))
     const doh = new DohExchange(server.url)
     const error: unknown = await doh
-      .ask(doh.server, QUESTION, { timeout: TIMEOUT })
+      .ask(doh.server, QUESTION, { timeout: code === 'timeout' ? TIMEOUT : 20_000 })
       .catch((error: unknown) => error)
     expect(error).toMatchObject({ name: 'ResolverError', code })
     server.close()
@@ -321,7 +321,9 @@ describe('a proxy', () => {
     ['silent', 'timeout'],
   ] as const)('that is %s fails the question', async (behaviour, code) => {
     const proxy = await socksProxy(behaviour)
-    const work = exchangeOf(proxy.port).ask({ address: '127.0.0.1' }, QUESTION, { timeout: 200 })
+    const work = exchangeOf(proxy.port).ask({ address: '127.0.0.1' }, QUESTION, {
+      timeout: code === 'timeout' ? TIMEOUT : 20_000,
+    })
     await expectFailure(work, code)
     proxy.close()
   })

@@ -7,7 +7,7 @@ import { DAY, HOUR } from '@dslog/testbed/clock'
 import { Internet, record } from '@dslog/testbed/internet'
 import { specialRange } from '@dslog/service/specialaddress'
 import { afterEach, describe, expect, it } from 'vitest'
-import { expectFailure, OWNER, type World, worldOf } from './world.ts'
+import { expectFailure, OWNER, SILENT, type World, worldOf } from './world.ts'
 
 const worlds: World[] = []
 
@@ -164,6 +164,7 @@ describe('a walk past servers that', () => {
       })
       const [sick, well] = world.servers.of(world.net.zoneOf(name('fi.')))
       if (fault === 'lame') sick!.serve(world.net.zoneOf(name('a.fi.')))
+      if (SILENT.has(fault)) world.exchange.with.add(sick!.address)
       const what = fault === 'lame' ? 'not-authoritative' : fault
       sick!.inject(what, { when: ({ client }) => fault !== 'drop' || client.transport === 'udp' })
       if (fault === 'lame') sick!.inject('upward-referral')

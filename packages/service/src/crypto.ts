@@ -33,8 +33,8 @@ function latin1Writer(bytes: Uint8Array): Latin1Writer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) as Buffer & Latin1Writer
 }
 
-/** `binary` is Node's other name of latin1. */
-function sha256Latin1(data: Uint8Array): string {
+/** A hash as a text of 32 characters, one a byte. `binary` is Node's other name of latin1. */
+export function sha256Text(data: Uint8Array): string {
   return oneShot === undefined
     ? createHash('sha256').update(data).digest('binary')
     : oneShot('sha256', data, 'binary')
@@ -50,7 +50,7 @@ let lastWriter = latin1Writer(lastOut)
 const HEAP_ARRAY_SIZE = 64
 
 function sha256Into(data: Uint8Array, out: Uint8Array, offset: number): void {
-  const text = sha256Latin1(data)
+  const text = sha256Text(data)
   if (out.length <= HEAP_ARRAY_SIZE) {
     for (let i = 0; i < HASH_SIZE; i++) out[offset + i] = text.charCodeAt(i)
     return
