@@ -119,7 +119,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
     labels: many('hollow', 4),
     put: (zone, owner) => zone.delegate(nameFromText('below', owner)),
   },
-  'below an empty non-terminal': { labels: many('below.empty', 1).map(() => 'below.empty0') },
+  'below an empty non-terminal': { labels: ['below.empty0'] },
   'a wildcard in its place': { labels: many('any', 4, '.wild') },
   'the wildcard itself': {
     labels: ['*.wild'],
@@ -169,9 +169,14 @@ function fill(zone: Authority, kinds: readonly string[] = Object.keys(KINDS)): v
   }
 }
 
+const BELOW = ['two DS', 'an empty non-terminal', 'a wrong signature']
+
 for (const algorithm of SIGNING_ALGORITHMS) {
   for (const [label, denial] of DENIALS) {
-    fill(net.addZone(`${label}-${algorithm}.`, { algorithm, denial: denial! }))
+    const options = { algorithm, denial: denial! }
+    fill(net.addZone(`${label}-${algorithm}.`, options))
+    // And one level further down.
+    fill(net.addZone(`child.${label}-${algorithm}.`, options), BELOW)
   }
 }
 
