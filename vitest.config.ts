@@ -50,6 +50,10 @@ export default defineConfig({
           testTimeout: 300_000,
         },
       },
+      {
+        extends: true,
+        test: { name: 'explorer', include: ['test/explorer/**/*.test.ts'] },
+      },
     ],
   },
 })

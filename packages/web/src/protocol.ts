@@ -121,6 +121,8 @@ export interface Proven {
   readonly name?: string
   /** What is trusted: for a file, that of its log. */
   readonly trust: Trust
+  /** Size of the tree, seen before, that this one was shown to continue. */
+  readonly continues?: number
   /** The proof file. */
   readonly file?: Uint8Array
   /** Milliseconds from the request to the verdict. */

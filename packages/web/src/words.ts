@@ -127,6 +127,11 @@ function linkWords({ anchor, index, keys, signer, zone }: LinkModel): string {
     : `${head}; the trust anchor of DNSSEC vouches for ${anchor}.`
 }
 
+/** A name within a sentence, whose full stop is not the name's. */
+export function nameText(name: string): string {
+  return name === '.' ? 'the DNS root' : name.replace(/\.$/, '')
+}
+
 export function zoneText(zone: string | undefined): string {
   return zone === '.' ? 'the DNS root' : (zone ?? 'the zone')
 }

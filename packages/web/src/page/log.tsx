@@ -18,9 +18,12 @@ export function LogPage() {
       <h1>The log</h1>
       <Verdict check={check} expected={['checkpoint', 'past']} again={check.again}>
         <p>
-          Its newest checkpoint is signed by the key you trust, and continues what this browser has
-          seen of it. Whether every entry keeps the rules takes a replay of the whole log: that is
-          what monitors do, and <code>dslog audit</code>.
+          Its newest checkpoint is signed by the key you trust
+          {check.proven?.continues === undefined
+            ? '. It is the first that this browser sees, so there is nothing to compare it with yet'
+            : ', and continues what this browser has seen of it'}
+          . Whether every entry keeps the rules takes a replay of the whole log: that is what
+          monitors do, and <code>dslog audit</code>.
         </p>
       </Verdict>
       {check.proven === undefined ? null : <Facts proven={check.proven} />}

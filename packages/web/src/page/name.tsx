@@ -6,7 +6,7 @@ import type { EntryModel, Proven } from '../protocol.ts'
 import { hrefOf } from '../route.ts'
 import { monitorOf, useSession } from '../session.ts'
 import { timelineOf } from '../timeline.ts'
-import { changeMeaning, changeTitle, keyText, plural, spanText } from '../words.ts'
+import { changeMeaning, changeTitle, keyText, nameText, plural, spanText } from '../words.ts'
 import { pathOf } from '@dslog/schema/path'
 import { nameFromText } from '@dslog/dnssec/name'
 import { EntryCard } from '../view/entry-card.tsx'
@@ -24,10 +24,11 @@ export function NamePage({ name }: { name: string }) {
       <h1>
         <NameText name={name} />
       </h1>
-      {proven === undefined ? null : <Picture name={name} proven={proven} />}
+      {proven === undefined ? null : <State proven={proven} />}
       <Verdict check={check} expected={STEPS} again={check.again}>
         {proven === undefined ? null : <Sentence name={name} proven={proven} />}
       </Verdict>
+      {proven === undefined ? null : <Picture name={name} proven={proven} />}
       {proven === undefined ? null : <History name={name} proven={proven} />}
     </article>
   )
@@ -43,7 +44,7 @@ function Sentence({ name, proven: { entries, tree } }: { name: string; proven: P
     return (
       <>
         <p>
-          The log has never recorded anything about {name}, and proves it: in a tree of{' '}
+          The log has never recorded anything about {nameText(name)}, and proves it: in a tree of{' '}
           {plural(tree.size, 'entry', 'entries')}, nothing is kept under this name. Either it never
           had DNSSEC, or nobody has shown the log yet.
         </p>
@@ -55,8 +56,8 @@ function Sentence({ name, proven: { entries, tree } }: { name: string; proven: P
     entries.length === 1 ? 'The one entry below is' : `These ${entries.length} entries are`
   return (
     <p>
-      {all} everything that the log holds about {name}. Each was signed by its registry, and nothing
-      was left out.
+      {all} everything that the log holds about {nameText(name)}. Each was signed by its registry,
+      and nothing was left out.
     </p>
   )
 }
@@ -73,9 +74,24 @@ function Above({ name }: { name: string }) {
   )
 }
 
-function Picture({ name, proven: { entries } }: { name: string; proven: Proven }) {
+/** What holds now, in a sentence. */
+function stateWords(entries: readonly EntryModel[]): string | undefined {
   const now = inForce(entries)
-  if (now?.time === undefined) return null
+  if (now?.time === undefined) return undefined
+  const since = spanText(Math.max(0, Date.now() - now.time))
+  const ds = now.ds ?? []
+  return ds.length === 0
+    ? `No DNSSEC: the registry proved it ${since} ago, and nothing else is logged since.`
+    : `Trusted with ${ds.map(keyText).join(' and ')}, unchanged for ${since}.`
+}
+
+function State({ proven: { entries } }: { proven: Proven }) {
+  const words = stateWords(entries)
+  return words === undefined ? null : <p class="lead">{words}</p>
+}
+
+function Picture({ name, proven: { entries } }: { name: string; proven: Proven }) {
+  if (entries.length === 0) return null
   const timeline = timelineOf(
     entries.flatMap(({ ds, index, outOfOrder, time }) =>
       time === undefined
@@ -84,20 +100,10 @@ function Picture({ name, proven: { entries } }: { name: string; proven: Proven }
     ),
     Date.now(),
   )
-  const since = spanText(Math.max(0, Date.now() - now.time))
-  const ds = now.ds ?? []
-  const state =
-    ds.length === 0
-      ? `No DNSSEC: the registry proved it ${since} ago, and nothing else is logged since.`
-      : `Trusted with ${ds.map(keyText).join(' and ')}, unchanged for ${since}.`
   const odd = entries.filter(({ outOfOrder }) => outOfOrder === true).length
-  const words = `Timeline of ${name}: ${plural(entries.length, 'change')}${odd > 0 ? `, ${odd} out of order` : ''}. ${state} The changes are listed below.`
-  return (
-    <>
-      <p class="lead">{state}</p>
-      <TimelineView timeline={timeline} label={keyText} title={words} />
-    </>
-  )
+  const many = `${plural(entries.length, 'change')}${odd > 0 ? `, ${odd} out of order` : ''}`
+  const title = `Timeline of ${nameText(name)}: ${many}. ${stateWords(entries) ?? ''} The changes are listed below.`
+  return <TimelineView timeline={timeline} label={keyText} title={title} />
 }
 
 function History({ name, proven }: { name: string; proven: Proven }) {
@@ -114,6 +120,11 @@ function History({ name, proven }: { name: string; proven: Proven }) {
         <a class="button" href={hrefOf({ page: 'watch', name })}>
           Watch this name
         </a>
+        {/^[^.]+\.$/.test(name) ? (
+          <a class="button" href={hrefOf({ page: 'zone', name })}>
+            Names below {name}
+          </a>
+        ) : null}
         {zone === undefined ? null : (
           <a class="button" href={hrefOf({ page: 'zone', name: zone })}>
             Keys of {zone === '.' ? 'the root' : zone}

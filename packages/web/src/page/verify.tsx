@@ -5,7 +5,7 @@ import { type Check, runTask } from '../check.ts'
 import type { Proven, StepId } from '../protocol.ts'
 import { useSession } from '../session.ts'
 import { timelineOf } from '../timeline.ts'
-import { changeMeaning, changeTitle, keyText } from '../words.ts'
+import { changeMeaning, changeTitle, keyText, nameText } from '../words.ts'
 import { EntryCard } from '../view/entry-card.tsx'
 import { TimelineView } from '../view/timeline.tsx'
 import { Verdict } from '../view/verdict.tsx'
@@ -84,13 +84,13 @@ export function VerifyPage() {
   )
 }
 
-function Sentence({ proven: { entries, kind, name, tree } }: { proven: Proven }) {
+function Sentence({ proven: { entries, kind, name = '', tree } }: { proven: Proven }) {
   const what =
     kind === 'entry'
       ? `This entry is in the log ${tree.origin}, in its tree of ${tree.size}`
       : entries.length === 0
-        ? `Nothing was logged about ${name} in the tree of ${tree.size} of ${tree.origin}`
-        : `This is all that ${tree.origin} held about ${kind === 'zone' ? `the keys of ${name}` : name} in its tree of ${tree.size}`
+        ? `Nothing was logged about ${nameText(name)} in the tree of ${tree.size} of ${tree.origin}`
+        : `This is all that ${tree.origin} held about ${kind === 'zone' ? `the keys of ${nameText(name)}` : nameText(name)} in its tree of ${tree.size}`
   return <p>{what}. The file cannot know what was logged later.</p>
 }
 
@@ -107,7 +107,7 @@ function Contents({ proven: { entries, kind, name = '' } }: { proven: Proven }) 
         <TimelineView
           timeline={timeline}
           label={keyText}
-          title={`Timeline of ${name}, listed below`}
+          title={`Timeline of ${nameText(name)}, listed below`}
         />
       ) : null}
       {entries

@@ -13,6 +13,9 @@ const LEVELS = [
   ['CRITICAL', 'Only what looks like an attack'],
 ] as const
 
+/** What the monitor takes where nothing is said. */
+const DEFAULT_LEVEL = 'NOTICE'
+
 /** What the monitor answered: shapes of schema's monitorapi.ts, as far as they are shown. */
 interface Subscribed {
   readonly channel: string
@@ -130,9 +133,9 @@ function Form({ monitor, name }: { monitor: string; name: string }) {
         prefer another.
       </p>
       <label htmlFor="level">What for</label>
-      <select id="level" name="level" defaultValue="NOTICE">
+      <select id="level" name="level">
         {LEVELS.map(([level, text]) => (
-          <option key={level} value={level}>
+          <option key={level} value={level} selected={level === DEFAULT_LEVEL}>
             {text}
           </option>
         ))}

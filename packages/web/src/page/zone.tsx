@@ -8,7 +8,7 @@ import type { EntryModel, KeyModel, Proven } from '../protocol.ts'
 import { hrefOf } from '../route.ts'
 import { useSession } from '../session.ts'
 import { timelineOf } from '../timeline.ts'
-import { algorithmText, plural, zoneText } from '../words.ts'
+import { algorithmText, nameText, plural, zoneText } from '../words.ts'
 import { EntryCard } from '../view/entry-card.tsx'
 import { NameText } from '../view/name-text.tsx'
 import { TimelineView } from '../view/timeline.tsx'
@@ -25,14 +25,14 @@ export function ZonePage({ zone }: { zone: string }) {
   return (
     <article>
       <h1>Keys of {zone === '.' ? 'the DNS root' : <NameText name={zone} />}</h1>
-      {proven === undefined ? null : <Picture zone={zone} proven={proven} />}
       <Verdict check={check} expected={STEPS} again={check.again}>
         <p>
           {proven?.entries.length === 0
-            ? `The log holds no keys of ${zone}, and proves it: it records nothing that this zone signed.`
+            ? `The log holds no keys of ${nameText(zone)}, and proves it: it records nothing that this zone signed.`
             : `These are all key sets of ${zoneText(zone)} in the log. What the zone signed is checked against them.`}
         </p>
       </Verdict>
+      {proven === undefined ? null : <Picture zone={zone} proven={proven} />}
       {proven?.file === undefined ? null : (
         <p class="actions">
           <Download

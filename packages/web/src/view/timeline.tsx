@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import { type Mark, spaced, type Timeline } from '../timeline.ts'
 import { dateText } from '../words.ts'
 
-const LANE = 46
+const LANE = 42
 const BAR = 12
 const TOP = 16
 const BOTTOM = 30
@@ -74,7 +74,7 @@ export function TimelineView({ label, timeline, title }: TimelineProps) {
                   class={bar.odd ? 'held odd' : bar.open ? 'held open' : 'held'}
                   x={x(bar.from)}
                   y={y + 28 - BAR / 2}
-                  width={Math.max(4, x(bar.to) - x(bar.from))}
+                  width={Math.max(BAR, x(bar.to) - x(bar.from))}
                   height={BAR}
                   rx={BAR / 2}
                 />

@@ -82,15 +82,16 @@ class Log {
     return verify(file, this.policy, this.#trust, this.#edges, tell)
   }
 
-  /** Whether what was shown now continues what this browser has seen. */
-  async continues(now: TrustedCheckpoint, tell: Tell): Promise<void> {
+  /** Checks that what was shown now continues what this browser has seen, if it has seen anything. */
+  async continues(now: TrustedCheckpoint, tell: Tell): Promise<{ continues?: number }> {
     const before = seenBefore(this.policy, this.#trust)
     if (before === undefined) {
       const words =
         this.#trust.seen === undefined
           ? 'This is the first tree of this log that this browser sees; it is remembered from now on.'
           : 'What this browser saw before does not satisfy your policy of today: comparison starts anew.'
-      return tell({ id: 'past', words })
+      tell({ id: 'past', words })
+      return {}
     }
     await this.client.advance(before, now)
     const { size } = before.checkpoint
@@ -101,6 +102,7 @@ class Log {
           ? 'It is the tree that this browser saw before.'
           : `It continues the tree of ${count(size)} that this browser saw before: nothing in it was changed or taken away.`,
     })
+    return { continues: size }
   }
 }
 
@@ -131,8 +133,8 @@ async function checkAnswer(
   if (!isAnswer(report, task, name)) {
     throw new VerifyError('proof', 'the log answered with another proof than was asked for')
   }
-  await log.continues(report.trusted, tell)
-  return { ...provenOf(report, log.policy), trust: task.trust, file }
+  const past = await log.continues(report.trusted, tell)
+  return { ...provenOf(report, log.policy), ...past, trust: task.trust, file }
 }
 
 /** A valid proof of something else is no answer. */
@@ -150,7 +152,7 @@ async function checkHead(
   const log = new Log(task.log, task.trust, edges)
   const trusted = await log.client.checkpoint()
   tell({ id: 'checkpoint', words: signedWords(trusted, log.policy) })
-  await log.continues(trusted, tell)
+  const past = await log.continues(trusted, tell)
   if (task.view !== undefined) {
     const { root, size } = task.view
     if (size > trusted.checkpoint.size) {
@@ -167,7 +169,7 @@ async function checkHead(
     })
   }
   const tree = treeModel(trusted, log.policy)
-  return { kind: 'checkpoint', tree, entries: [], trust: task.trust }
+  return { kind: 'checkpoint', tree, entries: [], ...past, trust: task.trust }
 }
 
 async function checkFile(

@@ -43,6 +43,8 @@ export function changeRoutes(app: Http, { reader, sequencer }: LogContext): void
         reply.hijack()
         const headers = reply.getHeaders() as Record<string, string>
         reply.raw.writeHead(200, { ...headers, 'content-type': 'text/event-stream' })
+        // Or a reader would not know that it is connected before something happens.
+        reply.raw.flushHeaders()
         await stream(reply.raw, start, filter)
         return reply
       }

@@ -1,0 +1,139 @@
+import { describe, expect, it } from 'vitest'
+import { TlogError } from '@dslog/tlog/error'
+import { HttpError } from '@dslog/tlog/http'
+import { MisbehaviourError } from '@dslog/tlog/misbehaviour'
+import { VerifyError } from '@dslog/verify/error'
+import type { EntryModel } from '../src/protocol.ts'
+import { changeMeaning, changeTitle, dsParts, keyText, plural, spanText } from '../src/words.ts'
+import { failureOf, InputError } from '../src/worker/words.ts'
+
+const HEX = 'AB'.repeat(32)
+
+function entry(more: Partial<EntryModel>): EntryModel {
+  return { index: 7, type: 'ds', raw: '', records: [], zone: 'fi.', ...more }
+}
+
+function change(kind: 'added' | 'replaced' | 'removed', came: number, went: number, kept = 0) {
+  const list = (count: number, letter: string) =>
+    Array.from({ length: count }, (_, i) => `${letter}${i}`)
+  return entry({
+    change: { kind, came: list(came, 'c'), went: list(went, 'w'), kept: list(kept, 'k') },
+  })
+}
+
+describe('changes in words', () => {
+  it.each([
+    [change('added', 1, 0), true, 'First seen with DNSSEC'],
+    [change('added', 1, 0), false, 'DNSSEC switched on again'],
+    [change('removed', 0, 2), false, 'DNSSEC switched off'],
+    [change('replaced', 1, 0, 1), false, 'A key was added'],
+    [change('replaced', 2, 0, 1), false, 'Keys were added'],
+    [change('replaced', 0, 1, 1), false, 'A key was withdrawn'],
+    [change('replaced', 0, 2, 1), false, 'Keys were withdrawn'],
+    [change('replaced', 1, 1, 1), false, 'A key was replaced'],
+    [change('replaced', 1, 1), false, 'All keys replaced'],
+    [change('replaced', 0, 0, 1), false, 'The same keys, signed by another zone'],
+    [
+      { ...change('replaced', 1, 1), outOfOrder: true },
+      false,
+      'Another signed state, out of order',
+    ],
+    [entry({}), false, 'An entry'],
+  ] as const)('%#', (model, first, title) => {
+    expect(changeTitle(model, first)).toBe(title)
+  })
+
+  it('mean something where it matters, and nothing is claimed of the rest', () => {
+    expect(changeMeaning(change('replaced', 1, 1))).toContain('the owner knows')
+    expect(changeMeaning({ ...change('removed', 0, 1), absence: 'no DS' })).toContain('fi. proved')
+    expect(changeMeaning({ ...change('replaced', 1, 0), outOfOrder: true })).toContain(
+      'dated before',
+    )
+    expect(changeMeaning(change('added', 1, 0))).toBe('')
+    expect(changeMeaning(change('replaced', 1, 1, 1))).toBe('')
+  })
+
+  it('name keys as people compare them', () => {
+    expect(keyText(`12345 13 2 ${HEX}`)).toBe('key 12345 (ECDSA P-256)')
+    expect(dsParts(`1 253 9 ${HEX}`)).toEqual({
+      tag: '1',
+      algorithm: 'algorithm 253',
+      digest: 'digest type 9',
+      hex: HEX,
+    })
+  })
+
+  it.each([
+    [999, 'a moment'],
+    [1000, '1 second'],
+    [59 * 60_000, '59 minutes'],
+    [7_200_000, '2 hours'],
+    [86_400_000 * 400, '400 days'],
+  ])('%d ms are %s', (ms, words) => {
+    expect(spanText(ms)).toBe(words)
+  })
+
+  it('count', () => {
+    expect(plural(1, 'entry', 'entries')).toBe('1 entry')
+    expect(plural(12_345, 'entry', 'entries')).toBe('12,345 entries')
+  })
+})
+
+describe('why there is no proof', () => {
+  const http = (status: number): HttpError =>
+    new HttpError('https://log.example/x', {
+      status,
+      headers: new Headers(),
+      body: new Uint8Array(),
+    })
+
+  it.each([
+    [new TlogError('network', 'no connection'), 'unreachable'],
+    [http(404), 'unreachable'],
+    [http(429), 'unreachable'],
+    [http(503), 'unreachable'],
+    [new TlogError('bad-signature', 'wrong'), 'refused'],
+    [new TlogError('quorum', 'too few'), 'refused'],
+    [new TlogError('truncated', 'too short'), 'refused'],
+    [new VerifyError('bogus', 'bad'), 'refused'],
+    [new VerifyError('map', 'bad'), 'refused'],
+    [new TlogError('bad-policy', 'line 1'), 'input'],
+    [new InputError('no policy'), 'input'],
+    [new RangeError('never'), 'bug'],
+    ['a text', 'bug'],
+  ])('%s', (error, kind) => {
+    const failure = failureOf(error)
+    expect(failure.kind).toBe(kind)
+    expect(failure.words).toMatch(/^[A-Z].*[.?]$|^no policy$|^Not a policy: line 1$/)
+    expect(failure.evidence).toBeUndefined()
+  })
+
+  it('is evidence where the log contradicts itself', () => {
+    const fork = failureOf(
+      new MisbehaviourError(
+        { kind: 'fork', evidence: { smaller: 'one', larger: 'two' } },
+        'forked',
+      ),
+    )
+    expect(fork).toMatchObject({
+      kind: 'caught',
+      evidence: [
+        { name: 'smaller.checkpoint', text: 'one' },
+        { name: 'larger.checkpoint', text: 'two' },
+      ],
+    })
+    const back = failureOf(
+      new MisbehaviourError({ kind: 'rollback', evidence: { seen: 'new', served: 'old' } }, 'back'),
+    )
+    // A cache can do that: it is said.
+    expect(back.words).toContain('A cache on the way can do that')
+    expect(back.evidence).toHaveLength(2)
+    const tile = failureOf(
+      new MisbehaviourError(
+        { kind: 'bad-tile', evidence: { checkpoint: 'c', detail: 'd' } },
+        'tile',
+      ),
+    )
+    expect(tile).toMatchObject({ kind: 'caught', evidence: [{ text: 'c' }] })
+  })
+})

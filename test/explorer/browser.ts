@@ -1,0 +1,79 @@
+/** The system's Chromium, as root in a container and without a word to anybody; and visits that are watched. */
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright'
+
+const path = process.env['DSLOG_TEST_CHROMIUM'] ?? '/usr/bin/chromium'
+const site = fileURLToPath(new URL('../../packages/web/dist/site/', import.meta.url))
+
+/** Whether there is a browser, and a page to look at. Prints why not. */
+export function canBrowse(): boolean {
+  if (!existsSync(path)) console.log(`skipped: no Chromium at ${path} (set DSLOG_TEST_CHROMIUM)`)
+  else if (!existsSync(`${site}index.html`)) console.log('skipped: no page (npm run build)')
+  else return true
+  return false
+}
+
+/** Folder of the built page. */
+export const SITE = site
+
+export function launch(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: path,
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  })
+}
+
+/** Somebody's browser, and all that it did that a visitor would not want. */
+export class Visitor {
+  readonly page: Page
+  /** Errors on the console, breaches of the content policy among them. */
+  readonly errors: string[] = []
+  /** Hosts that were asked. */
+  readonly hosts: Set<string> = new Set()
+  readonly #context: BrowserContext
+
+  private constructor(context: BrowserContext, page: Page) {
+    this.#context = context
+    this.page = page
+    page.on('console', (message) => {
+      if (message.type() === 'error') this.errors.push(message.text())
+    })
+    page.on('pageerror', (error) => this.errors.push(String(error)))
+    context.on('request', (request) => this.hosts.add(new URL(request.url()).host))
+  }
+
+  static async come(
+    browser: Browser,
+    options: Parameters<Browser['newContext']>[0] = {},
+  ): Promise<Visitor> {
+    const context = await browser.newContext({
+      viewport: { width: 1000, height: 760 },
+      ...options,
+    })
+    context.setDefaultTimeout(20_000)
+    return new Visitor(context, await context.newPage())
+  }
+
+  /** Opens a page of the explorer; the first time the anchors of the test have to be accepted. */
+  async open(url: string, hash = '#/'): Promise<Page> {
+    await this.page.goto(`${url}/${hash}`)
+    const accept = this.page.getByRole('button', { name: 'Use its test anchors for this log' })
+    const strip = this.page.getByText('Test anchors are in use')
+    await accept.or(strip).first().waitFor()
+    if (await accept.isVisible()) await accept.click()
+    return this.page
+  }
+
+  leave(): Promise<void> {
+    return this.#context.close()
+  }
+}

@@ -1,0 +1,249 @@
+/**
+ * What the explorer is tried on: a real log with a monitor, filled by stories of a small signed internet; a second log
+ * with the same name and key and another history; and somebody between the browser and both, who passes on what he is
+ * told, or changes it on the way.
+ */
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { formatVkey } from '@dslog/tlog/key'
+import { ALGORITHM } from '@dslog/dnssec/backend/backend'
+import { type Name, nameFromText } from '@dslog/dnssec/name'
+import type { MonitorStatus, SubmitResult } from '@dslog/schema/api'
+import { readConfig } from '@dslog/service/config'
+import { Lifecycle } from '@dslog/service/run'
+import { DAY, TestClock } from '@dslog/testbed/clock'
+import { Internet } from '@dslog/testbed/internet'
+import { dsOf } from '@dslog/testbed/key'
+import { ownerKey, STORIES } from '@dslog/testbed/stories'
+import { logComponents, type OpenedLog, policyText } from '@dslog/log/main'
+import { MONITOR_CONFIG } from '@dslog/monitor/config'
+import { monitorComponents } from '@dslog/monitor/main'
+import { keyOf, ORIGIN, type Place, Places } from '../place.ts'
+import { configOf, observe, silent } from '../testlog.ts'
+
+/** When the stories begin: they are over before anybody looks. */
+const BEGIN = Date.UTC(2026, 5, 1)
+
+/** Entries of the name that has the most. */
+export const MANY = 10
+
+export class Stage {
+  readonly net = new Internet({
+    clock: new TestClock(BEGIN),
+    root: { algorithm: ALGORITHM.RSASHA256 },
+  })
+  readonly between = new Between()
+  readonly #places: Places
+  readonly #running: Lifecycle[] = []
+  readonly #started = performance.now()
+  #log: OpenedLog | undefined
+  monitor = ''
+
+  private constructor(places: Places) {
+    this.#places = places
+  }
+
+  static async open({ monitor = true }: { monitor?: boolean } = {}): Promise<Stage> {
+    const stage = new Stage(await Places.open(['embedded']))
+    try {
+      await stage.#fill(monitor)
+    } catch (error) {
+      await stage.close()
+      throw error
+    }
+    return stage
+  }
+
+  /** Where the browser goes. */
+  get url(): string {
+    return this.between.url
+  }
+
+  /** Text of the policy that trusts the log. */
+  get policy(): string {
+    return policyText([formatVkey(keyOf(ORIGIN))], undefined)
+  }
+
+  /** A change of a name, logged now. */
+  async change(text: string, generation: number): Promise<void> {
+    const owner = nameFromText(text)
+    this.net.clock.advance(DAY)
+    this.net.parentOf(owner).delegate(owner, [dsOf(owner, ownerKey(owner, generation))])
+    await this.#submit(this.#log!, owner)
+  }
+
+  /** Another log of the same name and key, larger, with another history. */
+  async fork(): Promise<string> {
+    const place = await this.#places.make('embedded', this.net.anchors)
+    const { opened, url } = await this.#startLog(place, {})
+    const names = Array.from({ length: 120 }, (_, i) => nameFromText(`other-${i}.se.`))
+    for (const owner of names) {
+      this.net.parentOf(owner).delegate(owner, [dsOf(owner, ownerKey(owner))])
+    }
+    await opened.admitter.submit(names.map((owner) => observe(this.net, owner)))
+    return url
+  }
+
+  async close(): Promise<void> {
+    await this.between.close()
+    for (const lifecycle of this.#running.toReversed()) await lifecycle.stop()
+    await this.#places.close()
+  }
+
+  /** The time of the stories, which goes on by itself, too: a sequencer waits for its clock. */
+  readonly #clock = (): number =>
+    this.net.clock.now() + Math.floor(performance.now() - this.#started)
+
+  async #fill(monitored: boolean): Promise<void> {
+    const { net } = this
+    const fi = net.addZone('fi.')
+    net.addZone('se.', { denial: { nsec3: {} } })
+    const port = await freePort()
+    this.monitor = `http://127.0.0.1:${port}`
+    const place = await this.#places.make('embedded', net.anchors)
+    const { opened, url } = await this.#startLog(place, { DSLOG_LOG_MONITOR_URL: this.monitor })
+    this.#log = opened
+
+    for (let generation = 1; generation <= MANY; generation++) {
+      const owner = nameFromText('example.fi.')
+      net.clock.advance(9 * DAY)
+      const kept = generation % 3 === 0 ? [dsOf(owner, ownerKey(owner, generation - 1))] : []
+      fi.delegate(owner, [...kept, dsOf(owner, ownerKey(owner, generation))])
+      await this.#submit(opened, owner)
+    }
+    await this.#tell('swapped', 'bank.fi.')
+    await this.#tell('backdated', 'odd.fi.')
+    await this.#tell('gone', 'gone.se.')
+    await this.#tell('signed', 'xn--bcher-kva.se.')
+    await this.between.open(url)
+    if (monitored) await this.#startMonitor(port, url)
+  }
+
+  async #tell(story: keyof typeof STORIES, text: string): Promise<void> {
+    const owner = nameFromText(text)
+    for (const { finding } of STORIES[story](this.net, owner)) {
+      if (finding.verdict !== 'unverifiable') await this.#submit(this.#log!, owner)
+    }
+  }
+
+  async #submit({ admitter }: OpenedLog, owner: Name): Promise<void> {
+    const [result] = (await admitter.submit([observe(this.net, owner)])) as [SubmitResult]
+    // A name without a DS is not in the log: absence is its state already.
+    if (result.status !== 'logged' && result.status !== 'known') {
+      throw new Error(`not logged: ${JSON.stringify(result)}`)
+    }
+  }
+
+  async #startLog(
+    place: Place,
+    env: Record<string, string>,
+  ): Promise<{ opened: OpenedLog; url: string }> {
+    const config = configOf(place, {
+      DSLOG_LOG_PORT: '0',
+      DSLOG_LOG_PUBLISH_INTERVAL: '10ms',
+      DSLOG_LOG_RATE_LIMIT: '100000',
+      ...env,
+    })
+    const log = logComponents({ config, logger: silent, clock: this.#clock, create: true })
+    await this.#run(log.components)
+    return { opened: log.opened(), url: `http://127.0.0.1:${log.port()}` }
+  }
+
+  async #startMonitor(port: number, url: string): Promise<void> {
+    const place = await this.#places.make('embedded', this.net.anchors, 'monitor')
+    await writeFile(join(place.data, 'policy'), policyText([formatVkey(keyOf(ORIGIN))], url))
+    const env = {
+      ...place.env,
+      DSLOG_MONITOR_PORT: String(port),
+      DSLOG_MONITOR_INTERVAL: '200ms',
+    }
+    const config = readConfig({ monitor: MONITOR_CONFIG }, env).monitor
+    const monitor = monitorComponents({ config, logger: silent, clock: this.#clock })
+    await this.#run(monitor.components)
+    for (;;) {
+      const status = (await (await fetch(`${this.monitor}/v1/status`)).json()) as MonitorStatus
+      if (status.logs[0]?.state === 'following') return
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+  }
+
+  async #run(components: ConstructorParameters<typeof Lifecycle>[0]): Promise<void> {
+    const lifecycle = new Lifecycle(components, silent)
+    this.#running.push(lifecycle)
+    await lifecycle.start()
+  }
+}
+
+/** Changes an answer on its way. */
+type Tamper = (path: string, body: string) => string
+
+/** Stands between the browser and the logs. */
+export class Between {
+  /** Where questions go on to. */
+  target = ''
+  /** Changes texts; event streams and files of the page pass untouched. */
+  tamper: Tamper | undefined
+  readonly #server = createServer((question, answer) => this.#pass(question, answer))
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  async open(target: string): Promise<void> {
+    this.target = target
+    await new Promise<void>((resolve) => {
+      this.#server.listen(0, '127.0.0.1', resolve)
+    })
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.closeAllConnections()
+      this.#server.close(() => resolve())
+    })
+  }
+
+  #pass(question: IncomingMessage, answer: ServerResponse): void {
+    const path = question.url ?? '/'
+    const { tamper } = this
+    // What a browser has kept it would not ask for again.
+    const { host: _, 'if-none-match': __, ...headers } = question.headers
+    const onward = request(
+      `${this.target}${path}`,
+      { method: question.method, headers },
+      (came) => {
+        if (tamper === undefined || !/^\/(v1|checkpoint)/.test(path)) {
+          answer.writeHead(came.statusCode ?? 502, came.headers)
+          answer.flushHeaders()
+          came.pipe(answer)
+          return
+        }
+        const parts: Buffer[] = []
+        came.on('data', (part: Buffer) => parts.push(part))
+        came.on('end', () => {
+          const { 'content-length': ___, ...rest } = came.headers
+          answer.writeHead(came.statusCode ?? 502, rest)
+          answer.end(tamper(path, Buffer.concat(parts).toString()))
+        })
+      },
+    )
+    onward.on('error', () => {
+      if (!answer.headersSent) answer.writeHead(502)
+      answer.end()
+    })
+    answer.on('close', () => onward.destroy())
+    question.pipe(onward)
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
