@@ -1,6 +1,6 @@
 /** What came of a verification, in a sentence, and what that sentence rests on. */
 import type { ComponentChildren } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useId, useState } from 'preact/hooks'
 import type { Check } from '../check.ts'
 import type { Failure, Proven, StepId } from '../protocol.ts'
 import { hrefOf } from '../route.ts'
@@ -26,24 +26,25 @@ export interface VerdictProps {
 
 export function Verdict({ again, check, children, expected }: VerdictProps) {
   const { failure, proven } = check
+  const id = useId()
   return (
     <section
       class={`verdict ${proven !== undefined ? 'good' : failure === undefined ? 'busy' : failure.kind}`}
-      aria-labelledby="verdict"
+      aria-labelledby={id}
     >
       <div aria-live="polite">
         {proven === undefined && failure === undefined ? (
-          <h2 id="verdict">Verifying in your browser…</h2>
+          <h2 id={id}>Verifying in your browser…</h2>
         ) : null}
         {proven === undefined ? null : (
           <>
-            <h2 id="verdict">
+            <h2 id={id}>
               <Tick /> Verified in your browser
             </h2>
             <div class="sentence">{children}</div>
           </>
         )}
-        {failure === undefined ? null : <Refusal failure={failure} again={again} />}
+        {failure === undefined ? null : <Refusal id={id} failure={failure} again={again} />}
       </div>
       <details class="how" open={proven === undefined}>
         <summary>
@@ -58,10 +59,18 @@ export function Verdict({ again, check, children, expected }: VerdictProps) {
   )
 }
 
-function Refusal({ again, failure }: { failure: Failure; again: (() => void) | undefined }) {
+function Refusal({
+  again,
+  failure,
+  id,
+}: {
+  id: string
+  failure: Failure
+  again: (() => void) | undefined
+}) {
   return (
     <>
-      <h2 id="verdict">{TITLES[failure.kind]}</h2>
+      <h2 id={id}>{TITLES[failure.kind]}</h2>
       <p class="sentence">{failure.words}</p>
       {failure.detail === failure.words ? null : <p class="quiet detail">{failure.detail}</p>}
       {failure.evidence === undefined ? null : (
