@@ -46,8 +46,11 @@ describe.runIf(canBrowse())('the explorer', () => {
   const verified = (page: Page) => verdict(page).getByRole('heading', { name: 'Verified in your' })
 
   async function expectVerified(page: Page): Promise<void> {
-    await verdict(page).locator('h2', { hasNotText: 'Verifying' }).waitFor()
-    expect(await verdict(page).locator('h2').innerText()).toContain('Verified in your browser')
+    try {
+      await verified(page).waitFor()
+    } catch (cause) {
+      throw new Error(`not verified: ${await verdict(page).innerText()}`, { cause })
+    }
   }
 
   async function takePicture(page: Page, name: string): Promise<void> {
