@@ -31,6 +31,8 @@ export interface SubscriptionTable {
   active: boolean
   /** SHA-256 of the manage token; null until a channel was confirmed, and for operators' own. */
   token_hash: Uint8Array | null
+  /** The channel that the token came through: what needs a second one is confirmed on another. */
+  token_channel: string | null
   created_at: number
   confirmed_at: number | null
   /** Since when the name cannot be watched, once its owner was told. */
@@ -39,8 +41,8 @@ export interface SubscriptionTable {
 
 export type ChannelKind = 'email' | 'webhook' | 'ntfy' | 'hook' | 'stdout'
 
-/** `pending` until it was confirmed; `failed` when it refuses for good. */
-export type ChannelState = 'pending' | 'active' | 'failed'
+/** `pending` until it was confirmed; `failed` when it refuses for good; `ended` until it was told so. */
+export type ChannelState = 'pending' | 'active' | 'failed' | 'ended'
 
 /** One way to reach an owner. */
 export interface ChannelTable {
@@ -62,11 +64,12 @@ export interface ChannelTable {
   /** Since when deliveries fail; null while they succeed. */
   failing_since: number | null
   last_error: string | null
+  /** Deliveries that have failed in a row, and when the next is tried; null for at once. */
+  failures: Generated<number>
+  retry_at: number | null
   /** UTC day (days since the epoch) that `sent` counts, for the daily limit of mails. */
-  day: number
-  sent: number
-  /** How many have been folded into a summary that was not sent yet. */
-  folded: number
+  day: Generated<number>
+  sent: Generated<number>
   /** When the last digest went out, or the channel was confirmed. */
   digest_at: number
 }
@@ -136,22 +139,23 @@ export interface AlertTable {
 /** `waiting` to be sent, for a `digest`, or `folded` into a summary; then `sent` or, given up, `dead`. */
 export type OutboxState = 'waiting' | 'digest' | 'folded' | 'sent' | 'dead'
 
+/** What is told: an event of an alert, or something about the channel itself. */
+export type OutboxEvent = AlertEvent | 'confirm' | 'confirm-pins' | 'digest' | 'ended'
+
 /** One thing to be delivered over one channel, in the order of `id`. */
 export interface OutboxTable {
   id: Generated<number>
   channel: string
   /** The same at each attempt and on each channel: receivers know duplicates by it. */
   message: string
-  /** What it is: an event of an alert, or something said to this channel alone, in `data`. */
-  event: AlertEvent | 'confirm' | 'confirm-pins' | 'digest'
+  event: OutboxEvent
+  /** The alert of its events. */
   alert: string | null
-  /** JSON. */
+  /** JSON: what the other events say. */
   data: string | null
   state: OutboxState
   created_at: number
-  /** Not before. */
-  due_at: number
-  attempts: number
+  attempts: Generated<number>
   sent_at: number | null
   last_error: string | null
 }

@@ -193,6 +193,12 @@ export async function resolveAlert(
 }
 
 /**
+ * Rules that every channel is told of, whatever its level: what somebody did to the subscription, which
+ * may have been somebody else, and what was asked for.
+ */
+const ALWAYS: readonly AlertRule[] = ['pins', 'window', 'access', 'channel', 'history', 'test']
+
+/**
  * Puts a notification of alerts into the outbox of each confirmed channel. What is below the level of a
  * channel is not sent over it; of mails, it waits for the weekly digest, as INFO always does.
  */
@@ -203,13 +209,14 @@ async function enqueue(
   now: number,
 ): Promise<void> {
   if (ids.length === 0) return
-  const atOnce = sql`a.level >= c.level and (c.kind <> 'email' or a.level > ${levelRank('INFO')}::int)`
+  const atOnce = sql`(a.rule = any(${[...ALWAYS]}::text[])
+    or a.level >= c.level and (c.kind <> 'email' or a.level > ${levelRank('INFO')}::int))`
   // That something is over which was in no more than a digest needs no word.
   const digest = event === 'resolved' ? sql`false` : sql`c.kind = 'email'`
   await sql`
-    insert into outbox (channel, message, event, alert, state, created_at, due_at)
+    insert into outbox (channel, message, event, alert, state, created_at)
     select c.id, a.id || '_' || a.revision, ${event}::text, a.id,
-      case when ${atOnce} then 'waiting' else 'digest' end, ${now}::int8, ${now}::int8
+      case when ${atOnce} then 'waiting' else 'digest' end, ${now}::int8
     from alert a join channel c on c.subscription = a.subscription and c.state = 'active'
     where a.id = any(${[...ids]}::text[]) and (${atOnce} or ${digest})
     order by a.seq

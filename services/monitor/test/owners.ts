@@ -50,9 +50,6 @@ export async function addOwners(
           state: channel.state ?? 'active',
           created_at: now,
           digest_at: now,
-          day: 0,
-          sent: 0,
-          folded: 0,
         })
         .execute()
     }

@@ -38,14 +38,14 @@ export const alertTables: Migration = {
         data text,
         state text not null,
         created_at int8 not null,
-        due_at int8 not null,
         attempts int not null default 0,
         sent_at int8,
         last_error text,
         unique (channel, message)
       )`.execute(db)
     // The next of each channel is looked for all the time; most of the table has been sent.
-    await sql`create index outbox_open on outbox (channel, id) where state <> 'sent'`.execute(db)
+    await sql`create index outbox_next on outbox (channel, id) where state = 'waiting'`.execute(db)
+    await sql`create index outbox_kept on outbox (channel, id) where state <> 'sent'`.execute(db)
     await sql`create index outbox_by_alert on outbox (alert)`.execute(db)
   },
 }
@@ -60,6 +60,7 @@ async function subscriptions(db: Kysely<unknown>): Promise<void> {
       subtree boolean not null,
       active boolean not null,
       token_hash bytea,
+      token_channel text,
       created_at int8 not null,
       confirmed_at int8,
       blind_since int8
@@ -80,9 +81,10 @@ async function subscriptions(db: Kysely<unknown>): Promise<void> {
       confirmed_at int8,
       failing_since int8,
       last_error text,
+      failures int not null default 0,
+      retry_at int8,
       day int not null default 0,
       sent int not null default 0,
-      folded int not null default 0,
       digest_at int8 not null,
       unique (subscription, kind, target)
     )`.execute(db)
