@@ -75,6 +75,7 @@ export const Alert = Type.Object({
   watched: Type.String({ description: 'The name of the subscription' }),
   rule: Type.Enum([...ALERT_RULES]),
   level: AlertLevelName,
+  title: Type.String({ description: 'What happened, in a sentence' }),
   log: Type.Union([Type.String({ description: 'Origin of the log' }), Type.Null()]),
   index: Type.Union([Index, Type.Null()], { description: 'Entry of the log that it is about' }),
   indices: Type.Array(Index, { description: 'All entries that it is about, that one included' }),

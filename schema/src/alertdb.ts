@@ -2,7 +2,7 @@
  * The monitor's tables of who watches what, what was found, and what is to be delivered. Times are ms
  * since the Unix epoch, names in wire format, levels `levelRank` of alert.ts.
  */
-import type { Generated } from 'kysely'
+import type { Generated, Selectable } from 'kysely'
 import type { AlertEvent, AlertRule } from './alert.ts'
 
 export interface AlertTables {
@@ -74,6 +74,9 @@ export interface ChannelTable {
   digest_at: number
 }
 
+/** A row of it. */
+export type ChannelRow = Selectable<ChannelTable>
+
 /** One statement of an owner on which keys are allowed. The newest in force counts. */
 export interface PinSetTable {
   id: Generated<number>
@@ -136,6 +139,9 @@ export interface AlertTable {
   acknowledged_at: number | null
 }
 
+/** A row of it. */
+export type AlertRecord = Selectable<AlertTable>
+
 /** `waiting` to be sent, for a `digest`, or `folded` into a summary; then `sent` or, given up, `dead`. */
 export type OutboxState = 'waiting' | 'digest' | 'folded' | 'sent' | 'dead'
 
@@ -159,6 +165,9 @@ export interface OutboxTable {
   sent_at: number | null
   last_error: string | null
 }
+
+/** A row of it. */
+export type OutboxRow = Selectable<OutboxTable>
 
 /** Requests to confirm that were sent, for the limits of them. */
 export interface OptInTable {

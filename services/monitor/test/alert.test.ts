@@ -5,11 +5,11 @@ import { onTestPoint } from '@dslog/service/testpoint'
 import { type AlertDraft, alertId, causeOf, raiseAlerts, resolveAlert } from '../src/alert.ts'
 import { announcedBy } from '../src/announced.ts'
 import { addOwners } from './owners.ts'
-import { dsNumber, place, type Place } from './world.ts'
+import { dsNumber, type Place, quickPlace } from './world.ts'
 
 let home: Place
 beforeAll(async () => {
-  home = await place()
+  home = await quickPlace()
 })
 afterEach(() => home.empty())
 afterAll(() => home.close())

@@ -4,11 +4,11 @@ import { compare } from '@dslog/tlog/bytes'
 import { isBelow, type Name, nameFromText, nameKey, ROOT, sameName } from '@dslog/dnssec/name'
 import { pathOf, type Watch, watchesBelow, watchesOf, withWatchesBelow } from '../src/watch.ts'
 import { addOwners, type Owner } from './owners.ts'
-import { place, type Place } from './world.ts'
+import { type Place, quickPlace } from './world.ts'
 
 let home: Place
 beforeAll(async () => {
-  home = await place()
+  home = await quickPlace()
 })
 afterEach(() => home.empty())
 afterAll(() => home.close())

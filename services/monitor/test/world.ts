@@ -19,6 +19,7 @@ import { migrate } from '@dslog/service/migrate'
 import { Internet } from '@dslog/testbed/internet'
 import type { LyingLog, ServedLog } from '@dslog/testbed/lyinglog'
 import { LyingLog as Log, Scribe } from '@dslog/testbed/lyinglog'
+import { startPostgres } from '@dslog/testbed/postgres'
 import { STORIES, type StoryName } from '@dslog/testbed/stories'
 import { Follower, type FollowerOptions } from '../src/follow.ts'
 import { UNIT_LIMITS } from '@dslog/service/replay'
@@ -178,4 +179,17 @@ export async function follower(
     limits: UNIT_LIMITS,
     ...options,
   })
+}
+
+/** The database that is there sooner: on a server, where one is installed, else embedded. */
+export async function quickPlace(): Promise<Place> {
+  const postgres = await startPostgres()
+  const home = await place(postgres?.url)
+  return {
+    ...home,
+    async close() {
+      await home.close()
+      await postgres?.stop()
+    },
+  }
 }

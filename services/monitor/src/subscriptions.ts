@@ -1,0 +1,566 @@
+/**
+ * Who watches what: subscribing, confirming, changing, ending. Nothing is watched for a stranger before
+ * the channel has agreed to it, and the token that changes a subscription goes to who holds the channel,
+ * not to who asked: whoever subscribes somebody else's mailbox gets nothing by it.
+ *
+ * What is done to a subscription is told over all of its channels, since it may not have been its owner.
+ */
+import { sql, type Transaction } from 'kysely'
+import { utf8 } from '@dslog/tlog/bytes'
+import { sha256 } from '@dslog/tlog/hash'
+import { type Name, nameToText } from '@dslog/dnssec/name'
+import { type AlertLevel, type AlertRule, levelRank } from '@dslog/schema/alert'
+import type { ChannelRow, OutboxEvent, SubscriptionTable } from '@dslog/schema/alertdb'
+import type { MonitorTables } from '@dslog/schema/db'
+import type { Clock } from '@dslog/service/clock'
+import type { Database } from '@dslog/service/db'
+import { raiseAlerts } from './alert.ts'
+import { announceHistory } from './history.ts'
+import { OwnerError } from './owner-error.ts'
+import { mailboxKey, maySubtree, type Target } from './target.ts'
+import { hashToken, isToken, newId, newToken } from './token.ts'
+import { pathOf } from './watch.ts'
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+
+/** How long a request can be confirmed, ms. */
+export const CONFIRM_SPAN_MS: number = 48 * HOUR_MS
+
+/** Requests to confirm that one address gets in a day, whoever asks. */
+const OPT_INS_PER_TARGET = 3
+
+/** Requests to confirm that one source may cause in an hour. */
+const OPT_INS_PER_SOURCE = 20
+
+/** Channels of a subscription. */
+const MAX_CHANNELS = 8
+
+/** How long it is known what was sent, ms: for whoever asks what a duplicate is one of. */
+const KEEP_SENT_MS = 30 * DAY_MS
+
+/** How long a farewell is tried, ms. */
+const FAREWELL_SPAN_MS = 7 * DAY_MS
+
+export type Subscription = SubscriptionTable
+
+/** What somebody asked to be watched. */
+export interface SubscribeRequest {
+  readonly name: Name
+  readonly target: Target
+  readonly level: AlertLevel
+  /** By default wherever it is allowed. */
+  readonly subtree?: boolean
+  /** Who asked: an address, or what stands for one. */
+  readonly source: string
+}
+
+/** A subscription that waits to be confirmed. Secrets are shown this once. */
+export interface Subscribed {
+  readonly id: string
+  readonly channel: string
+  readonly subtree: boolean
+  /** For a webhook: who set it up is who asked. A mailbox gets it when it confirms. */
+  readonly token: string | undefined
+  readonly secret: Uint8Array | undefined
+}
+
+/** What confirming has led to. */
+export interface Confirmed {
+  readonly subscription: string
+  readonly channel: string
+  /** A new token, which ends the one before. */
+  readonly token: string | undefined
+}
+
+export class Subscriptions {
+  readonly #db: Database<MonitorTables>
+  readonly #clock: Clock
+
+  constructor(db: Database<MonitorTables>, clock: Clock) {
+    this.#db = db
+    this.#clock = clock
+  }
+
+  /** @throws OwnerError `invalid` or `limit` */
+  async subscribe(request: SubscribeRequest): Promise<Subscribed> {
+    const { level, name, source, target } = request
+    const subtree = request.subtree ?? maySubtree(name)
+    if (subtree && !maySubtree(name)) {
+      const text = nameToText(name)
+      throw new OwnerError(
+        'invalid',
+        `${text} is not at or below a domain that can be registered: watch the name alone`,
+      )
+    }
+    const now = this.#clock()
+    const id = newId('sub')
+    const token = target.kind === 'webhook' ? newToken() : undefined
+    return this.#db.transaction(async (trx) => {
+      await takeOptIn(trx, target, source, now)
+      await trx
+        .insertInto('subscription')
+        .values({
+          id,
+          source: 'api',
+          name,
+          path: pathOf(name),
+          subtree,
+          active: false,
+          token_hash: token === undefined ? null : hashToken(token)!,
+          created_at: now,
+        })
+        .execute()
+      const { channel, secret } = await addChannel(trx, id, target, level, now)
+      await askToConfirm(trx, channel, name, now)
+      return { id, channel, subtree, token, secret }
+    })
+  }
+
+  /** A further channel, to be confirmed. @throws OwnerError `invalid`, `conflict` or `limit` */
+  async addChannel(
+    subscription: Subscription,
+    target: Target,
+    level: AlertLevel,
+    source: string,
+  ): Promise<{ channel: string; secret: Uint8Array | undefined }> {
+    const now = this.#clock()
+    return this.#db.transaction(async (trx) => {
+      const all = await channelsOf(trx, subscription.id)
+      if (all.length >= MAX_CHANNELS) {
+        throw new OwnerError('conflict', `a subscription has ${MAX_CHANNELS} channels at most`)
+      }
+      if (all.some(({ kind, target: there }) => kind === target.kind && there === target.target)) {
+        throw new OwnerError('conflict', 'the subscription has this channel')
+      }
+      await takeOptIn(trx, target, source, now)
+      const added = await addChannel(trx, subscription.id, target, level, now)
+      await askToConfirm(trx, added.channel, subscription.name as Name, now)
+      return added
+    })
+  }
+
+  /** A channel agrees, by the token that it was sent. @throws OwnerError `token` or `gone` */
+  async confirm(channelId: string, token: string): Promise<Confirmed> {
+    const now = this.#clock()
+    return this.#db.transaction(async (trx) => {
+      const channel = await channelOf(trx, channelId)
+      if (channel !== undefined && channel.state !== 'pending' && channel.confirm_hash === null) {
+        throw new OwnerError('gone', 'this was confirmed before')
+      }
+      if (channel === undefined || !isToken(token, channel.confirm_hash)) {
+        throw new OwnerError('token', 'this is not the token that was sent')
+      }
+      if (channel.confirm_until === null || now > channel.confirm_until) {
+        throw new OwnerError('gone', 'the time to confirm has passed: subscribe again')
+      }
+      return this.#agreed(trx, channel, now)
+    })
+  }
+
+  /** A channel agrees, by what it answered. */
+  async confirmed(channelId: string): Promise<void> {
+    const now = this.#clock()
+    await this.#db.transaction(async (trx) => {
+      const channel = await channelOf(trx, channelId)
+      if (channel?.state === 'pending') await this.#agreed(trx, channel, now)
+    })
+  }
+
+  async #agreed(
+    trx: Transaction<MonitorTables>,
+    channel: ChannelRow,
+    now: number,
+  ): Promise<Confirmed> {
+    const subscription = await subscriptionOf(trx, channel.subscription)
+    const known = subscription.active ? undefined : await knownBefore(trx, subscription, channel)
+    if (known !== undefined) {
+      // The same mailbox watches the name already: what was asked for is a new token.
+      await trx.deleteFrom('subscription').where('id', '=', subscription.id).execute()
+      const token = await this.#rotate(trx, known.subscription, known.id)
+      await tell(
+        trx,
+        known.subscription,
+        'access',
+        'A new token was handed out over this channel.',
+        now,
+      )
+      return { subscription: known.subscription, channel: known.id, token }
+    }
+    await trx
+      .updateTable('channel')
+      .set({ state: 'active', confirmed_at: now, confirm_hash: null, confirm_until: null })
+      .where('id', '=', channel.id)
+      .execute()
+    if (subscription.active) {
+      const why = `A channel was added: ${describeChannel(channel)}.`
+      await tell(trx, subscription.id, 'channel', why, now, channel.id)
+      return { subscription: subscription.id, channel: channel.id, token: undefined }
+    }
+    const isNew = subscription.token_hash === null
+    const token = isNew ? await this.#rotate(trx, subscription.id, channel.id) : undefined
+    await trx
+      .updateTable('subscription')
+      .set({ active: true, confirmed_at: now, token_channel: channel.id })
+      .where('id', '=', subscription.id)
+      .execute()
+    await announceHistory(trx, subscription, now)
+    return { subscription: subscription.id, channel: channel.id, token }
+  }
+
+  async #rotate(trx: Transaction<MonitorTables>, id: string, channel: string): Promise<string> {
+    const token = newToken()
+    await trx
+      .updateTable('subscription')
+      .set({ token_hash: hashToken(token)!, token_channel: channel })
+      .where('id', '=', id)
+      .execute()
+    return token
+  }
+
+  /** The subscription that a token opens. @throws OwnerError `token`, the same for a wrong token and id */
+  async authorize(id: string, token: string): Promise<Subscription> {
+    const row = await this.#db.kysely
+      .selectFrom('subscription')
+      .selectAll()
+      .where('id', '=', id)
+      .executeTakeFirst()
+    if (row === undefined || !isToken(token, row.token_hash)) {
+      throw new OwnerError('token', 'this is not the token of the subscription')
+    }
+    return row
+  }
+
+  async channels(id: string): Promise<ChannelRow[]> {
+    return channelsOf(this.#db.kysely, id)
+  }
+
+  /** Messages that were given up, by channel. */
+  async deadLetters(id: string): Promise<Map<string, number>> {
+    const { rows } = await sql<{ channel: string; dead: number }>`
+      select o.channel, count(*)::int8 as dead from outbox o join channel c on c.id = o.channel
+      where c.subscription = ${id} and o.state = 'dead' group by o.channel`.execute(this.#db.kysely)
+    return new Map(rows.map(({ channel, dead }) => [channel, dead]))
+  }
+
+  /** Whether names below are watched too. @throws OwnerError `invalid` */
+  async setSubtree(subscription: Subscription, subtree: boolean): Promise<void> {
+    if (subtree && !maySubtree(subscription.name as Name)) {
+      throw new OwnerError('invalid', 'not at or below a domain that can be registered')
+    }
+    if (subtree === subscription.subtree) return
+    const now = this.#clock()
+    await this.#db.transaction(async (trx) => {
+      await trx
+        .updateTable('subscription')
+        .set({ subtree })
+        .where('id', '=', subscription.id)
+        .execute()
+      const why = subtree ? 'Names below are watched too.' : 'Names below are not watched any more.'
+      await tell(trx, subscription.id, 'channel', why, now)
+    })
+  }
+
+  /** The level from which on a channel, or each, is told at once. @throws OwnerError `invalid` */
+  async setLevel(subscription: Subscription, level: AlertLevel, channel?: string): Promise<void> {
+    const now = this.#clock()
+    await this.#db.transaction(async (trx) => {
+      const changed = await trx
+        .updateTable('channel')
+        .set({ level: levelRank(level) })
+        .where('subscription', '=', subscription.id)
+        .where('level', '<>', levelRank(level))
+        .$if(channel !== undefined, (query) => query.where('id', '=', channel!))
+        .returning('id')
+        .execute()
+      if (changed.length === 0) return
+      await tell(trx, subscription.id, 'channel', `Alerts are sent from ${level} on.`, now)
+    })
+  }
+
+  /** Takes a channel away; with the last, the subscription ends. @throws OwnerError `invalid` */
+  async removeChannel(subscription: Subscription, channelId: string): Promise<void> {
+    const now = this.#clock()
+    await this.#db.transaction(async (trx) => {
+      const all = await channelsOf(trx, subscription.id)
+      const channel = all.find(({ id }) => id === channelId)
+      if (channel === undefined)
+        throw new OwnerError('invalid', 'the subscription has no such channel')
+      const others = all.filter(({ id, state }) => id !== channelId && state === 'active')
+      if (others.length === 0) return end(trx, subscription, now)
+      const why = `A channel was removed: ${describeChannel(channel)}.`
+      await tell(trx, subscription.id, 'channel', why, now, channelId)
+      await trx.deleteFrom('channel').where('id', '=', channelId).execute()
+    })
+  }
+
+  /** Ends a channel by the link in its own mails. */
+  async unsubscribe(channelId: string): Promise<void> {
+    const channel = await channelOf(this.#db.kysely, channelId)
+    // Pressed twice.
+    if (channel === undefined || channel.state === 'ended') return
+    await this.removeChannel(await subscriptionOf(this.#db.kysely, channel.subscription), channelId)
+  }
+
+  /** Ends a subscription; its channels hear it. */
+  async end(subscription: Subscription): Promise<void> {
+    const now = this.#clock()
+    await this.#db.transaction((trx) => end(trx, subscription, now))
+  }
+
+  /** Sends again what was given up over a channel, which is taken to work again. */
+  async resend(subscription: Subscription, channelId: string): Promise<number> {
+    return this.#db.transaction(async (trx) => {
+      const all = await channelsOf(trx, subscription.id)
+      const channel = all.find(({ id }) => id === channelId)
+      if (channel === undefined)
+        throw new OwnerError('invalid', 'the subscription has no such channel')
+      await trx
+        .updateTable('channel')
+        .set({
+          retry_at: null,
+          failures: 0,
+          ...(channel.state === 'failed' && { state: 'active' as const }),
+        })
+        .where('id', '=', channelId)
+        .execute()
+      const again = await trx
+        .updateTable('outbox')
+        // Five more days, from now on.
+        .set({ state: 'waiting', attempts: 0, created_at: this.#clock() })
+        .where('channel', '=', channelId)
+        .where('state', '=', 'dead')
+        .executeTakeFirst()
+      return Number(again.numUpdatedRows)
+    })
+  }
+
+  /** Forgets what nobody confirmed in time, what has ended, and what was sent long ago. */
+  async clean(): Promise<void> {
+    const now = this.#clock()
+    const { kysely } = this.#db
+    await sql`
+      delete from subscription s where source = 'api' and not active and not exists (
+        select from channel c where c.subscription = s.id and (
+          c.state = 'pending' and c.confirm_until > ${now}::int8
+          or c.state = 'ended' and c.digest_at > ${now - FAREWELL_SPAN_MS}::int8
+            and exists (select from outbox o where o.channel = c.id and o.state = 'waiting')))`.execute(
+      kysely,
+    )
+    await sql`delete from channel where state = 'pending' and confirm_until <= ${now}::int8`.execute(
+      kysely,
+    )
+    await sql`delete from opt_in where at <= ${now - DAY_MS}::int8`.execute(kysely)
+    await sql`delete from outbox where state = 'sent' and sent_at <= ${now - KEEP_SENT_MS}::int8`.execute(
+      kysely,
+    )
+  }
+}
+
+/** Tells all channels of a subscription, but one, what was done to it. */
+export async function tell(
+  trx: Transaction<MonitorTables>,
+  id: string,
+  rule: AlertRule,
+  why: string,
+  now: number,
+  not?: string,
+): Promise<void> {
+  const { name } = await subscriptionOf(trx, id)
+  const cause = `${rule} ${now} ${newId('n')}`
+  const draft = {
+    subscription: id,
+    rule,
+    level: 'WARNING',
+    name: name as Name,
+    cause,
+    why,
+    at: now,
+  } as const
+  const [raised] = await raiseAlerts(trx, [draft], now)
+  if (not === undefined) return
+  await trx
+    .deleteFrom('outbox')
+    .where('alert', '=', raised!.id)
+    .where('channel', '=', not)
+    .execute()
+}
+
+/** Puts something into the outbox that is about the channel itself. */
+export async function say(
+  trx: Transaction<MonitorTables>,
+  channel: string,
+  event: OutboxEvent,
+  data: object,
+  now: number,
+): Promise<void> {
+  await trx
+    .insertInto('outbox')
+    .values({
+      channel,
+      message: newId('msg'),
+      event,
+      alert: null,
+      data: JSON.stringify(data),
+      state: 'waiting',
+      created_at: now,
+    })
+    .execute()
+}
+
+async function addChannel(
+  trx: Transaction<MonitorTables>,
+  subscription: string,
+  { kind, target }: Target,
+  level: AlertLevel,
+  now: number,
+): Promise<{ channel: string; secret: Uint8Array | undefined }> {
+  const channel = newId('ch')
+  const secret =
+    kind === 'webhook' ? Uint8Array.from(Buffer.from(newToken(), 'base64url')) : undefined
+  await trx
+    .insertInto('channel')
+    .values({
+      id: channel,
+      subscription,
+      kind,
+      target,
+      secret: secret ?? null,
+      level: levelRank(level),
+      state: 'pending',
+      created_at: now,
+      digest_at: now,
+    })
+    .execute()
+  return { channel, secret }
+}
+
+async function askToConfirm(
+  trx: Transaction<MonitorTables>,
+  channel: string,
+  name: Name,
+  now: number,
+): Promise<void> {
+  const token = newToken()
+  const until = now + CONFIRM_SPAN_MS
+  await trx
+    .updateTable('channel')
+    .set({ confirm_hash: hashToken(token)!, confirm_until: until })
+    .where('id', '=', channel)
+    .execute()
+  await say(trx, channel, 'confirm', { name: nameToText(name), token, until }, now)
+}
+
+/** Counts a request to confirm, or refuses it. */
+async function takeOptIn(
+  trx: Transaction<MonitorTables>,
+  target: Target,
+  source: string,
+  now: number,
+): Promise<void> {
+  const keys = { target: sha256(utf8(mailboxKey(target))), source: sha256(utf8(source)) }
+  // Requests of the same moment must not all count the same ones before them.
+  await sql`lock table opt_in in share row exclusive mode`.execute(trx)
+  const { rows } = await sql<{ to_target: number; of_source: number }>`
+    select (select count(*) from opt_in where target = ${keys.target} and at > ${now - DAY_MS}::int8) as to_target,
+      (select count(*) from opt_in where source = ${keys.source} and at > ${now - HOUR_MS}::int8) as of_source`.execute(
+    trx,
+  )
+  const { of_source: ofSource, to_target: toTarget } = rows[0]!
+  if (Number(ofSource) >= OPT_INS_PER_SOURCE) {
+    throw new OwnerError('limit', `no more than ${OPT_INS_PER_SOURCE} requests to confirm an hour`)
+  }
+  if (Number(toTarget) >= OPT_INS_PER_TARGET) {
+    throw new OwnerError(
+      'limit',
+      `no more than ${OPT_INS_PER_TARGET} requests to confirm a day go to one address`,
+    )
+  }
+  await trx
+    .insertInto('opt_in')
+    .values({ ...keys, at: now })
+    .execute()
+}
+
+/** A confirmed channel of another subscription of the same name to the same mailbox. */
+async function knownBefore(
+  trx: Transaction<MonitorTables>,
+  subscription: Subscription,
+  channel: ChannelRow,
+): Promise<ChannelRow | undefined> {
+  if (channel.kind !== 'email') return undefined
+  return trx
+    .selectFrom('channel')
+    .innerJoin('subscription', 'subscription.id', 'channel.subscription')
+    .selectAll('channel')
+    .where('subscription.path', '=', subscription.path)
+    .where('subscription.source', '=', 'api')
+    .where('subscription.active', '=', true)
+    .where('channel.kind', '=', channel.kind)
+    .where('channel.target', '=', channel.target)
+    .where('channel.state', '=', 'active')
+    .executeTakeFirst()
+}
+
+async function end(
+  trx: Transaction<MonitorTables>,
+  subscription: Subscription,
+  now: number,
+): Promise<void> {
+  await trx
+    .updateTable('subscription')
+    .set({ active: false, token_hash: null })
+    .where('id', '=', subscription.id)
+    .execute()
+  for (const channel of await channelsOf(trx, subscription.id)) {
+    await trx
+      .deleteFrom('outbox')
+      .where('channel', '=', channel.id)
+      .where('state', '<>', 'sent')
+      .execute()
+    if (channel.state !== 'active') {
+      await trx.deleteFrom('channel').where('id', '=', channel.id).execute()
+      continue
+    }
+    await trx
+      .updateTable('channel')
+      .set({ state: 'ended', digest_at: now, retry_at: null, failures: 0 })
+      .where('id', '=', channel.id)
+      .execute()
+    await say(trx, channel.id, 'ended', { name: nameToText(subscription.name as Name) }, now)
+  }
+}
+
+type Reader = Pick<Transaction<MonitorTables>, 'selectFrom'>
+
+async function channelOf(db: Reader, id: string): Promise<ChannelRow | undefined> {
+  return db.selectFrom('channel').selectAll().where('id', '=', id).executeTakeFirst()
+}
+
+async function channelsOf(db: Reader, subscription: string): Promise<ChannelRow[]> {
+  return db
+    .selectFrom('channel')
+    .selectAll()
+    .where('subscription', '=', subscription)
+    .orderBy('created_at')
+    .orderBy('id')
+    .execute()
+}
+
+async function subscriptionOf(db: Reader, id: string): Promise<Subscription> {
+  return db.selectFrom('subscription').selectAll().where('id', '=', id).executeTakeFirstOrThrow()
+}
+
+/** A channel for people, not whole: others read it. */
+function describeChannel({ kind, target }: Pick<ChannelRow, 'kind' | 'target'>): string {
+  switch (kind) {
+    case 'email':
+      return `mail to ${target.slice(0, 2)}…${target.slice(target.lastIndexOf('@'))}`
+    case 'webhook':
+    case 'ntfy':
+      return `${kind} at ${new URL(target).host}`
+    case 'hook':
+    case 'stdout':
+      return kind
+  }
+}
