@@ -24,8 +24,9 @@ export class ContentReader {
     alert: string | null
     data: string | null
   }): Promise<Content> {
-    if (row.alert === null)
+    if (row.alert === null) {
       return { type: row.event, ...(JSON.parse(row.data ?? '{}') as object) } as Content
+    }
     const [alert] = await alertRows(this.#db).where('alert.id', '=', row.alert).execute()
     return { type: row.event as AlertEvent, alert: alertOf(alert!) }
   }

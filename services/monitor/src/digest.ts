@@ -9,7 +9,7 @@ import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import { alertOf, type AlertRow } from './content.ts'
 import { dayOf } from './maillimit.ts'
-import { say } from './subscriptions.ts'
+import { say } from './notice.ts'
 
 const WEEK_MS = 7 * 24 * 3_600_000
 

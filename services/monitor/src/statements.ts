@@ -6,7 +6,7 @@
  * change of pins is told over all channels, and counts after a day, unless another channel than that of
  * the token confirms it before.
  */
-import { type Transaction } from 'kysely'
+import type { Transaction } from 'kysely'
 import { equal } from '@dslog/tlog/bytes'
 import { type Name, nameToText } from '@dslog/dnssec/name'
 import type { AlertTable } from '@dslog/schema/alertdb'
@@ -26,7 +26,8 @@ import {
 } from '@dslog/verify/pins'
 import { raiseAlerts } from './alert.ts'
 import { OwnerError } from './owner-error.ts'
-import { say, type Subscription, tell } from './subscriptions.ts'
+import { say, tell } from './notice.ts'
+import type { Subscription } from './records.ts'
 import { hashToken, isToken, newToken } from './token.ts'
 
 const HOUR_MS = 3_600_000
@@ -218,12 +219,15 @@ export class Statements {
     const { begins_at: begins, ends_at: ends, note } = window
     const now = this.#clock()
     if (!(begins < ends)) throw new OwnerError('invalid', 'a change ends after it begins')
-    if (ends <= now)
+    if (ends <= now) {
       throw new OwnerError('invalid', 'what is over cannot be announced: acknowledge the alert')
-    if (ends - begins > MAX_WINDOW_MS)
+    }
+    if (ends - begins > MAX_WINDOW_MS) {
       throw new OwnerError('invalid', 'a change takes 30 days at most')
-    if (begins > now + MAX_AHEAD_MS)
+    }
+    if (begins > now + MAX_AHEAD_MS) {
       throw new OwnerError('invalid', 'a change is at most a year ahead')
+    }
     if (note.length > MAX_NOTE_LENGTH) throw new OwnerError('invalid', 'the note is too long')
     return this.#db.transaction(async (trx) => {
       const open = await trx

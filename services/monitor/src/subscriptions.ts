@@ -6,43 +6,24 @@
  * What is done to a subscription is told over all of its channels, since it may not have been its owner.
  */
 import { sql, type Transaction } from 'kysely'
-import { utf8 } from '@dslog/tlog/bytes'
-import { sha256 } from '@dslog/tlog/hash'
 import { type Name, nameToText } from '@dslog/dnssec/name'
-import { type AlertLevel, type AlertRule, levelRank } from '@dslog/schema/alert'
-import type { ChannelRow, OutboxEvent, SubscriptionTable } from '@dslog/schema/alertdb'
+import { type AlertLevel, levelRank } from '@dslog/schema/alert'
+import type { ChannelRow } from '@dslog/schema/alertdb'
 import type { MonitorTables } from '@dslog/schema/db'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
-import { raiseAlerts } from './alert.ts'
+import { end } from './ending.ts'
 import { announceHistory } from './history.ts'
+import { describeChannel, tell } from './notice.ts'
+import { askToConfirm, takeOptIn } from './optin.ts'
 import { OwnerError } from './owner-error.ts'
-import { mailboxKey, maySubtree, type Target } from './target.ts'
+import { channelOf, channelsOf, type Subscription, subscriptionOf } from './records.ts'
+import { maySubtree, type Target } from './target.ts'
 import { hashToken, isToken, newId, newToken } from './token.ts'
 import { pathOf } from './watch.ts'
 
-const HOUR_MS = 3_600_000
-const DAY_MS = 24 * HOUR_MS
-
-/** How long a request can be confirmed, ms. */
-export const CONFIRM_SPAN_MS: number = 48 * HOUR_MS
-
-/** Requests to confirm that one address gets in a day, whoever asks. */
-const OPT_INS_PER_TARGET = 3
-
-/** Requests to confirm that one source may cause in an hour. */
-const OPT_INS_PER_SOURCE = 20
-
 /** Channels of a subscription. */
 const MAX_CHANNELS = 8
-
-/** How long it is known what was sent, ms: for whoever asks what a duplicate is one of. */
-const KEEP_SENT_MS = 30 * DAY_MS
-
-/** How long a farewell is tried, ms. */
-const FAREWELL_SPAN_MS = 7 * DAY_MS
-
-export type Subscription = SubscriptionTable
 
 /** What somebody asked to be watched. */
 export interface SubscribeRequest {
@@ -284,8 +265,9 @@ export class Subscriptions {
     await this.#db.transaction(async (trx) => {
       const all = await channelsOf(trx, subscription.id)
       const channel = all.find(({ id }) => id === channelId)
-      if (channel === undefined)
+      if (channel === undefined) {
         throw new OwnerError('invalid', 'the subscription has no such channel')
+      }
       const others = all.filter(({ id, state }) => id !== channelId && state === 'active')
       if (others.length === 0) return end(trx, subscription, now)
       const why = `A channel was removed: ${describeChannel(channel)}.`
@@ -313,8 +295,9 @@ export class Subscriptions {
     return this.#db.transaction(async (trx) => {
       const all = await channelsOf(trx, subscription.id)
       const channel = all.find(({ id }) => id === channelId)
-      if (channel === undefined)
+      if (channel === undefined) {
         throw new OwnerError('invalid', 'the subscription has no such channel')
+      }
       await trx
         .updateTable('channel')
         .set({
@@ -335,77 +318,6 @@ export class Subscriptions {
     })
   }
 
-  /** Forgets what nobody confirmed in time, what has ended, and what was sent long ago. */
-  async clean(): Promise<void> {
-    const now = this.#clock()
-    const { kysely } = this.#db
-    await sql`
-      delete from subscription s where source = 'api' and not active and not exists (
-        select from channel c where c.subscription = s.id and (
-          c.state = 'pending' and c.confirm_until > ${now}::int8
-          or c.state = 'ended' and c.digest_at > ${now - FAREWELL_SPAN_MS}::int8
-            and exists (select from outbox o where o.channel = c.id and o.state = 'waiting')))`.execute(
-      kysely,
-    )
-    await sql`delete from channel where state = 'pending' and confirm_until <= ${now}::int8`.execute(
-      kysely,
-    )
-    await sql`delete from opt_in where at <= ${now - DAY_MS}::int8`.execute(kysely)
-    await sql`delete from outbox where state = 'sent' and sent_at <= ${now - KEEP_SENT_MS}::int8`.execute(
-      kysely,
-    )
-  }
-}
-
-/** Tells all channels of a subscription, but one, what was done to it. */
-export async function tell(
-  trx: Transaction<MonitorTables>,
-  id: string,
-  rule: AlertRule,
-  why: string,
-  now: number,
-  not?: string,
-): Promise<void> {
-  const { name } = await subscriptionOf(trx, id)
-  const cause = `${rule} ${now} ${newId('n')}`
-  const draft = {
-    subscription: id,
-    rule,
-    level: 'WARNING',
-    name: name as Name,
-    cause,
-    why,
-    at: now,
-  } as const
-  const [raised] = await raiseAlerts(trx, [draft], now)
-  if (not === undefined) return
-  await trx
-    .deleteFrom('outbox')
-    .where('alert', '=', raised!.id)
-    .where('channel', '=', not)
-    .execute()
-}
-
-/** Puts something into the outbox that is about the channel itself. */
-export async function say(
-  trx: Transaction<MonitorTables>,
-  channel: string,
-  event: OutboxEvent,
-  data: object,
-  now: number,
-): Promise<void> {
-  await trx
-    .insertInto('outbox')
-    .values({
-      channel,
-      message: newId('msg'),
-      event,
-      alert: null,
-      data: JSON.stringify(data),
-      state: 'waiting',
-      created_at: now,
-    })
-    .execute()
 }
 
 async function addChannel(
@@ -435,53 +347,6 @@ async function addChannel(
   return { channel, secret }
 }
 
-async function askToConfirm(
-  trx: Transaction<MonitorTables>,
-  channel: string,
-  name: Name,
-  now: number,
-): Promise<void> {
-  const token = newToken()
-  const until = now + CONFIRM_SPAN_MS
-  await trx
-    .updateTable('channel')
-    .set({ confirm_hash: hashToken(token)!, confirm_until: until })
-    .where('id', '=', channel)
-    .execute()
-  await say(trx, channel, 'confirm', { name: nameToText(name), token, until }, now)
-}
-
-/** Counts a request to confirm, or refuses it. */
-async function takeOptIn(
-  trx: Transaction<MonitorTables>,
-  target: Target,
-  source: string,
-  now: number,
-): Promise<void> {
-  const keys = { target: sha256(utf8(mailboxKey(target))), source: sha256(utf8(source)) }
-  // Requests of the same moment must not all count the same ones before them.
-  await sql`lock table opt_in in share row exclusive mode`.execute(trx)
-  const { rows } = await sql<{ to_target: number; of_source: number }>`
-    select (select count(*) from opt_in where target = ${keys.target} and at > ${now - DAY_MS}::int8) as to_target,
-      (select count(*) from opt_in where source = ${keys.source} and at > ${now - HOUR_MS}::int8) as of_source`.execute(
-    trx,
-  )
-  const { of_source: ofSource, to_target: toTarget } = rows[0]!
-  if (Number(ofSource) >= OPT_INS_PER_SOURCE) {
-    throw new OwnerError('limit', `no more than ${OPT_INS_PER_SOURCE} requests to confirm an hour`)
-  }
-  if (Number(toTarget) >= OPT_INS_PER_TARGET) {
-    throw new OwnerError(
-      'limit',
-      `no more than ${OPT_INS_PER_TARGET} requests to confirm a day go to one address`,
-    )
-  }
-  await trx
-    .insertInto('opt_in')
-    .values({ ...keys, at: now })
-    .execute()
-}
-
 /** A confirmed channel of another subscription of the same name to the same mailbox. */
 async function knownBefore(
   trx: Transaction<MonitorTables>,
@@ -502,65 +367,3 @@ async function knownBefore(
     .executeTakeFirst()
 }
 
-async function end(
-  trx: Transaction<MonitorTables>,
-  subscription: Subscription,
-  now: number,
-): Promise<void> {
-  await trx
-    .updateTable('subscription')
-    .set({ active: false, token_hash: null })
-    .where('id', '=', subscription.id)
-    .execute()
-  for (const channel of await channelsOf(trx, subscription.id)) {
-    await trx
-      .deleteFrom('outbox')
-      .where('channel', '=', channel.id)
-      .where('state', '<>', 'sent')
-      .execute()
-    if (channel.state !== 'active') {
-      await trx.deleteFrom('channel').where('id', '=', channel.id).execute()
-      continue
-    }
-    await trx
-      .updateTable('channel')
-      .set({ state: 'ended', digest_at: now, retry_at: null, failures: 0 })
-      .where('id', '=', channel.id)
-      .execute()
-    await say(trx, channel.id, 'ended', { name: nameToText(subscription.name as Name) }, now)
-  }
-}
-
-type Reader = Pick<Transaction<MonitorTables>, 'selectFrom'>
-
-async function channelOf(db: Reader, id: string): Promise<ChannelRow | undefined> {
-  return db.selectFrom('channel').selectAll().where('id', '=', id).executeTakeFirst()
-}
-
-async function channelsOf(db: Reader, subscription: string): Promise<ChannelRow[]> {
-  return db
-    .selectFrom('channel')
-    .selectAll()
-    .where('subscription', '=', subscription)
-    .orderBy('created_at')
-    .orderBy('id')
-    .execute()
-}
-
-async function subscriptionOf(db: Reader, id: string): Promise<Subscription> {
-  return db.selectFrom('subscription').selectAll().where('id', '=', id).executeTakeFirstOrThrow()
-}
-
-/** A channel for people, not whole: others read it. */
-function describeChannel({ kind, target }: Pick<ChannelRow, 'kind' | 'target'>): string {
-  switch (kind) {
-    case 'email':
-      return `mail to ${target.slice(0, 2)}…${target.slice(target.lastIndexOf('@'))}`
-    case 'webhook':
-    case 'ntfy':
-      return `${kind} at ${new URL(target).host}`
-    case 'hook':
-    case 'stdout':
-      return kind
-  }
-}

@@ -29,8 +29,9 @@ export function operatorTarget(text: string): Target {
     case 'ntfy':
       return { kind: 'ntfy', target: urlOf(rest) }
     case 'hook':
-      if (!isAbsolute(rest))
+      if (!isAbsolute(rest)) {
         throw new OwnerError('invalid', 'a hook is the absolute path of a program')
+      }
       return { kind: 'hook', target: rest }
     case 'stdout':
       return { kind: 'stdout', target: '' }
@@ -59,8 +60,9 @@ function mailbox(address: string): Target {
 }
 
 function urlOf(text: string): string {
-  if (!URL.canParse(text) || !/^https?:/.test(text))
+  if (!URL.canParse(text) || !/^https?:/.test(text)) {
     throw new OwnerError('invalid', `${text} is no URL`)
+  }
   return text
 }
 

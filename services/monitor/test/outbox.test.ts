@@ -4,7 +4,7 @@ import { nameFromText } from '@dslog/dnssec/name'
 import type { AlertLevel, AlertRule } from '@dslog/schema/alert'
 import { onTestPoint } from '@dslog/service/testpoint'
 import { DAY, HOUR } from '@dslog/testbed/clock'
-import { withStatus } from '@dslog/testbed/webhooksink'
+import { type HookAnswer, withStatus } from '@dslog/testbed/webhooksink'
 import { alertId, raiseAlerts, resolveAlert } from '../src/alert.ts'
 import { RETRY_SPAN_MS } from '../src/outbox.ts'
 import { addOwners, type Owner } from './owners.ts'
@@ -49,6 +49,10 @@ function raise(
     at: post.clock.now(),
   }
   return home.db.transaction((trx) => raiseAlerts(trx, [draft], post.clock.now()))
+}
+
+const hangUp: HookAnswer = (_, response) => {
+  response.destroy()
 }
 
 const indices = (): unknown[] => post.web.messages.map(({ data }) => data['index'])
@@ -108,7 +112,7 @@ describe('a webhook', () => {
     ['a redirect', withStatus(302, { location: 'http://127.0.0.1/' })],
     ['not modified', withStatus(304)],
     ['a refusal', withStatus(403)],
-    ['a line that is cut', (_: unknown, response: { destroy(): void }) => void response.destroy()],
+    ['a line that is cut', hangUp],
   ] as const)('is not served by %s', async (_, answer) => {
     await owner()
     post.web.answer = answer

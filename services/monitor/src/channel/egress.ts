@@ -79,7 +79,7 @@ export class Egress {
   readonly #isSpecial: (address: string) => boolean
 
   constructor(edges: EgressEdges = {}) {
-    const { ca, isSpecial = isSpecialAddress, lookup = systemLookup as LookupFunction } = edges
+    const { ca, isSpecial = isSpecialAddress, lookup = systemLookup } = edges
     this.#isSpecial = isSpecial
     // A connection that is kept would go on to where a name once led.
     const limits = {

@@ -39,8 +39,9 @@ const MAX_LOCAL_LENGTH = 64
 
 /** The domain of a mail address, or undefined for what is no such thing. */
 export function domainOfAddress(address: string): Name | undefined {
-  if (address.length > MAX_ADDRESS_LENGTH || address.indexOf('@') > MAX_LOCAL_LENGTH)
+  if (address.length > MAX_ADDRESS_LENGTH || address.indexOf('@') > MAX_LOCAL_LENGTH) {
     return undefined
+  }
   const domain = ADDRESS.exec(address)?.[1]
   try {
     return domain === undefined ? undefined : nameFromText(domain)

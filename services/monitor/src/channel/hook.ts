@@ -13,6 +13,9 @@ import { spawn } from 'node:child_process'
 import { type Channel, type Message, type Outcome, reasonOf, SENT } from './channel.ts'
 import { bodyOf } from './webhook.ts'
 
+/** Where a script finds its programs; of the monitor's own environment it gets nothing. */
+const SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
 /** Longest run, ms. */
 const TIMEOUT_MS = 30_000
 
@@ -34,10 +37,9 @@ export class HookChannel implements Channel {
 }
 
 function environmentOf({ content, id }: Message): NodeJS.ProcessEnv {
-  const { PATH } = process.env
   const isAlert = 'alert' in content
   return {
-    ...(PATH !== undefined && { PATH }),
+    PATH: SEARCH_PATH,
     DSLOG_MESSAGE: id,
     DSLOG_TYPE: isAlert ? `alert.${content.type}` : content.type,
     DSLOG_NAME: isAlert ? content.alert.name : content.name,

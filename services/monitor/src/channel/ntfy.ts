@@ -2,7 +2,7 @@
  * ntfy (https://docs.ntfy.sh/publish/): a POST of text to a topic. Whoever knows the topic can read it,
  * so it is by operator's configuration only: no token of an owner goes there.
  */
-import { type AlertLevel } from '@dslog/schema/alert'
+import type { AlertLevel } from '@dslog/schema/alert'
 import { type Channel, type Message, type Outcome, SENT } from './channel.ts'
 import { type Egress, EgressError } from './egress.ts'
 

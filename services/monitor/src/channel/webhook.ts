@@ -95,8 +95,9 @@ export class WebhookChannel implements Channel {
 
 function outcomeOf({ body, status }: { status: number; body: string }, content: Content): Outcome {
   if (status === GONE) return { status: 'gone', reason: 'the receiver answered 410' }
-  if (status < 200 || status > 299)
+  if (status < 200 || status > 299) {
     return { status: 'retry', reason: `the receiver answered ${status}` }
+  }
   if (content.type !== 'confirm') return SENT
   return echoes(body, content.token)
     ? { status: 'confirmed' }

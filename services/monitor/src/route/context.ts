@@ -3,10 +3,18 @@ import { type Name, nameToText } from '@dslog/dnssec/name'
 import { dsToText } from '@dslog/dnssec/records'
 import type { MonitorChange } from '@dslog/schema/api'
 import type { ChangeTable } from '@dslog/schema/db'
+import type { MonitorTables } from '@dslog/schema/db'
+import type { MonitorInfo } from '@dslog/schema/monitorapi'
 import type { Clock } from '@dslog/service/clock'
+import type { Database } from '@dslog/service/db'
 import { decodeDsSet } from '@dslog/service/foldtables'
 import type { Follower } from '../follow.ts'
+import type { Links } from '../links.ts'
+import type { Statements } from '../statements.ts'
 import type { MonitorStore } from '../store.ts'
+import type { Subscriptions } from '../subscriptions.ts'
+import type { Target } from '../target.ts'
+import type { LinkTokens } from '../token.ts'
 
 /** What a route may use. */
 export interface MonitorContext {
@@ -14,6 +22,21 @@ export interface MonitorContext {
   readonly follower: Follower
   /** Of the followed log. */
   readonly url: string
+  readonly clock: Clock
+}
+
+/** What the routes for owners may use. */
+export interface OwnerContext {
+  readonly db: Database<MonitorTables>
+  readonly subscriptions: Subscriptions
+  readonly statements: Statements
+  readonly tokens: LinkTokens
+  readonly links: Links
+  readonly info: MonitorInfo
+  /** Reads a channel that a stranger gives. Throws OwnerError `invalid`. */
+  readonly targetOf: (text: string) => Target
+  /** Something was put into the outbox. */
+  readonly poke: () => void
   readonly clock: Clock
 }
 
