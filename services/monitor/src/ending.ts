@@ -46,19 +46,19 @@ export async function end(
 
 /** Forgets what nobody confirmed in time, what has ended, and what was sent long ago. */
 export async function forget({ kysely }: Database<MonitorTables>, now: number): Promise<void> {
-    await sql`
+  await sql`
       delete from subscription s where source = 'api' and not active and not exists (
         select from channel c where c.subscription = s.id and (
           c.state = 'pending' and c.confirm_until > ${now}::int8
           or c.state = 'ended' and c.digest_at > ${now - FAREWELL_SPAN_MS}::int8
             and exists (select from outbox o where o.channel = c.id and o.state = 'waiting')))`.execute(
-      kysely,
-    )
-    await sql`delete from channel where state = 'pending' and confirm_until <= ${now}::int8`.execute(
-      kysely,
-    )
-    await sql`delete from opt_in where at <= ${now - DAY_MS}::int8`.execute(kysely)
-    await sql`delete from outbox where state = 'sent' and sent_at <= ${now - KEEP_SENT_MS}::int8`.execute(
-      kysely,
-    )
+    kysely,
+  )
+  await sql`delete from channel where state = 'pending' and confirm_until <= ${now}::int8`.execute(
+    kysely,
+  )
+  await sql`delete from opt_in where at <= ${now - DAY_MS}::int8`.execute(kysely)
+  await sql`delete from outbox where state = 'sent' and sent_at <= ${now - KEEP_SENT_MS}::int8`.execute(
+    kysely,
+  )
 }

@@ -71,4 +71,3 @@ export async function askToConfirm(
     .execute()
   await say(trx, channel, 'confirm', { name: nameToText(name), token, until }, now)
 }
-

@@ -25,4 +25,3 @@ export async function channelsOf(db: Reader, subscription: string): Promise<Chan
 export async function subscriptionOf(db: Reader, id: string): Promise<Subscription> {
   return db.selectFrom('subscription').selectAll().where('id', '=', id).executeTakeFirstOrThrow()
 }
-

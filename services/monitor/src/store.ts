@@ -270,6 +270,18 @@ export class MonitorStore implements ReplayStore<MonitorTables, Position> {
       .execute()
   }
 
+  /** The newest changes below index `to`, of one name or of all, the newest first. */
+  async newest(to: number, limit: number, name?: Name): Promise<ChangeTable[]> {
+    return this.#db.kysely
+      .selectFrom('change')
+      .selectAll()
+      .where('idx', '<', to)
+      .$if(name !== undefined, (query) => query.where('name', '=', name!))
+      .orderBy('idx', 'desc')
+      .limit(limit)
+      .execute()
+  }
+
   /** Asks the database for nothing, to see whether it answers. */
   async ping(): Promise<void> {
     await this.#db.kysely.selectFrom('followed').select('id').execute()

@@ -126,9 +126,6 @@ export class Subscriptions {
     const now = this.#clock()
     return this.#db.transaction(async (trx) => {
       const channel = await channelOf(trx, channelId)
-      if (channel !== undefined && channel.state !== 'pending' && channel.confirm_hash === null) {
-        throw new OwnerError('gone', 'this was confirmed before')
-      }
       if (channel === undefined || !isToken(token, channel.confirm_hash)) {
         throw new OwnerError('token', 'this is not the token that was sent')
       }
@@ -137,6 +134,18 @@ export class Subscriptions {
       }
       return this.#agreed(trx, channel, now)
     })
+  }
+
+  /**
+   * A channel of a subscription agrees, whichever the token was sent over.
+   *
+   * @throws OwnerError `token` or `gone`
+   */
+  async confirmIn(id: string, token: string): Promise<Confirmed> {
+    const channels = await this.channels(id)
+    const asked = channels.find(({ confirm_hash: hash }) => isToken(token, hash))
+    if (asked !== undefined) return this.confirm(asked.id, token)
+    throw new OwnerError('token', 'this is not the token that was sent, or it was used')
   }
 
   /** A channel agrees, by what it answered. */
@@ -317,7 +326,6 @@ export class Subscriptions {
       return Number(again.numUpdatedRows)
     })
   }
-
 }
 
 async function addChannel(
@@ -366,4 +374,3 @@ async function knownBefore(
     .where('channel.state', '=', 'active')
     .executeTakeFirst()
 }
-

@@ -41,3 +41,6 @@ function withDefaultAnswer(schema: FastifySchema | undefined): FastifySchema {
   const response = (schema?.response ?? {}) as Record<string, unknown>
   return { ...schema, response: { ...response, default: DEFAULT_ANSWER } }
 }
+
+/** The `schema` of a route that is no part of the API, such as a page. */
+export const HIDDEN: FastifySchema = { hide: true }

@@ -4,7 +4,7 @@
  */
 import fp from 'fastify-plugin'
 import rateLimit from '@fastify/rate-limit'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyContextConfig, FastifyInstance } from 'fastify'
 import { Problem } from '../problem.ts'
 
 /** How many requests one source may make. */
@@ -36,3 +36,8 @@ export default fp(async function limitRate(app: FastifyInstance, options: RateLi
       ),
   })
 })
+
+/** The `config` of a route with a limit of its own. */
+export function limitedTo({ max, window }: RateLimit): FastifyContextConfig {
+  return { rateLimit: { max, timeWindow: window } }
+}

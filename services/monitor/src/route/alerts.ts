@@ -12,7 +12,10 @@ const IdParam = Type.Object({ id: Type.String({ maxLength: 64 }) })
 
 const MAX_ALERTS = 100
 
-export function alertRoutes(app: Http, { db, poke, statements, subscriptions }: OwnerContext): void {
+export function alertRoutes(
+  app: Http,
+  { db, poke, statements, subscriptions }: OwnerContext,
+): void {
   const tags = ['alerts']
 
   app.get(
@@ -46,7 +49,8 @@ export function alertRoutes(app: Http, { db, poke, statements, subscriptions }: 
       schema: {
         tags,
         summary: '"That was me": with the token of its subscription',
-        description: 'Where there were never any pins, the DS of the alert become pins after a day.',
+        description:
+          'Where there were never any pins, the DS of the alert become pins after a day.',
         params: IdParam,
         response: { 200: Acknowledged },
       },
@@ -60,7 +64,9 @@ export function alertRoutes(app: Http, { db, poke, statements, subscriptions }: 
           .where('id', '=', id)
           .executeTakeFirst()
         // Whether there is such an alert is for those with its token.
-        if (row === undefined) throw new OwnerError('token', 'this is not the token of the subscription')
+        if (row === undefined) {
+          throw new OwnerError('token', 'this is not the token of the subscription')
+        }
         await subscriptions.authorize(row.subscription, token)
         const pinned = await statements.acknowledge(id)
         poke()

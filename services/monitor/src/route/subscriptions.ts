@@ -1,8 +1,6 @@
 /** Subscribing, confirming, and everything that the token of a subscription opens. */
 import Type from 'typebox'
-import { fromBase64 } from '@dslog/tlog/bytes'
-import { TlogError } from '@dslog/tlog/error'
-import { nameToText } from '@dslog/dnssec/name'
+import { type Name, nameToText } from '@dslog/dnssec/name'
 import {
   ChannelAdded,
   ChannelBody,
@@ -10,40 +8,31 @@ import {
   Confirmed,
   ConfirmBody,
   MonitorInfo,
-  PinsBody,
-  PinsTaken,
   Resent,
   SubscribeBody,
   Subscribed,
   SubscriptionPatch,
   SubscriptionView,
   Tested,
-  WindowBody,
-  WindowTaken,
 } from '@dslog/schema/monitorapi'
 import type { Http } from '@dslog/service/http'
+import { limitedTo } from '@dslog/service/http/rate-limit'
 import { sourceOf } from '@dslog/service/http/source'
 import { nameOf, VOLATILE } from '@dslog/service/params'
-import { VerifyError } from '@dslog/verify/error'
-import { pinFromText } from '@dslog/verify/pins'
 import { formatSecret } from '../channel/webhook.ts'
-import { OwnerError } from '../owner-error.ts'
 import type { Subscription } from '../records.ts'
-import type { SignedPins } from '../statements.ts'
 import type { OwnerContext } from './context.ts'
 import { asProblem, bearerOf, lowestOf, viewOf, warningsFor } from './owner.ts'
 
-const IdParam = Type.Object({ id: Type.String({ maxLength: 64 }) })
+/** An id in a path. */
+export const IdParam = Type.Object({ id: Type.String({ maxLength: 64 }) })
 const ChannelParam = Type.Object({
   id: Type.String({ maxLength: 64 }),
   channel: Type.String({ maxLength: 64 }),
 })
 
 /** Requests with a token a minute and source: who guesses 256 bits, does so elsewhere. */
-const TOKEN_LIMIT = { rateLimit: { max: 120, timeWindow: 60_000 } }
-
-const SIGNATURE_BYTES = 64
-const KEY_BYTES = 32
+export const TOKEN_LIMIT = limitedTo({ max: 120, window: 60_000 })
 
 export function subscriptionRoutes(app: Http, context: OwnerContext): void {
   const { info, poke, statements, subscriptions, targetOf } = context
@@ -58,7 +47,13 @@ export function subscriptionRoutes(app: Http, context: OwnerContext): void {
 
   app.get(
     '/v1/monitor',
-    { schema: { tags, summary: 'What this monitor is called, and can do', response: { 200: MonitorInfo } } },
+    {
+      schema: {
+        tags,
+        summary: 'What this monitor is called, and can do',
+        response: { 200: MonitorInfo },
+      },
+    },
     () => info,
   )
 
@@ -68,7 +63,8 @@ export function subscriptionRoutes(app: Http, context: OwnerContext): void {
       schema: {
         tags,
         summary: 'Ask to be told of changes of a delegation',
-        description: 'Nothing is sent before the channel has agreed: by the token that it is sent, or, as a webhook, by answering with the challenge.',
+        description:
+          'Nothing is sent before the channel has agreed: by the token that it is sent, or, as a webhook, by answering with the challenge.',
         body: SubscribeBody,
         response: { 202: Subscribed },
       },
@@ -114,32 +110,24 @@ export function subscriptionRoutes(app: Http, context: OwnerContext): void {
     },
     async ({ body, params }) =>
       asProblem(async () => {
-        const channels = await subscriptions.channels(params.id)
-        for (const { id: channel, confirm_until } of channels) {
-          if (confirm_until === null && channels.length > 1) continue
-          const confirmed = await confirmOne(channel, body.token)
-          if (confirmed === undefined) continue
-          poke()
-          const { subscription: id, token } = confirmed
-          return { id, channel: confirmed.channel, state: 'active' as const, ...(token !== undefined && { token }) }
-        }
-        throw new OwnerError('token', 'this is not the token that was sent')
+        const confirmed = await subscriptions.confirmIn(params.id, body.token)
+        poke()
+        const { channel, subscription: id, token } = confirmed
+        return { id, channel, state: 'active' as const, ...(token !== undefined && { token }) }
       }),
   )
 
-  /** Confirms a channel if the token is its own. */
-  async function confirmOne(channel: string, token: string) {
-    try {
-      return await subscriptions.confirm(channel, token)
-    } catch (error) {
-      if (error instanceof OwnerError && error.code === 'token') return undefined
-      throw error
-    }
-  }
-
   app.get(
     '/v1/subscriptions/:id',
-    { config, schema: { tags, summary: 'A subscription', params: IdParam, response: { 200: SubscriptionView } } },
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'A subscription',
+        params: IdParam,
+        response: { 200: SubscriptionView },
+      },
+    },
     async ({ headers, params }) =>
       asProblem(async () => {
         return viewOf(await open(params.id, headers.authorization), subscriptions, statements)
@@ -170,7 +158,10 @@ export function subscriptionRoutes(app: Http, context: OwnerContext): void {
 
   app.delete(
     '/v1/subscriptions/:id',
-    { config, schema: { tags, summary: 'End a subscription; its channels hear so', params: IdParam } },
+    {
+      config,
+      schema: { tags, summary: 'End a subscription; its channels hear so', params: IdParam },
+    },
     async ({ headers, params }, reply) =>
       asProblem(async () => {
         await subscriptions.end(await open(params.id, headers.authorization))
@@ -196,13 +187,18 @@ export function subscriptionRoutes(app: Http, context: OwnerContext): void {
         const subscription = await open(params.id, headers.authorization)
         const target = targetOf(body.channel)
         const level = lowestOf(body.levels)
-        const { channel, secret } = await subscriptions.addChannel(subscription, target, level, sourceOf(ip))
+        const { channel, secret } = await subscriptions.addChannel(
+          subscription,
+          target,
+          level,
+          sourceOf(ip),
+        )
         poke()
         return reply.code(202).send({
           channel,
           state: 'pending' as const,
           ...(secret !== undefined && { secret: formatSecret(secret) }),
-          warnings: warningsFor(nameOf(nameToText(subscription.name as never)), target),
+          warnings: warningsFor(subscription.name as Name, target),
         })
       }),
   )
@@ -231,11 +227,18 @@ export function subscriptionRoutes(app: Http, context: OwnerContext): void {
     '/v1/subscriptions/:id/channels/:channel',
     {
       config,
-      schema: { tags, summary: 'Take a channel away; with the last, the subscription ends', params: ChannelParam },
+      schema: {
+        tags,
+        summary: 'Take a channel away; with the last, the subscription ends',
+        params: ChannelParam,
+      },
     },
     async ({ headers, params }, reply) =>
       asProblem(async () => {
-        await subscriptions.removeChannel(await open(params.id, headers.authorization), params.channel)
+        await subscriptions.removeChannel(
+          await open(params.id, headers.authorization),
+          params.channel,
+        )
         poke()
         return reply.code(204).send()
       }),
@@ -245,7 +248,12 @@ export function subscriptionRoutes(app: Http, context: OwnerContext): void {
     '/v1/subscriptions/:id/channels/:channel/resend',
     {
       config,
-      schema: { tags, summary: 'Send again what was given up', params: ChannelParam, response: { 200: Resent } },
+      schema: {
+        tags,
+        summary: 'Send again what was given up',
+        params: ChannelParam,
+        response: { 200: Resent },
+      },
     },
     async ({ headers, params }) =>
       asProblem(async () => {
@@ -256,72 +264,16 @@ export function subscriptionRoutes(app: Http, context: OwnerContext): void {
       }),
   )
 
-  app.put(
-    '/v1/subscriptions/:id/pins',
-    {
-      config,
-      schema: {
-        tags: ['statements'],
-        summary: 'Which keys are allowed, signed with the owner key',
-        params: IdParam,
-        body: PinsBody,
-        response: { 202: PinsTaken },
-      },
-    },
-    async ({ body, headers, params }, reply) =>
-      asProblem(async () => {
-        const subscription = await open(params.id, headers.authorization)
-        const effective_at = await statements.setPins(subscription, readPins(body))
-        poke()
-        return reply.code(202).send({ effective_at })
-      }),
-  )
-
-  app.post(
-    '/v1/subscriptions/:id/pins/confirm',
-    {
-      config,
-      schema: {
-        tags: ['statements'],
-        summary: 'Confirm new pins, by the token that was sent over a second channel',
-        params: IdParam,
-        body: ConfirmBody,
-      },
-    },
-    async ({ body, params }, reply) =>
-      asProblem(async () => {
-        await statements.confirmPins(params.id, body.token)
-        return reply.code(204).send()
-      }),
-  )
-
-  app.post(
-    '/v1/subscriptions/:id/windows',
-    {
-      config,
-      schema: {
-        tags: ['statements'],
-        summary: 'Announce a change',
-        params: IdParam,
-        body: WindowBody,
-        response: { 201: WindowTaken },
-      },
-    },
-    async ({ body, headers, params }, reply) =>
-      asProblem(async () => {
-        const subscription = await open(params.id, headers.authorization)
-        const { begins_at, ends_at, note = '', unsigned = false } = body
-        const id = await statements.announce(subscription, { begins_at, ends_at, unsigned, note })
-        poke()
-        return reply.code(201).send({ id })
-      }),
-  )
-
   app.post(
     '/v1/subscriptions/:id/test',
     {
       config,
-      schema: { tags, summary: 'Send a test over all channels', params: IdParam, response: { 202: Tested } },
+      schema: {
+        tags,
+        summary: 'Send a test over all channels',
+        params: IdParam,
+        response: { 202: Tested },
+      },
     },
     async ({ headers, params }, reply) =>
       asProblem(async () => {
@@ -330,20 +282,4 @@ export function subscriptionRoutes(app: Http, context: OwnerContext): void {
         return reply.code(202).send({ alert })
       }),
   )
-}
-
-/** Pins as they are sent. @throws OwnerError `invalid` */
-export function readPins(body: PinsBody): SignedPins {
-  try {
-    const ownerKey = fromBase64(body.owner_key)
-    const signature = fromBase64(body.signature)
-    if (ownerKey.length !== KEY_BYTES) throw new OwnerError('invalid', 'an owner key has 32 bytes')
-    if (signature.length !== SIGNATURE_BYTES) throw new OwnerError('invalid', 'a signature has 64 bytes')
-    return { ownerKey, signature, seq: body.seq, notAfter: body.not_after, pins: body.pins.map(pinFromText) }
-  } catch (cause) {
-    if (cause instanceof TlogError || cause instanceof VerifyError) {
-      throw new OwnerError('invalid', cause.message, { cause })
-    }
-    throw cause
-  }
 }

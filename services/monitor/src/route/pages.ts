@@ -1,0 +1,103 @@
+/**
+ * The pages at which people subscribe, confirm, pin, announce, acknowledge, test and unsubscribe. GET
+ * never acts. A form from another site is refused where the browser says that it is one: what needs no
+ * token, such as asking for a mail, must not be done from there either.
+ */
+import type { FastifyRequest } from 'fastify'
+import { ALERT_LEVELS } from '@dslog/schema/alert'
+import type { Http } from '@dslog/service/http'
+import { HIDDEN } from '@dslog/service/http/openapi'
+import { sourceOf } from '@dslog/service/http/source'
+import { nameOf } from '@dslog/service/params'
+import { formatSecret } from '../channel/webhook.ts'
+import { donePage, homePage, loginPage, STYLE } from '../page.ts'
+import type { OwnerContext } from './context.ts'
+import { type Form, FORM_BYTES, FORM_LIMIT, formOf, orPage, sameSite, send } from './form.ts'
+import { linkPages } from './linkpages.ts'
+import { managePages } from './managepages.ts'
+import { warningsFor } from './owner.ts'
+
+export function pageRoutes(app: Http, context: OwnerContext): void {
+  void app.register((pages: Http, _options: unknown, done: () => void) => {
+    pages.addContentTypeParser(
+      'application/x-www-form-urlencoded',
+      { parseAs: 'string', bodyLimit: FORM_BYTES },
+      (_request: FastifyRequest, body: string, parsed: (error: null, form: Form) => void) => {
+        parsed(null, Object.fromEntries(new URLSearchParams(body)))
+      },
+    )
+    // What a mail program sends to unsubscribe (RFC 8058) may come so as well; nothing in it matters.
+    pages.addContentTypeParser(
+      'multipart/form-data',
+      { parseAs: 'string', bodyLimit: FORM_BYTES },
+      (_request: FastifyRequest, _body: string, parsed: (error: null, form: Form) => void) => {
+        parsed(null, {})
+      },
+    )
+    publicPages(pages, context)
+    linkPages(pages, context)
+    managePages(pages, context)
+    done()
+  })
+}
+
+function publicPages(app: Http, context: OwnerContext): void {
+  const { poke, subscriptions, targetOf } = context
+  const title = 'Watch a domain'
+
+  app.get('/monitor.css', { schema: HIDDEN }, async (_request, reply) =>
+    reply.type('text/css').header('cache-control', 'public, max-age=3600').send(STYLE),
+  )
+
+  app.get('/', { schema: HIDDEN }, async (_request, reply) => send(reply, homePage({ title })))
+
+  app.post(
+    '/subscribe',
+    { schema: HIDDEN, config: FORM_LIMIT, onRequest: sameSite },
+    (request, reply) =>
+      orPage(
+        reply,
+        async () => {
+          const form = formOf(request)
+          const name = nameOf((form['name'] ?? '').trim())
+          const target = targetOf((form['channel'] ?? '').trim())
+          const level = ALERT_LEVELS.find((known) => known === form['level']) ?? 'NOTICE'
+          const { id, secret, token } = await subscriptions.subscribe({
+            name,
+            target,
+            level,
+            source: sourceOf(request.ip),
+            ...(form['subtree'] === 'yes' && { subtree: true }),
+            ...(form['subtree'] === 'no' && { subtree: false }),
+          })
+          poke()
+          const [warning] = warningsFor(name, target)
+          const page = donePage({
+            title: 'Almost done',
+            note:
+              target.kind === 'email'
+                ? `A mail is on its way to ${target.target}. Open the link in it to confirm.`
+                : 'A challenge is on its way to the webhook; answering with it confirms.',
+            ...(warning !== undefined && { warning }),
+            ...(token !== undefined && { token, id }),
+            ...(secret !== undefined && { secret: formatSecret(secret) }),
+          })
+          return send(reply, page, 202)
+        },
+        (warning) => homePage({ title, warning }),
+      ),
+  )
+
+  app.post(
+    '/open',
+    { schema: HIDDEN, config: FORM_LIMIT, onRequest: sameSite },
+    async (request, reply) =>
+      send(
+        reply,
+        loginPage({
+          title: 'Manage a subscription',
+          id: encodeURIComponent(formOf(request)['id'] ?? ''),
+        }),
+      ),
+  )
+}
