@@ -1,5 +1,6 @@
 /** What an operator sets for the monitor; rendered into `.env.example`. */
 import {
+  bool,
   COMMON,
   duration,
   int,
@@ -35,6 +36,46 @@ export const MONITOR_CONFIG = {
     doc: 'Key that cosigns a checkpoint once every entry and map head up to it is verified, made by `dslog keygen --role auditor`.',
     optional: true,
   }),
+  publicUrl: url('DSLOG_MONITOR_URL', {
+    doc: 'Where owners reach the monitor: in links of mails and, without https://, its name in statements of owners. Default: where it listens.',
+    optional: true,
+  }),
+  subscribe: bool('DSLOG_MONITOR_SUBSCRIBE', {
+    doc: 'Whether anybody may subscribe. The watch list works without.',
+    default: 'true',
+  }),
+  watchlist: path('DSLOG_MONITOR_WATCHLIST', {
+    doc: 'File with what to watch: a name and a channel a line (mailto:, https://, ntfy:, hook:, stdout:), optionally a level, "alone" and "secret=whsec_…". Read again when it changes.',
+    optional: true,
+  }),
+  operator: list('DSLOG_MONITOR_OPERATOR', {
+    doc: 'Channels, as in the watch list, that are told when the monitor cannot see or cannot tell.',
+    default: '',
+  }),
+  smtp: secret('DSLOG_MONITOR_SMTP', {
+    doc: 'Mail server, smtp:// or smtps:// URL with user and password if it wants them; it should sign with DKIM. Without it, nothing is sent by mail.',
+    optional: true,
+    check: checkMailServer,
+  }),
+  mailFrom: string('DSLOG_MONITOR_MAIL_FROM', {
+    doc: 'Sender of mails: dslog monitor <alerts@example.net>. Default: dslog@ the host of DSLOG_MONITOR_URL.',
+    optional: true,
+    pattern: /^[^\r\n]+$/,
+  }),
+  mailsPerDay: int('DSLOG_MONITOR_MAILS_PER_DAY', {
+    doc: 'Alerts that are mailed over one channel a day; the rest comes in one summary. A quarter is kept for what is CRITICAL.',
+    default: '20',
+    min: 4,
+    max: 10_000,
+  }),
+  canary: string('DSLOG_MONITOR_CANARY', {
+    doc: 'Name whose delegation somebody changes every day, to see that changes come through.',
+    optional: true,
+  }),
+  pingUrl: url('DSLOG_MONITOR_PING_URL', {
+    doc: 'URL that is fetched every half minute as long as the monitor sees and tells (dead-man switch).',
+    optional: true,
+  }),
   anchors: path('DSLOG_ANCHORS', {
     doc: "File of trust anchors; default: the root's.",
     optional: true,
@@ -49,6 +90,12 @@ export const MONITOR_CONFIG = {
     min: 2,
     max: 500,
   }),
+}
+
+function checkMailServer(text: string): void {
+  const scheme = URL.canParse(text) ? new URL(text).protocol : ''
+  if (scheme !== 'smtp:' && scheme !== 'smtps:')
+    {throw new Error('must be an smtp:// or smtps:// URL')}
 }
 
 export type MonitorConfig = Values<typeof MONITOR_CONFIG>

@@ -1,6 +1,7 @@
 /** Why a monitor does not start, or cannot be continued. Each of these needs an operator. */
 export type MonitorErrorCode =
   | 'policy' // the policy is missing, unreadable, or names no log to follow
+  | 'watchlist' // the watch list cannot be read, or has a mistake
   | 'other-log' // what is stored is about another log than the one in the policy
   | 'corrupt' // what is stored does not fit together
   | 'fenced' // another process goes on where this one did

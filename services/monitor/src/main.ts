@@ -20,15 +20,23 @@ import { Metrics } from '@dslog/service/metrics'
 import { migrate } from '@dslog/service/migrate'
 import type { Component } from '@dslog/service/run'
 import { Judge } from './cases.ts'
+import type { EgressEdges } from './channel/egress.ts'
 import { Comparer } from './compare.ts'
 import type { MonitorConfig } from './config.ts'
 import { MonitorError } from './error.ts'
 import { Follower } from './follow.ts'
 import { observe } from './observe.ts'
+import { openOwners, type Owners } from './owners.ts'
+import { proofsOf } from './proofs.ts'
+import { alertRoutes } from './route/alerts.ts'
 import { changeRoutes } from './route/changes.ts'
 import type { MonitorContext } from './route/context.ts'
 import { evidenceRoutes } from './route/evidence.ts'
+import { feedRoutes } from './route/feeds.ts'
+import { pageRoutes } from './route/pages.ts'
+import { statementRoutes } from './route/statements.ts'
 import { statusRoutes } from './route/status.ts'
+import { subscriptionRoutes } from './route/subscriptions.ts'
 import { witnessRoutes } from './route/witness.ts'
 import { MonitorStore } from './store.ts'
 import { cosignersOf, Witness } from './witness.ts'
@@ -56,6 +64,7 @@ export interface OpenedMonitor {
   /** If the monitor has a key to cosign with. */
   readonly witness: Witness | undefined
   readonly comparer: Comparer
+  readonly owners: Owners
   close(): Promise<void>
 }
 
@@ -64,6 +73,8 @@ export interface OpenOptions {
   readonly logger: Logger
   readonly clock?: Clock
   readonly onLost?: (error: Error) => void
+  /** Where requests to subscribers' webhooks go by; for tests. */
+  readonly edges?: EgressEdges
 }
 
 /**
@@ -93,11 +104,12 @@ export async function openMonitor(options: OpenOptions): Promise<OpenedMonitor> 
     const backend = nodeBackend()
     const store = new MonitorStore(db, origin)
     const http = new EndingHttp(clock, stopping.signal)
+    const verifier = { anchors, backend }
     const follower = await Follower.open({
       client: new LogClient(url, policy, http),
       policy,
       store,
-      verifier: { anchors, backend },
+      verifier,
       clock,
       logger,
       interval: config.interval,
@@ -122,6 +134,18 @@ export async function openMonitor(options: OpenOptions): Promise<OpenedMonitor> 
         return freshAt === undefined ? undefined : published
       },
     })
+    const owners = await openOwners({
+      config,
+      db,
+      clock,
+      logger,
+      http,
+      status: () => follower.status,
+      proofs: proofsOf({ origin, url, http, policy, verifier, logger }),
+      software: USER_AGENT,
+      url: config.publicUrl ?? `http://${config.host}:${config.port}`,
+      ...(options.edges !== undefined && { edges: options.edges }),
+    })
     const close = async (): Promise<void> => {
       stopping.abort()
       await comparer.stop()
@@ -138,6 +162,7 @@ export async function openMonitor(options: OpenOptions): Promise<OpenedMonitor> 
       context,
       witness: cosigners.length > 0 ? witness : undefined,
       comparer,
+      owners,
       close,
     }
   } catch (error) {
@@ -148,7 +173,7 @@ export async function openMonitor(options: OpenOptions): Promise<OpenedMonitor> 
 
 /** The HTTP server of a monitor. */
 export async function buildMonitorHttp(
-  { context, witness }: OpenedMonitor,
+  { context, owners, witness }: OpenedMonitor,
   options: { config: MonitorConfig; logger: Logger; health: Health; metrics: Metrics },
 ): Promise<Http> {
   const { config, health, logger, metrics } = options
@@ -166,6 +191,11 @@ export async function buildMonitorHttp(
   statusRoutes(app, context)
   evidenceRoutes(app, context)
   changeRoutes(app, context)
+  feedRoutes(app, context, owners.context.info.url)
+  subscriptionRoutes(app, owners.context)
+  statementRoutes(app, owners.context)
+  alertRoutes(app, owners.context)
+  pageRoutes(app, owners.context)
   if (witness !== undefined) await witnessRoutes(app, witness)
   return app
 }
@@ -211,6 +241,11 @@ export function monitorComponents(options: OpenOptions): {
     name: 'judge',
     start: (fail) => current().judge.start(fail),
   }
+  const owners: Component = {
+    name: 'owners',
+    start: (fail) => current().owners.component.start(fail),
+    stop: () => current().owners.component.stop?.(),
+  }
   const server: Component = {
     name: 'monitor http',
     async start(fail) {
@@ -226,7 +261,8 @@ export function monitorComponents(options: OpenOptions): {
     const address = app?.server.address()
     return typeof address === 'object' && address !== null ? address.port : config.port
   }
-  return { components: [monitor, follower, judge, server], opened: current, port }
+  const components = [monitor, owners, follower, judge, server]
+  return { components, opened: current, port }
 }
 
 /** An HTTP client that ends with the monitor, also where a request has no end of its own. */

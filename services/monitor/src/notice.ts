@@ -16,9 +16,9 @@ export async function tell(
   why: string,
   now: number,
   not?: string,
+  cause = `${rule} ${now} ${newId('n')}`,
 ): Promise<void> {
   const { name } = await subscriptionOf(trx, id)
-  const cause = `${rule} ${now} ${newId('n')}`
   const draft = {
     subscription: id,
     rule,

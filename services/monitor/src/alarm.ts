@@ -1,0 +1,248 @@
+/**
+ * Silence is a failure. What keeps the monitor from seeing or telling raises an alarm to the operator,
+ * over the operator's own channels, and, when a name could not be watched for a day, an alert to its
+ * owner: "cannot watch since …". Each is one alert per occurrence, resolved when it is over.
+ *
+ * | alarm     | when                                                                               |
+ * | --------- | ---------------------------------------------------------------------------------- |
+ * | log       | caught at something; not followed for an hour; nothing new verified for a day      |
+ * | delivery  | channels of one kind have been failing for an hour, and none of them succeeds      |
+ * | canary    | the canary's delegation has not changed for 26 hours                               |
+ *
+ * A dead-man ping goes out as long as the monitor sees and tells: whoever waits for it notices a monitor
+ * that is gone, which nothing in here can.
+ */
+import { sql, type Transaction } from 'kysely'
+import { type Name, nameToText, ROOT } from '@dslog/dnssec/name'
+import type { AlertLevel, AlertRule } from '@dslog/schema/alert'
+import type { MonitorTables } from '@dslog/schema/db'
+import type { Clock } from '@dslog/service/clock'
+import type { Database } from '@dslog/service/db'
+import type { Logger } from '@dslog/service/log'
+import { type AlertDraft, alertId, raiseAlerts, resolveAlert } from './alert.ts'
+import type { FollowStatus } from './follow.ts'
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+
+/** A log that is restarted or moved is back by then. */
+const SILENT_AFTER_MS = HOUR_MS
+
+/** Without anything verified for so long, owners are told. */
+export const BLIND_AFTER_MS: number = DAY_MS
+
+/** A mail server that is restarted is back by then. */
+const UNDELIVERED_AFTER_MS = HOUR_MS
+
+/** A canary changes daily, at about the same time. */
+const CANARY_AFTER_MS = 26 * HOUR_MS
+
+/** Subscriptions told at a time. */
+const BATCH = 1_000
+
+/** Subscription of the operator. */
+export const OPERATOR = 'operator'
+
+export interface AlarmOptions {
+  readonly db: Database<MonitorTables>
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly status: () => FollowStatus
+  readonly canary: Name | undefined
+  /** Sends the dead-man ping. */
+  readonly ping: (() => Promise<void>) | undefined
+}
+
+/** What is wrong now. */
+interface Alarm {
+  readonly rule: AlertRule
+  readonly level: AlertLevel
+  /** The same as long as it is the same occurrence. */
+  readonly cause: string
+  readonly why: string
+  readonly since: number
+}
+
+export class Alarms {
+  readonly #options: AlarmOptions
+  readonly #started: number
+  /** Since when the log has not been followed without a break. */
+  #unfollowedSince: number | undefined
+  /** Whether the operator has somebody to be told. */
+  #open = new Set<string>()
+
+  constructor(options: AlarmOptions) {
+    this.#options = options
+    this.#started = options.clock()
+  }
+
+  /** Looks at everything once. */
+  async round(): Promise<void> {
+    const { clock, db, ping } = this.#options
+    const now = clock()
+    const alarms = [
+      ...this.#ofLog(now),
+      ...(await this.#ofDelivery(now)),
+      ...(await this.#ofCanary(now)),
+    ]
+    await db.transaction((trx) => this.#settle(trx, alarms, now))
+    await this.#tellOwners(now)
+    if (alarms.length === 0) await ping?.()
+  }
+
+  *#ofLog(now: number): Generator<Alarm> {
+    const { detail = '', state, verifiedAt, findings } = this.#options.status()
+    const isFine = state === 'following' || state === 'behind'
+    this.#unfollowedSince = isFine ? undefined : (this.#unfollowedSince ?? now)
+    if (state === 'misbehaving') {
+      const kinds = [...findings.keys()].sort().join(', ')
+      yield {
+        rule: 'log',
+        level: 'CRITICAL',
+        cause: `caught ${kinds}`,
+        why: `The log was caught: ${detail}. The evidence is at /v1/evidence.`,
+        since: now,
+      }
+      return
+    }
+    const since = verifiedAt ?? this.#started
+    if (now - since > BLIND_AFTER_MS) {
+      const why = `Nothing new of the log was verified since ${timeOf(since)} (${state}: ${detail}). Owners are told.`
+      yield { rule: 'log', level: 'CRITICAL', cause: `blind ${since}`, why, since }
+    } else if (now - (this.#unfollowedSince ?? now) > SILENT_AFTER_MS) {
+      const why = `The log is ${state}: ${detail}.`
+      yield {
+        rule: 'log',
+        level: 'HIGH',
+        cause: `silent ${since}`,
+        why,
+        since: this.#unfollowedSince!,
+      }
+    }
+  }
+
+  async #ofDelivery(now: number): Promise<Alarm[]> {
+    const { rows } = await sql<{ kind: string; failing: number; since: number; reason: string }>`
+      select kind, count(*)::int8 as failing, min(failing_since)::int8 as since, max(last_error) as reason
+      from channel c where state = 'active' and failing_since <= ${now - UNDELIVERED_AFTER_MS}::int8
+        and not exists (select from outbox o join channel d on d.id = o.channel
+          where d.kind = c.kind and o.state = 'sent' and o.sent_at > c.failing_since)
+      group by kind order by kind`.execute(this.#options.db.kysely)
+    return rows.map(({ failing, kind, reason, since }): Alarm => {
+      const why = `Nothing was delivered by ${kind} since ${timeOf(since)}, over ${failing} channels: ${reason}`
+      return { rule: 'delivery', level: 'HIGH', cause: `${kind} ${since}`, why, since }
+    })
+  }
+
+  async #ofCanary(now: number): Promise<Alarm[]> {
+    const { canary, db } = this.#options
+    if (canary === undefined) return []
+    const last = await db.kysely
+      .selectFrom('change')
+      .select('time')
+      .where('name', '=', canary)
+      .orderBy('idx', 'desc')
+      .executeTakeFirst()
+    const since = last?.time ?? this.#started
+    if (now - since <= CANARY_AFTER_MS) return []
+    const why = `The delegation of the canary ${nameToText(canary)} should change daily; the last change was at ${timeOf(since)}.`
+    return [{ rule: 'canary', level: 'HIGH', cause: `canary ${since}`, why, since }]
+  }
+
+  /** Raises what is new, resolves what is over. */
+  async #settle(
+    trx: Transaction<MonitorTables>,
+    alarms: readonly Alarm[],
+    now: number,
+  ): Promise<void> {
+    const { logger } = this.#options
+    const operator = await trx
+      .selectFrom('subscription')
+      .select('id')
+      .where('id', '=', OPERATOR)
+      .executeTakeFirst()
+    const standing = new Set(alarms.map(({ cause, rule }) => alertId(OPERATOR, rule, cause)))
+    for (const { cause, level, rule, since, why } of alarms) {
+      const id = alertId(OPERATOR, rule, cause)
+      if (!this.#open.has(id)) logger.error({ rule, level, why }, 'alarm')
+      if (operator === undefined) continue
+      const draft: AlertDraft = {
+        subscription: OPERATOR,
+        rule,
+        level,
+        name: ROOT,
+        cause,
+        why,
+        at: since,
+      }
+      await raiseAlerts(trx, [draft], now)
+    }
+    this.#open = standing
+    const open = await trx
+      .selectFrom('alert')
+      .select('id')
+      .where('subscription', '=', OPERATOR)
+      .where('rule', 'in', ['log', 'delivery', 'canary'])
+      .where('resolved_at', 'is', null)
+      .execute()
+    for (const { id } of open) {
+      if (!standing.has(id)) await resolveAlert(trx, id, 'It is over.', now)
+    }
+  }
+
+  /** Owners are told when their names could not be watched for a day, and when they are again. */
+  async #tellOwners(now: number): Promise<void> {
+    const { clock, db, status } = this.#options
+    const { verifiedAt } = status()
+    const since = verifiedAt ?? this.#started
+    const isBlind = now - since > BLIND_AFTER_MS
+    for (;;) {
+      const told = await db.transaction((trx) => {
+        return isBlind ? this.#tellBlind(trx, since, clock()) : this.#tellSeeing(trx, clock())
+      })
+      if (told < BATCH) return
+    }
+  }
+
+  async #tellBlind(trx: Transaction<MonitorTables>, since: number, now: number): Promise<number> {
+    const { rows } = await sql<{ id: string; name: Uint8Array }>`
+      update subscription set blind_since = ${since}::int8 where id in (
+        select id from subscription where active and blind_since is null and id <> ${OPERATOR}
+        order by id limit ${BATCH}) returning id, name`.execute(trx)
+    const drafts = rows.map(({ id, name }): AlertDraft => {
+      const why = `This monitor cannot watch ${nameToText(name as Name)} since ${timeOf(since)}: nothing new of the log could be verified.`
+      return {
+        subscription: id,
+        rule: 'blind',
+        level: 'WARNING',
+        name: name as Name,
+        cause: `blind ${since}`,
+        why,
+        at: since,
+      }
+    })
+    await raiseAlerts(trx, drafts, now)
+    return rows.length
+  }
+
+  async #tellSeeing(trx: Transaction<MonitorTables>, now: number): Promise<number> {
+    const { rows } = await sql<{ id: string; since: number }>`
+      update subscription s set blind_since = null from (
+        select id, blind_since from subscription where blind_since is not null
+        order by id limit ${BATCH} for update) old
+      where s.id = old.id returning s.id, old.blind_since as since`.execute(trx)
+    for (const { id, since } of rows) {
+      await resolveAlert(
+        trx,
+        alertId(id, 'blind', `blind ${since}`),
+        'The name is watched again; what was missed is being caught up with.',
+        now,
+      )
+    }
+    return rows.length
+  }
+}
+
+function timeOf(ms: number): string {
+  return new Date(ms).toISOString()
+}

@@ -1,0 +1,316 @@
+/**
+ * Everything of a monitor that owners have to do with, put together: subscriptions, statements, channels,
+ * the outbox, summaries, alarms, and the operator's own lists.
+ */
+import { join } from 'node:path'
+import type { HttpClient } from '@dslog/tlog/http'
+import { nameFromText, ROOT } from '@dslog/dnssec/name'
+import type { ChannelRow } from '@dslog/schema/alertdb'
+import type { MonitorTables } from '@dslog/schema/db'
+import { type Clock, Ticker } from '@dslog/service/clock'
+import type { Database } from '@dslog/service/db'
+import type { Logger } from '@dslog/service/log'
+import type { Component } from '@dslog/service/run'
+import { Alarms, OPERATOR } from './alarm.ts'
+import type { Channels } from './channel/channel.ts'
+import { Egress, type EgressEdges } from './channel/egress.ts'
+import { EmailChannel, type ProofSource } from './channel/email.ts'
+import { HookChannel } from './channel/hook.ts'
+import { NtfyChannel } from './channel/ntfy.ts'
+import { StdoutChannel } from './channel/stdout.ts'
+import { WebhookChannel } from './channel/webhook.ts'
+import type { MonitorConfig } from './config.ts'
+import { ContentReader } from './content.ts'
+import { Digests } from './digest.ts'
+import { forget } from './ending.ts'
+import type { FollowStatus } from './follow.ts'
+import { Links } from './links.ts'
+import { MailLimit } from './maillimit.ts'
+import { describeChannel, tell } from './notice.ts'
+import { Outbox, type OutboxEvents } from './outbox.ts'
+import { OwnerError } from './owner-error.ts'
+import type { OwnerContext } from './route/context.ts'
+import { Statements } from './statements.ts'
+import { Subscriptions } from './subscriptions.ts'
+import { operatorTarget, publicTarget, type Target } from './target.ts'
+import { LinkTokens, openSecret } from './token.ts'
+import { Watchlist } from './watchlist.ts'
+import { levelRank } from '@dslog/schema/alert'
+import { pathOf } from './watch.ts'
+
+/** How often summaries, alarms and what is to be forgotten are looked at, ms. */
+const CHORES_INTERVAL_MS = 30_000
+
+/** File of the secret of links. */
+const SECRET_FILE = 'monitor-secret'
+
+const DAY_MS = 24 * 3_600_000
+
+export interface OwnersOptions {
+  readonly config: MonitorConfig
+  readonly db: Database<MonitorTables>
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly http: HttpClient
+  readonly status: () => FollowStatus
+  readonly proofs: ProofSource
+  readonly software: string
+  /** Public URL, unless configured. */
+  readonly url: string
+  readonly edges?: EgressEdges
+  readonly write?: (line: string) => void
+}
+
+/** The opened parts. */
+export interface Owners {
+  readonly context: OwnerContext
+  readonly outbox: Outbox
+  readonly alarms: Alarms
+  /** Sends, cleans and watches over itself until it is stopped. */
+  readonly component: Component
+}
+
+/** Name of a monitor in statements of owners: its public URL without the scheme. */
+export function originOf(url: string): string {
+  const { host, pathname } = new URL(url)
+  return `${host}${pathname}`.replace(/\/+$/, '')
+}
+
+/** Puts the parts together. */
+export async function openOwners(options: OwnersOptions): Promise<Owners> {
+  const { clock, config, db, edges = {}, logger, url } = options
+  const tokens = new LinkTokens(await openSecret(join(config.data, SECRET_FILE)))
+  const links = new Links(url, tokens)
+  const origin = originOf(url)
+  const subscriptions = new Subscriptions(db, clock)
+  const statements = new Statements(db, clock, origin)
+  const egress = new Egress(edges)
+  const email = emailOf(options, links)
+  const isTrusted = async ({ subscription }: ChannelRow): Promise<boolean> => {
+    const row = await db.kysely
+      .selectFrom('subscription')
+      .select('source')
+      .where('id', '=', subscription)
+      .executeTakeFirst()
+    return row !== undefined && row.source !== 'api'
+  }
+  const channels: Channels = {
+    webhook: new WebhookChannel(egress, clock, isTrusted),
+    hook: new HookChannel(),
+    ntfy: new NtfyChannel(egress),
+    stdout: new StdoutChannel(options.write ?? ((line) => process.stdout.write(line))),
+    ...(email !== undefined && { email }),
+  }
+  const outbox = new Outbox({
+    db,
+    channels,
+    contents: new ContentReader(db),
+    limit: new MailLimit(db, config.mailsPerDay),
+    events: eventsOf(db, clock, subscriptions),
+    clock,
+    logger,
+  })
+  const alarms = new Alarms({
+    db,
+    clock,
+    logger,
+    status: options.status,
+    canary: config.canary === undefined ? undefined : nameFromText(config.canary),
+    ping: pingOf(options),
+  })
+  await addOperator(db, config.operator.map(operatorTarget), clock())
+  const poke = (): void => outbox.poke()
+  const parts: Component[] = [outbox, choresOf(options, new Digests(db, clock), alarms, poke)]
+  if (config.watchlist !== undefined) {
+    parts.unshift(new Watchlist({ path: config.watchlist, db, clock, logger, poke }))
+  }
+  const context: OwnerContext = {
+    db,
+    subscriptions,
+    statements,
+    tokens,
+    links,
+    info: {
+      origin,
+      url,
+      channels: config.subscribe ? ['webhook', ...(email === undefined ? [] : ['email'])] : [],
+      software: options.software,
+    },
+    targetOf: (text) =>
+      strangersTarget(text, config.subscribe, email !== undefined, edges.isSpecial),
+    poke,
+    clock,
+  }
+  return { context, outbox, alarms, component: together(parts, egress, email) }
+}
+
+function emailOf({ config, proofs }: OwnersOptions, links: Links): EmailChannel | undefined {
+  if (config.smtp === undefined) return undefined
+  const from = config.mailFrom ?? `dslog monitor <dslog@${new URL(links.base).hostname}>`
+  return new EmailChannel({ server: config.smtp.reveal(), from, links, proofs })
+}
+
+function strangersTarget(
+  text: string,
+  isOpen: boolean,
+  hasMail: boolean,
+  isSpecial: EgressEdges['isSpecial'],
+): Target {
+  if (!isOpen) throw new OwnerError('invalid', 'this monitor takes no subscriptions')
+  const target = publicTarget(text, isSpecial)
+  if (target.kind !== 'email' || hasMail) return target
+  throw new OwnerError('invalid', 'this monitor sends no mail: give the URL of a webhook')
+}
+
+/** What becomes of channels: confirmations, and failures that others should hear of. */
+function eventsOf(
+  db: Database<MonitorTables>,
+  clock: Clock,
+  subscriptions: Subscriptions,
+): OutboxEvents {
+  return {
+    confirmed: ({ id }) => subscriptions.confirmed(id),
+    async failing(channel, reason) {
+      const now = clock()
+      await db.transaction(async (trx) => {
+        // Once a day and channel, and only if there is another to say it over.
+        const last = await trx
+          .selectFrom('alert')
+          .select('raised_at')
+          .where('subscription', '=', channel.subscription)
+          .where('rule', '=', 'channel')
+          .where('cause', 'like', `channel failing ${channel.id}%`)
+          .orderBy('seq', 'desc')
+          .executeTakeFirst()
+        if (last !== undefined && now - last.raised_at < DAY_MS) return
+        const others = await trx
+          .selectFrom('channel')
+          .select('id')
+          .where('subscription', '=', channel.subscription)
+          .where('id', '<>', channel.id)
+          .where('state', '=', 'active')
+          .execute()
+        if (others.length === 0) return
+        const why = `A channel does not take what is sent: ${describeChannel(channel)}: ${reason}`
+        await tell(
+          trx,
+          channel.subscription,
+          'channel',
+          why,
+          now,
+          channel.id,
+          `channel failing ${channel.id} ${now}`,
+        )
+      })
+    },
+  }
+}
+
+/** The subscription of the operator, with the channels of the configuration. */
+async function addOperator(
+  db: Database<MonitorTables>,
+  targets: readonly Target[],
+  now: number,
+): Promise<void> {
+  await db.transaction(async (trx) => {
+    const values = {
+      id: OPERATOR,
+      source: 'operator' as const,
+      name: ROOT,
+      path: pathOf(ROOT),
+      subtree: false,
+      active: true,
+      created_at: now,
+      confirmed_at: now,
+    }
+    await trx
+      .insertInto('subscription')
+      .values(values)
+      .onConflict((conflict) => conflict.doNothing())
+      .execute()
+    const ids = targets.map(({ kind, target }) => `ch_operator_${kind}_${target}`)
+    await trx
+      .deleteFrom('channel')
+      .where('subscription', '=', OPERATOR)
+      .$if(ids.length > 0, (query) => query.where('id', 'not in', ids))
+      .execute()
+    for (const [i, { kind, target }] of targets.entries()) {
+      await trx
+        .insertInto('channel')
+        .values({
+          id: ids[i]!,
+          subscription: OPERATOR,
+          kind,
+          target,
+          level: levelRank('NOTICE'),
+          state: 'active',
+          created_at: now,
+          confirmed_at: now,
+          digest_at: now,
+        })
+        .onConflict((conflict) => conflict.doNothing())
+        .execute()
+    }
+  })
+}
+
+function pingOf({ config, http, logger }: OwnersOptions): (() => Promise<void>) | undefined {
+  const { pingUrl } = config
+  if (pingUrl === undefined) return undefined
+  return async () => {
+    try {
+      await http.request(pingUrl, { maxBytes: 65_536, signal: AbortSignal.timeout(10_000) })
+    } catch (error) {
+      logger.warn({ reason: String(error) }, 'the dead-man ping was not taken')
+    }
+  }
+}
+
+/** What is looked at now and then. */
+function choresOf(
+  { clock, db }: OwnersOptions,
+  digests: Digests,
+  alarms: Alarms,
+  poke: () => void,
+): Component {
+  let ticker: Ticker | undefined
+  return {
+    name: 'chores',
+    start(fail) {
+      ticker = new Ticker({
+        interval: CHORES_INTERVAL_MS,
+        clock,
+        async run() {
+          await digests.round()
+          await alarms.round()
+          await forget(db, clock())
+          poke()
+        },
+        onError: (error) => {
+          fail(error)
+          throw error
+        },
+      })
+    },
+    stop: () => ticker?.stop(),
+  }
+}
+
+/** Starts parts in order, stops them in reverse, and lets go of what they used. */
+function together(
+  parts: readonly Component[],
+  egress: Egress,
+  email: EmailChannel | undefined,
+): Component {
+  return {
+    name: 'owners',
+    async start(fail) {
+      for (const part of parts) await part.start(fail)
+    },
+    async stop() {
+      for (const part of parts.toReversed()) await part.stop?.()
+      email?.close()
+      await egress.close()
+    },
+  }
+}
