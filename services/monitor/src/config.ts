@@ -94,8 +94,9 @@ export const MONITOR_CONFIG = {
 
 function checkMailServer(text: string): void {
   const scheme = URL.canParse(text) ? new URL(text).protocol : ''
-  if (scheme !== 'smtp:' && scheme !== 'smtps:')
-    {throw new Error('must be an smtp:// or smtps:// URL')}
+  if (scheme !== 'smtp:' && scheme !== 'smtps:') {
+    throw new Error('must be an smtp:// or smtps:// URL')
+  }
 }
 
 export type MonitorConfig = Values<typeof MONITOR_CONFIG>

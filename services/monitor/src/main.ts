@@ -26,6 +26,7 @@ import type { MonitorConfig } from './config.ts'
 import { MonitorError } from './error.ts'
 import { Follower } from './follow.ts'
 import { observe } from './observe.ts'
+import { observeOwners } from './observe-owners.ts'
 import { openOwners, type Owners } from './owners.ts'
 import { proofsOf } from './proofs.ts'
 import { alertRoutes } from './route/alerts.ts'
@@ -222,6 +223,8 @@ export function monitorComponents(options: OpenOptions): {
     async start(fail) {
       opened = await openMonitor({ ...options, onLost: fail })
       observe(opened, metrics, clock)
+      const { context, outbox } = opened.owners
+      observeOwners({ db: context.db, outbox }, metrics, clock)
       // A log that fails is no reason to turn away who asks for the evidence.
       health.ready('database', async () => {
         await current().store.ping()

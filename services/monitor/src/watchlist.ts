@@ -73,9 +73,9 @@ function parseLine(line: string): Watched {
     const known = ALERT_LEVELS.find((candidate) => candidate === option)
     if (known !== undefined) level = known
     else if (option === 'alone') subtree = false
-    else if (option.startsWith('secret=whsec_'))
-      {secret = secretOf(option.slice('secret=whsec_'.length))}
-    else throw new OwnerError('invalid', `${option} is no level, "alone" or "secret=whsec_…"`)
+    else if (option.startsWith('secret=whsec_')) {
+      secret = secretOf(option.slice('secret=whsec_'.length))
+    } else throw new OwnerError('invalid', `${option} is no level, "alone" or "secret=whsec_…"`)
   }
   return { name: nameFromText(name), target: operatorTarget(channel), level, subtree, secret }
 }

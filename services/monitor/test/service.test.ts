@@ -160,10 +160,24 @@ describe('a monitor', () => {
     }
     const { paths } = (await (await ask('/openapi.json')).json()) as { paths: object }
     expect(Object.keys(paths).sort()).toEqual([
+      '/feeds/{feed}',
+      '/v1/alerts/{id}/ack',
       '/v1/changes',
       '/v1/evidence',
+      '/v1/monitor',
       '/v1/names/{name}',
       '/v1/status',
+      '/v1/subscriptions',
+      '/v1/subscriptions/{id}',
+      '/v1/subscriptions/{id}/alerts',
+      '/v1/subscriptions/{id}/channels',
+      '/v1/subscriptions/{id}/channels/{channel}',
+      '/v1/subscriptions/{id}/channels/{channel}/resend',
+      '/v1/subscriptions/{id}/confirm',
+      '/v1/subscriptions/{id}/pins',
+      '/v1/subscriptions/{id}/pins/confirm',
+      '/v1/subscriptions/{id}/test',
+      '/v1/subscriptions/{id}/windows',
     ])
     expect((await ask('/docs/')).status).toBe(200)
   })
