@@ -150,5 +150,11 @@ describe('of running services', () => {
       'beside the usual ones of a Node process (`process_*`, `nodejs_*`).'
     const page = await format([head, ...sections].join('\n\n'), { parser: 'markdown' })
     expectFile('docs/metrics.md', page)
+
+    // Rules that look for a metric nobody has never fire.
+    const rules = readFileSync(join(ROOT, 'deploy/prometheus/alerts.yml'), 'utf8')
+    const named = new Set(rules.match(/\bdslog_[a-z_]+/g))
+    expect([...named].filter((name) => !page.includes(`\`${name}\``))).toEqual([])
+    expect(named.size).toBeGreaterThan(5)
   })
 })

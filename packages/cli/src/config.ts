@@ -2,7 +2,7 @@
 import { CRAWLER_CONFIG, type CrawlerConfig } from '@dslog/crawler/config'
 import { LOG_CONFIG, type LogConfig } from '@dslog/log/config'
 import { MONITOR_CONFIG, type MonitorConfig } from '@dslog/monitor/config'
-import { type Key, readConfig, type Secret, url, type Values } from '@dslog/service/config'
+import { type Key, readConfig, secret, type Secret, url, type Values } from '@dslog/service/config'
 import type { Io } from './io.ts'
 
 export const CLI_CONFIG: {
@@ -11,12 +11,17 @@ export const CLI_CONFIG: {
   readonly anchors: Key<string | undefined>
   readonly databaseUrl: Key<Secret | undefined>
   readonly operatorToken: Key<Secret | undefined>
+  readonly subscriptionToken: Key<Secret | undefined>
 } = {
   log: url('DSLOG_LOG', { doc: 'The log that commands talk to, as --log.', optional: true }),
   data: LOG_CONFIG.data,
   anchors: LOG_CONFIG.anchors,
   databaseUrl: LOG_CONFIG.databaseUrl,
   operatorToken: LOG_CONFIG.operatorToken,
+  subscriptionToken: secret('DSLOG_SUBSCRIPTION_TOKEN', {
+    doc: 'Token of a subscription at a monitor, for `dslog pins publish`.',
+    optional: true,
+  }),
 }
 
 export type CliConfig = Values<typeof CLI_CONFIG>

@@ -9,9 +9,11 @@ import type { KeygenOptions } from './command/keygen.ts'
 import type { LogOptions } from './command/log.ts'
 import type { MigrateOptions } from './command/migrate.ts'
 import type { MirrorOptions } from './command/mirror.ts'
+import type { PinsOptions } from './command/pins.ts'
 import type { ProveOptions } from './command/prove.ts'
 import type { RestoreOptions } from './command/restore.ts'
 import type { UpOptions } from './command/up.ts'
+import type { WatchOptions } from './command/watch.ts'
 import { EXIT, exitCodeOf, type ExitCode, messageOf } from './failure.ts'
 import type { Io } from './io.ts'
 import { CLEAR_LINE } from './progress.ts'
@@ -192,6 +194,57 @@ function program(io: Io): Command {
     .action(async (older: string, newer: string, options: GlobalOptions) => {
       const { consistency } = await import('./command/consistency.ts')
       await consistency(session(options), older, newer)
+    })
+
+  command('watch', 'Follows changes of names live, each proven here', [
+    'dslog watch example.com example.org',
+    'dslog watch --once --json example.com    # waits for one change',
+  ])
+    .argument('<name...>', 'domain names; with the names below, and the zones above')
+    .option('--once', 'ends after the first change')
+    .option('--from <index>', 'shows what has happened from this entry on, too', index)
+    .action(async (names: string[], options: GlobalOptions & WatchOptions) => {
+      const { watch } = await import('./command/watch.ts')
+      await watch(session(options), names, options)
+    })
+
+  command(
+    'pins',
+    'Which keys a name may have: an owner key, signed statements, their publication',
+    [
+      'dslog pins keygen -o owner.key',
+      'dslog pins sign example.com "DS 2371 13 2 1F98…" --key owner.key --monitor https://monitor.example -o pins.json',
+      'dslog pins publish pins.json --subscription sub_… --monitor https://monitor.example   # DSLOG_SUBSCRIPTION_TOKEN is set',
+    ],
+  )
+    .argument('<action>', 'keygen, sign or publish')
+    .argument(
+      '[what...]',
+      'sign: a name and its pins ("DS …" or "DNSKEY …"; none takes all back); publish: a file',
+    )
+    .option('--key <file>', 'owner key, made by keygen')
+    .option('--monitor <url>', 'the monitor that the pins are for')
+    .option('--subscription <id>', 'the subscription that they are of')
+    .option(
+      '--seq <n>',
+      'number of the statement, higher than any before (default: the time)',
+      index,
+    )
+    .option('--until <time>', 'when the statement ends (default: in 13 months)', time)
+    .option('-o, --output <file>', 'where the key or the statement goes')
+    .action(async (action: string, what: string[], options: GlobalOptions & PinsOptions) => {
+      const { pins } = await import('./command/pins.ts')
+      await pins(session(options), action, what, options)
+    })
+
+  command('policy', 'Checks a policy (C2SP tlog-policy), and says what it amounts to', [
+    'dslog policy check policy',
+  ])
+    .argument('<action>', 'check')
+    .argument('<file>', 'policy file')
+    .action(async (action: string, file: string, options: GlobalOptions) => {
+      const { policy } = await import('./command/policy.ts')
+      await policy(session(options), action, file)
     })
 
   command('keygen', "Makes a log's signer key", [

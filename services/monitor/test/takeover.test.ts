@@ -178,13 +178,8 @@ describe('a token', () => {
     const mine = await http.subscribe('mine.fi', 'me@example.net')
     const theirs = await http.subscribe('theirs.fi', 'them@example.net')
     const alert = await raise(theirs.id)
-    const channel = String(
-      (
-        (await http.ask('GET', `/v1/subscriptions/${theirs.id}`, { token: theirs.token })).json[
-          'channels'
-        ] as { id: string }[]
-      )[0]!.id,
-    )
+    const view = await http.ask('GET', `/v1/subscriptions/${theirs.id}`, { token: theirs.token })
+    const channel = (view.json['channels'] as { id: string }[])[0]!.id
     const now = http.post.clock.now()
     const statement = new OwnerKey().state({ seq: 1, notAfter: now + DAY, name: 'theirs.fi' })
     const at = `/v1/subscriptions/${theirs.id}`
@@ -441,8 +436,9 @@ describe('an announced change', () => {
     expect(await announce({ begins_at: now + 400 * DAY, ends_at: now + 401 * DAY })).toBe(400)
     expect(await announce({ begins_at: -1, ends_at: now + DAY })).toBe(400)
     expect(await announce({ begins_at: now, ends_at: now + DAY, note: 'x'.repeat(201) })).toBe(400)
-    for (let i = 0; i < 15; i++)
+    for (let i = 0; i < 15; i++) {
       expect(await announce({ begins_at: now, ends_at: now + DAY })).toBe(201)
+    }
     expect(await announce({ begins_at: now, ends_at: now + DAY })).toBe(409)
   })
 })
