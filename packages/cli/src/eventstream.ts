@@ -58,8 +58,9 @@ export async function* eventsIn(
       text = text.slice(end + 2)
       if (told !== undefined) yield told
     }
-    if (text.length > MAX_EVENT_LENGTH)
-      {throw new Failure(EXIT.service, 'an event of the log has no end')}
+    if (text.length > MAX_EVENT_LENGTH) {
+      throw new Failure(EXIT.service, 'an event of the log has no end')
+    }
   }
 }
 
@@ -80,8 +81,13 @@ function nameIn(data: string): Name | undefined {
     const { name } = JSON.parse(data) as { name?: unknown }
     return typeof name === 'string' ? nameFromText(name) : undefined
   } catch (error) {
-    if (error instanceof SyntaxError || error instanceof DnssecError || error instanceof TypeError)
-      {return undefined}
+    if (
+      error instanceof SyntaxError ||
+      error instanceof DnssecError ||
+      error instanceof TypeError
+    ) {
+      return undefined
+    }
     throw error
   }
 }

@@ -83,8 +83,9 @@ async function sign(
   options: PinsOptions,
 ): Promise<void> {
   const [text, ...texts] = what
-  if (text === undefined)
-    {throw new Failure(EXIT.usage, 'dslog pins sign NAME PIN…: a pin is "DS …" or "DNSKEY …"')}
+  if (text === undefined) {
+    throw new Failure(EXIT.usage, 'dslog pins sign NAME PIN…: a pin is "DS …" or "DNSKEY …"')
+  }
   const { key: path, output: out } = options
   if (path === undefined) throw new Failure(EXIT.usage, 'which owner key? Give --key FILE')
   const key = await ownerKeyIn(path)
@@ -135,11 +136,13 @@ async function publish(
   options: PinsOptions,
 ): Promise<void> {
   const [file, ...more] = what
-  if (file === undefined || more.length > 0)
-    {throw new Failure(EXIT.usage, 'dslog pins publish FILE')}
+  if (file === undefined || more.length > 0) {
+    throw new Failure(EXIT.usage, 'dslog pins publish FILE')
+  }
   const { subscription } = options
-  if (subscription === undefined)
-    {throw new Failure(EXIT.usage, 'which subscription? Give --subscription ID')}
+  if (subscription === undefined) {
+    throw new Failure(EXIT.usage, 'which subscription? Give --subscription ID')
+  }
   const token = session.config.subscriptionToken?.reveal()
   if (token === undefined) {
     throw new Failure(

@@ -28,8 +28,9 @@ export async function policy(session: Session, action: string, file: string): Pr
     fewest_witnesses: fewest,
     warnings,
   })
-  for (const { key, url } of policy.logs)
-    {output.line(`log ${key.name}${url === undefined ? '' : ` at ${url}`}`)}
+  for (const { key, url } of policy.logs) {
+    output.line(`log ${key.name}${url === undefined ? '' : ` at ${url}`}`)
+  }
   for (const { key, name } of policy.witnesses) output.line(`witness ${name} (${key.name})`)
   for (const { members, name, threshold } of policy.groups) {
     output.line(`group ${name}: ${threshold} of ${members.join(', ')}`)

@@ -52,8 +52,9 @@ export async function watch(
       if ((await watching.look()) && options.once === true) return
     } catch (error) {
       const wait = RETRY_MS[failures++]
-      if (!(error instanceof Failure) || error.exitCode !== EXIT.service || wait === undefined)
-        {throw error}
+      if (!(error instanceof Failure) || error.exitCode !== EXIT.service || wait === undefined) {
+        throw error
+      }
       output.note(`${error.message}; trying again`)
       await delay(wait)
     }
