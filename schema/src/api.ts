@@ -35,6 +35,10 @@ export const LogInfo = Type.Object({
     entries: Uint('Most entries in one answer'),
   }),
   zones: Type.Array(Type.String(), { description: 'Which signing zones are admitted' }),
+  frozen: Type.Boolean({ description: 'The tree is the last: nothing will ever be added' }),
+  announcement: Type.Optional(
+    Type.String({ description: 'Of the operator, such as when an old key stops signing' }),
+  ),
   software: Type.String(),
 })
 export type LogInfo = Static<typeof LogInfo>

@@ -91,6 +91,8 @@ export interface SignerTable {
   origin: string
   size: number
   root: Uint8Array
+  /** No larger tree is ever signed. */
+  frozen: Generated<boolean>
 }
 
 /** One row: what readers are shown. */

@@ -40,6 +40,7 @@ export const PROBLEMS = {
   inconsistent: { status: 422, title: 'The checkpoint does not follow the one before' },
 
   // Refusals of a submission (entry.md, admission)
+  'log-frozen': { status: 410, title: 'The log has ended: its last tree is signed' },
   malformed: { status: 400, title: 'The evidence does not parse' },
   'too-large': { status: 413, title: 'The evidence is larger than an entry may be' },
   'zone-not-admitted': { status: 422, title: 'The zone is not admitted to this log' },

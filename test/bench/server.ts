@@ -5,7 +5,7 @@
  */
 import { LOG_MIGRATIONS } from '@dslog/schema/migrate'
 import type { LogTables } from '@dslog/schema/db'
-import { newLogKey, noteSignerOf } from '@dslog/log/key'
+import { newKey, noteSignerOf } from '@dslog/log/key'
 import type { LogOptions } from '@dslog/log/log'
 import { SignerFile, SignerInTable } from '@dslog/log/signer'
 import { type Database, openDatabase } from '@dslog/service/db'
@@ -59,6 +59,6 @@ export async function newLogOptions(
   const clock = (): number => (now += 1000)
   const row =
     url === undefined ? new SignerFile(join(folder, 'signer.json')) : new SignerInTable(db)
-  const signers = [noteSignerOf(newLogKey('bench.example/log'), clock)]
+  const signers = [noteSignerOf(newKey('bench.example/log'), clock)]
   return { db, signerRow: row, signers, anchors: evidence.anchors, clock }
 }

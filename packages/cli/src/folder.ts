@@ -10,11 +10,19 @@
  */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { formatVkey, isKeyName, type SignerKey } from '@dslog/tlog/key'
-import { newLogKey, readKey, readKeyFile, writeKeyFile } from '@dslog/log/key'
+import {
+  type KeyAlgorithm,
+  type KeyRole,
+  newKey,
+  readKeyFile,
+  readKeys,
+  writeKeyFile,
+} from '@dslog/log/key'
 import { LOG_FILES } from '@dslog/log/main'
-import { policyText } from '@dslog/log/policy'
+import { policyText, readWitnessPolicy } from '@dslog/log/policy'
 import type { Secret } from '@dslog/service/config'
 import { ensureFolder, writeFileAtomic } from '@dslog/service/files'
 import { EXIT, Failure } from './failure.ts'
@@ -26,40 +34,55 @@ export interface FolderOptions {
   readonly origin?: string | undefined
   /** A key that is kept elsewhere; then the folder gets none. */
   readonly key?: Secret | undefined
+  /** File with the policy of the witnesses that are asked. */
+  readonly witnesses?: string | undefined
 }
 
-/** A new key under an origin, or under one of its own: unique, and plainly no public one. */
-export function newKey(origin: string | undefined): SignerKey {
-  const name = origin ?? `dslog.local/${randomBytes(4).toString('hex')}`
+/** A new key under a name, or under one of its own: unique, and plainly no public one. */
+export function namedKey(
+  wanted: string | undefined,
+  role: KeyRole = 'log',
+  algorithm: KeyAlgorithm = 'ed25519',
+): SignerKey {
+  const suffix = role === 'log' ? '' : `/${role}`
+  const name = wanted ?? `dslog.local/${randomBytes(4).toString('hex')}${suffix}`
   if (!isKeyName(name)) {
     throw new Failure(EXIT.usage, `an origin has no spaces and no plus sign: ${name}`)
   }
-  return newLogKey(name)
+  return newKey(name, role, algorithm)
 }
 
 /**
  * Makes a folder ready for a log: its key and its policy, where there are none yet.
  *
- * @returns the log's key
+ * @returns the log's first key
  * @throws Failure `usage` if the log there has another origin than the one wanted
  */
 export async function prepareFolder(
   data: string,
-  { key: elsewhere, origin }: FolderOptions = {},
+  { key: elsewhere, origin, witnesses }: FolderOptions = {},
 ): Promise<SignerKey> {
   await ensureFolder(data, 0o700)
-  const key =
-    elsewhere === undefined ? await keyIn(data, origin) : readKey(elsewhere.reveal().trim())
+  const keys = elsewhere === undefined ? await keysIn(data, origin) : readKeys(elsewhere.reveal())
+  const key = keys[0]!
   if (origin !== undefined && key.name !== origin) {
     throw new Failure(EXIT.usage, `the log in ${data} is ${key.name}, not ${origin}`)
   }
   const policy = join(data, POLICY_FILE)
-  if (!existsSync(policy)) await writeFileAtomic(policy, policyText([formatVkey(key)], undefined))
+  const witnessed = witnesses === undefined ? undefined : await readWitnessPolicy(witnesses)
+  const text = policyText(keys.map(formatVkey), undefined, witnessed)
+  // One that was made here before witnesses were asked is brought up to date; any other is its owner's.
+  if (
+    !existsSync(policy) ||
+    (await readFile(policy, 'utf8')) === policyText([formatVkey(key)], undefined)
+  ) {
+    await writeFileAtomic(policy, text)
+  }
   return key
 }
 
-async function keyIn(data: string, origin: string | undefined): Promise<SignerKey> {
+async function keysIn(data: string, origin: string | undefined): Promise<SignerKey[]> {
   const path = join(data, LOG_FILES.key)
-  if (!existsSync(path)) await writeKeyFile(path, newKey(origin))
+  if (!existsSync(path)) await writeKeyFile(path, namedKey(origin))
   return readKeyFile(path)
 }

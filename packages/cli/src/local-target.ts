@@ -34,7 +34,11 @@ export class LocalTarget implements Target {
   static async open(session: Session, origin?: string): Promise<Target> {
     const env = session.serviceEnv({ DSLOG_LOG_PUBLISH_INTERVAL: LOCAL_INTERVAL })
     const { log: config } = readServiceConfig(env)
-    await prepareFolder(session.data, { origin, key: config.key })
+    await prepareFolder(session.data, {
+      origin,
+      key: config.key,
+      witnesses: config.witnessPolicy,
+    })
     const logger = createLogger({ service: 'log', level: 'silent' })
     const load = await openLoad({ config, logger })
     if (load !== undefined) return new LoadTarget(load)

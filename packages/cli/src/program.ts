@@ -2,7 +2,7 @@
  * The command line: names, arguments and options are those of api.md. Each command is one file in
  * command/, loaded when it is called. What goes wrong is one line on stderr and an exit code.
  */
-import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import type { AuditOptions } from './command/audit.ts'
 import type { ImportOptions } from './command/import.ts'
 import type { KeygenOptions } from './command/keygen.ts'
@@ -46,6 +46,15 @@ function stackOf(error: unknown): string {
 }
 
 function program(io: Io): Command {
+  const roleOption = new Option('--role <role>', 'whose key it is (default: log)').choices([
+    'log',
+    'witness',
+    'auditor',
+  ])
+  const typeOption = new Option('--type <type>', 'its algorithm (default: ed25519)').choices([
+    'ed25519',
+    'mldsa44',
+  ])
   const program = new Command('dslog')
     .description('A transparency log for DNSSEC delegations')
     .version(VERSION)
@@ -247,15 +256,31 @@ function program(io: Io): Command {
       await policy(session(options), action, file)
     })
 
-  command('keygen', "Makes a log's signer key", [
+  command('keygen', 'Makes a signer key of a log, a witness or an auditor', [
     'dslog keygen --origin log.example/ds -o log.key',
+    'dslog keygen --origin log.example/ds --type mldsa44 -o post-quantum.key',
+    'dslog keygen --role witness --origin witness.example/ds -o witness.key',
     'dslog keygen    # into the data folder, under a local name',
   ])
-    .option('--origin <name>', 'name of the log: a URL without scheme')
-    .option('-o, --output <file>', 'key file (default: log.key in the data folder)')
+    .option('--origin <name>', 'name of the log, witness or auditor: a URL without scheme')
+    .addOption(roleOption)
+    .addOption(typeOption)
+    .option(
+      '-o, --output <file>',
+      'key file (default: log.key in the data folder, or that of the role)',
+    )
     .action(async (options: GlobalOptions & KeygenOptions) => {
       const { keygen } = await import('./command/keygen.ts')
       await keygen(session(options), options)
+    })
+
+  command('freeze', 'Ends a log for good, with a last tree', [
+    'dslog freeze --yes --data /var/lib/dslog    # while the service is stopped; then start it again',
+  ])
+    .option('--yes', 'that is what is wanted: nothing can undo it')
+    .action(async (options: GlobalOptions & { yes?: boolean }) => {
+      const { freeze } = await import('./command/freeze.ts')
+      await freeze(session(options), options)
     })
 
   command('fsck', 'Checks a stored log from end to end, and changes nothing', [

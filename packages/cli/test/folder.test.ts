@@ -6,7 +6,7 @@ import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { formatSkey, parseSkey, parseVkey } from '@dslog/tlog/key'
 import { parsePolicy } from '@dslog/tlog/policy'
 import { Secret } from '@dslog/service/config'
-import { newKey, prepareFolder } from '../src/folder.ts'
+import { namedKey, prepareFolder } from '../src/folder.ts'
 import { dslog } from './io.ts'
 
 const base = mkdtempSync(join(tmpdir(), 'dslog-cli-'))
@@ -37,7 +37,7 @@ describe('a fresh folder', () => {
   })
 
   it('keeps no key that is kept elsewhere', async () => {
-    const key = newKey('log.example/ds')
+    const key = namedKey('log.example/ds')
     const elsewhere = new Secret(`${formatSkey(key)}\n`)
     expect(formatSkey(await prepareFolder(data, { key: elsewhere }))).toBe(formatSkey(key))
     await expect(text('log.key')).rejects.toThrow('ENOENT')
@@ -85,6 +85,27 @@ describe('dslog keygen', () => {
     expect(again).toMatchObject({ code: 2, stdout: '' })
     expect(again.stderr).toContain('a key is never overwritten')
     expect(parseSkey((await readFile(path, 'utf8')).trim())).toEqual(key)
+  })
+
+  it.each([
+    ['log', 'ed25519', 1],
+    ['log', 'mldsa44', 6],
+    ['witness', 'ed25519', 4],
+    ['witness', 'mldsa44', 6],
+    ['auditor', 'ed25519', 4],
+    ['auditor', 'mldsa44', 6],
+  ])('makes a key of a %s with %s', async (role, type, byte) => {
+    const path = join(base, `${role}-${type}.key`)
+    const args = ['keygen', '--role', role, '--type', type, '--origin', `${role}.example`]
+    const { code, events } = await dslog([...args, '-o', path, '--json'])
+    expect(code).toBe(0)
+    expect(events[0]).toMatchObject({ role, type, origin: `${role}.example` })
+    const { policy, vkey } = events[0] as Record<string, string>
+    expect(parseVkey(vkey!).type).toBe(byte)
+    expect(parseSkey((await readFile(path, 'utf8')).trim()).type).toBe(byte)
+    expect(policy).toContain(vkey)
+    expect((await dslog(['keygen', '--role', 'owner'])).code).toBe(2)
+    expect((await dslog(['keygen', '--type', 'rsa'])).code).toBe(2)
   })
 
   it('makes the key of the data folder unless told', async () => {

@@ -16,6 +16,7 @@ const COMMANDS = [
   'audit',
   'consistency',
   'keygen',
+  'freeze',
   'fsck',
   'export',
 ]

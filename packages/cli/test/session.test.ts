@@ -7,7 +7,7 @@ import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { formatVkey } from '@dslog/tlog/key'
 import { ROOT_ANCHORS } from '@dslog/dnssec/anchors'
 import { processIdentity } from '@dslog/service/lock'
-import { newKey, prepareFolder } from '../src/folder.ts'
+import { namedKey, prepareFolder } from '../src/folder.ts'
 import { type GlobalOptions, Session } from '../src/session.ts'
 import { testIo } from './io.ts'
 
@@ -96,7 +96,7 @@ describe("the operator's token", () => {
 
 describe('the policy', () => {
   it('is the one named', async () => {
-    const vkey = formatVkey(newKey('log.example'))
+    const vkey = formatVkey(namedKey('log.example'))
     const path = join(data, 'trusted')
     await writeFile(path, `log ${vkey}\nquorum none\n`)
     const { logs } = await session({ log: 'https://log.example', policy: path }).policy()

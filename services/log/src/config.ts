@@ -25,7 +25,7 @@ export const LOG_CONFIG = {
     optional: true,
   }),
   key: secret('DSLOG_LOG_KEY', {
-    doc: 'Signer key of the log (C2SP, `PRIVATE+KEY+…`), made by `dslog keygen`. Without it, the file log.key in DSLOG_DATA.',
+    doc: 'Signer key of the log (C2SP, `PRIVATE+KEY+…`), made by `dslog keygen`; several, one a line, while keys change or for ML-DSA-44 beside Ed25519. Without it, the file log.key in DSLOG_DATA.',
     optional: true,
   }),
   signerFile: path('DSLOG_LOG_SIGNER_PATH', {
@@ -63,6 +63,10 @@ export const LOG_CONFIG = {
   }),
   publishSecretKey: secret('DSLOG_LOG_PUBLISH_S3_SECRET_KEY', {
     doc: 'The secret that belongs to the access key.',
+    optional: true,
+  }),
+  announcement: string('DSLOG_LOG_ANNOUNCEMENT', {
+    doc: 'What /v1/log tells its users in words, such as when an old key stops signing.',
     optional: true,
   }),
   witnessPolicy: path('DSLOG_LOG_WITNESS_POLICY', {

@@ -9,6 +9,7 @@ export type LogErrorCode =
   | 'fenced' // another process has taken over the log
   | 'signer' // the record of what was signed is missing, unreadable or of another log
   | 'key' // a key does not belong to this log
+  | 'frozen' // the log was ended for good: its last tree is signed
   | 'witnesses' // the policy of witnesses is missing, unreadable, or cannot be met
   | 'unwitnessed' // stopped before witnesses have cosigned a signed tree: it is published after the next start
 

@@ -6,6 +6,7 @@ import { TlogError } from '@dslog/tlog/error'
 import {
   formatSkey,
   KEY_TYPE,
+  type KeyType,
   parseSkey,
   SEED_SIZE,
   type SignerKey,
@@ -16,9 +17,24 @@ import { ed25519Signer } from '@dslog/service/crypto'
 import { PRIVATE_FILE, writeFileAtomic } from '@dslog/service/files'
 import { LogError } from './error.ts'
 
-/** A new Ed25519 key of a log (note signature type 0x01). */
-export function newLogKey(origin: string): SignerKey {
-  return signerKey(origin, KEY_TYPE.ed25519, randomBytes(SEED_SIZE))
+/** Who a key belongs to: that decides what its signatures look like. */
+export type KeyRole = 'log' | 'witness' | 'auditor'
+
+/** Algorithms that keys are made for. */
+export type KeyAlgorithm = 'ed25519' | 'mldsa44'
+
+/** Types that a log signs with; the others are a cosigner's. */
+const LOG_TYPES: ReadonlySet<KeyType> = new Set([KEY_TYPE.ed25519, KEY_TYPE.mldsa44])
+
+/** A new key. An Ed25519 key of a log signs checkpoints (0x01), one of a witness or auditor cosigns them (0x04). */
+export function newKey(
+  name: string,
+  role: KeyRole = 'log',
+  algorithm: KeyAlgorithm = 'ed25519',
+): SignerKey {
+  const ed25519 = role === 'log' ? KEY_TYPE.ed25519 : KEY_TYPE.cosignature
+  const type = algorithm === 'mldsa44' ? KEY_TYPE.mldsa44 : ed25519
+  return signerKey(name, type, randomBytes(SEED_SIZE))
 }
 
 /** Writes a key to a file that only its owner can read. */
@@ -27,7 +43,7 @@ export async function writeKeyFile(path: string, key: SignerKey): Promise<void> 
 }
 
 /** Reads a key file. @throws LogError `key` */
-export async function readKeyFile(path: string): Promise<SignerKey> {
+export async function readKeyFile(path: string): Promise<SignerKey[]> {
   let text: string
   try {
     text = await readFile(path, 'utf8')
@@ -35,11 +51,37 @@ export async function readKeyFile(path: string): Promise<SignerKey> {
     const { code = 'error' } = cause as NodeJS.ErrnoException
     throw new LogError('key', `cannot read the key file ${path} (${code})`, { cause })
   }
-  return readKey(text.trim())
+  return readKeys(text)
 }
 
-/** Reads a key's text. @throws LogError `key` */
-export function readKey(text: string): SignerKey {
+/**
+ * Reads the keys of a log, one a line, all of one name. The log signs with each of them: with Ed25519,
+ * as C2SP tlog-tiles demands of a public log, beside it with ML-DSA-44, and for a while with the old key
+ * and the new when keys change.
+ *
+ * @throws LogError `key`
+ */
+export function readKeys(text: string): SignerKey[] {
+  const lines = text.split('\n').map((line) => line.trim())
+  const keys = lines.filter((line) => line !== '' && !line.startsWith('#')).map(readKey)
+  const [first] = keys
+  if (first === undefined) throw new LogError('key', 'not a signer key: there is none')
+  if (keys.some(({ name }) => name !== first.name)) {
+    throw new LogError('key', 'the keys of a log carry one name, its origin')
+  }
+  if (keys.some(({ type }) => !LOG_TYPES.has(type))) {
+    throw new LogError('key', "a witness's key is not a log's")
+  }
+  if (!keys.some(({ type }) => type === KEY_TYPE.ed25519)) {
+    throw new LogError('key', 'a log needs an Ed25519 key; ML-DSA-44 comes beside it')
+  }
+  if (new Set(keys.map(({ id }) => id)).size < keys.length) {
+    throw new LogError('key', 'a key is listed twice')
+  }
+  return keys
+}
+
+function readKey(text: string): SignerKey {
   try {
     return parseSkey(text)
   } catch (cause) {

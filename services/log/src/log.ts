@@ -71,6 +71,8 @@ export class Log {
   #at: Position
   /** Buckets that the tree changed: once it is published, nobody needs earlier versions of them. */
   #superseded: number[]
+  /** The log was ended for good. */
+  #isFrozen = false
   /** The newest tree is not published yet, or not since the start. */
   #isUnfinished = true
   /** The last transaction of a load, on its way. */
@@ -170,10 +172,13 @@ export class Log {
     const lock = await options.db.lockExclusive('log', options.onLost ?? (() => {}))
     try {
       const stored = await openStored(options)
+      const frozen = (await options.signerRow.read())?.frozen === true
       if (stored.position.tree.loading && !loading) {
         throw new LogError('unfinished-load', 'a first import was interrupted: import again')
       }
-      return new Log(options, lock, stored)
+      const log = new Log(options, lock, stored)
+      log.#isFrozen = frozen
+      return log
     } catch (error) {
       await lock.release()
       throw error
@@ -199,6 +204,24 @@ export class Log {
     return this.#isUnfinished
   }
 
+  /** Whether the log was ended for good: nothing is added any more. */
+  get isFrozen(): boolean {
+    return this.#isFrozen
+  }
+
+  /**
+   * Ends the log for good: signs and publishes what it holds, and records beside what was signed that
+   * nothing may follow. Its tree can still be signed and cosigned anew; a larger one cannot.
+   */
+  async freeze(): Promise<void> {
+    await this.#finish()
+    const { signerRow } = this.#options
+    const signed = (await signerRow.read())!
+    if (signed.frozen !== true) await signerRow.advance(signed, { ...signed, frozen: true })
+    testPoint('log.frozen')
+    this.#isFrozen = true
+  }
+
   get size(): number {
     return this.#at.tree.size
   }
@@ -219,6 +242,7 @@ export class Log {
    * @returns for each batch what became of each of its candidates; all of it is published
    */
   async sequence(batches: readonly Batch[]): Promise<Admission[][]> {
+    if (this.#isFrozen) throw new LogError('frozen', 'the last tree of this log is signed')
     // Nothing durable yet: a crash loses what nobody was promised.
     const { admissions, appended, fold, time } = await this.#decide(batches)
     if (appended.length === 0) return admissions
@@ -363,7 +387,7 @@ export class Log {
       if (signed !== undefined) await this.#proveContinues(signed)
       await signerRow.advance(signed, { origin, size, root })
     }
-    // Recorded, not signed: signing the recorded tree again gives the same signature.
+    // Recorded, not signed: signing the recorded tree again is signing the same.
     testPoint('log.recorded')
     const note = this.#sign()
     this.shown.read(size)

@@ -20,7 +20,7 @@ import { migrate } from '@dslog/service/migrate'
 import type { Component } from '@dslog/service/run'
 import { Admitter } from './admit.ts'
 import type { LogConfig } from './config.ts'
-import { noteSignerOf, readKey, readKeyFile } from './key.ts'
+import { noteSignerOf, readKeyFile, readKeys } from './key.ts'
 import { Loader } from './load.ts'
 import { Log, type LogOptions } from './log.ts'
 import { policyText } from './policy.ts'
@@ -85,17 +85,17 @@ export async function openLogDatabase(options: OpenOptions): Promise<LogOptions>
   })
   try {
     await migrate(db, LOG_MIGRATIONS)
-    const key =
+    const keys =
       config.key === undefined
         ? await readKeyFile(join(config.data, LOG_FILES.key))
-        : readKey(config.key.reveal())
+        : readKeys(config.key.reveal())
     const file =
       config.signerFile ??
       (db.kind === 'embedded' ? join(config.data, LOG_FILES.signer) : undefined)
     return {
       db,
       signerRow: file === undefined ? new SignerInTable(db) : new SignerFile(file),
-      signers: [noteSignerOf(key, clock)],
+      signers: keys.map((key) => noteSignerOf(key, clock)),
       anchors: await readAnchors(config.anchors),
       clock,
       witnesses: await witnessesOf(config, { clock, isEmbedded: db.kind === 'embedded', logger }),
@@ -137,6 +137,7 @@ export async function openLog(options: OpenOptions): Promise<OpenedLog> {
     monitor: config.monitor,
     policy: policyText(vkeys, config.url, witnesses?.policy),
     publishInterval,
+    announcement: config.announcement,
     operatorToken: config.operatorToken,
     software: SOFTWARE,
   }

@@ -68,6 +68,11 @@ export class LogReader {
     this.#db = db
   }
 
+  /** Of the log; also while nothing is published. */
+  get origin(): string {
+    return this.#log.origin
+  }
+
   get tree(): PublishedTree {
     return this.#log.published
   }

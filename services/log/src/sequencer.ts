@@ -67,6 +67,11 @@ export class Sequencer implements Component {
     return this.#waiting
   }
 
+  /** Whether the log takes nothing more, for good. */
+  get isFrozen(): boolean {
+    return this.#log.isFrozen
+  }
+
   /** Whether a zone has filled its share of the pool. */
   isCrowded(zone: Name): boolean {
     return (this.#ofZone.get(nameKey(zone)) ?? 0) >= this.#capacity * ZONE_SHARE
@@ -81,10 +86,11 @@ export class Sequencer implements Component {
    *
    * @returns what became of each candidate, once it is published; rejects if the log stops before, when
    *   nobody knows whether it was logged: handing it in again does no harm
-   * @throws Problem `unavailable`, at once, when the pool is full or the log has stopped
+   * @throws Problem `unavailable`, at once, when the pool is full or the log has stopped; `log-frozen`
    */
   submit(batches: readonly Batch[]): Promise<Admission[][]> {
     const candidates = batches.reduce((sum, batch) => sum + batch.candidates.length, 0)
+    if (this.#log.isFrozen) throw new Problem('log-frozen')
     if (this.#failure !== undefined || this.#ticker === undefined) {
       throw new Problem('unavailable', 'The log is not sequencing')
     }

@@ -9,7 +9,7 @@ import { readFile } from 'node:fs/promises'
 import { equal, toBase64 } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
 import { asHash, hashFromBase64, type Hash } from '@dslog/tlog/hash'
-import type { LogTables } from '@dslog/schema/db'
+import type { LogTables, SignerTable } from '@dslog/schema/db'
 import type { Database } from '@dslog/service/db'
 import { writeFileAtomic } from '@dslog/service/files'
 import { testPoint } from '@dslog/service/testpoint'
@@ -20,6 +20,8 @@ export interface SignedTree {
   readonly origin: string
   readonly size: number
   readonly root: Hash
+  /** It is the last: the log was ended for good. */
+  readonly frozen?: boolean
 }
 
 /** One durable record with compare-and-swap. */
@@ -29,7 +31,7 @@ export interface SignerRow {
   /**
    * Replaces `from` by `to`, durably, before it resolves.
    *
-   * @throws LogError `fenced` if what is recorded is not `from`
+   * @throws LogError `fenced` if what is recorded is not `from`, `frozen` if that was the last
    */
   advance(from: SignedTree | undefined, to: SignedTree): Promise<void>
 }
@@ -51,9 +53,10 @@ export class SignerFile implements SignerRow {
       throw new LogError('signer', `cannot read ${this.#path}`, { cause })
     }
     try {
-      const { origin, root, size } = (JSON.parse(text) ?? {}) as Record<string, unknown>
+      const { frozen, origin, root, size } = (JSON.parse(text) ?? {}) as Record<string, unknown>
       if (typeof origin === 'string' && typeof root === 'string' && Number.isSafeInteger(size)) {
-        return { origin, size: size as number, root: hashFromBase64(root) }
+        const tree = { origin, size: size as number, root: hashFromBase64(root) }
+        return frozen === true ? { ...tree, frozen } : tree
       }
     } catch (cause) {
       if (!(cause instanceof SyntaxError) && !(cause instanceof TlogError)) throw cause
@@ -64,8 +67,8 @@ export class SignerFile implements SignerRow {
   async advance(from: SignedTree | undefined, to: SignedTree): Promise<void> {
     demandSame(await this.read(), from)
     testPoint('signer.compared')
-    const { origin, root, size } = to
-    await writeFileAtomic(this.#path, `${JSON.stringify({ origin, size, root: toBase64(root) })}\n`)
+    const record = { ...to, root: toBase64(to.root) }
+    await writeFileAtomic(this.#path, `${JSON.stringify(record)}\n`)
   }
 }
 
@@ -80,13 +83,13 @@ export class SignerInTable implements SignerRow {
   async read(): Promise<SignedTree | undefined> {
     const row = await this.#db.kysely.selectFrom('signer').selectAll().executeTakeFirst()
     if (row === undefined) return undefined
-    return { origin: row.origin, size: row.size, root: asHash(row.root) }
+    return treeOf(row)
   }
 
   async advance(from: SignedTree | undefined, to: SignedTree): Promise<void> {
     await this.#db.transaction(async (trx) => {
       const locked = await trx.selectFrom('signer').selectAll().forUpdate().executeTakeFirst()
-      const row = locked && { origin: locked.origin, size: locked.size, root: asHash(locked.root) }
+      const row = locked && treeOf(locked)
       demandSame(row, from)
       const insert = trx.insertInto('signer').values({ id: 1, ...to })
       const update = trx.updateTable('signer').set(to)
@@ -94,6 +97,11 @@ export class SignerInTable implements SignerRow {
       testPoint('signer.writing')
     })
   }
+}
+
+function treeOf(row: Omit<SignerTable, 'id' | 'frozen'> & { frozen: boolean }): SignedTree {
+  const tree = { origin: row.origin, size: row.size, root: asHash(row.root) }
+  return row.frozen ? { ...tree, frozen: true } : tree
 }
 
 function demandSame(recorded: SignedTree | undefined, expected: SignedTree | undefined): void {
@@ -105,4 +113,5 @@ function demandSame(recorded: SignedTree | undefined, expected: SignedTree | und
     recorded.size === expected.size &&
     equal(recorded.root, expected.root)
   if (!same) throw new LogError('fenced', 'another process has signed a tree of this log')
+  if (recorded.frozen === true) throw new LogError('frozen', 'the last tree of this log is signed')
 }

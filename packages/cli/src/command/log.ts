@@ -19,7 +19,10 @@ export async function runLog(
 ): Promise<void> {
   if (origin !== undefined && !create) throw new Failure(EXIT.usage, '--origin is for --create')
   const { log: config } = readServiceConfig(session.serviceEnv())
-  if (create) await prepareFolder(session.data, { origin, key: config.key })
+  if (create) {
+    const { key, witnessPolicy: witnesses } = config
+    await prepareFolder(session.data, { origin, key, witnesses })
+  }
   const logger = serviceLogger('log', config, session.io)
   const { components } = logComponents({ config, logger, create })
   await runServices(components, logger, session.io)

@@ -48,7 +48,8 @@ export async function up(session: Session, options: UpOptions): Promise<void> {
   const { log: config } = readServiceConfig(env)
   await refuseSecond(session, config.data)
   for (const port of portsOf(env, crawler)) await demandFree(config.host, port)
-  const key = await prepareFolder(session.data, { origin, key: config.key })
+  const { key: elsewhere, witnessPolicy: witnesses } = config
+  const key = await prepareFolder(session.data, { origin, key: elsewhere, witnesses })
   if (zoneFile.length > 0 && !(await importFirst(session, zoneFile))) return
 
   const logger = quietLogger('dslog', config, session.io)

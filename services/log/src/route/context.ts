@@ -21,6 +21,8 @@ export interface LogContext {
   /** URL of a monitor for visitors of the explorer. */
   readonly monitor: string | undefined
   readonly publishInterval: number
+  /** In words, of the operator. */
+  readonly announcement: string | undefined
   /** Whoever presents it may submit evidence from the past. */
   readonly operatorToken: Secret | undefined
   readonly software: string

@@ -29,7 +29,7 @@ export function entryRoutes(app: Http, context: LogContext): void {
     '/v1/log',
     { schema: { tags, summary: 'What this log is', response: { 200: LogInfo } } },
     () => ({
-      origin: reader.tree.origin,
+      origin: reader.origin,
       vkeys: [...context.vkeys],
       policy: context.policy,
       ...(context.anchors === undefined ? {} : { anchors: context.anchors }),
@@ -41,6 +41,8 @@ export function entryRoutes(app: Http, context: LogContext): void {
         entries: MAX_ENTRIES,
       },
       zones: context.zones.describe(),
+      frozen: context.sequencer.isFrozen,
+      ...(context.announcement === undefined ? {} : { announcement: context.announcement }),
       software: context.software,
     }),
   )

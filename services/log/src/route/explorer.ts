@@ -29,7 +29,7 @@ export async function explorerRoutes(
 ): Promise<void> {
   if (!existsSync(new URL('index.html', site))) {
     const text =
-      `${context.reader.tree.origin}\n\nThis is a dslog transparency log. ` +
+      `${context.reader.origin}\n\nThis is a dslog transparency log. ` +
       'Its explorer has not been built: `npm run build` does that.\n' +
       'The API is described at /docs, the newest checkpoint is at /checkpoint.\n'
     // Not a part of the API, built or not.
