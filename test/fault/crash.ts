@@ -34,10 +34,15 @@ export type End =
   | { readonly point: string; readonly pass: number }
   /** Killed from outside when it has said so many lines, and so many ms later. */
   | { readonly lines: number; readonly delay: number }
+  /** Not at all: its server dies, at a point or after so many lines; what becomes of it then is its own affair. */
+  | ({ readonly server: () => Promise<void> } & (
+      | { readonly point: string; readonly pass: number }
+      | { readonly lines: number; readonly delay: number }
+    ))
 
 /** One log, its crashes, and everything that was promised in its name. */
 export class CrashedLog {
-  readonly #place: Place
+  #place: Place
   /** Signed checkpoint texts. */
   readonly #signed = new Set<string>()
   /** Notes that were shown. */
@@ -62,10 +67,20 @@ export class CrashedLog {
     return { acked: acked!, signed: signed!, published: published!, steps: this.#done }
   }
 
-  /** Runs a submitter until it dies; then checks the log, and lets it go on by one step. */
-  async crash(end: End): Promise<void> {
+  /** From now on the log is to be found there. */
+  moveTo(place: Place): void {
+    this.#place = place
+  }
+
+  /**
+   * Runs a submitter until it dies; then checks the log, and lets it go on by one step.
+   *
+   * @param repair what an operator does in between
+   */
+  async crash(end: End, repair: () => Promise<void> = async () => {}): Promise<void> {
     const signal = await this.#run(end)
-    assert.equal(signal, 'SIGKILL', JSON.stringify(end))
+    if (!('server' in end)) assert.equal(signal, 'SIGKILL', JSON.stringify(end))
+    await repair()
     await this.check()
   }
 
@@ -83,24 +98,39 @@ export class CrashedLog {
   }
 
   async #run(end: End): Promise<NodeJS.Signals | null> {
-    const task: Task = { place: this.#place, from: this.#done, to: this.#done + STEPS }
+    const own: Task = { place: this.#place, from: this.#done, to: this.#done + STEPS }
+    const held =
+      'server' in end && 'point' in end ? { point: end.point, pass: end.pass } : undefined
+    const task: Task = held === undefined ? own : { ...own, held }
     const env: NodeJS.ProcessEnv = { ...process.env }
     delete env['DSLOG_TEST_CRASH']
-    if ('point' in end) env['DSLOG_TEST_CRASH'] = `${end.point}:${end.pass}`
+    if ('point' in end && !('server' in end)) env['DSLOG_TEST_CRASH'] = `${end.point}:${end.pass}`
     const child = spawn(
       process.execPath,
       ['--conditions=@dslog/source', '--import', 'tsx', PROGRAM, JSON.stringify(task)],
-      { env, stdio: ['ignore', 'pipe', 'inherit'] },
+      // What it says about a server that went away is of no interest.
+      { env, stdio: ['pipe', 'pipe', 'server' in end ? 'ignore' : 'inherit'] },
     )
     const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
     let lines = 0
+    let dying: Promise<void> | undefined
+    const die = async (delay: number): Promise<void> => {
+      await sleep(delay)
+      if ('server' in end) await end.server()
+      else child.kill('SIGKILL')
+    }
     for await (const line of createInterface({ input: child.stdout })) {
-      this.#hear(JSON.parse(line) as Said)
-      if ('lines' in end && ++lines === end.lines) {
-        setTimeout(() => child.kill('SIGKILL'), end.delay)
+      const said = JSON.parse(line) as Said
+      this.#hear(said)
+      if ('lines' in end && ++lines === end.lines) dying = die(end.delay)
+      if ('held' in said) {
+        await die(0)
+        child.stdin.end('go on\n')
       }
     }
     const [code, signal] = await exited
+    await dying
+    if ('server' in end) return signal
     if (code !== null && code !== 0) throw new Error(`the submitter ended with ${code}`)
     return signal
   }

@@ -6,11 +6,12 @@
  *
  * DSLOG_TEST_CRASH (@dslog/service/testpoint) names the point at which it dies.
  */
-import { writeSync } from 'node:fs'
+import { readSync, writeSync } from 'node:fs'
 import { fromUtf8 } from '@dslog/tlog/bytes'
 import type { NoteSigner } from '@dslog/tlog/note'
 import type { SubmitResult } from '@dslog/schema/api'
 import { Sequencer } from '@dslog/log/sequencer'
+import { onTestPoint } from '@dslog/service/testpoint'
 import type { Place } from '../place.ts'
 import { TestLog } from '../testlog.ts'
 import { Stream } from './stream.ts'
@@ -21,6 +22,8 @@ export interface Task {
   /** First step, and the one after the last. */
   readonly from: number
   readonly to: number
+  /** Point, and which pass of it, at which it stands still until something comes on its standard input. */
+  readonly held?: { readonly point: string; readonly pass: number }
 }
 
 /** What it says. */
@@ -30,6 +33,7 @@ export type Said =
   | { readonly signed: string }
   /** A note that readers were shown. */
   | { readonly published: string }
+  | { readonly held: string }
   | { readonly acked: number; readonly results: readonly SubmitResult[] }
 
 /** Steps submitted at once. */
@@ -52,7 +56,16 @@ function saying(signer: NoteSigner): NoteSigner {
   }
 }
 
-const { from, place, to } = JSON.parse(process.argv[2]!) as Task
+const { from, held, place, to } = JSON.parse(process.argv[2]!) as Task
+let passes = held?.pass ?? 0
+if (held !== undefined) {
+  onTestPoint((name) => {
+    if (name !== held.point || --passes !== 0) return
+    say({ held: name })
+    // Everything stands still, as on a machine that is busy with something else.
+    readSync(0, new Uint8Array(1))
+  })
+}
 const stream = new Stream()
 const started = performance.now()
 // Goes on between the steps too: the sequencer's ticks are made of it.
@@ -65,7 +78,7 @@ let sequencer: Sequencer | undefined
 const test = await TestLog.open({
   place,
   clock,
-  wrap: (options) => ({ ...options, signers: options.signers.map(saying) }),
+  wrap: (options) => ({ ...options, onLost: fail, signers: options.signers.map(saying) }),
   sink: (log) => (sequencer = new Sequencer(log, { interval: INTERVAL, clock })),
 })
 sequencer!.start(fail)

@@ -16,6 +16,8 @@ export type DatabaseErrorCode =
   | 'unsafe-integer'
   /** A migration failed, or the database is newer than the software. */
   | 'migration'
+  /** No synchronous standby has what was committed, or the server does not wait for one. */
+  | 'standby'
   /** There is no such role. */
   | 'role'
   /** The embedded database has ended. */

@@ -27,8 +27,8 @@ const LOWEST_VERSION = 15
 /** Where packages of distributions put the binaries, by version. */
 const VERSIONED_FOLDERS = '/usr/lib/postgresql'
 
-/** What PostgreSQL prints when it can be connected to. */
-const READY = 'database system is ready to accept connections'
+/** What PostgreSQL prints when it can be connected to; a standby takes "read-only connections". */
+const READY = 'database system is ready to accept '
 
 /** Users to run as when we are root, best first. */
 const UNPRIVILEGED = ['postgres', 'nobody']
@@ -59,46 +59,79 @@ export async function startPostgres(
   return startCluster(binaries, settings)
 }
 
-async function startCluster(binaries: string, more: readonly string[]): Promise<TestPostgres> {
+/** A cluster of its own folder and port, not yet made. */
+export interface Cluster {
+  /** postgres:// URL of a role that may do everything. */
+  readonly url: string
+  /** Everything of it lies below. */
+  readonly folder: string
+  readonly data: string
+  /** Runs one of PostgreSQL's programs to its end. */
+  run(program: string, ...words: readonly string[]): Promise<void>
+  /** Makes it, empty. */
+  initialize(): Promise<void>
+  /** Starts its server; resolves when that can be connected to. */
+  launch(settings: readonly string[]): Promise<Program>
+}
+
+/** A place for a cluster, or undefined (and a line that says so) where there is no PostgreSQL. */
+export async function findCluster(): Promise<Cluster | undefined> {
+  const binaries = findBinaries()
+  if (binaries !== undefined) return newCluster(binaries)
+  console.log('skipped: no PostgreSQL on this machine (install PostgreSQL 15 or later)')
+  return undefined
+}
+
+async function newCluster(binaries: string): Promise<Cluster> {
   const folder = mkdtempSync(join(tmpdir(), 'dslog-postgres-'))
   const user = unprivilegedUser()
   if (user !== undefined) chownSync(folder, user.uid, user.gid)
   const data = join(folder, 'data')
   const asUser: SpawnOptions = { ...user, cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] }
-
-  await finished(
-    spawn(
-      join(binaries, 'initdb'),
-      ['-D', data, '-U', 'dslog', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'],
-      asUser,
-    ),
-  )
   const port = await freePort()
-  const launch = async (): Promise<Program> => {
-    const settings = [
-      'listen_addresses=127.0.0.1',
-      `port=${port}`,
-      'unix_socket_directories=',
-      'max_connections=50',
-      ...more,
-    ]
-    const words = ['-D', data, ...settings.flatMap((setting) => ['-c', setting])]
-    // SIGQUIT ends it at once.
-    const program = Program.start(join(binaries, 'postgres'), words, asUser, 'SIGQUIT')
-    await program.printed(READY)
-    return program
+  const run = async (program: string, ...words: readonly string[]): Promise<void> => {
+    await finished(spawn(join(binaries, program), words, asUser))
   }
-  let server = await launch()
   return {
     url: `postgres://dslog@127.0.0.1:${port}/postgres`,
+    folder,
+    data,
+    run,
+    async initialize() {
+      const options = ['-U', 'dslog', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync']
+      await run('initdb', '-D', data, ...options)
+    },
+    async launch(more) {
+      const settings = [
+        'listen_addresses=127.0.0.1',
+        `port=${port}`,
+        'unix_socket_directories=',
+        'max_connections=50',
+        ...more,
+      ]
+      const words = ['-D', data, ...settings.flatMap((setting) => ['-c', setting])]
+      // SIGQUIT ends it at once.
+      const program = Program.start(join(binaries, 'postgres'), words, asUser, 'SIGQUIT')
+      await program.printed(READY)
+      return program
+    },
+  }
+}
+
+async function startCluster(binaries: string, more: readonly string[]): Promise<TestPostgres> {
+  const cluster = await newCluster(binaries)
+  await cluster.initialize()
+  let server = await cluster.launch(more)
+  return {
+    url: cluster.url,
     owned: true,
     async crash() {
       await server.end('SIGQUIT')
-      server = await launch()
+      server = await cluster.launch(more)
     },
     async stop() {
       await server.end('SIGINT')
-      rmSync(folder, { recursive: true, force: true })
+      rmSync(cluster.folder, { recursive: true, force: true })
     },
   }
 }

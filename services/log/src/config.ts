@@ -94,6 +94,18 @@ export const LOG_CONFIG = {
     default: '600',
     min: 1,
   }),
+  diskReserve: int('DSLOG_LOG_DISK_RESERVE_MIB', {
+    doc: 'Free space, MiB, below which nothing is sequenced, in the data folder, the published one and those of DSLOG_LOG_DISK_PATHS; 0 for never.',
+    default: '512',
+  }),
+  diskPaths: list('DSLOG_LOG_DISK_PATHS', {
+    doc: 'More folders to watch: that of the PostgreSQL server, where it is on this machine.',
+    default: '',
+  }),
+  synchronous: bool('DSLOG_LOG_SYNCHRONOUS', {
+    doc: 'Signs nothing that a synchronous standby of the PostgreSQL server has not on its disk.',
+    default: 'false',
+  }),
   poolSize: int('DSLOG_LOG_POOL_SIZE', {
     doc: 'Connections to PostgreSQL.',
     default: '10',

@@ -53,6 +53,8 @@ export interface LogOptions {
   readonly signers: readonly NoteSigner[]
   readonly anchors: readonly Anchor[]
   readonly clock: Clock
+  /** Resolves when everything that was committed is where it must be before anything is signed: on a standby. */
+  readonly replicated?: () => Promise<void>
   /** Who must cosign a tree before it is published; nobody if left out. */
   readonly witnesses?: Witnesses | undefined
   /** Another process has the log, or the database is gone: nothing may be sequenced any more. */
@@ -387,6 +389,8 @@ export class Log {
       if (signed !== undefined) await this.#proveContinues(signed)
       await signerRow.advance(signed, { origin, size, root })
     }
+    // Neither the tree nor the record of it may be lost with this server once its signature is out.
+    await this.#options.replicated?.()
     // Recorded, not signed: signing the recorded tree again is signing the same.
     testPoint('log.recorded')
     const note = this.#sign()

@@ -11,15 +11,18 @@ import type { LogTables } from '@dslog/schema/db'
 import { LOG_MIGRATIONS } from '@dslog/schema/migrate'
 import { readAnchors } from '@dslog/service/anchors'
 import { type Clock, systemClock } from '@dslog/service/clock'
+import { ConfigError } from '@dslog/service/config'
 import { type Database, openDatabase } from '@dslog/service/db'
 import { Health } from '@dslog/service/health'
 import { buildHttp, type Http, httpComponent } from '@dslog/service/http'
 import type { Logger } from '@dslog/service/log'
 import { Metrics } from '@dslog/service/metrics'
 import { migrate } from '@dslog/service/migrate'
+import { SynchronousStandby } from '@dslog/service/replication'
 import type { Component } from '@dslog/service/run'
 import { Admitter } from './admit.ts'
 import type { LogConfig } from './config.ts'
+import { DiskGuard } from './disk.ts'
 import { noteSignerOf, readKeyFile, readKeys } from './key.ts'
 import { Loader } from './load.ts'
 import { Log, type LogOptions } from './log.ts'
@@ -89,6 +92,7 @@ export async function openLogDatabase(options: OpenOptions): Promise<LogOptions>
       config.key === undefined
         ? await readKeyFile(join(config.data, LOG_FILES.key))
         : readKeys(config.key.reveal())
+    const standby = await standbyOf(config, db)
     const file =
       config.signerFile ??
       (db.kind === 'embedded' ? join(config.data, LOG_FILES.signer) : undefined)
@@ -99,12 +103,26 @@ export async function openLogDatabase(options: OpenOptions): Promise<LogOptions>
       anchors: await readAnchors(config.anchors),
       clock,
       witnesses: await witnessesOf(config, { clock, isEmbedded: db.kind === 'embedded', logger }),
+      ...(standby === undefined ? {} : { replicated: () => standby.caughtUp() }),
       ...(onLost === undefined ? {} : { onLost }),
     }
   } catch (error) {
     await db.close()
     throw error
   }
+}
+
+async function standbyOf(
+  { synchronous }: LogConfig,
+  db: Database<LogTables>,
+): Promise<SynchronousStandby<LogTables> | undefined> {
+  if (!synchronous) return undefined
+  if (db.kind === 'embedded') {
+    throw new ConfigError(['DSLOG_LOG_SYNCHRONOUS needs a PostgreSQL server: set DATABASE_URL'])
+  }
+  const standby = new SynchronousStandby(db)
+  await standby.demandSettings()
+  return standby
 }
 
 /** Opens a log, and whatever is needed to submit to it and to read it within this process. */
@@ -123,7 +141,8 @@ export async function openLog(options: OpenOptions): Promise<OpenedLog> {
   const zones = zoneListOf(config)
   const shortest = witnesses?.arePublic === true ? PUBLIC_INTERVAL_MS : 0
   const publishInterval = Math.max(config.publishInterval, shortest)
-  const sequencer = new Sequencer(log, { interval: publishInterval, clock })
+  const disk = diskOf(config)
+  const sequencer = new Sequencer(log, { interval: publishInterval, clock, disk })
   const admitter = new Admitter({ log, sink: sequencer, zones, backend: nodeBackend(), clock })
   const reader = new LogReader(log, db)
   const vkeys = logOptions.signers.map(({ key }) => formatVkey(key))
@@ -186,6 +205,12 @@ export async function openLoad(options: OpenOptions): Promise<OpenedLoad | undef
     await db.close()
     throw error
   }
+}
+
+/** What is written to on this machine. */
+function diskOf({ data, diskPaths, diskReserve, publishFolder }: LogConfig): DiskGuard {
+  const paths = [data, ...diskPaths, ...(publishFolder === undefined ? [] : [publishFolder])]
+  return new DiskGuard({ paths, reserve: diskReserve })
 }
 
 function zoneListOf(config: LogConfig): ZoneList {
@@ -252,6 +277,7 @@ export function logComponents(options: OpenOptions): {
       if (witnesses !== undefined) observeWitnesses({ log, witnesses }, { clock, health, metrics })
       publishing = publishersOf(opened, config, logger)
       observePublishers(publishing, metrics)
+      health.ready('disk', () => current().sequencer.isHeld())
       health.ready('database', async () => {
         await current().db.kysely.selectFrom('tree').select('id').execute()
         return undefined
@@ -310,6 +336,11 @@ function observe({ log, sequencer }: OpenedLog, metrics: Metrics, clock: Clock):
     name: 'dslog_map_keys',
     help: 'Names and zones in the name map',
     collect: (gauge) => gauge.set(log.tree.key_count),
+  })
+  metrics.gauge({
+    name: 'dslog_disk_low',
+    help: '1 while nothing is sequenced because a disk is nearly full',
+    collect: async (gauge) => gauge.set((await sequencer.isHeld()) === undefined ? 0 : 1),
   })
   metrics.gauge({
     name: 'dslog_pool_candidates',

@@ -10,6 +10,7 @@ import { Problem, spreadRetry } from '@dslog/service/problem'
 import type { Component } from '@dslog/service/run'
 import type { Admission } from '@dslog/verify/fold'
 import { LogError } from './error.ts'
+import { type DiskGuard, isDiskFull } from './disk.ts'
 import type { Batch, Log } from './log.ts'
 
 /** Most candidates in one tree: half a second of work for the database. */
@@ -25,6 +26,8 @@ const ZONE_SHARE = 0.5
 export const REFRESH_MS = 600_000
 /** Mean of what a refused submitter is told to wait, seconds. */
 const RETRY_SECONDS = 5
+/** The same while the disk is full: somebody has to make room. */
+const FULL_RETRY_SECONDS = 60
 /** Longest that stopping waits for witnesses, ms. */
 const STOP_GRACE_MS = 5_000
 /** An interval of nothing would keep a processor busy with looking into an empty pool, ms. */
@@ -35,6 +38,8 @@ export interface SequencerOptions {
   readonly interval: number
   readonly clock: Clock
   readonly capacity?: number
+  /** Tells when there is too little room to write; default: never. */
+  readonly disk?: DiskGuard
 }
 
 interface Waiting {
@@ -72,6 +77,11 @@ export class Sequencer implements Component {
     return this.#log.isFrozen
   }
 
+  /** Why nothing is sequenced at present, if so: there is too little room on a disk. */
+  async isHeld(): Promise<string | undefined> {
+    return this.#options.disk?.look()
+  }
+
   /** Whether a zone has filled its share of the pool. */
   isCrowded(zone: Name): boolean {
     return (this.#ofZone.get(nameKey(zone)) ?? 0) >= this.#capacity * ZONE_SHARE
@@ -93,6 +103,10 @@ export class Sequencer implements Component {
     if (this.#log.isFrozen) throw new Problem('log-frozen')
     if (this.#failure !== undefined || this.#ticker === undefined) {
       throw new Problem('unavailable', 'The log is not sequencing')
+    }
+    const low = this.#options.disk?.low
+    if (low !== undefined) {
+      throw new Problem('unavailable', low, { retryAfter: spreadRetry(FULL_RETRY_SECONDS) })
     }
     if (this.#waiting > 0 && this.#waiting + candidates > this.#capacity) {
       const retryAfter = spreadRetry(RETRY_SECONDS)
@@ -130,7 +144,8 @@ export class Sequencer implements Component {
       // If it has failed, `fail` was told why.
       await ticker?.stop().catch(() => {})
       // What was accepted is sequenced: its submitters are still waiting.
-      while (this.#pool.length > 0) await this.#run()
+      while (this.#pool.length > 0 && this.#options.disk?.low === undefined) await this.#run()
+      if (this.#pool.length > 0) this.#end(new Error(this.#options.disk?.low))
     } catch (error) {
       // Witnesses that do not come are no failure of ours; the tree is published after the next start.
       if (!(error instanceof LogError) || error.code !== 'unwitnessed') throw error
@@ -142,6 +157,8 @@ export class Sequencer implements Component {
 
   async #run(): Promise<void> {
     if (this.#failure !== undefined) return
+    // What has been accepted waits until there is room again; nothing is begun that might not be finished.
+    if ((await this.#options.disk?.look()) !== undefined) return
     // A tree that was on its way when the log was stopped comes first.
     if (this.#log.isUnfinished) await this.#idle()
     const taken = this.#take()
@@ -151,6 +168,13 @@ export class Sequencer implements Component {
     try {
       admissions = await this.#log.sequence(taken.flatMap(({ batches }) => batches))
     } catch (error) {
+      const { disk } = this.#options
+      if (disk !== undefined && isDiskFull(error) && !this.#log.isUnfinished) {
+        // The server says that the transaction did not happen: it is tried again when there is room.
+        disk.noteFull()
+        this.#pool.unshift(...taken)
+        return
+      }
       this.#end(error, taken)
       throw error
     }
