@@ -8,6 +8,8 @@ export interface JudgeTables {
   judged: JudgedTable
   open_case: CaseTable
   look: LookTable
+  probe: ProbeTable
+  unlogged: UnloggedTable
 }
 
 /** One row: how far the entries of the log have been looked through for watched names. */
@@ -49,4 +51,34 @@ export interface LookTable {
   content: string
   first_at: number
   last_at: number
+}
+
+/** When a watched name is looked at. */
+export interface ProbeTable {
+  name: Uint8Array
+  due_at: number
+  asked_at: number
+  /** Since when nothing that its parent says can be verified; null while it can. */
+  unverifiable_since: number | null
+  /** Since when its parent speaks for what is below it; null while it does not. */
+  past_since: number | null
+}
+
+/** A state that a parent has signed and the log does not show. */
+export interface UnloggedTable {
+  name: Uint8Array
+  /** Its state_id. */
+  state: Uint8Array
+  zone: Uint8Array
+  ds: Uint8Array
+  absence: string | null
+  inception: number
+  first_at: number
+  last_at: number
+  /** JSON array of the replies, base64. */
+  messages: string
+  /** What the log last said to it; null as long as it has said nothing. */
+  answer: string | null
+  /** When the owners were told; null if they were not. */
+  told_at: number | null
 }

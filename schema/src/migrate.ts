@@ -8,6 +8,7 @@ import { monitorTables } from './migrations/monitor/0001-monitor.ts'
 import { alertTables } from './migrations/monitor/0002-alerts.ts'
 import { witnessTables } from './migrations/monitor/0003-witness.ts'
 import { judgeTables } from './migrations/monitor/0004-judging.ts'
+import { probeTables } from './migrations/monitor/0005-probing.ts'
 
 export const LOG_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_log': logTables,
@@ -20,6 +21,7 @@ export const MONITOR_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0002_alerts': alertTables,
   '0003_witness': witnessTables,
   '0004_judging': judgeTables,
+  '0005_probing': probeTables,
 }
 
 export const CRAWLER_MIGRATIONS: Readonly<Record<string, Migration>> = {

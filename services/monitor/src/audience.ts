@@ -75,6 +75,12 @@ export async function listenersOf(
   return found
 }
 
+/** Who watches a name itself. */
+export async function watchersOf(trx: Transaction<MonitorTables>, name: Name): Promise<string[]> {
+  const watches = await watchesOf(trx, [name])
+  return same(watches.get(nameKey(name))).map(({ subscription }) => subscription)
+}
+
 function same(watches: readonly Watch[] = []): Watch[] {
   return watches.filter(({ reach }) => reach === 'same')
 }

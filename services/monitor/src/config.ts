@@ -80,6 +80,24 @@ export const MONITOR_CONFIG = {
     doc: "File of trust anchors; default: the root's.",
     optional: true,
   }),
+  probe: bool('DSLOG_MONITOR_PROBE', {
+    doc: 'Whether the DNS is asked about watched names, hourly: without it, changes are judged by what the log has alone.',
+    default: 'true',
+  }),
+  dnsRoots: list('DSLOG_MONITOR_DNS_ROOTS', {
+    doc: 'Addresses to begin at, instead of the root servers.',
+    default: '',
+  }),
+  dnsPort: int('DSLOG_MONITOR_DNS_PORT', {
+    doc: 'Port of all name servers.',
+    default: '53',
+    min: 1,
+    max: 65_535,
+  }),
+  dnsAllow: list('DSLOG_MONITOR_DNS_ALLOW', {
+    doc: 'Networks with special-purpose addresses that may be asked nevertheless: `127.0.0.0/8`.',
+    default: '',
+  }),
   trustProxy: list('DSLOG_MONITOR_TRUST_PROXY', {
     doc: 'Addresses or networks of the proxies whose X-Forwarded-For is believed.',
     default: '',

@@ -4,6 +4,7 @@ export type MonitorErrorCode =
   | 'watchlist' // the watch list cannot be read, or has a mistake
   | 'other-log' // what is stored is about another log than the one in the policy
   | 'corrupt' // what is stored does not fit together
+  | 'dns' // what to ask the DNS with is no address or network
   | 'fenced' // another process goes on where this one did
   | 'witness' // a witness key cannot be, or the record of what was cosigned is unreadable
 

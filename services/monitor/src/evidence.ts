@@ -1,11 +1,13 @@
 /**
- * What the log was caught at, kept so that others can check it. Two families:
+ * What the log was caught at, kept so that others can check it. Three families:
  *
  *   fork, rollback, bad-entry, bad-bundle, bad-tile      @dslog/tlog/misbehaviour: what was served
  *   bad-encoding, bad-evidence, bad-admission, bad-map   an entry that no honest log would have appended
  *   no-map-head                                          a signed tree that ends with something else
+ *   withheld                                             what a zone had signed is in no tree since
  *
- * A breach of the second family holds the signed checkpoint, the entry, its inclusion path and, where
+ * `withheld` shows what was signed, and when; that it is in no tree since, the name's own proof shows
+ * (withheld.ts). A breach of the second family holds the signed checkpoint, the entry, its inclusion path and, where
  * the rules demand another entry in its place, that one. Whether the entry decodes, and what a tree
  * ends with, shows at once; the other rules show to whoever replays the log up to the entry.
  *
@@ -17,7 +19,7 @@ import { type Hash, hashFromBase64, leafHash, sha256 } from '@dslog/tlog/hash'
 import type { VerifierKey } from '@dslog/tlog/key'
 import { type Misbehaviour, verifyMisbehaviour } from '@dslog/tlog/misbehaviour'
 import { parseNote } from '@dslog/tlog/note'
-import { checkPolicy } from '@dslog/tlog/policy'
+import { checkPolicy, type Policy } from '@dslog/tlog/policy'
 import { verifyInclusion } from '@dslog/tlog/proof'
 import Type, { type TSchema } from 'typebox'
 import Value from 'typebox/value'
@@ -41,7 +43,22 @@ export interface Breach {
   }
 }
 
-export type Finding = Misbehaviour | Breach
+/** What a zone had signed, and the log did not show an hour after it was seen and handed in. */
+export interface Withheld {
+  readonly kind: 'withheld'
+  readonly evidence: {
+    /** A signed tree from after that hour. */
+    readonly checkpoint: string
+    /** In presentation form. */
+    readonly owner: string
+    /** ms since the Unix epoch: when the replies came, and prove the state. */
+    readonly observed_at: number
+    /** The replies, up to the root. */
+    readonly messages: readonly Uint8Array[]
+  }
+}
+
+export type Finding = Misbehaviour | Breach | Withheld
 export type FindingKind = Finding['kind']
 
 /**
@@ -91,6 +108,9 @@ export function identityOf(finding: Finding, position: number): Hash {
     case 'bad-tile':
       parts.push(String(position))
       break
+    case 'withheld':
+      parts.push(finding.evidence.owner, String(finding.evidence.observed_at))
+      break
     default:
       parts.push(String(finding.evidence.index))
   }
@@ -132,6 +152,12 @@ const SHAPES = {
   'bad-admission': BreachJson,
   'bad-map': BreachJson,
   'no-map-head': BreachJson,
+  withheld: Type.Object({
+    checkpoint: Note,
+    owner: Type.String(),
+    observed_at: Index,
+    messages: Type.Array(Base64),
+  }),
 } satisfies Record<FindingKind, TSchema>
 
 /** A finding's evidence as JSON; the kind is kept beside it. */
@@ -169,6 +195,7 @@ function withBytes(evidence: object): object {
   const decoded = Object.entries(evidence).map(([name, value]: [string, unknown]) => {
     if (name === 'leaf') return [name, hashFromBase64(value as string)]
     if (name === 'path') return [name, (value as string[]).map(hashFromBase64)]
+    if (name === 'messages') return [name, (value as string[]).map(fromBase64)]
     if (name === 'prefix') return [name, withBytes(value as object)]
     const isBytes = name === 'entry' || name === 'expected' || name === 'data'
     return [name, isBytes ? fromBase64(value as string) : value]
@@ -189,16 +216,23 @@ export function verifyFinding(finding: Finding, logKeys: readonly VerifierKey[])
     case 'bad-bundle':
     case 'bad-tile':
       return verifyMisbehaviour(finding, logKeys)
+    case 'withheld':
+      checkPolicy(trusting(logKeys), finding.evidence.checkpoint)
+      return undefined
     default:
       return verifyBreach(finding, logKeys)
   }
 }
 
+/** The policy of who trusts these keys of a log, and no witnesses. */
+export function trusting(logKeys: readonly VerifierKey[]): Policy {
+  const logs = logKeys.map((key) => ({ key }))
+  return { logs, witnesses: [], groups: [], quorum: undefined }
+}
+
 function verifyBreach({ evidence, kind }: Breach, logKeys: readonly VerifierKey[]): void {
   const { checkpoint: note, entry, expected, index, path } = evidence
-  const logs = logKeys.map((key) => ({ key }))
-  const policy = { logs, witnesses: [], groups: [], quorum: undefined }
-  const { root, size } = checkPolicy(policy, note).checkpoint
+  const { root, size } = checkPolicy(trusting(logKeys), note).checkpoint
   if (kind === 'no-map-head' && size === 0) return
   verifyInclusion(leafHash(entry), index, size, path, root)
   if (kind === 'no-map-head') demand(index === size - 1 && typeOf(entry) !== 'map-head')

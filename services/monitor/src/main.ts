@@ -22,6 +22,7 @@ import type { Component } from '@dslog/service/run'
 import { Judge } from './cases.ts'
 import type { EgressEdges } from './channel/egress.ts'
 import { Comparer } from './compare.ts'
+import { openDns } from './dns.ts'
 import type { MonitorConfig } from './config.ts'
 import { MonitorError } from './error.ts'
 import { Follower } from './follow.ts'
@@ -30,6 +31,8 @@ import { observeOwners } from './observe-owners.ts'
 import { openOwners, type Owners } from './owners.ts'
 import { proofsOf } from './proofs.ts'
 import { alertRoutes } from './route/alerts.ts'
+import { offerTo } from './offer.ts'
+import { Probe } from './probe.ts'
 import { changeRoutes } from './route/changes.ts'
 import type { MonitorContext } from './route/context.ts'
 import { evidenceRoutes } from './route/evidence.ts'
@@ -40,6 +43,7 @@ import { statusRoutes } from './route/status.ts'
 import { subscriptionRoutes } from './route/subscriptions.ts'
 import { witnessRoutes } from './route/witness.ts'
 import { MonitorStore } from './store.ts'
+import { Unlogged } from './unlogged.ts'
 import { cosignersOf, Witness } from './witness.ts'
 import { WitnessedFile, WitnessedTable } from './witnessed.ts'
 
@@ -61,6 +65,8 @@ export interface OpenedMonitor {
   readonly store: MonitorStore
   readonly follower: Follower
   readonly judge: Judge
+  /** Unless the monitor is told not to ask. */
+  readonly probe: Probe | undefined
   readonly context: MonitorContext
   /** If the monitor has a key to cosign with. */
   readonly witness: Witness | undefined
@@ -147,8 +153,15 @@ export async function openMonitor(options: OpenOptions): Promise<OpenedMonitor> 
       url: config.publicUrl ?? `http://${config.host}:${config.port}`,
       ...(options.edges !== undefined && { edges: options.edges }),
     })
+    const dns = config.probe ? openDns(config, { anchors, backend, clock }) : undefined
+    const submit = offerTo(http, url)
+    const unlogged = new Unlogged({ db, store, digests: backend, clock, logger, submit })
+    const probe =
+      dns && new Probe({ db, ...dns, backend, unlogged, clock, logger, random: Math.random })
     const close = async (): Promise<void> => {
       stopping.abort()
+      await dns?.close()
+      await probe?.stop()
       await comparer.stop()
       await follower.stop()
       await judge.stop()
@@ -160,6 +173,7 @@ export async function openMonitor(options: OpenOptions): Promise<OpenedMonitor> 
       store,
       follower,
       judge,
+      probe,
       context,
       witness: cosigners.length > 0 ? witness : undefined,
       comparer,
@@ -242,7 +256,10 @@ export function monitorComponents(options: OpenOptions): {
   }
   const judge: Component = {
     name: 'judge',
-    start: (fail) => current().judge.start(fail),
+    start(fail) {
+      current().judge.start(fail)
+      current().probe?.start(fail)
+    },
   }
   const owners: Component = {
     name: 'owners',

@@ -42,6 +42,17 @@ export function zoneKeysOf(bytes: Uint8Array): ZoneKeysEntry {
   return entry
 }
 
+/** Every state that the log has of a name, in its order. */
+export async function statesOf(trx: Transaction<MonitorTables>, name: Name): Promise<State[]> {
+  const rows = await trx
+    .selectFrom('change')
+    .selectAll()
+    .where('name', '=', name)
+    .orderBy('idx')
+    .execute()
+  return rows.map(stateOfRow)
+}
+
 /** Everything known of changes. */
 export async function mattersOf(
   trx: Transaction<MonitorTables>,

@@ -21,7 +21,13 @@ import type { Replayed, ReplayPosition, ReplayStore } from '@dslog/service/repla
 import { testPoint } from '@dslog/service/testpoint'
 import { EMPTY_HEAD } from '@dslog/verify/fold'
 import { MonitorError } from './error.ts'
-import { encodeFinding, type Finding, type FindingKind, identityOf } from './evidence.ts'
+import {
+  encodeFinding,
+  type Finding,
+  type FindingKind,
+  identityOf,
+  type Withheld,
+} from './evidence.ts'
 import { stateOf } from './judge/state.ts'
 
 /** Leading bits of a map key that name a bucket: 65,536 buckets, of 380 keys at 25 M names. */
@@ -213,18 +219,44 @@ export class MonitorStore implements ReplayStore<MonitorTables, Position> {
    * @throws MonitorError `fenced` if the stored position is another: then the finding may be a mix of two processes
    */
   async keep(finding: Finding, detail: string, size: number, at: number): Promise<boolean> {
-    const { kind } = finding
     return this.#db.transaction(async (trx) => {
       const row = await trx.selectFrom('followed').select('size').forUpdate().executeTakeFirst()
       if (row?.size !== size) throw fenced(size)
-      const { rows } = await sql`
+      return this.#insert(trx, finding, detail, size, at)
+    })
+  }
+
+  /** Keeps, beside the newest checkpoint, what a zone had signed and the log does not show. */
+  async keepWithheld(
+    trx: Transaction<MonitorTables>,
+    evidence: Omit<Withheld['evidence'], 'checkpoint'>,
+    detail: string,
+    at: number,
+  ): Promise<boolean> {
+    const row = await trx.selectFrom('followed').select(['checkpoint', 'size']).executeTakeFirst()
+    if (row === undefined || row.checkpoint === null) return false
+    const finding = {
+      kind: 'withheld',
+      evidence: { checkpoint: row.checkpoint, ...evidence },
+    } as const
+    return this.#insert(trx, finding, detail, row.size, at)
+  }
+
+  async #insert(
+    trx: Transaction<MonitorTables>,
+    finding: Finding,
+    detail: string,
+    size: number,
+    at: number,
+  ): Promise<boolean> {
+    const { kind } = finding
+    const { rows } = await sql`
         insert into misbehaviour (origin, kind, identity, found_at, detail, evidence)
         select ${this.origin}::text, ${kind}::text, ${identityOf(finding, size)}::bytea,
           ${at}::int8, ${detail}::text, ${encodeFinding(finding)}::text
         where (select count(*) from misbehaviour where kind = ${kind}) < ${MAX_EVIDENCE_PER_KIND}
         on conflict (identity) do nothing returning id`.execute(trx)
-      return rows.length > 0
-    })
+    return rows.length > 0
   }
 
   /** Pieces of evidence by kind. */

@@ -127,6 +127,8 @@ const TABLES = [
   'judged',
   'open_case',
   'look',
+  'probe',
+  'unlogged',
 ]
 
 /**

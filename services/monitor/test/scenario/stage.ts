@@ -47,7 +47,7 @@ export function rogueKey(seed = 'rogue', algorithm = 13): ZoneKey {
 
 /** Everything on it. */
 export class Stage {
-  readonly net = new Internet()
+  readonly net = new Internet({ servers: 2 })
   readonly fi: Authority
   readonly log = new LyingLog()
   readonly scribe: Scribe
@@ -86,7 +86,7 @@ export class Stage {
       { id: 'owner', name: 'example.fi.', subtree: options.subtree ?? false },
     ])
     const ds = options.signed === false ? [] : stage.child.dsRecords()
-    stage.fi.delegate(stage.name, ds)
+    stage.fi.delegate(stage.name, ds, stage.child.servers)
     await stage.seen(stage.fi.name)
     await stage.seen()
     await stage.wait(2 * HOUR)
@@ -143,7 +143,7 @@ export class Stage {
 
   /** Puts these DS into the parent, and signs it. */
   delegate(...ds: readonly Uint8Array[]): void {
-    this.fi.delegate(this.name, ds)
+    this.fi.delegate(this.name, ds, this.child.servers)
   }
 
   /** The child asks its parent for these DS by CDS; for none, to take all away; undefined: takes CDS out. */

@@ -1,0 +1,341 @@
+/**
+ * Looks for itself at the names that are watched, about once an hour each: the DS at the parent, what a
+ * resolver would be told about a host below the name, and the DNSKEY, CDS and CDNSKEY of the child at all
+ * its servers. What comes of it is kept (looks.ts), and what the parent has signed and the log does not
+ * show is followed up (unlogged.ts).
+ *
+ * A question without an answer says nothing about a name, with one exception that is no alarm either: a
+ * parent whose signatures cannot be verified for a day, of which its owners are told (R15).
+ */
+import { sql } from 'kysely'
+import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
+import {
+  isBelow,
+  type Name,
+  nameFromText,
+  nameToText,
+  readName,
+  sameName,
+} from '@dslog/dnssec/name'
+import { parseRrsig, type RR, TYPE } from '@dslog/dnssec/records'
+import { DnssecError } from '@dslog/dnssec/error'
+import type { Collector, Observation } from '@dslog/resolver/collect'
+import { ResolverError } from '@dslog/resolver/error'
+import type { Exchange, Server } from '@dslog/resolver/exchange'
+import type { Walker, ZoneServers } from '@dslog/resolver/walk'
+import type { MonitorTables } from '@dslog/schema/db'
+import { type Clock, Ticker } from '@dslog/service/clock'
+import type { Database } from '@dslog/service/db'
+import { decodeDsSet } from '@dslog/service/foldtables'
+import type { Logger } from '@dslog/service/log'
+import type { Component } from '@dslog/service/run'
+import { type AlertDraft, raiseAlerts } from './alert.ts'
+import { watchersOf } from './audience.ts'
+import { judgeAgain } from './cases.ts'
+import { type ChildAnswers, readChild } from './child.ts'
+import { type DsSet, sameSet } from './judge/state.ts'
+import { keepLook } from './looks.ts'
+import type { Unlogged } from './unlogged.ts'
+
+const HOUR = 3_600_000
+
+/** From one look at a name to the next, ms, and how it is spread: nobody shall know when we look. */
+export const PROBE_MS = HOUR
+export const PROBE_SPREAD = 0.3
+
+/** Names that are looked at at the same time. */
+const AT_ONCE = 16
+
+/** How often it is looked for names that are due, ms. */
+const INTERVAL_MS = 10_000
+
+/** Servers of a child that are asked. */
+const MAX_SERVERS = 8
+
+/** DS sets of a name that may vouch for its keys: that in force, and those before it. */
+const MAX_SETS = 4
+
+/** A parent that cannot be verified for so long, ms, is worth a word to the owner (R15). */
+const UNVERIFIABLE_MS: number = 24 * HOUR
+
+/** A host that is plausible below any name. */
+const HOST = 'www'
+
+export interface ProbeOptions {
+  readonly db: Database<MonitorTables>
+  readonly walker: Walker
+  readonly exchange: Exchange
+  readonly collector: Collector
+  readonly backend: SignatureBackend
+  readonly unlogged: Unlogged
+  readonly clock: Clock
+  readonly logger: Logger
+  /** From 0 to 1. */
+  readonly random: () => number
+}
+
+/** Looks at the names that are watched. Rounds must not overlap. */
+export class Probe implements Component {
+  readonly name = 'probe'
+  readonly #options: ProbeOptions
+  #ticker: Ticker | undefined
+
+  constructor(options: ProbeOptions) {
+    this.#options = options
+  }
+
+  start(fail: (error: unknown) => void): void {
+    const { clock } = this.#options
+    this.#ticker = new Ticker({
+      interval: INTERVAL_MS,
+      immediately: true,
+      clock,
+      run: (signal) => this.round(signal),
+      onError: (error) => {
+        fail(error)
+        throw error
+      },
+    })
+  }
+
+  async stop(): Promise<void> {
+    await this.#ticker?.stop()
+  }
+
+  /** Looks at every name that is due. */
+  async round(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const names = await this.#due()
+      if (names.length === 0 || signal.aborted) return
+      await Promise.all(names.map((name) => this.#look(name, signal)))
+    }
+  }
+
+  /** Names that are watched and due; that they have been looked at is noted first. */
+  async #due(): Promise<Name[]> {
+    const { clock, db, random } = this.#options
+    const now = clock()
+    const { rows } = await sql<{ name: Uint8Array }>`
+      select distinct s.name from subscription s left join probe p on p.name = s.name
+      where s.active and (p.due_at is null or p.due_at <= ${now}::int8)
+      limit ${AT_ONCE}`.execute(db.kysely)
+    for (const { name } of rows) {
+      const due = Math.round(now + PROBE_MS * (1 + PROBE_SPREAD * (2 * random() - 1)))
+      await sql`
+        insert into probe (name, due_at, asked_at) values (${name}, ${due}::int8, ${now}::int8)
+        on conflict (name) do update set due_at = excluded.due_at, asked_at = excluded.asked_at
+      `.execute(db.kysely)
+    }
+    return rows.map(({ name }) => name as Name)
+  }
+
+  async #look(name: Name, signal: AbortSignal): Promise<void> {
+    try {
+      const parent = await this.#options.walker.parentOf(name, { signal })
+      const observation = await this.#lookAbove(name, parent, signal)
+      const servers = await this.#referral(name, parent, signal)
+      await this.#lookBelow(name, servers, observation, signal)
+    } catch (error) {
+      if (!(error instanceof ResolverError)) throw error
+      const { code, message } = error
+      this.#options.logger.debug({ name: nameToText(name), code, message }, 'a look has failed')
+    }
+  }
+
+  /** The DS of a name, as one of the parent's servers gives it. */
+  async #lookAbove(
+    name: Name,
+    parent: ZoneServers,
+    signal: AbortSignal,
+  ): Promise<Observation | undefined> {
+    const { collector, random, unlogged } = this.#options
+    const ask = random() < 0.5 ? 'ds' : 'referral'
+    try {
+      const observation = await collector.delegation(name, parent, { ask, signal })
+      await this.#verifiable(name)
+      await unlogged.saw(observation)
+      return observation
+    } catch (error) {
+      if (!(error instanceof ResolverError)) throw error
+      if (error.code === 'unverifiable') await this.#unverifiable(name, error.message)
+      else if (error.code !== 'aborted') await unlogged.again(name)
+      return undefined
+    }
+  }
+
+  /** The servers that the parent refers to, for a host below the name. */
+  async #referral(
+    name: Name,
+    { servers, zone }: ZoneServers,
+    signal: AbortSignal,
+  ): Promise<string[] | undefined> {
+    const { exchange, random } = this.#options
+    const server = servers[Math.floor(random() * servers.length)]!
+    const question = { name: nameFromText(HOST, name), type: TYPE.A }
+    const reply = await attempt(() => exchange.ask(server, question, { signal }))
+    if (reply === undefined) return undefined
+    const { answer, authority } = reply.message
+    const referred = authority.filter(({ type }) => type === TYPE.NS)
+    const past = referred.find(({ owner }) => isBelow(owner, name))
+    if ((past !== undefined || answer.length > 0) && isSignedBy(zone, [...answer, ...authority])) {
+      const what =
+        past === undefined
+          ? `answers for ${nameToText(question.name)} itself`
+          : `delegates ${nameToText(past.owner)}, past the servers of ${nameToText(name)}`
+      await this.#past(name, `${server.address}, a server of ${nameToText(zone)}, ${what}`)
+      return undefined
+    }
+    const ours = referred.filter(({ owner }) => sameName(owner, name))
+    if (ours.length === 0) return undefined
+    await this.#notPast(name)
+    return ours.flatMap(({ rdata }) => serverName(rdata))
+  }
+
+  /** DNSKEY, CDS and CDNSKEY of the child, at all its servers. */
+  async #lookBelow(
+    name: Name,
+    servers: readonly string[] | undefined,
+    observation: Observation | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { backend, clock, db, walker } = this.#options
+    const child = await attempt(() => walker.zoneOf(name, { signal, fresh: true }))
+    const isZone = child !== undefined && sameName(child.zone, name)
+    const answers = isZone ? await this.#ask(name, child.servers.slice(0, MAX_SERVERS), signal) : []
+    const at = clock()
+    const under = await this.#setsOf(name, observation)
+    const seen = await readChild({ name, under, answers, at, backend })
+    await db.transaction(async (trx) => {
+      const look = { name, at, ...seen, ...(servers !== undefined && { servers }) }
+      if (await keepLook(trx, look)) await judgeAgain(trx, [name])
+    })
+  }
+
+  #ask(name: Name, servers: readonly Server[], signal: AbortSignal): Promise<ChildAnswers[]> {
+    const { exchange } = this.#options
+    const ask = async (server: Server, type: number): Promise<readonly RR[] | undefined> => {
+      const reply = await attempt(() => exchange.ask(server, { name, type }, { signal }))
+      return reply?.message.aa === true ? reply.message.answer : undefined
+    }
+    return Promise.all(
+      servers.map(async (server) => {
+        const [dnskey, cds, cdnskey] = await Promise.all([
+          ask(server, TYPE.DNSKEY),
+          ask(server, TYPE.CDS),
+          ask(server, TYPE.CDNSKEY),
+        ])
+        return { dnskey, cds, cdnskey }
+      }),
+    )
+  }
+
+  /** DS sets that may vouch for the keys of a child, the newest first. */
+  async #setsOf(name: Name, observation: Observation | undefined): Promise<DsSet[]> {
+    const rows = await this.#options.db.kysely
+      .selectFrom('change')
+      .select('ds')
+      .where('name', '=', name)
+      .where('present', '=', true)
+      .orderBy('idx', 'desc')
+      .limit(4 * MAX_SETS)
+      .execute()
+    const verdict = observation?.verdict
+    const seen = verdict?.verdict === 'present' ? [verdict.ds] : []
+    const sets = [...seen, ...rows.map(({ ds }) => decodeDsSet(ds))]
+    return sets
+      .filter((set, i) => sets.findIndex((other) => sameSet(other, set)) === i)
+      .slice(0, MAX_SETS)
+  }
+
+  // --- what is told at once ---
+
+  /** The parent speaks for what is below the name. That is an alarm for names that are delegations. */
+  async #past(name: Name, why: string): Promise<void> {
+    const { clock, db } = this.#options
+    const { rows } = await sql<{ since: number }>`
+      update probe set past_since = coalesce(past_since, ${clock()}::int8)
+      where name = ${name} and (exists (select from change c where c.name = probe.name)
+        or exists (select from look l where l.name = probe.name and l.kind = 'servers'))
+      returning past_since as since`.execute(db.kysely)
+    const [row] = rows
+    if (row === undefined) return
+    const cause = `past#${nameToText(name)}#${row.since}`
+    await this.#tell(name, { rule: 'R4b', level: 'CRITICAL', cause, why, at: clock() })
+  }
+
+  /** It refers to the servers of the name, as it should: from now on the next time is another. */
+  async #notPast(name: Name): Promise<void> {
+    await sql`
+      update probe set past_since = null
+      where name = ${name} and past_since is not null`.execute(this.#options.db.kysely)
+  }
+
+  async #verifiable(name: Name): Promise<void> {
+    await sql`
+      update probe set unverifiable_since = null
+      where name = ${name} and unverifiable_since is not null`.execute(this.#options.db.kysely)
+  }
+
+  async #unverifiable(name: Name, reason: string): Promise<void> {
+    const { clock, db, logger } = this.#options
+    const now = clock()
+    const { rows } = await sql<{ since: number }>`
+      update probe set unverifiable_since = coalesce(unverifiable_since, ${now}::int8)
+      where name = ${name} returning unverifiable_since as since`.execute(db.kysely)
+    const since = rows[0]?.since ?? now
+    logger.warn({ name: nameToText(name), reason, since }, 'the parent cannot be verified')
+    if (now - since < UNVERIFIABLE_MS) return
+    const cause = `unverifiable#${nameToText(name)}#${since}`
+    const why = `nothing that the zone above says of this name has been verifiable for a day: ${reason}`
+    await this.#tell(name, { rule: 'R15', level: 'INFO', cause, why, at: since })
+  }
+
+  async #tell(name: Name, draft: Omit<AlertDraft, 'subscription' | 'name'>): Promise<void> {
+    const { clock, db } = this.#options
+    const now = clock()
+    await db.transaction(async (trx) => {
+      const watches = await watchersOf(trx, name)
+      await raiseAlerts(
+        trx,
+        watches.map((subscription) => ({ subscription, name, ...draft })),
+        now,
+      )
+    })
+  }
+}
+
+/**
+ * Whether a zone speaks itself, by what its records say that signed them: a server that has the child
+ * too may answer from that.
+ */
+function isSignedBy(zone: Name, records: readonly RR[]): boolean {
+  const signers = records.flatMap(({ rdata, type }) => {
+    if (type !== TYPE.RRSIG) return []
+    try {
+      return [parseRrsig(rdata).signer]
+    } catch (error) {
+      if (error instanceof DnssecError) return []
+      throw error
+    }
+  })
+  return signers.length > 0 && signers.every((signer) => sameName(signer, zone))
+}
+
+function serverName(rdata: Uint8Array): string[] {
+  try {
+    return [nameToText(readName(rdata, 0, { compressed: false }).name)]
+  } catch (error) {
+    if (error instanceof DnssecError) return []
+    throw error
+  }
+}
+
+/** An answer, or undefined: a server that fails says nothing. */
+async function attempt<T>(ask: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await ask()
+  } catch (error) {
+    if (error instanceof ResolverError) return undefined
+    throw error
+  }
+}
