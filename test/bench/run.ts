@@ -19,6 +19,7 @@ import { proofs } from './proofs.ts'
 import { sequence } from './sequence.ts'
 import { serve } from './serve.ts'
 import { tree } from './tree.ts'
+import { watching } from './watching.ts'
 
 const ALL: readonly Benchmark[] = [
   importZone,
@@ -32,6 +33,7 @@ const ALL: readonly Benchmark[] = [
   embedded,
   alarms,
   dns,
+  watching,
 ]
 
 installNodeCrypto()

@@ -1,0 +1,210 @@
+/** Silence is a failure: what the operator hears, what owners hear, once each, and when it is over. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { hashFromBase64 } from '@dslog/tlog/hash'
+import { nameFromText } from '@dslog/dnssec/name'
+import { createLogger } from '@dslog/service/log'
+import { DAY, HOUR, TestClock } from '@dslog/testbed/clock'
+import { Alarms, OPERATOR } from '../src/alarm.ts'
+import type { FollowStatus } from '../src/follow.ts'
+import { addOwners } from './owners.ts'
+import { type Place, quickPlace } from './world.ts'
+
+let home: Place
+let clock: TestClock
+let status: FollowStatus
+let pings: number
+let alarms: Alarms
+
+beforeAll(async () => {
+  home = await quickPlace()
+})
+beforeEach(async () => {
+  clock = new TestClock()
+  const root = hashFromBase64('A'.repeat(43) + '=')
+  status = {
+    state: 'following',
+    detail: undefined,
+    size: 10,
+    root,
+    published: 10,
+    backlog: 0,
+    freshAt: clock.now(),
+    verifiedAt: clock.now(),
+    mapRoot: root,
+    mapKeys: 1,
+    findings: new Map(),
+  }
+  pings = 0
+  alarms = make()
+  await addOwners(home.db, [
+    { id: OPERATOR, name: '.', kind: 'stdout', target: '' },
+    { id: 'one', name: 'one.fi.' },
+    { id: 'two', name: 'two.fi.', active: false },
+  ])
+})
+afterEach(() => home.empty())
+afterAll(() => home.close())
+
+function make(canary?: string): Alarms {
+  return new Alarms({
+    db: home.db,
+    clock: clock.now,
+    logger: createLogger({ service: 'monitor', level: 'silent' }),
+    status: () => status,
+    canary: canary === undefined ? undefined : nameFromText(canary),
+    ping: async () => void pings++,
+  })
+}
+
+const of = async (id: string): Promise<string[]> => {
+  const rows = await home.db.kysely
+    .selectFrom('alert')
+    .select(['rule', 'level', 'resolved_at'])
+    .where('subscription', '=', id)
+    .orderBy('seq')
+    .execute()
+  return rows.map(
+    ({ level, resolved_at: at, rule }) => `${rule} ${level}${at === null ? '' : ' over'}`,
+  )
+}
+
+describe('a log', () => {
+  test('that is followed raises nothing, and the ping goes out', async () => {
+    for (let i = 0; i < 3; i++) {
+      status = { ...status, verifiedAt: clock.advance(HOUR) }
+      await alarms.round()
+    }
+    expect(await of(OPERATOR)).toEqual([])
+    expect(pings).toBe(3)
+  })
+
+  test('that is silent for an hour, then a day, then back', async () => {
+    status = { ...status, state: 'unreachable', detail: 'no answer' }
+    await alarms.round()
+    clock.advance(HOUR / 2)
+    await alarms.round()
+    expect(await of(OPERATOR)).toEqual([])
+    clock.advance(HOUR)
+    await alarms.round()
+    await alarms.round()
+    expect(await of(OPERATOR)).toEqual(['log 3'])
+    expect(await of('one')).toEqual([])
+
+    clock.advance(DAY)
+    await alarms.round()
+    await alarms.round()
+    expect(await of(OPERATOR)).toEqual(['log 3 over', 'log 4'])
+    expect(await of('one')).toEqual(['blind 2'])
+    expect(await of('two')).toEqual([])
+    const [alert] = await home.db.kysely
+      .selectFrom('alert')
+      .select('why')
+      .where('subscription', '=', 'one')
+      .execute()
+    expect(alert!.why).toContain('cannot watch one.fi. since 2024-07-01T00:00:00.000Z')
+    // Another process goes on with what stands.
+    alarms = make()
+    await alarms.round()
+    expect(await of('one')).toEqual(['blind 2'])
+
+    const before = pings
+    status = { ...status, state: 'following', detail: undefined, verifiedAt: clock.now() }
+    await alarms.round()
+    expect(await of(OPERATOR)).toEqual(['log 3 over', 'log 4 over'])
+    expect(await of('one')).toEqual(['blind 2 over'])
+    expect(pings).toBe(before + 1)
+  })
+
+  test('that was caught, at once, and once', async () => {
+    status = {
+      ...status,
+      state: 'misbehaving',
+      detail: 'caught: fork',
+      findings: new Map([['fork', 1]]),
+    }
+    await alarms.round()
+    clock.advance(HOUR)
+    await alarms.round()
+    expect(await of(OPERATOR)).toEqual(['log 4'])
+    expect(pings).toBe(0)
+  })
+})
+
+describe('delivery', () => {
+  test('that fails for an hour, for all of one kind', async () => {
+    await addOwners(home.db, [
+      { id: 'mail', name: 'mail.fi.', kind: 'email', target: 'a@b.example' },
+    ])
+    const failing = { failing_since: clock.now(), last_error: 'connection refused' }
+    await home.db.kysely.updateTable('channel').set(failing).where('kind', '=', 'email').execute()
+    status = { ...status, verifiedAt: clock.advance(HOUR / 2) }
+    await alarms.round()
+    expect(await of(OPERATOR)).toEqual([])
+    status = { ...status, verifiedAt: clock.advance(HOUR) }
+    await alarms.round()
+    expect(await of(OPERATOR)).toEqual(['delivery 3'])
+    await home.db.kysely
+      .updateTable('channel')
+      .set({ failing_since: null })
+      .where('kind', '=', 'email')
+      .execute()
+    await alarms.round()
+    expect(await of(OPERATOR)).toEqual(['delivery 3 over'])
+  })
+
+  test('that works for others of the kind is its owner’s business', async () => {
+    const failing = { failing_since: clock.now(), last_error: '500' }
+    await home.db.kysely
+      .updateTable('channel')
+      .set(failing)
+      .where('id', '=', 'channel-one')
+      .execute()
+    await addOwners(home.db, [{ id: 'fine', name: 'fine.fi.' }])
+    status = { ...status, verifiedAt: clock.advance(2 * HOUR) }
+    const sent = {
+      channel: 'channel-fine',
+      message: 'm',
+      event: 'confirm',
+      alert: null,
+      data: null,
+      state: 'sent',
+      created_at: 0,
+      sent_at: clock.now(),
+    } as const
+    await home.db.kysely.insertInto('outbox').values(sent).execute()
+    await alarms.round()
+    expect(await of(OPERATOR)).toEqual([])
+  })
+})
+
+describe('a canary', () => {
+  test('that did not sing today', async () => {
+    alarms = make('canary.fi.')
+    const sing = (idx: number) =>
+      home.db.kysely
+        .insertInto('change')
+        .values({
+          idx,
+          name: nameFromText('canary.fi.'),
+          zone: nameFromText('fi.'),
+          time: clock.now(),
+          present: true,
+          out_of_order: false,
+          historical: false,
+          ds: Uint8Array.of(0, 0),
+        })
+        .execute()
+    await sing(1)
+    const round = async (ms: number): Promise<void> => {
+      status = { ...status, verifiedAt: clock.advance(ms) }
+      await alarms.round()
+    }
+    await round(25 * HOUR)
+    expect(await of(OPERATOR)).toEqual([])
+    await round(2 * HOUR)
+    expect(await of(OPERATOR)).toEqual(['canary 3'])
+    await sing(2)
+    await round(HOUR)
+    expect(await of(OPERATOR)).toEqual(['canary 3 over'])
+  })
+})
