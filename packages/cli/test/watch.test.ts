@@ -68,8 +68,9 @@ describe('a log', () => {
   test('that does not stream is a service that fails', async () => {
     const { server, url } = await serve((_, response) => response.writeHead(503).end())
     const read = async (): Promise<void> => {
-      for await (const told of changedNames(url, 0, AbortSignal.timeout(5_000)))
-        {expect(told).toBeUndefined()}
+      for await (const told of changedNames(url, 0, AbortSignal.timeout(5_000))) {
+        expect(told).toBeUndefined()
+      }
     }
     await expect(read()).rejects.toMatchObject({ exitCode: 3 })
     server.close()
