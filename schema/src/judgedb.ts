@@ -10,6 +10,8 @@ export interface JudgeTables {
   look: LookTable
   probe: ProbeTable
   unlogged: UnloggedTable
+  crawler: CrawlerTable
+  view: ViewTable
 }
 
 /** One row: how far the entries of the log have been looked through for watched names. */
@@ -81,4 +83,24 @@ export interface UnloggedTable {
   answer: string | null
   /** When the owners were told; null if they were not. */
   told_at: number | null
+}
+
+/** How far the views of a crawler have been read. */
+export interface CrawlerTable {
+  url: string
+  next: string
+}
+
+/** What one vantage saw at one server, as long as it saw the same. */
+export interface ViewTable {
+  id: Generated<number>
+  name: Uint8Array
+  /** The crawler, and where it looked from. */
+  vantage: string
+  server: string
+  /** A state_id, base64. */
+  state: string
+  inception: number
+  first_at: number
+  last_at: number
 }

@@ -9,6 +9,7 @@ import { alertTables } from './migrations/monitor/0002-alerts.ts'
 import { witnessTables } from './migrations/monitor/0003-witness.ts'
 import { judgeTables } from './migrations/monitor/0004-judging.ts'
 import { probeTables } from './migrations/monitor/0005-probing.ts'
+import { viewTables } from './migrations/monitor/0006-views.ts'
 
 export const LOG_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_log': logTables,
@@ -22,6 +23,7 @@ export const MONITOR_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0003_witness': witnessTables,
   '0004_judging': judgeTables,
   '0005_probing': probeTables,
+  '0006_views': viewTables,
 }
 
 export const CRAWLER_MIGRATIONS: Readonly<Record<string, Migration>> = {

@@ -215,3 +215,13 @@ export async function judgeAgain(
   if (names.length === 0) return
   await sql`update open_case set due_at = 0 where name = any(${[...names]}::bytea[])`.execute(trx)
 }
+
+/** The same for the name of a subscription. */
+export async function judgeAgainFor(
+  trx: Transaction<MonitorTables>,
+  subscription: string,
+): Promise<void> {
+  await sql`
+    update open_case set due_at = 0
+    where name = (select name from subscription where id = ${subscription}::text)`.execute(trx)
+}

@@ -84,6 +84,10 @@ export const MONITOR_CONFIG = {
     doc: 'Whether the DNS is asked about watched names, hourly: without it, changes are judged by what the log has alone.',
     default: 'true',
   }),
+  crawlers: list('DSLOG_MONITOR_CRAWLERS', {
+    doc: 'URLs of crawlers whose views of watched names are compared.',
+    default: '',
+  }),
   dnsRoots: list('DSLOG_MONITOR_DNS_ROOTS', {
     doc: 'Addresses to begin at, instead of the root servers.',
     default: '',

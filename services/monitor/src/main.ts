@@ -44,6 +44,7 @@ import { subscriptionRoutes } from './route/subscriptions.ts'
 import { witnessRoutes } from './route/witness.ts'
 import { MonitorStore } from './store.ts'
 import { Unlogged } from './unlogged.ts'
+import { ViewReader } from './views.ts'
 import { cosignersOf, Witness } from './witness.ts'
 import { WitnessedFile, WitnessedTable } from './witnessed.ts'
 
@@ -67,6 +68,7 @@ export interface OpenedMonitor {
   readonly judge: Judge
   /** Unless the monitor is told not to ask. */
   readonly probe: Probe | undefined
+  readonly views: ViewReader
   readonly context: MonitorContext
   /** If the monitor has a key to cosign with. */
   readonly witness: Witness | undefined
@@ -158,10 +160,19 @@ export async function openMonitor(options: OpenOptions): Promise<OpenedMonitor> 
     const unlogged = new Unlogged({ db, store, digests: backend, clock, logger, submit })
     const probe =
       dns && new Probe({ db, ...dns, backend, unlogged, clock, logger, random: Math.random })
+    const views = new ViewReader({
+      db,
+      http,
+      crawlers: config.crawlers,
+      digests: backend,
+      clock,
+      logger,
+    })
     const close = async (): Promise<void> => {
       stopping.abort()
       await dns?.close()
       await probe?.stop()
+      await views.stop()
       await comparer.stop()
       await follower.stop()
       await judge.stop()
@@ -174,6 +185,7 @@ export async function openMonitor(options: OpenOptions): Promise<OpenedMonitor> 
       follower,
       judge,
       probe,
+      views,
       context,
       witness: cosigners.length > 0 ? witness : undefined,
       comparer,
@@ -259,6 +271,7 @@ export function monitorComponents(options: OpenOptions): {
     start(fail) {
       current().judge.start(fail)
       current().probe?.start(fail)
+      current().views.start(fail)
     },
   }
   const owners: Component = {

@@ -25,6 +25,7 @@ import {
   verifyPins,
 } from '@dslog/verify/pins'
 import { raiseAlerts } from './alert.ts'
+import { judgeAgainFor } from './cases.ts'
 import { OwnerError } from './owner-error.ts'
 import { say, tell } from './notice.ts'
 import type { Subscription } from './records.ts'
@@ -185,6 +186,7 @@ export class Statements {
         .set({ effective_at: Math.min(now, newest.effective_at), confirm_hash: null })
         .where('id', '=', newest.id)
         .execute()
+      await judgeAgainFor(trx, subscription)
     })
   }
 
@@ -285,7 +287,9 @@ export class Statements {
         .returning(['subscription', 'name', 'after', 'rule'])
         .executeTakeFirst()
       if (alert === undefined) return false
-      return pinAcknowledged(trx, alert, now)
+      const isPinned = await pinAcknowledged(trx, alert, now)
+      await judgeAgainFor(trx, alert.subscription)
+      return isPinned
     })
   }
 

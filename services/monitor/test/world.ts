@@ -129,6 +129,8 @@ const TABLES = [
   'look',
   'probe',
   'unlogged',
+  'crawler',
+  'view',
 ]
 
 /**
