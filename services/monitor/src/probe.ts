@@ -15,6 +15,7 @@ import {
   nameFromText,
   nameToText,
   readName,
+  ROOT,
   sameName,
 } from '@dslog/dnssec/name'
 import { parseRrsig, type RR, TYPE } from '@dslog/dnssec/records'
@@ -36,6 +37,7 @@ import { type ChildAnswers, readChild } from './child.ts'
 import { type DsSet, sameSet } from './judge/state.ts'
 import { keepLook } from './looks.ts'
 import type { Unlogged } from './unlogged.ts'
+import { pathOf } from './watch.ts'
 
 const HOUR = 3_600_000
 
@@ -111,13 +113,16 @@ export class Probe implements Component {
     }
   }
 
-  /** Names that are watched and due; that they have been looked at is noted first. */
+  /**
+   * Names that are watched and due; that they have been looked at is noted first. The root, under which
+   * operators have their alarms and lists may have everything, has no parent to be looked up at.
+   */
   async #due(): Promise<Name[]> {
     const { clock, db, random } = this.#options
     const now = clock()
     const { rows } = await sql<{ name: Uint8Array }>`
       select distinct s.name from subscription s left join probe p on p.name = s.name
-      where s.active and (p.due_at is null or p.due_at <= ${now}::int8)
+      where s.active and s.path <> ${pathOf(ROOT)}::bytea and (p.due_at is null or p.due_at <= ${now}::int8)
       limit ${AT_ONCE}`.execute(db.kysely)
     for (const { name } of rows) {
       const due = Math.round(now + PROBE_MS * (1 + PROBE_SPREAD * (2 * random() - 1)))

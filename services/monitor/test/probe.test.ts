@@ -148,6 +148,12 @@ describe('of a child', () => {
     expect(servers.questions).toHaveLength(asked)
     expect(await kept()).not.toEqual(UNSEEN)
   })
+
+  test('has no parent to look up for the root, which operators watch', async () => {
+    await addOwners(home.db, [{ id: 'operator', name: '.' }])
+    await look()
+    expect(await kept()).not.toEqual(UNSEEN)
+  })
 })
 
 describe('of what the log does not show', () => {
