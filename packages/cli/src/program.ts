@@ -4,6 +4,7 @@
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import type { AuditOptions } from './command/audit.ts'
+import type { CheckOptions } from './command/check.ts'
 import type { ImportOptions } from './command/import.ts'
 import type { KeygenOptions } from './command/keygen.ts'
 import type { LogOptions } from './command/log.ts'
@@ -257,6 +258,32 @@ function program(io: Io): Command {
     })
 
   command('keygen', 'Makes a signer key of a log, a witness or an auditor', [
+  command('check', 'A delegation as the resolver, the parent and the log show it', [
+    'dslog check example.org',
+    'dslog check --resolver 9.9.9.9 --submit example.org',
+  ])
+    .argument('<name>', 'domain name')
+    .option('--submit', 'sends the log signed states that it lacks; that publishes the name')
+    .option('--resolver <address>', "resolver to ask, with #PORT (default: this machine's)")
+    .action(async (name: string, options: GlobalOptions & CheckOptions) => {
+      const { check } = await import('./command/check.ts')
+      await check(session(options), name, options)
+    })
+
+  command('submit', 'Sends signed states that the log lacks, out of what somebody saw', [
+    'unbound-control dump_cache | dslog submit -',
+    'dig +dnssec +multiline DS example.org @a0.org.afilias-nst.info | dslog submit -',
+  ])
+    .argument(
+      '<file>',
+      "resolver's cache, output of dig, zone file or messages; - is standard input",
+    )
+    .action(async (file: string, options: GlobalOptions) => {
+      const { submit } = await import('./command/submit.ts')
+      await submit(session(options), file)
+    })
+
+  command('keygen', "Makes a log's signer key", [
     'dslog keygen --origin log.example/ds -o log.key',
     'dslog keygen --origin log.example/ds --type mldsa44 -o post-quantum.key',
     'dslog keygen --role witness --origin witness.example/ds -o witness.key',
