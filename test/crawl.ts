@@ -34,7 +34,7 @@ export interface CrawlOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly limits?: PaceLimits
   /** Where the DNS is, if it is not that of `net`. */
-  readonly dns?: { readonly port: number; readonly roots: readonly string[] }
+  readonly dns?: { readonly port: number }
 }
 
 /** See the head of this file. */
@@ -43,6 +43,7 @@ export class CrawlWorld {
   readonly place: Place
   /** Of the log. */
   readonly url: string
+  readonly crawlerUrl: string
   readonly servers: NameServers | undefined
   readonly log: OpenedLog
   readonly crawler: OpenedCrawler
@@ -53,6 +54,7 @@ export class CrawlWorld {
     readonly net: Internet
     readonly place: Place
     readonly url: string
+    readonly crawlerUrl: string
     readonly servers: NameServers | undefined
     readonly log: OpenedLog
     readonly crawler: OpenedCrawler
@@ -62,6 +64,7 @@ export class CrawlWorld {
     this.net = parts.net
     this.place = parts.place
     this.url = parts.url
+    this.crawlerUrl = parts.crawlerUrl
     this.servers = parts.servers
     this.log = parts.log
     this.crawler = parts.crawler
@@ -78,7 +81,7 @@ export class CrawlWorld {
     const logLife = new Lifecycle(log.components, silent)
     await logLife.start()
     const servers = options.dns === undefined ? await NameServers.start(net) : undefined
-    const roots = options.dns?.roots ?? servers!.hints().flatMap(({ addresses }) => addresses)
+    const roots = net.root.servers.flatMap(({ addresses }) => addresses)
     const { crawler: config } = readConfig(
       { crawler: CRAWLER_CONFIG },
       {
@@ -101,6 +104,7 @@ export class CrawlWorld {
       net,
       place,
       url: `http://127.0.0.1:${log.port()}`,
+      crawlerUrl: `http://127.0.0.1:${crawler.port()}`,
       servers,
       metrics,
       log: log.opened(),
@@ -133,7 +137,7 @@ export class CrawlWorld {
   }
 
   /** Waits until nothing is due and nothing is under way. */
-  async settle(timeout = 60_000): Promise<void> {
+  async settle(timeout = 240_000): Promise<void> {
     const { crawler, frontier, logged } = this.crawler
     const isBusy = async (): Promise<boolean> => {
       const counts = await frontier.counts(this.net.clock.now())

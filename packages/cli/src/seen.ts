@@ -53,6 +53,7 @@ function fromText(bytes: Uint8Array): RR[] {
   const records: RR[] = []
   let owner = ''
   for (const line of new TextDecoder().decode(bytes).split('\n')) {
+    if (/^[;$]/.test(line)) continue
     const [first = ''] = line.split(/\s/, 1)
     if (first !== '') owner = first
     try {

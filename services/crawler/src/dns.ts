@@ -40,7 +40,8 @@ export interface DnsOptions {
   readonly clock: Clock
 }
 
-type Permission = (address: string) => boolean
+/** Whether an address may be asked. */
+export type Permission = (address: string) => boolean
 
 /** @throws CrawlerError for what cannot be meant */
 export function openDns(options: DnsOptions): Dns {
@@ -124,7 +125,7 @@ function transferEdges(
 }
 
 /** Which addresses may be asked: those that are everybody's, and networks that the operator allows. */
-function permission(networks: readonly string[]): Permission {
+export function permission(networks: readonly string[]): Permission {
   const allowed = new BlockList()
   for (const network of networks) {
     const [address = '', bits] = network.split('/')

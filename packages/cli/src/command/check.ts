@@ -8,6 +8,7 @@ import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { type Name, nameToText, sameName } from '@dslog/dnssec/name'
 import { dsToText, type RR } from '@dslog/dnssec/records'
 import { toBase64 } from '@dslog/tlog/bytes'
+import { permission } from '@dslog/crawler/dns'
 import { DnsClient } from '@dslog/resolver/client'
 import { EvidenceCollector, type Observation } from '@dslog/resolver/collect'
 import { ResolverError } from '@dslog/resolver/error'
@@ -116,14 +117,13 @@ class Dns {
     const { crawler: config } = readServiceConfig(session.serviceEnv())
     const anchors = await session.anchors()
     // Servers of one's own are asked where the crawler would ask them, too.
-    const permits = config.allow.length > 0 ? () => true : undefined
-    const own = permits === undefined ? {} : { permits }
-    const client = new DnsClient({ port: config.dnsPort, ...own })
+    const permits = permission(config.allow)
+    const client = new DnsClient({ port: config.dnsPort, permits })
     const local = new DnsClient({ permits: () => true })
     const hints = config.rootServers.map((address) => ({ address }))
     const walker = new ReferralWalker({
       exchange: client,
-      ...own,
+      permits,
       ...(hints.length === 0 ? {} : { hints }),
     })
     return new Dns({ client, local }, resolvers, walker, { anchors, backend: nodeBackend() })

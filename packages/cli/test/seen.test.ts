@@ -1,0 +1,145 @@
+/** What somebody saw, in all the forms it comes in, and the signed states in it. */
+import { describe, expect, test } from 'vitest'
+import { nameFromText, nameToText, type Name } from '@dslog/dnssec/name'
+import { rdataToText, typeToText } from '@dslog/dnssec/rdata'
+import { dsToText, type RR, TYPE } from '@dslog/dnssec/records'
+import { Internet } from '@dslog/testbed/internet'
+import { dsOf } from '@dslog/testbed/key'
+import { ownerKey } from '@dslog/testbed/stories'
+import { Bag } from '../src/bag.ts'
+import { Failure } from '../src/failure.ts'
+import { caaRemarks, cdsRemarks, dsRemarks } from '../src/posture.ts'
+import { readSeen } from '../src/seen.ts'
+
+const OWNER = nameFromText('a.test.')
+const ds = (name: Name): Uint8Array => dsOf(name, ownerKey(name, 1))
+
+function internet(denial: 'nsec' | { nsec3: object } = 'nsec') {
+  const net = new Internet()
+  const tld = net.addZone('test.', { denial })
+  tld.delegate(OWNER, [ds(OWNER)])
+  tld.delegate(nameFromText('b.test.'))
+  return net
+}
+
+const line = ({ owner, rdata, ttl, type }: RR) =>
+  `${nameToText(owner)}\t${ttl}\tIN\t${typeToText(type)}\t${rdataToText(type, rdata)}\n`
+
+async function* chunks(...parts: (string | Uint8Array)[]): AsyncGenerator<Uint8Array> {
+  for (const part of parts) yield typeof part === 'string' ? new TextEncoder().encode(part) : part
+}
+
+const ids = (records: readonly RR[]) => records.map(line).sort()
+
+describe('records are read', () => {
+  const records = internet().evidence(OWNER)
+  const lines = records.map(line)
+
+  test('from what dig prints', async () => {
+    const text = `\n; <<>> DiG 9.18 <<>> +dnssec\n;; ANSWER SECTION:\n${lines.join('')}\n;; WHEN: now\n`
+    expect(ids(await readSeen(chunks(text)))).toEqual(lines.toSorted())
+  })
+
+  test("from Unbound's cache, record by record among other lines", async () => {
+    const dump = [
+      'START_RRSET_CACHE\n',
+      ...lines.flatMap((text) => [';rrset 3600 1 1 8 0\n', text]),
+      'END_RRSET_CACHE\nSTART_MSG_CACHE\nmsg a.test. IN DS 32896 1 3600 0 1 0 0 -1\nEND_MSG_CACHE\nEOF\n',
+    ]
+    expect(ids(await readSeen(chunks(...dump)))).toEqual(lines.toSorted())
+  })
+
+  test("from BIND's dump, where an owner is not said twice", async () => {
+    const dump = [
+      '; Start view _default\n$DATE 20240701000000\n; authanswer\n',
+      ...lines.map((text, i) => {
+        const same = i > 0 && lines[i - 1]!.split('\t')[0] === text.split('\t')[0]
+        return `; secure\n${same ? text.replace(/^\S+/, '') : text}`
+      }),
+      'x.test.  3600 \\-DS ;-$NXRRSET\n; end\n',
+    ]
+    expect(ids(await readSeen(chunks(...dump)))).toEqual(lines.toSorted())
+  })
+
+  test.each(['', 'nothing of the kind\n', '<html></html>', '\0\0\0\0'])(
+    'but not from something else: %j',
+    async (text) => {
+      await expect(readSeen(chunks(text))).rejects.toThrow(Failure)
+    },
+  )
+})
+
+describe('a bag', () => {
+  test('holds signed DS records with everything above them', () => {
+    const net = internet()
+    const states = new Bag(net.evidence(OWNER)).states()
+    const [state] = states.filter(({ owner }) => nameToText(owner) === 'a.test.')
+    expect(state).toMatchObject({ ds: [dsToText(ds(OWNER))] })
+    expect(nameToText(state!.zone)).toBe('test.')
+    // DS, keys of test., its DS, keys of the root: each with a signature at least.
+    expect(state!.observation.records!.length).toBeGreaterThanOrEqual(8)
+  })
+
+  test('without signatures holds nothing', () => {
+    const bare = internet()
+      .evidence(OWNER)
+      .filter(({ type }) => type !== TYPE.RRSIG)
+    expect(new Bag(bare).states()).toEqual([])
+  })
+
+  test.each(['nsec', { nsec3: {} }] as const)('proves absence by %j', (denial) => {
+    const net = internet(denial)
+    const name = nameFromText('b.test.')
+    const bag = new Bag([...net.evidence(name), ...net.evidence(OWNER)])
+    const [zone] = bag.denyingZones()
+    expect(nameToText(zone!)).toBe('test.')
+    const absent = bag.absences(zone!, [name, OWNER, nameFromText('x.other.')])
+    expect(absent.map(({ owner }) => nameToText(owner))).toEqual(['b.test.'])
+    expect(absent[0]).toMatchObject({ ds: [] })
+  })
+
+  test('of nonsense is empty', () => {
+    const nonsense = [TYPE.DS, TYPE.RRSIG, TYPE.NSEC, TYPE.NSEC3, TYPE.DNSKEY].map((type) => ({
+      owner: OWNER,
+      type,
+      class: 1,
+      ttl: 1,
+      rdata: Uint8Array.of(1, 2, 3),
+    }))
+    const bag = new Bag(nonsense)
+    expect(bag.states()).toEqual([])
+    expect(bag.denyingZones()).toEqual([])
+  })
+})
+
+describe('posture', () => {
+  const rr = (type: number, rdata: Uint8Array): RR => ({
+    owner: OWNER,
+    type,
+    class: 1,
+    ttl: 1,
+    rdata,
+  })
+
+  test('tells what is old in DS records', () => {
+    const old = Uint8Array.of(0, 5, 5, 1, ...new Uint8Array(20))
+    const odd = Uint8Array.of(0, 5, 99, 2, ...new Uint8Array(32))
+    expect(dsRemarks([ds(OWNER), old, odd]).map(({ weak }) => weak)).toEqual([false, true, true])
+    expect(dsRemarks([])).toEqual([{ weak: true, text: 'not signed: no DS records' }])
+  })
+
+  test('tells what CDS asks for', () => {
+    expect(cdsRemarks([])).toEqual([{ weak: false, text: 'CDS: none' }])
+    expect(cdsRemarks([rr(59, Uint8Array.of(0, 0, 0, 0, 0))])[0]).toMatchObject({ weak: true })
+    expect(cdsRemarks([rr(59, ds(OWNER))])[0]!.weak).toBe(false)
+  })
+
+  test('tells whether certificates are bound to an account', () => {
+    const caa = (value: string) =>
+      rr(257, Uint8Array.of(0, 5, ...Buffer.from('issue'), ...Buffer.from(value)))
+    expect(caaRemarks([])[0]!.weak).toBe(true)
+    expect(caaRemarks([caa('ca.example')])[0]!.weak).toBe(true)
+    expect(caaRemarks([caa('ca.example; accounturi=https://ca.example/1')])[0]!.weak).toBe(false)
+    expect(caaRemarks([caa(';')])[0]!.weak).toBe(false)
+  })
+})

@@ -1,0 +1,115 @@
+/** `dslog check` and `dslog submit`, over the name servers of a small internet; no resolver answers. */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { nameFromText, nameToText } from '@dslog/dnssec/name'
+import { rdataToText, typeToText } from '@dslog/dnssec/rdata'
+import { dsToText } from '@dslog/dnssec/records'
+import { TestClock } from '@dslog/testbed/clock'
+import { Internet } from '@dslog/testbed/internet'
+import { dsOf } from '@dslog/testbed/key'
+import { ownerKey } from '@dslog/testbed/stories'
+import { CrawlWorld } from '../crawl.ts'
+import { Places } from '../place.ts'
+import { dslog } from './dslog.ts'
+
+const NAME = nameFromText('a.test.')
+const OTHER = nameFromText('b.test.')
+const ds = (generation: number, name = NAME): Uint8Array => dsOf(name, ownerKey(name, generation))
+
+let places: Places
+let world: CrawlWorld
+const net = new Internet({ clock: new TestClock(Date.now()), servers: 2 })
+const tld = net.addZone('test.')
+tld.delegate(NAME, [ds(1)])
+tld.delegate(OTHER, [ds(1, OTHER)])
+
+beforeAll(async () => {
+  places = await Places.open(['postgres'])
+  const place = await places.make(places.kinds[1] ?? 'embedded', net.anchors)
+  world = await CrawlWorld.open({ net, place })
+})
+afterAll(async () => {
+  await world.close()
+  await places.close()
+})
+
+async function call(...args: string[]) {
+  const env = {
+    DSLOG_CRAWLER_ROOT_SERVERS: net.root.servers.flatMap(({ addresses }) => addresses).join(),
+    DSLOG_CRAWLER_DNS_PORT: String(world.servers!.port),
+    DSLOG_CRAWLER_ALLOW: '127.0.0.0/8',
+    DSLOG_ANCHORS: join(world.place.data, 'anchors'),
+  }
+  return dslog([...args, '--log', world.url], { env })
+}
+
+/** Nobody is there. */
+const resolver = () => '127.0.0.1#1'
+
+describe('dslog check', () => {
+  test('shows what each place has, and hands the log what it lacks', async () => {
+    const first = await call('check', '--resolver', resolver(), 'a.test')
+    expect(first, first.stdout + first.stderr).toMatchObject({ code: 0 })
+    expect(first.stdout).toContain(dsToText(ds(1)))
+    expect(first.stdout).toMatch(/the log: nothing.*--submit/)
+    expect(first.stdout).toMatch(/ECDSAP256SHA256, SHA-256/)
+    expect(first.stdout).toMatch(/resolver 127\.0\.0\.1: (network|timeout)/)
+    expect(await world.story(NAME)).toEqual([])
+
+    const sent = await call('check', '--resolver', resolver(), '--submit', 'a.test')
+    expect(sent).toMatchObject({ code: 0 })
+    expect(await world.story(NAME)).toEqual([dsToText(ds(1))])
+    const again = await call('check', '--json', '--resolver', resolver(), '--submit', 'a.test')
+    expect(again.events).toContainEqual(expect.objectContaining({ event: 'log', same: true }))
+    expect(again.events.filter(({ event }) => event === 'submitted')).toEqual([])
+  })
+
+  test('fails where servers show different things', async () => {
+    const fork = tld.fork()
+    fork.delegate(NAME, [ds(666)])
+    const [address] = tld.servers.flatMap(({ addresses }) => addresses)
+    const server = world.servers!.at(address!)
+    server.serve(fork)
+    try {
+      const called = await call('check', '--resolver', resolver(), 'a.test')
+      expect(called.code).toBe(1)
+      expect(called.stderr).toMatch(/not all places show the same/)
+      expect(called.stdout).toContain(dsToText(ds(666)))
+    } finally {
+      server.heal()
+    }
+  })
+
+  test.each([
+    [['check', '.'], /the root is not delegated/],
+    [['check', 'a..b'], /not a domain name/],
+    [['check', '--resolver', 'nowhere', 'a.test'], /not an address of a resolver/],
+  ])('refuses %j', async (args, words) => {
+    const called = await call(...args)
+    expect(called).toMatchObject({ code: 2, stdout: '' })
+    expect(called.stderr).toMatch(words)
+  })
+})
+
+test('dslog submit takes what dig prints, sends what is new, and refuses forgeries', async () => {
+  const lines = net.evidence(OTHER).map(({ owner, rdata, ttl, type }) => {
+    return `${nameToText(owner)} ${ttl} IN ${typeToText(type)} ${rdataToText(type, rdata)}\n`
+  })
+  const file = join(world.place.data, 'dig.txt')
+  await writeFile(file, `; <<>> DiG <<>> DS b.test\n${lines.join('')}`)
+  const sent = await call('submit', file)
+  expect(sent).toMatchObject({ code: 0, stderr: '' })
+  expect(await world.story(OTHER)).toEqual([dsToText(ds(1, OTHER))])
+  const again = await call('submit', '--json', file)
+  expect(again.events.filter(({ event }) => event === 'submitted')).toEqual([])
+
+  const forged = lines.join('').replaceAll(dsToText(ds(1, OTHER)), dsToText(ds(666, OTHER)))
+  await writeFile(file, forged)
+  const refused = await call('submit', file)
+  expect(refused.code).toBe(1)
+  expect(refused.stdout).toMatch(/b\.test\.: refused, bogus/)
+  expect(await world.story(OTHER)).toHaveLength(1)
+  await writeFile(file, 'no records\n')
+  expect((await call('submit', file)).code).toBe(2)
+})

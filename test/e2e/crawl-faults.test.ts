@@ -1,0 +1,210 @@
+/** Servers and registries that fail or lie: none of it gets into the log, and each shows in its metric. */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { type Name, nameFromText } from '@dslog/dnssec/name'
+import { dsToText, TYPE } from '@dslog/dnssec/records'
+import { DAY, HOUR } from '@dslog/testbed/clock'
+import { type Authority, Internet } from '@dslog/testbed/internet'
+import { dsOf } from '@dslog/testbed/key'
+import type { Fault } from '@dslog/testbed/nameserver/fault'
+import { ownerKey } from '@dslog/testbed/stories'
+import { DEFAULT_LIMITS } from '@dslog/crawler/pace'
+import { CrawlWorld } from '../crawl.ts'
+import { Places } from '../place.ts'
+
+let places: Places
+let world: CrawlWorld | undefined
+beforeAll(async () => {
+  places = await Places.open(['postgres'])
+})
+afterEach(async () => {
+  await world?.close()
+  world = undefined
+})
+afterAll(() => places.close())
+
+async function open(net: Internet, more: Partial<Parameters<typeof CrawlWorld.open>[0]> = {}) {
+  const place = await places.make(places.kinds[1] ?? 'embedded', net.anchors)
+  world = await CrawlWorld.open({ net, place, ...more })
+  return world
+}
+
+const ds = (name: Name, generation: number): Uint8Array => dsOf(name, ownerKey(name, generation))
+const text = (name: Name, generation: number): string => dsToText(ds(name, generation))
+
+/** Does something to every server of a zone. */
+function atServers({ servers }: CrawlWorld, { servers: own }: Authority, fault: Fault): () => void {
+  const healed = own.flatMap(({ addresses }) =>
+    addresses.map((address) => servers!.at(address).inject(fault)),
+  )
+  return () => healed.forEach((heal) => heal())
+}
+
+const FAULTS: readonly [Fault, RegExp][] = [
+  ['servfail', /^servfail/],
+  ['refused', /^refused/],
+  ['upward-referral', /^lame/],
+  ['forged-signatures', /^(bad-signature|unreachable)/],
+  ['no-signatures', /^(no-signature|no-secure-entry|lame|not-proven)/],
+  ['forged-ds', /^bad-signature/],
+  ['wrong-id', /^timeout|^mismatch/],
+  ['wrong-question', /^timeout|^mismatch/],
+  ['garbage', /^(timeout|mismatch|malformed|unverifiable|rcode|lame|truncated|bad-)/],
+  ['half', /^(timeout|mismatch|malformed)/],
+  ['drop', /^timeout/],
+]
+
+describe('a fault of the servers of a registry', () => {
+  test('gives no entry, is counted, and what was there is logged when it is over', async () => {
+    const net = new Internet({ servers: 2 })
+    const tld = net.addZone('test.')
+    const own = await open(net)
+    // The registry is known, and so are its keys.
+    tld.delegate(nameFromText('first.test.'), [ds(nameFromText('first.test.'), 1)])
+    await own.ask('first.test.')
+    for (const [fault, reason] of FAULTS) {
+      const name = nameFromText(`${String(fault)}.test.`)
+      tld.delegate(name, [ds(name, 1)])
+      const heal = atServers(own, tld, fault)
+      await own.ask(name)
+      expect(await own.story(name), String(fault)).toEqual([])
+      expect(await own.reason(name), String(fault)).toMatch(reason)
+      heal()
+      // Whoever failed is left alone for a while.
+      await own.again(30 * HOUR)
+      expect(await own.story(name), String(fault)).toEqual([text(name, 1)])
+    }
+    expect(await own.count('dslog_crawler_failures_total')).toBeGreaterThanOrEqual(FAULTS.length)
+    for (const reason of ['servfail', 'refused', 'lame', 'bad-signature', 'timeout']) {
+      expect(await own.count('dslog_crawler_failures_total', { reason }), reason).toBeGreaterThan(0)
+    }
+  }, 300_000)
+
+  test('that is bad NSEC3 signatures for hours, across all names, removes nobody', async () => {
+    const net = new Internet({ servers: 2 })
+    const tld = net.addZone('test.', { denial: { nsec3: {} } })
+    const names = Array.from({ length: 20 }, (_, i) => nameFromText(`n${i}.test.`))
+    for (const name of names) tld.delegate(name, [ds(name, 1)])
+    const own = await open(net)
+    await own.ask(...names)
+    const size = own.log.reader.tree.size
+    for (const name of names) tld.delegate(name)
+    const heal = atServers(own, tld, 'bad-denial')
+    await own.again()
+    await own.again()
+    expect(own.log.reader.tree.size).toBe(size)
+    expect(
+      await own.count('dslog_crawler_failures_total', { reason: 'bad-signature' }),
+    ).toBeGreaterThanOrEqual(40)
+    heal()
+    await own.again(2 * HOUR)
+    for (const name of names) expect(await own.story(name)).toEqual([text(name, 1), '-'])
+  })
+})
+
+describe('a registry', () => {
+  test('that dates a signature back is seen: the state is logged, out of order', async () => {
+    const net = new Internet({ servers: 1 })
+    const tld = net.addZone('test.')
+    const name = nameFromText('victim.test.')
+    tld.delegate(name, [ds(name, 1)])
+    const own = await open(net)
+    await own.ask(name)
+    net.clock.advance(HOUR)
+    tld.delegate(name, [ds(name, 666)])
+    const { expiration, inception } = tld.window()
+    const window = { inception: inception - (3 * DAY) / 1000, expiration }
+    tld.makeOdd(name, TYPE.DS, { window })
+    await own.again()
+    expect(await own.story(name)).toEqual([text(name, 1), `${text(name, 666)} late`])
+    const late = await own.count('dslog_crawler_submitted_total', { status: 'out-of-order' })
+    expect(late).toBe(1)
+    // What the log has answered for is not handed in again.
+    const before = await own.count('dslog_crawler_submitted_total')
+    await own.again(60_000)
+    expect(await own.count('dslog_crawler_submitted_total')).toBe(before)
+    expect(await own.story(name)).toHaveLength(2)
+  })
+
+  test('one of whose servers is stale shows an old state: it is no entry, and places differ', async () => {
+    const net = new Internet({ servers: 2 })
+    const tld = net.addZone('test.')
+    const name = nameFromText('a.test.')
+    tld.delegate(name, [ds(name, 1)])
+    const own = await open(net)
+    await own.ask(name)
+    const before = tld.snapshot()
+    tld.delegate(name, [ds(name, 2)])
+    await own.again(HOUR)
+    const [first] = tld.servers.flatMap(({ addresses }) => addresses)
+    own.servers!.at(first!).serve(before)
+    for (let i = 0; i < 8; i++) await own.again(HOUR / 4)
+    expect(await own.story(name)).toEqual([text(name, 1), text(name, 2)])
+    expect(await own.count('dslog_crawler_submitted_total', { status: 'stale' })).toBe(1)
+    expect(await own.count('dslog_crawler_disagreements_total')).toBeGreaterThan(0)
+    const { views } = await own.crawler.context.views.after(0, 100)
+    const states = views.filter(({ name }) => name === 'a.test.').map(({ state_id }) => state_id)
+    expect(new Set(states).size).toBe(2)
+  })
+})
+
+describe('politeness', () => {
+  test('a server is asked ten questions a second after a burst, whatever is due', async () => {
+    const net = new Internet({ servers: 1 })
+    const tld = net.addZone('test.')
+    const names = Array.from({ length: 70 }, (_, i) => nameFromText(`n${i}.test.`))
+    for (const name of names) tld.delegate(name, [ds(name, 1)])
+    const start = Date.now()
+    net.clock.set(start)
+    const ticking = setInterval(() => net.clock.set(Date.now()), 5)
+    try {
+      const own = await open(net, { limits: DEFAULT_LIMITS })
+      const [address] = tld.servers.flatMap(({ addresses }) => addresses)
+      const server = own.servers!.at(address!)
+      await own.ask(...names)
+      const times = server.questions.map(({ at }) => at).sort((a, b) => a - b)
+      expect(times.length).toBeGreaterThanOrEqual(70)
+      const most = Math.max(
+        ...times.map((from) => times.filter((at) => at >= from && at < from + 1000).length),
+      )
+      // A burst of twenty, and what comes in at ten a second meanwhile.
+      expect(most).toBeLessThanOrEqual(31)
+      const took = times.at(-1)! - times[0]!
+      expect(took).toBeGreaterThanOrEqual(((times.length - 20) / 10) * 1000 - 200)
+      for (const name of names) expect(await own.story(name)).toHaveLength(1)
+    } finally {
+      clearInterval(ticking)
+    }
+  })
+
+  test('a server that refuses is left alone, and a zone that opted out is never asked', async () => {
+    const net = new Internet({ servers: 1 })
+    const tld = net.addZone('test.')
+    const out = net.addZone('out.')
+    const names = Array.from({ length: 10 }, (_, i) => nameFromText(`n${i}.test.`))
+    for (const name of names) tld.delegate(name, [ds(name, 1)])
+    out.delegate(nameFromText('a.out.'), [ds(nameFromText('a.out.'), 1)])
+    const own = await open(net, { env: { DSLOG_CRAWLER_OPT_OUT: 'out' } })
+    const serverOf = (zone: Authority) => own.servers!.at(zone.servers[0]!.addresses[0]!)
+    await own.ask(names[0]!)
+    serverOf(tld).inject('refused')
+    await own.again()
+    serverOf(tld).forget()
+    await own.ask(...names, 'a.out.')
+    expect(serverOf(tld).asked).toBe(0)
+    expect(await own.reason(names[5]!)).toBe('servers-blocked')
+    expect(serverOf(out).asked).toBe(0)
+    expect(await own.reason('a.out.')).toBe('opted-out')
+  })
+})
+
+test('addresses that are nobody’s business are not asked, whatever the DNS says', async () => {
+  const net = new Internet({ servers: 1 })
+  const tld = net.addZone('test.', { servers: [['127.0.0.1']] })
+  tld.delegate(nameFromText('a.test.'), [ds(nameFromText('a.test.'), 1)])
+  const roots = net.root.servers.flatMap(({ addresses }) => addresses)
+  const own = await open(net, { env: { DSLOG_CRAWLER_ALLOW: roots.join() } })
+  await own.ask('a.test.')
+  expect(await own.story('a.test.')).toEqual([])
+  expect(await own.reason('a.test.')).toMatch(/^unreachable/)
+  expect(own.servers!.at('127.0.0.1').asked).toBe(0)
+})

@@ -1,0 +1,137 @@
+/** The crawler and other people's name servers: NSD and Knot, by query and by transfer; real registries' data. */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
+import { dsToText, TYPE } from '@dslog/dnssec/records'
+import { HOUR, TestClock } from '@dslog/testbed/clock'
+import { openGov } from '@dslog/testbed/gov'
+import { Internet } from '@dslog/testbed/internet'
+import { dsOf } from '@dslog/testbed/key'
+import { type RealServers, startAll, startKnot, startNsd } from '@dslog/testbed/realserver'
+import { ownerKey } from '@dslog/testbed/stories'
+import { CrawlWorld } from '../crawl.ts'
+import { Places } from '../place.ts'
+
+let places: Places
+let world: CrawlWorld | undefined
+let servers: RealServers | undefined
+beforeAll(async () => {
+  places = await Places.open(['postgres'])
+})
+afterEach(async () => {
+  await world?.close()
+  await servers?.stop()
+  world = servers = undefined
+})
+afterAll(() => places.close())
+
+const kind = () => places.kinds[1] ?? 'embedded'
+const ds = (name: Name, generation: number): Uint8Array => dsOf(name, ownerKey(name, generation))
+const text = (name: Name, generation: number): string => dsToText(ds(name, generation))
+const all = (labels: readonly string[]) => labels.map((label) => nameFromText(`${label}.test.`))
+
+describe.each([
+  ['NSD', startNsd],
+  ['Knot', startKnot],
+])('on %s', (_server, start) => {
+  test.each(['nsec', { nsec3: { optOut: true } }] as const)(
+    'each change of a delegation is one entry, by query (denied by %j)',
+    async (denial) => {
+      const net = new Internet({ servers: 1 })
+      const tld = net.addZone('test.', { denial })
+      const names = all(['stays', 'swapped', 'insecure', 'gone'])
+      const [stays, swapped, insecure, gone] = names as [Name, Name, Name, Name]
+      for (const name of names) tld.delegate(name, [ds(name, 1)])
+      servers = await startAll(start, net)
+      if (servers === undefined) return
+      const place = await places.make(kind(), net.anchors)
+      world = await CrawlWorld.open({ net, place, dns: servers })
+      await world.ask(...names)
+      for (const name of names) expect(await world.story(name)).toEqual([text(name, 1)])
+
+      net.clock.advance(HOUR)
+      tld.delegate(swapped, [ds(swapped, 2)])
+      tld.delegate(insecure)
+      tld.undelegate(gone)
+      await servers.reload()
+      await world.again(0)
+      await world.again()
+      expect(await world.story(stays)).toEqual([text(stays, 1)])
+      expect(await world.story(swapped)).toEqual([text(swapped, 1), text(swapped, 2)])
+      expect(await world.story(insecure)).toEqual([text(insecure, 1), '-'])
+      expect(await world.story(gone)).toEqual([text(gone, 1), '-'])
+    },
+  )
+
+  test('a zone by transfer: nothing is asked for its names', async () => {
+    const net = new Internet({ servers: 1 })
+    const names = Array.from({ length: 40 }, (_, i) => nameFromText(`n${i}.`))
+    for (const name of names) net.root.delegate(name, [ds(name, 1)])
+    servers = await startAll(start, net)
+    if (servers === undefined) return
+    const place = await places.make(kind(), net.anchors)
+    const [address] = net.root.servers.flatMap(({ addresses }) => addresses)
+    const env = {
+      DSLOG_CRAWLER_TRANSFERS: `.@${address}:${servers.port}`,
+      DSLOG_CRAWLER_TRANSFER_INTERVAL: '1s',
+    }
+    world = await CrawlWorld.open({ net, place, dns: servers, env })
+    const own = world
+    const stories = async () => (await Promise.all(names.map((name) => own.story(name)))).flat()
+    await expect.poll(stories, { timeout: 30_000 }).toHaveLength(40)
+    expect(await own.count('dslog_crawler_seen_total')).toBe(0)
+
+    net.clock.advance(HOUR)
+    net.root.delegate(names[0]!, [ds(names[0]!, 2)])
+    net.root.undelegate(names[1]!)
+    await servers.reload()
+    await expect.poll(stories, { timeout: 30_000 }).toHaveLength(42)
+    expect(await own.story(names[0]!)).toEqual([text(names[0]!, 1), text(names[0]!, 2)])
+    expect(await own.story(names[1]!)).toEqual([text(names[1]!, 1), '-'])
+    const status = await fetch(`${own.crawlerUrl}/v1/zones/@`)
+    expect(await status.json()).toMatchObject({
+      zone: '.',
+      reason: null,
+      serial: expect.any(Number),
+    })
+  })
+})
+
+test('the real .gov, by query: 2,069 delegations are found, and the day on which 57 went insecure', async () => {
+  const net = new Internet({ clock: new TestClock(Date.UTC(2025, 7, 12, 12)), servers: 4 })
+  const gov = openGov(net)
+  if (gov === undefined) return
+  gov.publish('2025-08-12')
+  const names = gov.authority.zone.records
+    .filter(({ owner, type }) => type === TYPE.NS && owner.length > gov.authority.name.length)
+    .map(({ owner }) => nameToText(owner))
+  const place = await places.make(kind(), net.anchors)
+  world = await CrawlWorld.open({ net, place })
+  const signed = gov.authority.zone.records
+    .filter(({ type }) => type === TYPE.DS)
+    .map(({ owner }) => nameToText(owner))
+  const asked = new Set(signed)
+  // Of those without a DS some hundred: what they show is always the same.
+  for (const name of new Set(names)) if (asked.size < 2_300) asked.add(name)
+  await world.ask(...asked)
+  const states = async () => {
+    const { signed, names } = await world!.log.reader.zoneCounts(gov.authority.name)
+    return { signed, names }
+  }
+  // Questions that a busy machine has lost are asked again, as they would be after some minutes.
+  const until = async (isDone: () => Promise<boolean>): Promise<void> => {
+    for (let rounds = 0; rounds < 4 && !(await isDone()); rounds++) await world!.again(HOUR)
+  }
+  await until(async () => (await states()).signed === 2_069)
+  expect(await states()).toEqual({ signed: 2_069, names: 2_069 })
+
+  net.clock.set(Date.UTC(2025, 7, 13, 12))
+  gov.publish('2025-08-13')
+  await world.again(0)
+  const gone = async () => {
+    const { names, signed } = await states()
+    return names - signed
+  }
+  await until(async () => (await gone()) === 57)
+  await world.again(HOUR)
+  expect(await gone()).toBe(57)
+}, 600_000)
