@@ -39,7 +39,7 @@ function atServers({ servers }: CrawlWorld, { servers: own }: Authority, fault: 
   return () => healed.forEach((heal) => heal())
 }
 
-const FAULTS: readonly [Fault, RegExp][] = [
+const FAULTS: readonly [Fault & string, RegExp][] = [
   ['servfail', /^servfail/],
   ['refused', /^refused/],
   ['upward-referral', /^lame/],
@@ -62,16 +62,16 @@ describe('a fault of the servers of a registry', () => {
     tld.delegate(nameFromText('first.test.'), [ds(nameFromText('first.test.'), 1)])
     await own.ask('first.test.')
     for (const [fault, reason] of FAULTS) {
-      const name = nameFromText(`${String(fault)}.test.`)
+      const name = nameFromText(`${fault}.test.`)
       tld.delegate(name, [ds(name, 1)])
       const heal = atServers(own, tld, fault)
       await own.ask(name)
-      expect(await own.story(name), String(fault)).toEqual([])
-      expect(await own.reason(name), String(fault)).toMatch(reason)
+      expect(await own.story(name), fault).toEqual([])
+      expect(await own.reason(name), fault).toMatch(reason)
       heal()
       // Whoever failed is left alone for a while.
       await own.again(30 * HOUR)
-      expect(await own.story(name), String(fault)).toEqual([text(name, 1)])
+      expect(await own.story(name), fault).toEqual([text(name, 1)])
     }
     expect(await own.count('dslog_crawler_failures_total')).toBeGreaterThanOrEqual(FAULTS.length)
     for (const reason of ['servfail', 'refused', 'lame', 'bad-signature', 'timeout']) {

@@ -20,7 +20,8 @@ beforeAll(async () => {
 afterEach(async () => {
   await world?.close()
   await servers?.stop()
-  world = servers = undefined
+  world = undefined
+  servers = undefined
 })
 afterAll(() => places.close())
 
