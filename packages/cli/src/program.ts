@@ -257,7 +257,6 @@ function program(io: Io): Command {
       await policy(session(options), action, file)
     })
 
-  command('keygen', 'Makes a signer key of a log, a witness or an auditor', [
   command('check', 'A delegation as the resolver, the parent and the log show it', [
     'dslog check example.org',
     'dslog check --resolver 9.9.9.9 --submit example.org',
@@ -283,7 +282,7 @@ function program(io: Io): Command {
       await submit(session(options), file)
     })
 
-  command('keygen', "Makes a log's signer key", [
+  command('keygen', 'Makes a signer key of a log, a witness or an auditor', [
     'dslog keygen --origin log.example/ds -o log.key',
     'dslog keygen --origin log.example/ds --type mldsa44 -o post-quantum.key',
     'dslog keygen --role witness --origin witness.example/ds -o witness.key',
