@@ -2,7 +2,7 @@
  * The command line: names, arguments and options are those of api.md. Each command is one file in
  * command/, loaded when it is called. What goes wrong is one line on stderr and an exit code.
  */
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { Command, CommanderError, Option } from 'commander'
 import type { AuditOptions } from './command/audit.ts'
 import type { CheckOptions } from './command/check.ts'
 import type { ImportOptions } from './command/import.ts'
@@ -15,6 +15,7 @@ import type { ProveOptions } from './command/prove.ts'
 import type { RestoreOptions } from './command/restore.ts'
 import type { UpOptions } from './command/up.ts'
 import type { WatchOptions } from './command/watch.ts'
+import { index, port, time } from './argument.ts'
 import { EXIT, exitCodeOf, type ExitCode, messageOf } from './failure.ts'
 import type { Io } from './io.ts'
 import { CLEAR_LINE } from './progress.ts'
@@ -377,31 +378,3 @@ function program(io: Io): Command {
 const EXIT_CODES = `
 Exit codes: 0 ok, 1 verification failed, 2 usage, 3 network or service.
 \`dslog COMMAND --help\` shows options and examples.`
-
-const TIME = /^(\d{4}-\d\d-\d\d)(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/
-const COMPACT_TIME = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)$/
-
-/** A time on the command line, as ms since the Unix epoch. */
-function time(text: string): number {
-  const iso = text.replace(COMPACT_TIME, '$1-$2-$3T$4:$5:$6Z')
-  const date = TIME.exec(iso)?.[1]
-  // Date.parse takes 30 February for 1 March: the day must come back as it was written.
-  const midnight = date === undefined ? Number.NaN : Date.parse(date)
-  const isDay = !Number.isNaN(midnight) && new Date(midnight).toISOString().slice(0, 10) === date
-  const ms = isDay ? Date.parse(iso) : Number.NaN
-  if (Number.isNaN(ms)) throw new InvalidArgumentError('A time is as 2024-07-19T06:00:00Z.')
-  return ms
-}
-
-function index(text: string): number {
-  const value = /^(0|[1-9]\d*)$/.test(text) ? Number(text) : Number.NaN
-  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError('Not an index.')
-  return value
-}
-
-/** Port 0 lets the system choose. */
-function port(text: string): number {
-  const value = /^(0|[1-9]\d{0,4})$/.test(text) ? Number(text) : Number.NaN
-  if (!(value <= 65_533)) throw new InvalidArgumentError('A port is a number up to 65533.')
-  return value
-}

@@ -1,0 +1,31 @@
+/** What options are worth: texts of the command line, read strictly. */
+import { InvalidArgumentError } from 'commander'
+
+const TIME = /^(\d{4}-\d\d-\d\d)(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/
+const COMPACT_TIME = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)$/
+
+/** A time on the command line, as ms since the Unix epoch. */
+export function time(text: string): number {
+  const iso = text.replace(COMPACT_TIME, '$1-$2-$3T$4:$5:$6Z')
+  const date = TIME.exec(iso)?.[1]
+  // Date.parse takes 30 February for 1 March: the day must come back as it was written.
+  const midnight = date === undefined ? Number.NaN : Date.parse(date)
+  const isDay = !Number.isNaN(midnight) && new Date(midnight).toISOString().slice(0, 10) === date
+  const ms = isDay ? Date.parse(iso) : Number.NaN
+  if (Number.isNaN(ms)) throw new InvalidArgumentError('A time is as 2024-07-19T06:00:00Z.')
+  return ms
+}
+
+/** An index of an entry, or another number that is not negative. */
+export function index(text: string): number {
+  const value = /^(0|[1-9]\d*)$/.test(text) ? Number(text) : Number.NaN
+  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError('Not an index.')
+  return value
+}
+
+/** Port 0 lets the system choose. */
+export function port(text: string): number {
+  const value = /^(0|[1-9]\d{0,4})$/.test(text) ? Number(text) : Number.NaN
+  if (!(value <= 65_533)) throw new InvalidArgumentError('A port is a number up to 65533.')
+  return value
+}
