@@ -1,5 +1,13 @@
 /** What options are worth: texts of the command line, read strictly. */
+import { isIP } from 'node:net'
 import { InvalidArgumentError } from 'commander'
+import { parseDuration } from '@dslog/service/config'
+
+/** Where something listens. */
+export interface SocketAddress {
+  readonly address: string
+  readonly port: number
+}
 
 const TIME = /^(\d{4}-\d\d-\d\d)(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/
 const COMPACT_TIME = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)$/
@@ -21,6 +29,23 @@ export function index(text: string): number {
   const value = /^(0|[1-9]\d*)$/.test(text) ? Number(text) : Number.NaN
   if (!Number.isSafeInteger(value)) throw new InvalidArgumentError('Not an index.')
   return value
+}
+
+/** An address and a port, as `127.0.0.1:53` or `[::1]:53`. */
+export function socket(text: string): SocketAddress {
+  const [, v6, v4, port] = /^(?:\[([^\]]+)\]|([^:]+)):(0|[1-9]\d{0,4})$/.exec(text) ?? []
+  const address = v6 ?? v4 ?? ''
+  if (isIP(address) !== (v6 === undefined ? 4 : 6) || Number(port) > 65_535) {
+    throw new InvalidArgumentError('An address and a port are as 127.0.0.1:53 or [::1]:53.')
+  }
+  return { address, port: Number(port) }
+}
+
+/** A span of time, in ms. */
+export function duration(text: string): number {
+  const ms = parseDuration(text)
+  if (ms === undefined) throw new InvalidArgumentError('A span of time is as 30m, 24h or 7d.')
+  return ms
 }
 
 /** Port 0 lets the system choose. */

@@ -5,6 +5,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import type { AuditOptions } from './command/audit.ts'
 import type { CheckOptions } from './command/check.ts'
+import type { EnforceOptions } from './command/enforce.ts'
 import type { ImportOptions } from './command/import.ts'
 import type { KeygenOptions } from './command/keygen.ts'
 import type { LogOptions } from './command/log.ts'
@@ -15,7 +16,7 @@ import type { ProveOptions } from './command/prove.ts'
 import type { RestoreOptions } from './command/restore.ts'
 import type { UpOptions } from './command/up.ts'
 import type { WatchOptions } from './command/watch.ts'
-import { index, port, time } from './argument.ts'
+import { duration, index, port, socket, time } from './argument.ts'
 import { EXIT, exitCodeOf, type ExitCode, messageOf } from './failure.ts'
 import type { Io } from './io.ts'
 import { CLEAR_LINE } from './progress.ts'
@@ -194,6 +195,22 @@ function program(io: Io): Command {
     .action(async (options: GlobalOptions & AuditOptions) => {
       const { audit } = await import('./command/audit.ts')
       await audit(session(options), options)
+    })
+
+  command('enforce', 'A DNS forwarder that answers SERVFAIL below a DS that is not logged', [
+    'dslog enforce --upstream 127.0.0.1:53 --report    # first: what would be blocked',
+    'dslog enforce --listen 127.0.0.1:5353 --upstream 127.0.0.1:53 --grace 24h --state enforce.d',
+  ])
+    .requiredOption('--upstream <address:port>', 'resolver that validates, such as Unbound', socket)
+    .option('--listen <address:port>', 'of this machine alone (default 127.0.0.1:5353)', socket)
+    .option('--grace <duration>', 'how long a state may be new (default 24h)', duration)
+    .option('--report', 'blocks nothing; reports as JSON lines')
+    .option('--strict', 'also blocks what cannot be found out, such as while the log is down')
+    .option('--state <dir>', 'audits the log, and remembers it and what is waited for')
+    .option('--zone <name...>', 'zones that the log admits besides the usual ones')
+    .action(async (options: GlobalOptions & EnforceOptions) => {
+      const { enforce } = await import('./command/enforce.ts')
+      await enforce(session(options), options)
     })
 
   command('consistency', 'Whether one checkpoint continues another', [

@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fromUtf8 } from '@dslog/tlog/bytes'
-import { HttpClient } from '@dslog/tlog/http'
+import { HttpClient, type HttpOptions } from '@dslog/tlog/http'
 import { TlogError } from '@dslog/tlog/error'
 import { parsePolicy, type Policy } from '@dslog/tlog/policy'
 import type { Anchor } from '@dslog/dnssec/anchors'
@@ -72,9 +72,9 @@ export class Session {
   }
 
   /** Requests to other machines, with this one's clock and chance. */
-  http(): HttpClient {
+  http(patience: Pick<HttpOptions, 'timeoutMs' | 'retries'> = {}): HttpClient {
     const edges = { fetch: globalThis.fetch, now: Date.now, random: Math.random }
-    return new HttpClient(edges, { headers: { 'user-agent': USER_AGENT } })
+    return new HttpClient(edges, { headers: { 'user-agent': USER_AGENT }, ...patience })
   }
 
   /** URL of the log that was named, without a slash at its end. */

@@ -15,6 +15,7 @@ const COMMANDS = [
   'verify',
   'audit',
   'consistency',
+  'enforce',
   'keygen',
   'freeze',
   'fsck',

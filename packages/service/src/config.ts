@@ -140,10 +140,16 @@ const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 /** A span of time such as `500ms`, `10s`, `15m`, `24h`, `7d`; its value is in milliseconds. */
 export function duration<const O extends KeyOptions>(name: string, options: O) {
   return key('duration', name, options, (text) => {
-    const [, digits, unit] = /^(\d{1,12})(ms|s|m|h|d)$/.exec(text) ?? []
-    if (unit === undefined) throw new Error('must be a number and a unit: ms, s, m, h or d')
-    return Number(digits) * UNITS[unit as keyof typeof UNITS]
+    const ms = parseDuration(text)
+    if (ms === undefined) throw new Error('must be a number and a unit: ms, s, m, h or d')
+    return ms
   })
+}
+
+/** The milliseconds of `10s`, `24h` and the like; `undefined` for any other text. */
+export function parseDuration(text: string): number | undefined {
+  const [, digits, unit] = /^(\d{1,12})(ms|s|m|h|d)$/.exec(text) ?? []
+  return unit === undefined ? undefined : Number(digits) * UNITS[unit as keyof typeof UNITS]
 }
 
 /** A URL, by default of HTTP; its value is without a slash at the end. */
