@@ -28,8 +28,15 @@ function namesOf(tree: number, count: number): Name[] {
   return Array.from({ length: count }, (_, i) => nameFromText(`name${i}-${tree}.test.`))
 }
 
-/** Starts a log service with some 600 entries. */
-export async function startLog(): Promise<RunningLog> {
+/**
+ * Starts a log service with some 600 entries.
+ *
+ * @param trees names in each tree
+ * @returns the log, and the file of the trust anchors of what it holds
+ */
+export async function startLog(
+  trees: readonly number[] = TREES,
+): Promise<RunningLog & { readonly anchors: string }> {
   const folder = mkdtempSync(join(tmpdir(), 'dslog-interop-'))
   const algorithm = ALGORITHM.ED25519
   const net = new Internet({ root: { algorithm } })
@@ -54,7 +61,7 @@ export async function startLog(): Promise<RunningLog> {
     rmSync(folder, { recursive: true, force: true })
   }
   try {
-    for (const [tree, count] of TREES.entries()) {
+    for (const [tree, count] of trees.entries()) {
       const owners = namesOf(tree, count)
       for (const owner of owners) zone.delegate(owner, [dsOf(owner, ownerKey(owner))])
       net.clock.advance(HOUR)
@@ -66,5 +73,5 @@ export async function startLog(): Promise<RunningLog> {
     await close()
     throw error
   }
-  return { url: `http://127.0.0.1:${log.port()}`, vkey: formatVkey(key), close }
+  return { url: `http://127.0.0.1:${log.port()}`, vkey: formatVkey(key), anchors, close }
 }
