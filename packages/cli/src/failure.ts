@@ -18,6 +18,11 @@ import { isVerificationFailure } from '@dslog/verify/verify'
 export const EXIT = { ok: 0, unverified: 1, usage: 2, service: 3 } as const
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 
+/** The codes, for the help. */
+export const EXIT_HELP = `
+Exit codes: 0 ok, 1 verification failed, 2 usage, 3 network or service.
+\`dslog COMMAND --help\` shows options and examples.`
+
 /** Ends a command with a message for people and a code for programs. */
 export class Failure extends Error {
   override readonly name = 'Failure'

@@ -16,8 +16,9 @@ import type { ProveOptions } from './command/prove.ts'
 import type { RestoreOptions } from './command/restore.ts'
 import type { UpOptions } from './command/up.ts'
 import type { WatchOptions } from './command/watch.ts'
-import { duration, index, port, socket, time } from './argument.ts'
-import { EXIT, exitCodeOf, type ExitCode, messageOf } from './failure.ts'
+import { index, port, time } from './argument.ts'
+import { ENFORCE_EXAMPLES, withEnforceOptions } from './enforce/options.ts'
+import { EXIT, EXIT_HELP, exitCodeOf, type ExitCode, messageOf } from './failure.ts'
 import type { Io } from './io.ts'
 import { CLEAR_LINE } from './progress.ts'
 import { type GlobalOptions, Session } from './session.ts'
@@ -73,7 +74,7 @@ function program(io: Io): Command {
             .replaceAll(/\s*\n\s*/g, ' ')}\n`,
         ),
     })
-    .addHelpText('after', EXIT_CODES)
+    .addHelpText('after', EXIT_HELP)
 
   /** A command with the options that all have. */
   const command = (name: string, description: string, examples: readonly string[]): Command =>
@@ -197,21 +198,16 @@ function program(io: Io): Command {
       await audit(session(options), options)
     })
 
-  command('enforce', 'A DNS forwarder that answers SERVFAIL below a DS that is not logged', [
-    'dslog enforce --upstream 127.0.0.1:53 --report    # first: what would be blocked',
-    'dslog enforce --listen 127.0.0.1:5353 --upstream 127.0.0.1:53 --grace 24h --state enforce.d',
-  ])
-    .requiredOption('--upstream <address:port>', 'resolver that validates, such as Unbound', socket)
-    .option('--listen <address:port>', 'of this machine alone (default 127.0.0.1:5353)', socket)
-    .option('--grace <duration>', 'how long a state may be new (default 24h)', duration)
-    .option('--report', 'blocks nothing; reports as JSON lines')
-    .option('--strict', 'also blocks what cannot be found out, such as while the log is down')
-    .option('--state <dir>', 'audits the log, and remembers it and what is waited for')
-    .option('--zone <name...>', 'zones that the log admits besides the usual ones')
-    .action(async (options: GlobalOptions & EnforceOptions) => {
-      const { enforce } = await import('./command/enforce.ts')
-      await enforce(session(options), options)
-    })
+  withEnforceOptions(
+    command(
+      'enforce',
+      'A DNS forwarder that answers SERVFAIL below a DS that is not logged',
+      ENFORCE_EXAMPLES,
+    ),
+  ).action(async (options: GlobalOptions & EnforceOptions) => {
+    const { enforce } = await import('./command/enforce.ts')
+    await enforce(session(options), options)
+  })
 
   command('consistency', 'Whether one checkpoint continues another', [
     'dslog consistency old.txt new.txt',
@@ -391,7 +387,3 @@ function program(io: Io): Command {
 
   return program
 }
-
-const EXIT_CODES = `
-Exit codes: 0 ok, 1 verification failed, 2 usage, 3 network or service.
-\`dslog COMMAND --help\` shows options and examples.`
