@@ -4,6 +4,7 @@
  */
 import { crawlerComponents } from '@dslog/crawler/main'
 import { monitorComponents } from '@dslog/monitor/main'
+import { type Clock, systemClock } from '@dslog/service/clock'
 import type { Logger } from '@dslog/service/log'
 import { type Component, Lifecycle } from '@dslog/service/run'
 import { readServiceConfig } from './config.ts'
@@ -21,6 +22,10 @@ export interface BesideOptions {
   readonly env: Io['env']
   /** Of the log, once it listens. */
   readonly logUrl: () => string
+  /** Where the monitor finds the log, if not there. */
+  readonly monitorsLogUrl?: () => string
+  /** The machine's unless given. */
+  readonly clock?: Clock
   readonly logger: Logger
   /** Nothing is fetched from the DNS. */
   readonly offline: boolean
@@ -49,14 +54,14 @@ export class Beside implements Component {
   }
 
   async start(fail: (error: unknown) => void): Promise<void> {
-    const { env, logger, logUrl, offline, onSource } = this.#options
+    const { clock = systemClock, env, logger, logUrl, offline, onSource } = this.#options
     const url = logUrl()
     const { crawler: crawlerConfig, monitor: monitorConfig } = readServiceConfig({
       ...env,
-      DSLOG_MONITOR_LOG_URL: url,
+      DSLOG_MONITOR_LOG_URL: this.#options.monitorsLogUrl?.() ?? url,
       DSLOG_CRAWLER_LOG_URL: url,
     })
-    const monitor = monitorComponents({ config: monitorConfig, logger })
+    const monitor = monitorComponents({ config: monitorConfig, logger, clock })
     this.#monitor = {
       parts: new Lifecycle(monitor.components, logger),
       url: () => urlOf(monitorConfig.host, monitor.port()),
@@ -66,6 +71,7 @@ export class Beside implements Component {
       const quiet = env['DSLOG_LOG_LEVEL'] === undefined ? { level: 'error' } : {}
       const crawler = crawlerComponents({
         config: crawlerConfig,
+        clock,
         logger: logger.child({}, quiet),
         onSource,
       })

@@ -5,6 +5,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import type { AuditOptions } from './command/audit.ts'
 import type { CheckOptions } from './command/check.ts'
+import type { DemoOptions } from './command/demo.ts'
 import type { EnforceOptions } from './command/enforce.ts'
 import type { ImportOptions } from './command/import.ts'
 import type { KeygenOptions } from './command/keygen.ts'
@@ -104,6 +105,17 @@ function program(io: Io): Command {
     .action(async (options: GlobalOptions & UpOptions) => {
       const { up } = await import('./command/up.ts')
       await up(session(options), options)
+    })
+
+  command(
+    'demo',
+    'A small internet with a log, without a network: what is seen, and what is caught',
+    ['dslog demo', 'dslog demo --once --json    # exits with 0 if every step came out as told'],
+  )
+    .option('--once', 'ends after the story')
+    .action(async (options: GlobalOptions & DemoOptions) => {
+      const { demo } = await import('./command/demo.ts')
+      await demo(session(options), options)
     })
 
   command('log', 'The log service alone, configured by the environment', [

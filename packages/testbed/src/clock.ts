@@ -1,6 +1,6 @@
 /**
- * A clock that stands still until it is told to go on: the time of a signed internet of tests and of
- * the demo, and of whatever validates it.
+ * Clocks for a signed internet and whatever validates it: one that stands still until it is told to go
+ * on, for tests, and one that runs, for the demo.
  */
 
 /** Time in ms, hours and days, for steps of a clock. */
@@ -32,5 +32,39 @@ export class TestClock {
   /** Jumps, backwards too. */
   set(now: number): void {
     this.#now = now
+  }
+}
+
+/**
+ * A clock that runs as the machine's does, but behind it, so that a story can begin some days ago and put
+ * it forward to come out at the present.
+ */
+export class RunningClock extends TestClock {
+  #behind: number
+
+  /** @param behind ms */
+  constructor(behind: number) {
+    super()
+    this.#behind = behind
+  }
+
+  /** How far it is behind the machine's clock, ms. */
+  get behind(): number {
+    return this.#behind
+  }
+
+  override readonly now = (): number => Date.now() - this.#behind
+
+  /** Goes on by `ms` at once, never past the machine's clock. */
+  override advance(ms: number): number {
+    if (!(ms >= 0 && ms <= this.#behind)) {
+      throw new RangeError(`a clock ${this.#behind} ms behind does not go on by ${ms}`)
+    }
+    this.#behind -= ms
+    return this.now()
+  }
+
+  override set(now: number): void {
+    this.advance(now - this.now())
   }
 }

@@ -135,10 +135,9 @@ export class LyingLog {
   readonly asked: string[] = []
   #writer = new TileWriter()
 
-  /** @param origin name of the log; the same name gives the same key */
-  constructor(origin = 'log.example/lying') {
-    const seed = new Uint8Array(leafHash(utf8(origin)))
-    this.key = signerKey(origin, KEY_TYPE.ed25519, seed)
+  /** @param log the key of a log, or its name: the same name gives the same key */
+  constructor(log: string | SignerKey = 'log.example/lying') {
+    this.key = typeof log === 'string' ? keyOf(log) : log
   }
 
   get origin(): string {
@@ -191,7 +190,7 @@ export class LyingLog {
 
   /** Another log of the same name and key, which has the first `size` entries in common with this one. */
   fork(size: number): LyingLog {
-    return new LyingLog(this.origin).append(...this.entries.slice(0, size))
+    return new LyingLog(this.key).append(...this.entries.slice(0, size))
   }
 
   /** Changes one bit of a published file. */
@@ -234,4 +233,8 @@ export class LyingLog {
         }),
     }
   }
+}
+
+function keyOf(origin: string): SignerKey {
+  return signerKey(origin, KEY_TYPE.ed25519, new Uint8Array(leafHash(utf8(origin))))
 }

@@ -180,7 +180,11 @@ async function importFirst(session: Session, files: readonly string[]): Promise<
   }
 }
 
-async function writeServiceFile(session: Session, service: ServiceFile): Promise<void> {
+/** Tells commands beside the service where it is. */
+export async function writeServiceFile(
+  session: Pick<Session, 'data'>,
+  service: ServiceFile,
+): Promise<void> {
   const text = `${JSON.stringify(service, undefined, 2)}\n`
   await writeFileAtomic(join(session.data, SERVICE_FILE), text, { mode: PRIVATE_FILE })
 }

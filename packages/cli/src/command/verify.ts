@@ -39,7 +39,8 @@ async function readAll(input: AsyncIterable<Uint8Array>, limit: number): Promise
   return concat(...chunks)
 }
 
-function reportObject(report: ProofReport): object {
+/** What was proven, for programs. */
+export function reportObject(report: ProofReport): object {
   const { trusted } = report
   const proven =
     report.kind === 'name'
@@ -54,7 +55,8 @@ function reportObject(report: ProofReport): object {
   return { ...proven, checkpoint: checkpointObject(trusted), witnesses: witnessObjects(trusted) }
 }
 
-function reportLines(report: ProofReport): string[] {
+/** What was proven, for people. */
+export function reportLines(report: ProofReport): string[] {
   const tree = treeText(report.trusted)
   if (report.kind === 'entry') {
     const evidence =

@@ -1,0 +1,87 @@
+/**
+ * `dslog demo`: everything in one process on a small signed internet of its own, without a network, and
+ * a story told step by step. Afterwards all of it goes on running, to be looked at; with `--once` it ends,
+ * and exits with 0 if every step came out as told.
+ */
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Stage } from '../demo/stage.ts'
+import { Story, STORY_MS } from '../demo/story.ts'
+import { Teller } from '../demo/teller.ts'
+import { EXIT, Failure } from '../failure.ts'
+import { type Session, POLICY_FILE } from '../session.ts'
+
+export interface DemoOptions {
+  readonly data?: string
+  readonly once?: boolean
+}
+
+export async function demo(session: Session, options: DemoOptions): Promise<void> {
+  const { data, once = false } = options
+  const folder = data === undefined ? await mkdtemp(join(tmpdir(), 'dslog-demo-')) : session.data
+  if (data !== undefined) await demandEmpty(folder)
+  const stopping = new AbortController()
+  const onSignal = (): void => stopping.abort()
+  process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
+  let stage: Stage | undefined
+  try {
+    session.output.line(
+      'A small signed internet, a log of it, a crawler and a monitor are set up …',
+    )
+    stage = await Stage.set(folder, STORY_MS, session.io)
+    stopping.signal.throwIfAborted()
+    await run(stage, session, { once, signal: stopping.signal })
+  } catch (error) {
+    if (!stopping.signal.aborted) throw error
+  } finally {
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
+    await stage?.stop()
+    if (data === undefined) await rm(folder, { recursive: true, force: true })
+  }
+}
+
+async function run(
+  stage: Stage,
+  { output }: Session,
+  { once, signal }: { once: boolean; signal: AbortSignal },
+): Promise<void> {
+  const story = new Story(stage, new Teller(output, stage.clock, signal))
+  await Promise.race([story.tell(), failing(stage)])
+  const { log, mailbox, monitor } = stage.places
+  const { id, token } = story.subscription
+  const at = { log, monitor, mailbox, data: stage.data }
+  output.event({ event: 'ready', ok: true, ...at, subscription: id, token })
+  if (once) return output.line('\nEvery step came out as told.')
+  output.line(`
+Every step came out as told. All of it runs on, for you to look at:
+
+  explorer   ${log}/#/name/bank.example.
+  evidence   ${monitor}/v1/evidence
+  alerts     ${monitor}/manage/${id}    token ${token}
+  mailbox    ${mailbox}
+
+  dslog history bank.example --data ${stage.data} --anchors ${join(stage.data, 'anchors')}
+  dslog verify ${join(stage.data, 'mail')}/*.tlog-proof --policy ${join(stage.data, POLICY_FILE)} --anchors ${join(stage.data, 'anchors')}
+
+The internet is made up, so its root keys are in the file anchors. Ctrl-C ends it.`)
+  await Promise.race([
+    new Promise((resolve) => signal.addEventListener('abort', resolve)),
+    failing(stage),
+  ])
+}
+
+/** Throws what a service fails with. */
+async function failing(stage: Stage): Promise<never> {
+  throw await stage.failed
+}
+
+/** A story is told from its beginning. */
+async function demandEmpty(folder: string): Promise<void> {
+  const found = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
+  if (found.length === 0) return
+  throw new Failure(EXIT.usage, `${folder} is not empty: the demo makes a log of its own`)
+}

@@ -1,0 +1,111 @@
+/**
+ * The mailbox of the demo: a mail server that keeps what it is sent, a page that shows it as text, and
+ * the files attached, in a folder, as somebody would save them.
+ */
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { ensureFolder, writeFileAtomic } from '@dslog/service/files'
+import { SmtpSink, type SunkMail } from '@dslog/testbed/smtpsink'
+
+/** A mail as its reader sees it. */
+export interface Mail {
+  readonly to: string
+  readonly subject: string
+  /** The plain text. */
+  readonly text: string
+  /** Files attached, by name. */
+  readonly files: ReadonlyMap<string, string>
+}
+
+/** See the head of this file. */
+export class Mailbox {
+  readonly #sink: SmtpSink
+  readonly #page: Server
+  readonly #folder: string
+
+  private constructor(sink: SmtpSink, folder: string) {
+    this.#sink = sink
+    this.#folder = folder
+    this.#page = createServer((_request, response) => {
+      response.writeHead(200, {
+        'content-type': 'text/html; charset=utf-8',
+        // Mails are somebody else's words: nothing in them runs, and nothing is fetched.
+        'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'",
+        'x-content-type-options': 'nosniff',
+      })
+      response.end(pageOf(this.mails))
+    })
+  }
+
+  /** @param folder for attached files */
+  static async start(folder: string): Promise<Mailbox> {
+    await ensureFolder(folder, 0o700)
+    const mailbox = new Mailbox(await SmtpSink.start(), folder)
+    await new Promise<void>((resolve) => mailbox.#page.listen(0, '127.0.0.1', resolve))
+    return mailbox
+  }
+
+  /** The page. */
+  get url(): string {
+    return `http://127.0.0.1:${(this.#page.address() as AddressInfo).port}/`
+  }
+
+  /** Of the mail server. */
+  get smtp(): string {
+    return this.#sink.url
+  }
+
+  /** Oldest first. */
+  get mails(): readonly Mail[] {
+    return this.#sink.mails.map(mailOf)
+  }
+
+  /** Saves what is attached. @returns the path of the file */
+  async save(name: string, content: string): Promise<string> {
+    const path = join(this.#folder, name)
+    await writeFileAtomic(path, content)
+    return path
+  }
+
+  async stop(): Promise<void> {
+    this.#page.closeAllConnections()
+    await new Promise((resolve) => this.#page.close(resolve))
+    await this.#sink.down()
+  }
+}
+
+function mailOf({ headers, parts, to }: SunkMail): Mail {
+  const files = parts.flatMap(({ content, filename }) =>
+    filename === undefined ? [] : [[filename, content] as const],
+  )
+  const text = parts.find(({ filename, type }) => filename === undefined && type === 'text/plain')
+  return {
+    to: to.join(', '),
+    subject: headers.get('subject') ?? '',
+    text: (text?.content ?? '').replaceAll('\r\n', '\n').trim(),
+    files: new Map(files),
+  }
+}
+
+function pageOf(mails: readonly Mail[]): string {
+  const shown = mails.toReversed().map(({ files, subject, text, to }) => {
+    const attached = [...files.keys()].map((name) => `<p>Attached: ${escaped(name)}</p>`).join('')
+    const head = `<h2>${escaped(subject)}</h2><p>To: ${escaped(to)}</p>`
+    return `<article>${head}<pre>${linked(text)}</pre>${attached}</article>`
+  })
+  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Mailbox of the demo</title>
+<style>body{font:16px/1.5 system-ui;max-width:52rem;margin:2rem auto;padding:0 1rem}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;border:1px solid;padding:1rem}</style></head><body>
+<h1>Mailbox of the demo</h1><p>${mails.length} mails, the newest first. Reload to see new ones.</p>
+${shown.join('\n')}</body></html>`
+}
+
+function escaped(text: string): string {
+  return text.replaceAll(/[&<>"']/g, (char) => `&#${char.codePointAt(0)};`)
+}
+
+/** Text with its web addresses as links. */
+function linked(text: string): string {
+  return escaped(text).replaceAll(/http:\/\/127\.0\.0\.1:\d+\/[\w/?=.-]*/g, '<a href="$&">$&</a>')
+}

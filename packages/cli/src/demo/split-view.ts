@@ -1,0 +1,53 @@
+/**
+ * What stands between a log and one of its readers: it passes everything on, until it is told to show
+ * that reader another log instead. So does an operator who forks: the others go on seeing the first.
+ */
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+/** Answers a path as a log would. */
+export type Shown = (path: string) => Promise<Response>
+
+/** See the head of this file. */
+export class SplitView {
+  readonly #server: Server
+  /** Shown instead of the real log. */
+  shown: Shown | undefined
+
+  private constructor(real: () => string) {
+    this.#server = createServer((request, response) => {
+      const path = request.url ?? '/'
+      const show = this.shown ?? ((at: string) => fetch(`${real()}${at}`))
+      const answer = async (): Promise<void> => {
+        const { body, headers, status } = await readWhole(await show(path))
+        response.writeHead(status, headers).end(body)
+      }
+      answer().catch(() => response.writeHead(502).end())
+    })
+  }
+
+  /** @param real URL of the log, once it is known */
+  static async start(real: () => string): Promise<SplitView> {
+    const view = new SplitView(real)
+    await new Promise<void>((resolve) => view.#server.listen(0, '127.0.0.1', resolve))
+    return view
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  async stop(): Promise<void> {
+    this.#server.closeAllConnections()
+    await new Promise((resolve) => this.#server.close(resolve))
+  }
+}
+
+async function readWhole(answer: Response) {
+  const type = answer.headers.get('content-type')
+  return {
+    status: answer.status,
+    headers: type === null ? {} : { 'content-type': type },
+    body: new Uint8Array(await answer.arrayBuffer()),
+  }
+}
