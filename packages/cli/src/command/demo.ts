@@ -34,6 +34,7 @@ export async function demo(session: Session, options: DemoOptions): Promise<void
     await run(stage, session, { once, signal: stopping.signal })
   } catch (error) {
     if (!stopping.signal.aborted) throw error
+    if (once) throw new Failure(EXIT.service, 'stopped before the story was over', { cause: error })
   } finally {
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
     await stage?.stop()
@@ -78,8 +79,8 @@ async function failing(stage: Stage): Promise<never> {
 
 /** A story is told from its beginning. */
 async function demandEmpty(folder: string): Promise<void> {
-  const found = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return []
+  const found = await readdir(folder).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw error
   })
   if (found.length === 0) return

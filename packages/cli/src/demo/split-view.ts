@@ -2,8 +2,9 @@
  * What stands between a log and one of its readers: it passes everything on, until it is told to show
  * that reader another log instead. So does an operator who forks: the others go on seeing the first.
  */
-import { createServer, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { concat } from '@dslog/tlog/bytes'
 
 /** Answers a path as a log would. */
 export type Shown = (path: string) => Promise<Response>
@@ -17,7 +18,7 @@ export class SplitView {
   private constructor(real: () => string) {
     this.#server = createServer((request, response) => {
       const path = request.url ?? '/'
-      const show = this.shown ?? ((at: string) => fetch(`${real()}${at}`))
+      const show = this.shown ?? (() => passOn(`${real()}${path}`, request))
       const answer = async (): Promise<void> => {
         const { body, headers, status } = await readWhole(await show(path))
         response.writeHead(status, headers).end(body)
@@ -50,4 +51,17 @@ async function readWhole(answer: Response) {
     headers: type === null ? {} : { 'content-type': type },
     body: new Uint8Array(await answer.arrayBuffer()),
   }
+}
+
+async function passOn(url: string, request: IncomingMessage): Promise<Response> {
+  const { method = 'GET' } = request
+  if (method === 'GET') return fetch(url)
+  const chunks: Uint8Array[] = []
+  for await (const chunk of request as AsyncIterable<Uint8Array>) chunks.push(chunk)
+  const type = request.headers['content-type'] ?? 'application/json'
+  return fetch(url, {
+    method,
+    headers: { 'content-type': type },
+    body: new Uint8Array(concat(...chunks)),
+  })
 }

@@ -80,7 +80,8 @@ export class Stage {
     this.data = data
     this.key = key
     this.#io = io
-    this.#logger = quietLogger('dslog', readServiceConfig(levelOf(io)).log, io)
+    const env = levelOf(io)
+    this.#logger = quietLogger('dslog', readServiceConfig(env).log, { ...io, env })
   }
 
   /** @param behind how long ago it begins, ms */
@@ -211,10 +212,9 @@ export class Stage {
   }
 }
 
-/** Of the caller's settings, how much is logged; all others are those of the demo. */
+/** Of the caller's settings, how much is logged; what the story says need not be said twice. */
 function levelOf({ env }: Io): Io['env'] {
-  const level = env['DSLOG_LOG_LEVEL']
-  return level === undefined ? {} : { DSLOG_LOG_LEVEL: level }
+  return { DSLOG_LOG_LEVEL: env['DSLOG_LOG_LEVEL'] ?? 'fatal' }
 }
 
 async function startServers(net: Internet): Promise<NameServers> {

@@ -39,8 +39,9 @@ export class Teller {
   /** Something to look at, as it is. */
   show(text: string): void {
     const { dim } = this.#output.colors
-    for (const line of text.split('\n'))
+    for (const line of text.split('\n')) {
       this.#output.line(`            ${dim('|')} ${line}`.trimEnd())
+    }
   }
 
   /** A step came out as told. */
