@@ -1,7 +1,16 @@
 /** What options are worth: texts of the command line, read strictly. */
 import { isIP } from 'node:net'
-import { InvalidArgumentError } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
 import { parseDuration } from '@dslog/service/config'
+
+/** Roles and types of keys. */
+export const ROLES: readonly string[] = ['log', 'witness', 'auditor']
+export const TYPES: readonly string[] = ['ed25519', 'mldsa44']
+
+/** An option that takes one of some words. */
+export function oneOf(flags: string, description: string, words: readonly string[]): Option {
+  return new Option(flags, description).choices(words)
+}
 
 /** Where something listens. */
 export interface SocketAddress {

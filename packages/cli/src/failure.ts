@@ -87,3 +87,8 @@ export function messageOf(error: unknown): string {
   const words = errno ?? (error.message === '' ? String(code) : error.message)
   return (where + words).replaceAll(/\s*\n\s*/g, '; ').replaceAll(/\p{Cc}/gu, '\uFFFD')
 }
+
+/** Where a bug comes from. */
+export function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}

@@ -2,7 +2,7 @@
  * The command line: names, arguments and options are those of api.md. Each command is one file in
  * command/, loaded when it is called. What goes wrong is one line on stderr and an exit code.
  */
-import { Command, CommanderError, Option } from 'commander'
+import { Command, CommanderError } from 'commander'
 import type { AuditOptions } from './command/audit.ts'
 import type { CheckOptions } from './command/check.ts'
 import type { DemoOptions } from './command/demo.ts'
@@ -17,9 +17,9 @@ import type { ProveOptions } from './command/prove.ts'
 import type { RestoreOptions } from './command/restore.ts'
 import type { UpOptions } from './command/up.ts'
 import type { WatchOptions } from './command/watch.ts'
-import { index, port, time } from './argument.ts'
+import { index, oneOf, port, ROLES, time, TYPES } from './argument.ts'
 import { ENFORCE_EXAMPLES, withEnforceOptions } from './enforce/options.ts'
-import { EXIT, EXIT_HELP, exitCodeOf, type ExitCode, messageOf } from './failure.ts'
+import { EXIT, EXIT_HELP, exitCodeOf, type ExitCode, messageOf, stackOf } from './failure.ts'
 import type { Io } from './io.ts'
 import { CLEAR_LINE } from './progress.ts'
 import { type GlobalOptions, Session } from './session.ts'
@@ -46,20 +46,7 @@ export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
   }
 }
 
-function stackOf(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error)
-}
-
 function program(io: Io): Command {
-  const roleOption = new Option('--role <role>', 'whose key it is (default: log)').choices([
-    'log',
-    'witness',
-    'auditor',
-  ])
-  const typeOption = new Option('--type <type>', 'its algorithm (default: ed25519)').choices([
-    'ed25519',
-    'mldsa44',
-  ])
   const program = new Command('dslog')
     .description('A transparency log for DNSSEC delegations')
     .version(VERSION)
@@ -315,8 +302,8 @@ function program(io: Io): Command {
     'dslog keygen    # into the data folder, under a local name',
   ])
     .option('--origin <name>', 'name of the log, witness or auditor: a URL without scheme')
-    .addOption(roleOption)
-    .addOption(typeOption)
+    .addOption(oneOf('--role <role>', 'whose key it is (default: log)', ROLES))
+    .addOption(oneOf('--type <type>', 'its algorithm (default: ed25519)', TYPES))
     .option(
       '-o, --output <file>',
       'key file (default: log.key in the data folder, or that of the role)',
