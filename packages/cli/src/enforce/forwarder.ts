@@ -53,7 +53,10 @@ export class Forwarder {
     this.#options = options
     this.#udp = udp
     this.#tcp = tcp
-    udp.on('message', (bytes, { address, port }) => void this.#datagram(bytes, address, port))
+    // A Buffer's `slice` does not copy; nothing behind this line knows Buffers.
+    udp.on('message', (bytes, { address, port }) => {
+      void this.#datagram(new Uint8Array(bytes), address, port)
+    })
     // One answer that could not be sent is no reason to end.
     udp.on('error', options.onFault)
     tcp.on('connection', (connection) => this.#serve(connection))

@@ -86,7 +86,8 @@ interface Way {
 function overUdp({ address, port }: Upstream['server'], way: Way): () => void {
   const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4')
   socket.on('error', (error) => way.fail(error.message))
-  socket.on('message', (bytes: Uint8Array) => {
+  socket.on('message', (buffer) => {
+    const bytes = new Uint8Array(buffer)
     if (way.isOurs(bytes)) way.settle(bytes)
   })
   let isClosed = false
