@@ -5,7 +5,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { type AddressInfo, createServer } from 'node:net'
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HttpClient } from '@dslog/tlog/http'
 import { formatVkey, type SignerKey } from '@dslog/tlog/key'
@@ -28,7 +28,7 @@ import { EXIT, Failure } from '../failure.ts'
 import { prepareFolder } from '../folder.ts'
 import type { Io } from '../io.ts'
 import { quietLogger, urlOf } from '../service.ts'
-import { POLICY_FILE, type ServiceFile } from '../session.ts'
+import { POLICY_FILE, SERVICE_FILE, type ServiceFile } from '../session.ts'
 import { Mailbox } from './mailbox.ts'
 import { SplitView } from './split-view.ts'
 
@@ -140,10 +140,14 @@ export class Stage {
   }
 
   async stop(): Promise<void> {
-    await this.#life?.stop()
-    await this.#view?.stop()
-    await this.#mailbox?.stop()
-    await this.#servers?.stop()
+    try {
+      await this.#life?.stop()
+    } finally {
+      await rm(join(this.data, SERVICE_FILE), { force: true })
+      await this.#view?.stop()
+      await this.#mailbox?.stop()
+      await this.#servers?.stop()
+    }
   }
 
   async #start(): Promise<void> {
