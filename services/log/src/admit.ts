@@ -47,6 +47,8 @@ export interface AdmitterOptions {
   readonly zones: ZoneList
   readonly backend: SignatureBackend
   readonly clock: Clock
+  /** What sources may have verified; the usual budget unless told. */
+  readonly budget?: VerifyBudget
 }
 
 /** An observation that is worth sequencing, or why it is not. */
@@ -67,7 +69,7 @@ export class Admitter {
 
   constructor(options: AdmitterOptions) {
     this.#options = options
-    this.#budget = new VerifyBudget(options.clock)
+    this.#budget = options.budget ?? new VerifyBudget(options.clock)
   }
 
   /**

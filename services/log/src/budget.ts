@@ -35,10 +35,13 @@ interface Account {
 /** The budgets of all sources. */
 export class VerifyBudget {
   readonly #clock: Clock
+  readonly #full: number
   readonly #accounts = new Map<string, Account>()
 
-  constructor(clock: Clock) {
+  /** @param full most that a source can have, ms of core time */
+  constructor(clock: Clock, full: number = FULL_BUDGET_MS) {
     this.#clock = clock
+    this.#full = full
   }
 
   /** Whether a source has anything left. It may then overdraw by what one observation costs. */
@@ -65,9 +68,9 @@ export class VerifyBudget {
 
   #account(source: string): Account {
     const now = this.#clock()
-    const known = this.#accounts.get(source) ?? { left: FULL_BUDGET_MS, at: now }
+    const known = this.#accounts.get(source) ?? { left: this.#full, at: now }
     const grown = (Math.max(0, now - known.at) * REFILL_MS_PER_SECOND) / 1000
-    known.left = Math.min(FULL_BUDGET_MS, known.left + grown)
+    known.left = Math.min(this.#full, known.left + grown)
     known.at = now
     // The one seen last goes to the end.
     this.#accounts.delete(source)
