@@ -11,7 +11,7 @@
 create role dslog_owner login connection limit 5;
 -- The log. It can add entries; it can neither change nor delete one.
 create role dslog_log login connection limit 40;
--- Processes that only read (`dslog log --read-only`).
+-- Whoever only reads: statistics, a copy, somebody who looks for a fault.
 create role dslog_log_reader login connection limit 200;
 
 -- Nobody else gets in by default, and nobody makes tables in a schema that all search.
