@@ -68,10 +68,10 @@ function urlOf(text: string): string {
 
 /**
  * What counts as one mailbox for the limits: without the part behind a plus, which most providers deliver
- * to the same place, and in lower case.
+ * to the same place, and in lower case. A webhook is its path: many share the hosts of large providers.
  */
 export function mailboxKey({ kind, target }: Target): string {
-  if (kind !== 'email') return `${kind} ${new URL(target).host}`
+  if (kind !== 'email') return `${kind} ${new URL(target).host}${new URL(target).pathname}`
   const at = target.lastIndexOf('@')
   return `email ${target.slice(0, at).replace(/\+.*$/, '').toLowerCase()}${target.slice(at)}`
 }

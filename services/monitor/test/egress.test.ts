@@ -286,8 +286,8 @@ describe('a mail address', () => {
       mailboxKey(publicTarget(text)),
     )
     expect(new Set(keys).size).toBe(1)
-    expect(mailboxKey(publicTarget('https://a.example.net/1'))).toBe(
-      mailboxKey(publicTarget('https://a.example.net/2')),
+    expect(mailboxKey(publicTarget('https://a.example.net/1?x=1'))).toBe(
+      mailboxKey(publicTarget('https://a.example.net/1?x=2')),
     )
   })
 })
