@@ -47,7 +47,8 @@ const ENCODERS: Readonly<Record<number, Encode>> = {
   23: (out, value) => out.int32(asNumber(value)),
   25: (out, value) => out.value(asText(value)),
   114: (out, value) => out.value(Buffer.from(JSON.stringify(value))),
-  701: (out, value) => out.float64(asNumber(value)),
+  // A parameter of an INSERT travels as text, which has no negative zero.
+  701: (out, value) => out.float64(asNumber(value) + 0),
   1043: (out, value) => out.value(asText(value)),
   3802: (out, value) =>
     out.value(
