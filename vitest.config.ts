@@ -3,6 +3,13 @@ import { defineConfig } from 'vitest/config'
 // Packages are resolved to their sources, so tests need no build; only what starts a process does.
 const conditions = ['@dslog/source', 'node']
 
+/** Whole stories on real servers, each of them minutes long: every night, and before a release. */
+const LONG = [
+  'test/e2e/{check,compose,crawl,crawl-faults,crawl-real,demo,readme,witnesses}.test.ts',
+  'test/explorer/**/*.test.ts',
+  'test/fault/{alerts,failover}.test.ts',
+]
+
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
@@ -47,12 +54,13 @@ export default defineConfig({
             'test/fault/**/*.test.ts',
             'test/interop/**/*.test.ts',
           ],
+          exclude: LONG,
           testTimeout: 300_000,
         },
       },
       {
         extends: true,
-        test: { name: 'explorer', include: ['test/explorer/**/*.test.ts'] },
+        test: { name: 'long', include: LONG, testTimeout: 300_000 },
       },
     ],
   },

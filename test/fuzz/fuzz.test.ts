@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { targets } from './targets.ts'
 
-const INPUTS = process.env['DSLOG_TEST_NIGHTLY'] === undefined ? 1_000 : 200_000
+const INPUTS = process.env['DSLOG_TEST_NIGHTLY'] === undefined ? 500 : 200_000
 const RUN = fileURLToPath(new URL('run.ts', import.meta.url))
 
 async function fuzz(...args: readonly string[]): Promise<{ code: number; said: string }> {

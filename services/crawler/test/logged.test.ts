@@ -43,7 +43,7 @@ class FakeLog {
 
   #info() {
     const limits = { observations: 1000, body_bytes: 1, entries: 1 }
-    const texts = { policy: '', software: 'test', vkeys: [], zones: [] }
+    const texts = { policy: '', software: 'test', vkeys: [], zones: [], frozen: false }
     return { origin: this.origin, publish_interval_ms: 1, limits, ...texts }
   }
 }

@@ -22,7 +22,7 @@ async function server(site: string, monitor?: string): Promise<Http> {
     health: new Health(),
     metrics: new Metrics('log'),
   })
-  const context = { reader: { tree: { origin: 'log.example/page' } }, monitor }
+  const context = { reader: { origin: 'log.example/page' }, monitor }
   await explorerRoutes(app, context as unknown as LogContext, { site: pathToFileURL(`${site}/`) })
   return app
 }

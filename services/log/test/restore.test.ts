@@ -98,7 +98,7 @@ describe.each(places.kinds.slice(-1))('a log on %s', (kind) => {
     })
     backup = apart(await places.copy(place))
     await using(place, async (log) => {
-      await grow(log, 5, 60, 2)
+      await grow(log, 5, 60, 2, 3, 4, 5, 6)
       await publish(log, folder)
     })
   })

@@ -95,7 +95,7 @@ describe.each(kinds)('the record of what was signed, in %s', (_, make) => {
     const strange = tree(7, 'log.example/ünï "\\ \u2028')
     await row.advance(undefined, strange)
     expect(await recorded(row)).toEqual(strange)
-    await row.advance(strange, tree(8))
+    await row.advance(strange, tree(8, strange.origin))
     await close()
   })
 })
