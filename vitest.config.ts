@@ -3,11 +3,11 @@ import { defineConfig } from 'vitest/config'
 // Packages are resolved to their sources, so tests need no build; only what starts a process does.
 const conditions = ['@dslog/source', 'node']
 
-/** Whole stories on real servers, each of them minutes long: every night, and before a release. */
+/** Whole stories, deaths and faults, each of them minutes long: every night, and before a release. */
 const LONG = [
-  'test/e2e/{check,compose,crawl,crawl-faults,crawl-real,demo,readme,witnesses}.test.ts',
+  'test/e2e/{check,compose,crawl,crawl-faults,crawl-real,demo,export,readme,witnesses,zones}.test.ts',
   'test/explorer/**/*.test.ts',
-  'test/fault/{alerts,failover}.test.ts',
+  'test/fault/**/*.test.ts',
 ]
 
 export default defineConfig({
@@ -49,11 +49,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'e2e',
-          include: [
-            'test/e2e/**/*.test.ts',
-            'test/fault/**/*.test.ts',
-            'test/interop/**/*.test.ts',
-          ],
+          include: ['test/e2e/**/*.test.ts', 'test/interop/**/*.test.ts'],
           exclude: LONG,
           testTimeout: 300_000,
         },

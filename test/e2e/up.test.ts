@@ -43,6 +43,7 @@ describe('a fresh folder', () => {
       'log',
       'log.key',
       'monitor',
+      'monitor-secret',
       'policy',
       'service.json',
       'signer.json',
