@@ -72,8 +72,8 @@ export interface Restored {
  * goes on from there. A restore that was interrupted goes on where it stopped.
  *
  * @throws LogError `behind` if the source lacks what was signed, `forked` if it or the database holds
- *   other entries than were signed, `signer` without a record of what was signed; ViolationError;
- *   MisbehaviourError and TlogError of the client
+ *   other entries than were signed, `frozen` if it goes on behind the last tree, `signer` without a
+ *   record of what was signed; ViolationError; MisbehaviourError and TlogError of the client
  */
 export async function restore(options: LogOptions, own: RestoreOptions): Promise<Restored> {
   const lock = await options.db.lockExclusive('log', options.onLost ?? (() => {}))
@@ -131,13 +131,19 @@ async function restoreLocked(options: LogOptions, own: RestoreOptions): Promise<
   return { origin, from, size }
 }
 
-/** The published tree has everything that was signed. */
+/** The published tree has everything that was signed, and nothing after the last tree of all. */
 async function demandContinued(
   signed: SignedTree,
   { checkpoint }: TrustedCheckpoint,
   client: LogClient,
 ): Promise<void> {
   if (signed.origin !== checkpoint.origin) throw new LogError('signer', `it is of ${signed.origin}`)
+  if (signed.frozen === true && checkpoint.size > signed.size) {
+    throw new LogError(
+      'frozen',
+      `the log was ended at ${signed.size} entries, and its key has signed the ${checkpoint.size} of ${client.url}`,
+    )
+  }
   if (checkpoint.size < signed.size) {
     throw new LogError(
       'behind',

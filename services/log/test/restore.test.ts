@@ -2,8 +2,8 @@
 import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { sql } from 'kysely'
-import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { type RawBuilder, sql } from 'kysely'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { LogClient } from '@dslog/tlog/client'
 import { verifierOf } from '@dslog/tlog/cosignature'
 import { HttpClient } from '@dslog/tlog/http'
@@ -42,7 +42,6 @@ describe.each(places.kinds.slice(-1))('a log on %s', (kind) => {
   const fi = net.addZone('fi.', { algorithm: ALGORITHM.ED25519 })
   const { now } = net.clock
   let generation = 0
-  let made = 0
   /** The log, and what it was when the backup was made. */
   let place: Place
   let backup: Place
@@ -89,18 +88,28 @@ describe.each(places.kinds.slice(-1))('a log on %s', (kind) => {
     return publisher
   }
 
-  beforeEach(async () => {
+  /** As they were at first; each test has copies. */
+  let original: { place: Place; backup: Place; notes: readonly string[] }
+
+  beforeAll(async () => {
     notes = []
-    folder = join(base, `${kind}${made++}`)
-    place = apart(await places.make(kind, net.anchors))
+    const place = apart(await places.make(kind, net.anchors))
     await using(place, async (log) => {
       await grow(log, 3, 12)
     })
-    backup = apart(await places.copy(place))
+    const backup = apart(await places.copy(place))
+    folder = join(base, kind)
     await using(place, async (log) => {
-      await grow(log, 5, 60, 2, 3, 4, 5, 6)
+      await grow(log, 5, 60, 2)
       await publish(log, folder)
     })
+    original = { place, backup, notes }
+  })
+
+  beforeEach(async () => {
+    notes = [...original.notes]
+    place = apart(await places.copy(original.place))
+    backup = apart(await places.copy(original.backup))
   })
 
   function clientOf(files: string = folder): LogClient {
@@ -117,6 +126,16 @@ describe.each(places.kinds.slice(-1))('a log on %s', (kind) => {
     const options = await openPlace(place, now)
     try {
       return await restore(options, { client: clientOf(), backend, limits: LIMITS, ...own })
+    } finally {
+      await options.db.close()
+    }
+  }
+
+  async function rebuilt(place: Place, damage: RawBuilder<unknown>) {
+    const options = await openPlace(place, now)
+    try {
+      await damage.execute(options.db.kysely)
+      return await rebuildMap(options, backend)
     } finally {
       await options.db.close()
     }
@@ -156,11 +175,16 @@ describe.each(places.kinds.slice(-1))('a log on %s', (kind) => {
 
   test('a restore that dies goes on where it was', async () => {
     await copyFile(signerOf(place), signerOf(backup))
-    for (const [point, pass] of [
-      ['restore.committing', 1],
-      ['restore.unit', 1],
-      ['restore.committing', 2],
-      ['restore.unit', 2],
+    // The backup has 20 entries. What follows them are trees of 6, 61 and 3, MAP_HEADs included; a unit is
+    // one that ends with a MAP_HEAD, except in the tree of 61, which is too large to wait for its own.
+    for (const [point, pass, stored] of [
+      ['restore.committing', 1, 20],
+      ['restore.unit', 1, 26],
+      ['restore.committing', 2, 66],
+      // Its MAP_HEAD is another transaction than the entries before.
+      ['restore.committing', 2, 86],
+      ['restore.committing', 2, 87],
+      ['restore.committing', 1, 87],
     ] as const) {
       let left: number = pass
       const off = onTestPoint((name) => {
@@ -171,11 +195,10 @@ describe.each(places.kinds.slice(-1))('a log on %s', (kind) => {
       // Halfway there it is no log to be opened.
       await expect(TestLog.open({ place: backup, clock: now })).rejects.toMatchObject({
         code: 'behind',
+        message: expect.stringMatching(`holds ${stored} entries, but 90 were signed`),
       })
     }
-    const { from, size } = await restored(backup)
-    expect(from).toBeGreaterThan(20)
-    expect(size).toBeGreaterThan(from)
+    expect(await restored(backup)).toMatchObject({ from: 87, size: 90 })
     await expectSound(backup)
   })
 
@@ -270,6 +293,42 @@ describe.each(places.kinds.slice(-1))('a log on %s', (kind) => {
     }
   })
 
+  describe('a log that was ended', () => {
+    async function expectEnded(place: Place): Promise<void> {
+      await using(place, async (log) => {
+        expect(log.log.isFrozen).toBe(true)
+        await expect(grow(log, 1)).rejects.toMatchObject({ code: 'frozen' })
+        expect(await broken(log, notes)).toEqual([])
+        expect(await complaints(log)).toEqual([])
+      })
+    }
+
+    beforeEach(() => using(place, ({ log }) => log.freeze()))
+
+    test('is restored up to its end, and stays ended', async () => {
+      await copyFile(signerOf(place), signerOf(backup))
+      expect(await restored(backup)).toMatchObject({ from: 20, size: 90 })
+      await expectEnded(backup)
+      expect(await restored(backup)).toMatchObject({ from: 90, size: 90 })
+    })
+
+    test('is restored to nothing that its key signed afterwards', async () => {
+      // Ended at 20 entries, says the record; and here are 90 of them.
+      notes = []
+      await using(backup, ({ log }) => log.freeze())
+      await expect(restored(backup)).rejects.toMatchObject({
+        code: 'frozen',
+        message: expect.stringMatching(/ended at 20 entries, and its key has signed the 90 of/),
+      })
+      await expectEnded(backup)
+    })
+
+    test('has its map made anew, and stays ended', async () => {
+      await rebuilt(place, sql`delete from map_bucket`)
+      await expectEnded(place)
+    })
+  })
+
   describe('the name map', () => {
     const DAMAGE = [
       ['histories', sql`update name set history = substr(history, 1, 57)`],
@@ -279,15 +338,9 @@ describe.each(places.kinds.slice(-1))('a log on %s', (kind) => {
     ] as const
 
     test.each(DAMAGE)('with damaged %s is made anew', async (_, damage) => {
-      const options = await openPlace(place, now)
-      try {
-        await damage.execute(options.db.kysely)
-        const { names, size } = await rebuildMap(options, backend)
-        expect(names).toBeGreaterThan(50)
-        expect(size).toBeGreaterThan(50)
-      } finally {
-        await options.db.close()
-      }
+      const { names, size } = await rebuilt(place, damage)
+      expect(names).toBeGreaterThan(50)
+      expect(size).toBeGreaterThan(50)
       await expectSound(place)
     })
 
