@@ -14,11 +14,11 @@ import { HOUR } from '@dslog/testbed/clock'
 import type { Internet } from '@dslog/testbed/internet'
 import { NameServers } from '@dslog/testbed/nameserver'
 import { CRAWLER_CONFIG } from '@dslog/crawler/config'
-import { crawlerComponents, type OpenedCrawler } from '@dslog/crawler/main'
+import { crawlerService, type OpenedCrawler } from '@dslog/crawler/main'
 import type { PaceLimits } from '@dslog/crawler/pace'
 import { Source, TaskKind, Tier } from '@dslog/crawler/schedule'
 import { LOG_CONFIG } from '@dslog/log/config'
-import { logComponents, type OpenedLog } from '@dslog/log/main'
+import { logService, type OpenedLog } from '@dslog/log/main'
 import type { Place } from './place.ts'
 import { silent } from './testlog.ts'
 
@@ -77,7 +77,7 @@ export class CrawlWorld {
     const clock = net.clock.now
     const logEnv = { ...place.env, DSLOG_LOG_PORT: '0', DSLOG_LOG_RATE_LIMIT: '1000000', ...TOKEN }
     const { log: logConfig } = readConfig({ log: LOG_CONFIG }, logEnv)
-    const log = logComponents({ config: logConfig, logger: silent, clock, create: true })
+    const log = logService({ config: logConfig, logger: silent, clock, create: true })
     const logLife = new Lifecycle(log.components, silent)
     await logLife.start()
     const servers = options.dns === undefined ? await NameServers.start(net) : undefined
@@ -97,7 +97,7 @@ export class CrawlWorld {
       },
     )
     const metrics = new Metrics('crawler')
-    const crawler = crawlerComponents({ config, logger: silent, clock, metrics, limits })
+    const crawler = crawlerService({ config, logger: silent, clock, metrics, limits })
     const crawlerLife = new Lifecycle(crawler.components, silent)
     await crawlerLife.start()
     return new CrawlWorld({

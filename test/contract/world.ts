@@ -21,10 +21,10 @@ import { DAY, TEST_EPOCH, TestClock } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
 import { ownerKey } from '@dslog/testbed/stories'
 import { dsOf } from '@dslog/testbed/key'
-import { logComponents } from '@dslog/log/main'
+import { logService } from '@dslog/log/main'
 import { policyText } from '@dslog/log/policy'
 import { MONITOR_CONFIG } from '@dslog/monitor/config'
-import { monitorComponents } from '@dslog/monitor/main'
+import { monitorService } from '@dslog/monitor/main'
 import { keyOf, ORIGIN, Places } from '../place.ts'
 import { configOf, silent, wire } from '../testlog.ts'
 
@@ -211,7 +211,7 @@ export class World {
       DSLOG_LOG_PUBLISH_INTERVAL: '10ms',
       DSLOG_OPERATOR_TOKEN: TOKEN,
     })
-    const log = logComponents({ config, logger: silent, clock: this.#clock, create: true })
+    const log = logService({ config, logger: silent, clock: this.#clock, create: true })
     return this.#start(log)
   }
 
@@ -257,7 +257,7 @@ export class World {
     await writeFile(join(place.data, 'policy'), policyText([formatVkey(keyOf(ORIGIN))], log))
     const env = { ...place.env, DSLOG_MONITOR_PORT: '0', DSLOG_MONITOR_INTERVAL: '100ms' }
     const config = readConfig({ monitor: MONITOR_CONFIG }, env).monitor
-    const monitor = monitorComponents({ config, logger: silent, clock: this.#clock })
+    const monitor = monitorService({ config, logger: silent, clock: this.#clock })
     const url = await this.#start(monitor)
     for (;;) {
       const status = (await (await fetch(`${url}/v1/status`)).json()) as MonitorStatus

@@ -11,12 +11,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { formatSkey, formatVkey, KEY_TYPE, signerKey } from '@dslog/tlog/key'
 import { CLI_CONFIG } from '@dslog/cli/config'
 import { CRAWLER_CONFIG } from '@dslog/crawler/config'
-import { crawlerComponents } from '@dslog/crawler/main'
+import { crawlerService } from '@dslog/crawler/main'
 import { LOG_CONFIG } from '@dslog/log/config'
-import { logComponents } from '@dslog/log/main'
+import { logService } from '@dslog/log/main'
 import { policyText } from '@dslog/log/policy'
 import { MONITOR_CONFIG } from '@dslog/monitor/config'
-import { monitorComponents } from '@dslog/monitor/main'
+import { monitorService } from '@dslog/monitor/main'
 import { readConfig, renderEnvExample } from '@dslog/service/config'
 import { createLogger } from '@dslog/service/log'
 import { Lifecycle } from '@dslog/service/run'
@@ -91,17 +91,17 @@ describe('of running services', () => {
     }
     const all = [LOG_CONFIG, MONITOR_CONFIG, CRAWLER_CONFIG]
     const { log: config } = readConfig({ log: LOG_CONFIG }, env, all)
-    const log = logComponents({ config, logger, create: true })
+    const log = logService({ config, logger, create: true })
     await start(log.components)
     urls['log'] = `http://127.0.0.1:${log.port()}`
     writeFileSync(join(folder, 'policy'), policyText([formatVkey(key)], urls['log']))
     const { monitor: settings } = readConfig({ monitor: MONITOR_CONFIG }, env, all)
-    const monitor = monitorComponents({ config: settings, logger })
+    const monitor = monitorService({ config: settings, logger })
     await start(monitor.components)
     urls['monitor'] = `http://127.0.0.1:${monitor.port()}`
     const crawlerEnv = { ...env, DSLOG_CRAWLER_LOG_URL: urls['log'] }
     const { crawler: own } = readConfig({ crawler: CRAWLER_CONFIG }, crawlerEnv, all)
-    const crawler = crawlerComponents({ config: own, logger })
+    const crawler = crawlerService({ config: own, logger })
     await start(crawler.components)
     urls['crawler'] = `http://127.0.0.1:${crawler.port()}`
   })

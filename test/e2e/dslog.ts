@@ -11,9 +11,6 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
-import { CRAWLER_FILES } from '@dslog/crawler/main'
-import { LOG_FILES } from '@dslog/log/main'
-import { MONITOR_FILES } from '@dslog/monitor/main'
 import type { ServiceFile } from '@dslog/cli/session'
 import { makeTemplate } from '../place.ts'
 
@@ -191,7 +188,7 @@ export class Folders {
   async data(): Promise<string> {
     const folder = this.make()
     const template = await makeTemplate()
-    for (const { database } of [LOG_FILES, MONITOR_FILES, CRAWLER_FILES]) {
+    for (const database of ['log', 'monitor', 'crawler']) {
       await cp(template, join(folder, database), { recursive: true })
     }
     return folder

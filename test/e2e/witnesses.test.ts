@@ -24,10 +24,10 @@ import { formatAddCheckpoint, witnessedPath } from '@dslog/tlog/witness'
 import { nameFromText } from '@dslog/dnssec/name'
 import type { LogInfo, MonitorStatus } from '@dslog/schema/api'
 import { LOG_CONFIG } from '@dslog/log/config'
-import { logComponents } from '@dslog/log/main'
+import { logService } from '@dslog/log/main'
 import { policyText } from '@dslog/log/policy'
 import { MONITOR_CONFIG } from '@dslog/monitor/config'
-import { monitorComponents } from '@dslog/monitor/main'
+import { monitorService } from '@dslog/monitor/main'
 import { readConfig } from '@dslog/service/config'
 import { Lifecycle } from '@dslog/service/run'
 import { TestClock } from '@dslog/testbed/clock'
@@ -101,7 +101,7 @@ function monitorEnv(at: 0 | 1 | 2): Record<string, string> {
 
 async function startMonitor(at: 0 | 1 | 2): Promise<Lifecycle> {
   const { monitor: config } = readConfig({ monitor: MONITOR_CONFIG }, monitorEnv(at))
-  return started(monitorComponents({ config, logger: silent }).components)
+  return started(monitorService({ config, logger: silent }).components)
 }
 
 /** One in a process of its own, which may be told where to die. */
@@ -138,7 +138,7 @@ async function startLog() {
     DSLOG_LOG_WITNESS_POLICY: join(logPlace.data, 'witnesses'),
   }
   const { log: config } = readConfig({ log: LOG_CONFIG }, env)
-  const log = logComponents({ config, logger: silent, create: true })
+  const log = logService({ config, logger: silent, create: true })
   const lifecycle = await started(log.components)
   return { lifecycle, opened: log.opened(), url: `http://127.0.0.1:${ports.log}` }
 }
@@ -288,7 +288,7 @@ describe('keys that change', () => {
         DSLOG_LOG_ANNOUNCEMENT: 'the old key signs until 2027-03-01',
       }
       const { log: config } = readConfig({ log: LOG_CONFIG }, env)
-      const log = logComponents({ config, logger: silent, create: true })
+      const log = logService({ config, logger: silent, create: true })
       const lifecycle = await started(log.components)
       const url = `http://127.0.0.1:${log.port()}`
       const accepts = (text: string) =>

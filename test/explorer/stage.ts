@@ -17,10 +17,10 @@ import { DAY, TestClock } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey, STORIES } from '@dslog/testbed/stories'
-import { logComponents, type OpenedLog } from '@dslog/log/main'
+import { logService, type OpenedLog } from '@dslog/log/main'
 import { policyText } from '@dslog/log/policy'
 import { MONITOR_CONFIG } from '@dslog/monitor/config'
-import { monitorComponents } from '@dslog/monitor/main'
+import { monitorService } from '@dslog/monitor/main'
 import { keyOf, ORIGIN, type Place, Places } from '../place.ts'
 import { configOf, observe, silent } from '../testlog.ts'
 
@@ -147,7 +147,7 @@ export class Stage {
       DSLOG_LOG_RATE_LIMIT: '100000',
       ...env,
     })
-    const log = logComponents({ config, logger: silent, clock: this.#clock, create: true })
+    const log = logService({ config, logger: silent, clock: this.#clock, create: true })
     await this.#run(log.components)
     return { opened: log.opened(), url: `http://127.0.0.1:${log.port()}` }
   }
@@ -161,7 +161,7 @@ export class Stage {
       DSLOG_MONITOR_INTERVAL: '200ms',
     }
     const config = readConfig({ monitor: MONITOR_CONFIG }, env).monitor
-    const monitor = monitorComponents({ config, logger: silent, clock: this.#clock })
+    const monitor = monitorService({ config, logger: silent, clock: this.#clock })
     await this.#run(monitor.components)
     for (;;) {
       const status = (await (await fetch(`${this.monitor}/v1/status`)).json()) as MonitorStatus

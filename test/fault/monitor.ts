@@ -4,11 +4,11 @@ import { readConfig } from '@dslog/service/config'
 import { createLogger } from '@dslog/service/log'
 import { runProcess } from '@dslog/service/run'
 import { MONITOR_CONFIG } from '@dslog/monitor/config'
-import { monitorComponents } from '@dslog/monitor/main'
+import { monitorService } from '@dslog/monitor/main'
 
 installNodeCrypto()
 const { monitor: config } = readConfig({ monitor: MONITOR_CONFIG }, process.env)
 const logger = createLogger({ service: 'monitor', level: config.logLevel })
-const { components, port } = monitorComponents({ config, logger })
+const { components, port } = monitorService({ config, logger })
 await runProcess(components, { logger })
 logger.info({ port: port() }, 'ready')

@@ -3,10 +3,10 @@ import { readConfig } from '@dslog/service/config'
 import { createLogger } from '@dslog/service/log'
 import { runProcess } from '@dslog/service/run'
 import { LOG_CONFIG } from '@dslog/log/config'
-import { logComponents } from '@dslog/log/main'
+import { logService } from '@dslog/log/main'
 
 const { log: config } = readConfig({ log: LOG_CONFIG }, process.env)
 const logger = createLogger({ service: 'log', level: config.logLevel })
-const { components, port } = logComponents({ config, logger, create: true })
+const { components, port } = logService({ config, logger, create: true })
 await runProcess(components, { logger })
 logger.info({ port: port() }, 'ready')

@@ -17,7 +17,7 @@ import { Forwarder } from '@dslog/cli/enforce/forwarder'
 import { KnownStates } from '@dslog/cli/enforce/known'
 import { Upstream } from '@dslog/cli/enforce/upstream'
 import { LOG_CONFIG } from '@dslog/log/config'
-import { logComponents, type OpenedLog } from '@dslog/log/main'
+import { logService, type OpenedLog } from '@dslog/log/main'
 import { ZoneList } from '@dslog/log/zones'
 import { DnsClient } from '@dslog/resolver/client'
 import { readConfig } from '@dslog/service/config'
@@ -72,7 +72,7 @@ beforeAll(async () => {
     DSLOG_LOG_RATE_LIMIT: '1000000',
   }
   const { log: config } = readConfig({ log: LOG_CONFIG }, env)
-  const service = logComponents({ config, logger: silent, clock: net.clock.now, create: true })
+  const service = logService({ config, logger: silent, clock: net.clock.now, create: true })
   life = new Lifecycle(service.components, silent)
   await life.start()
   log = service.opened()

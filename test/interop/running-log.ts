@@ -10,7 +10,7 @@ import { formatAnchors } from '@dslog/dnssec/anchors'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
 import { LOG_CONFIG } from '@dslog/log/config'
-import { logComponents } from '@dslog/log/main'
+import { logService } from '@dslog/log/main'
 import { readConfig } from '@dslog/service/config'
 import { Lifecycle } from '@dslog/service/run'
 import { HOUR } from '@dslog/testbed/clock'
@@ -53,7 +53,7 @@ export async function startLog(
     DSLOG_LOG_RATE_LIMIT: '1000000',
   }
   const { log: config } = readConfig({ log: LOG_CONFIG }, env)
-  const log = logComponents({ config, logger: silent, clock: net.clock.now, create: true })
+  const log = logService({ config, logger: silent, clock: net.clock.now, create: true })
   const lifecycle = new Lifecycle(log.components, silent)
   await lifecycle.start()
   const close = async (): Promise<void> => {

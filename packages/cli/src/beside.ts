@@ -2,8 +2,8 @@
  * The services that `dslog up` runs beside its log: monitor and crawler. They can be put together only
  * when the log has its port, and start at the same time: each makes a database of its own.
  */
-import { crawlerComponents } from '@dslog/crawler/main'
-import { monitorComponents } from '@dslog/monitor/main'
+import { crawlerService } from '@dslog/crawler/main'
+import { monitorService } from '@dslog/monitor/main'
 import { type Clock, systemClock } from '@dslog/service/clock'
 import type { Logger } from '@dslog/service/log'
 import { type Component, Lifecycle } from '@dslog/service/run'
@@ -61,7 +61,7 @@ export class Beside implements Component {
       DSLOG_MONITOR_LOG_URL: this.#options.monitorsLogUrl?.() ?? url,
       DSLOG_CRAWLER_LOG_URL: url,
     })
-    const monitor = monitorComponents({ config: monitorConfig, logger, clock })
+    const monitor = monitorService({ config: monitorConfig, logger, clock })
     this.#monitor = {
       parts: new Lifecycle(monitor.components, logger),
       url: () => urlOf(monitorConfig.host, monitor.port()),
@@ -69,7 +69,7 @@ export class Beside implements Component {
     if (!offline) {
       // That the DNS does not answer is said in words, and once.
       const quiet = env['DSLOG_LOG_LEVEL'] === undefined ? { level: 'error' } : {}
-      const crawler = crawlerComponents({
+      const crawler = crawlerService({
         config: crawlerConfig,
         clock,
         logger: logger.child({}, quiet),

@@ -65,8 +65,7 @@ async function openFolder(session: Session): Promise<LogSource> {
   const { log: config } = readServiceConfig(session.serviceEnv())
   const logger = createLogger({ service: 'log', level: 'silent' })
   const opened = await openLog({ config, logger })
-  const app = await buildLogHttp(opened, {
-    config,
+  const app = await buildLogHttp(opened, config, {
     logger,
     health: new Health(),
     metrics: new Metrics('log'),

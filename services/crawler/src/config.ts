@@ -7,16 +7,15 @@ import {
   list,
   path,
   secret,
-  string,
   url,
   type Values,
 } from '@dslog/service/config'
+import { serviceConfig } from '@dslog/service/service'
 import { CEILINGS, DEFAULT_LIMITS } from './pace.ts'
 
 export const CRAWLER_CONFIG = {
   ...COMMON,
-  host: string('DSLOG_CRAWLER_HOST', { doc: 'Address to listen on.', default: '127.0.0.1' }),
-  port: int('DSLOG_CRAWLER_PORT', { doc: 'Port to listen on.', default: '8082', max: 65_535 }),
+  ...serviceConfig('CRAWLER', '8082'),
   logUrl: url('DSLOG_CRAWLER_LOG_URL', {
     doc: 'The log that evidence is submitted to.',
     optional: true,
@@ -96,20 +95,6 @@ export const CRAWLER_CONFIG = {
     default: String(DEFAULT_LIMITS.all),
     min: 1,
     max: CEILINGS.all,
-  }),
-  anchors: path('DSLOG_ANCHORS', {
-    doc: "File of trust anchors; default: the root's.",
-    optional: true,
-  }),
-  trustProxy: list('DSLOG_CRAWLER_TRUST_PROXY', {
-    doc: 'Addresses or networks of the proxies whose X-Forwarded-For is believed.',
-    default: '',
-  }),
-  poolSize: int('DSLOG_CRAWLER_POOL_SIZE', {
-    doc: 'Connections to PostgreSQL.',
-    default: '10',
-    min: 2,
-    max: 500,
   }),
 }
 

@@ -10,14 +10,18 @@ import type { CrawlerTables } from '@dslog/schema/crawlerdb'
 import { CRAWLER_MIGRATIONS } from '@dslog/schema/migrate'
 import { readAnchors } from '@dslog/service/anchors'
 import { type Clock, systemClock } from '@dslog/service/clock'
-import { type Database, openDatabase } from '@dslog/service/db'
-import { Health } from '@dslog/service/health'
-import { buildHttp, type Http, httpComponent } from '@dslog/service/http'
+import type { Database } from '@dslog/service/db'
+import { buildHttp, type Http } from '@dslog/service/http'
 import type { Logger } from '@dslog/service/log'
 import { LogApi } from '@dslog/service/logapi'
 import { Metrics } from '@dslog/service/metrics'
 import { migrate } from '@dslog/service/migrate'
-import type { Component } from '@dslog/service/run'
+import {
+  openServiceDatabase,
+  type Reporting,
+  type Service,
+  serviceOf,
+} from '@dslog/service/service'
 import type { CrawlerConfig } from './config.ts'
 import { Crawler } from './crawl.ts'
 import { type Dns, openDns } from './dns.ts'
@@ -46,11 +50,8 @@ import { refreshDecoys } from './watch.ts'
 /** How the crawler names itself to the log, and to servers of zone files. */
 export const USER_AGENT = 'dslog-crawler/0.1.0'
 
-/** Folders of a crawler in its data folder. */
-export const CRAWLER_FILES = { database: 'crawler', downloads: 'crawler-files' } as const
-
-/** Schema of its tables on a PostgreSQL server. */
-const SCHEMA = 'crawler'
+/** Folder for zone files that were fetched, in the data folder. */
+const DOWNLOADS = 'crawler-files'
 
 /** A log that has not been followed for so long makes a crawler unready, ms. */
 const LOG_LOST_MS = 5 * 60_000
@@ -91,15 +92,7 @@ export async function openCrawler(options: OpenOptions): Promise<OpenedCrawler> 
   }
   const anchors = await readAnchors(config.anchors)
   const places = placesOf(config)
-  const db = await openDatabase<CrawlerTables>({
-    url: config.databaseUrl?.reveal(),
-    folder: join(config.data, CRAWLER_FILES.database),
-    schema: SCHEMA,
-    applicationName: 'dslog-crawler',
-    poolSize: config.poolSize,
-    logger,
-    ...(options.onLost === undefined ? {} : { onFailure: options.onLost }),
-  })
+  const db = await openServiceDatabase<CrawlerTables>('crawler', options)
   let dns: Dns | undefined
   try {
     await migrate(db, CRAWLER_MIGRATIONS)
@@ -179,7 +172,7 @@ export async function openCrawler(options: OpenOptions): Promise<OpenedCrawler> 
       zones: [
         ...transfersOf(places, { db, table, taker, edges: dns.edges, clock }),
         ...config.zoneFiles.map((id): ZoneSource => {
-          const folder = join(config.data, CRAWLER_FILES.downloads)
+          const folder = join(config.data, DOWNLOADS)
           const edges = { folder, fetch, userAgent: USER_AGENT }
           return new ZoneFile(id, { db, table, taker, frontier, clock, ...edges })
         }),
@@ -250,87 +243,59 @@ async function hashKeyOf(db: Database<CrawlerTables>): Promise<Uint8Array> {
   return (await db.kysely.selectFrom('queue').select('hash_key').executeTakeFirstOrThrow()).hash_key
 }
 
-/** The HTTP server of a crawler. */
-export async function buildCrawlerHttp(
+/** A crawler as components of a process. */
+export function crawlerService(options: OpenOptions): Service<OpenedCrawler> {
+  const { clock = systemClock, config } = options
+  return serviceOf<OpenedCrawler>({
+    ...options,
+    name: 'crawler',
+    async open({ health, metrics }, fail) {
+      const opened = await openCrawler({ ...options, metrics, onLost: fail })
+      const { db, logged } = opened
+      const startedAt = clock()
+      health.ready('database', async () => {
+        await db.kysely.selectFrom('queue').select('id').execute()
+        return undefined
+      })
+      health.ready('log', () => {
+        const seen = logged.followedAt ?? startedAt
+        return clock() - seen > LOG_LOST_MS ? 'the log does not answer' : undefined
+      })
+      return opened
+    },
+    parts: [
+      {
+        name: 'crawler loop',
+        start: ({ crawler }, fail) => crawler.start(fail),
+        stop: ({ crawler }) => crawler.stop(),
+      },
+      {
+        name: 'crawler sources',
+        start: ({ sources }, fail) => sources.start(fail),
+        stop: ({ sources }) => sources.stop(),
+      },
+    ],
+    http: (opened, reporting) => buildCrawlerHttp(opened, config, reporting),
+  })
+}
+
+async function buildCrawlerHttp(
   { context }: OpenedCrawler,
-  options: { config: CrawlerConfig; logger: Logger; health: Health; metrics: Metrics },
+  { trustProxy }: CrawlerConfig,
+  reporting: Reporting,
 ): Promise<Http> {
-  const { config, health, logger, metrics } = options
   const app = await buildHttp({
     info: {
       title: 'dslog crawler',
       version: '1',
       description: 'Asks parent zones for DS records, politely, and brings evidence to a log',
     },
-    logger,
-    health,
-    metrics,
-    trustProxy: config.trustProxy,
+    ...reporting,
+    trustProxy,
   })
   viewRoutes(app, context)
   watchRoutes(app, context)
   zoneRoutes(app, context)
   sourceRoutes(app, context)
   return app
-}
-
-/** A crawler as components of a process, in the order in which they start. */
-export function crawlerComponents(options: OpenOptions): {
-  components: Component[]
-  /** After the start. */
-  opened(): OpenedCrawler
-  /** Port it listens on, after the start. */
-  port(): number
-} {
-  const { clock = systemClock, config, logger } = options
-  const health = new Health(logger)
-  const metrics = options.metrics ?? new Metrics('crawler')
-  let opened: OpenedCrawler | undefined
-  let app: Http | undefined
-  const current = (): OpenedCrawler => {
-    if (opened === undefined) throw new Error('the crawler has not been opened')
-    return opened
-  }
-  const store: Component = {
-    name: 'crawler store',
-    async start(fail) {
-      opened = await openCrawler({ ...options, metrics, onLost: fail })
-      const startedAt = clock()
-      health.ready('database', async () => {
-        await current().db.kysely.selectFrom('queue').select('id').execute()
-        return undefined
-      })
-      health.ready('log', () => {
-        const seen = current().logged.followedAt ?? startedAt
-        return clock() - seen > LOG_LOST_MS ? 'the log does not answer' : undefined
-      })
-    },
-    stop: () => current().close(),
-  }
-  const crawler: Component = {
-    name: 'crawler',
-    start: (fail) => current().crawler.start(fail),
-    stop: () => current().crawler.stop(),
-  }
-  const sources: Component = {
-    name: 'crawler sources',
-    start: (fail) => current().sources.start(fail),
-    stop: () => current().sources.stop(),
-  }
-  const server: Component = {
-    name: 'crawler http',
-    async start(fail) {
-      app = await buildCrawlerHttp(current(), { config, logger, health, metrics })
-      await httpComponent(app, { health, host: config.host, port: config.port }).start(fail)
-    },
-    async stop() {
-      health.stopping()
-      await app?.close()
-    },
-  }
-  const port = (): number => {
-    const address = app?.server.address()
-    return typeof address === 'object' && address !== null ? address.port : config.port
-  }
-  return { components: [store, crawler, sources, server], opened: current, port }
 }

@@ -11,11 +11,11 @@ import {
   url,
   type Values,
 } from '@dslog/service/config'
+import { serviceConfig } from '@dslog/service/service'
 
 export const LOG_CONFIG = {
   ...COMMON,
-  host: string('DSLOG_LOG_HOST', { doc: 'Address to listen on.', default: '127.0.0.1' }),
-  port: int('DSLOG_LOG_PORT', { doc: 'Port to listen on.', default: '8080', max: 65_535 }),
+  ...serviceConfig('LOG', '8080'),
   url: string('DSLOG_LOG_URL', {
     doc: 'Where the public reaches the log; written into the policy it hands out.',
     optional: true,
@@ -81,14 +81,6 @@ export const LOG_CONFIG = {
     doc: 'Whoever presents it may submit evidence from the past.',
     optional: true,
   }),
-  anchors: path('DSLOG_ANCHORS', {
-    doc: "File of trust anchors; default: the root's.",
-    optional: true,
-  }),
-  trustProxy: list('DSLOG_LOG_TRUST_PROXY', {
-    doc: 'Addresses or networks of the proxies whose X-Forwarded-For is believed.',
-    default: '',
-  }),
   rateLimit: int('DSLOG_LOG_RATE_LIMIT', {
     doc: 'Requests a minute that one source may make; checkpoint and tiles are not counted.',
     default: '600',
@@ -105,12 +97,6 @@ export const LOG_CONFIG = {
   synchronous: bool('DSLOG_LOG_SYNCHRONOUS', {
     doc: 'Signs nothing that a synchronous standby of the PostgreSQL server has not on its disk.',
     default: 'false',
-  }),
-  poolSize: int('DSLOG_LOG_POOL_SIZE', {
-    doc: 'Connections to PostgreSQL.',
-    default: '10',
-    min: 2,
-    max: 500,
   }),
 }
 

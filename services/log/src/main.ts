@@ -12,14 +12,18 @@ import { LOG_MIGRATIONS } from '@dslog/schema/migrate'
 import { readAnchors } from '@dslog/service/anchors'
 import { type Clock, systemClock } from '@dslog/service/clock'
 import { ConfigError } from '@dslog/service/config'
-import { type Database, openDatabase } from '@dslog/service/db'
-import { Health } from '@dslog/service/health'
-import { buildHttp, type Http, httpComponent } from '@dslog/service/http'
+import type { Database } from '@dslog/service/db'
+import { buildHttp, type Http } from '@dslog/service/http'
 import type { Logger } from '@dslog/service/log'
-import { Metrics } from '@dslog/service/metrics'
+import type { Metrics } from '@dslog/service/metrics'
 import { migrate } from '@dslog/service/migrate'
 import { SynchronousStandby } from '@dslog/service/replication'
-import type { Component } from '@dslog/service/run'
+import {
+  openServiceDatabase,
+  type Reporting,
+  type Service,
+  serviceOf,
+} from '@dslog/service/service'
 import { Admitter } from './admit.ts'
 import type { LogConfig } from './config.ts'
 import { DiskGuard } from './disk.ts'
@@ -47,11 +51,11 @@ import { ZoneList } from './zones.ts'
 /** Shown in `/v1/log`. */
 export const SOFTWARE = 'dslog/0.1.0'
 
-/** Files of a log in its data folder. */
-export const LOG_FILES = { database: 'log', key: 'log.key', signer: 'signer.json' } as const
-
 /** Schema of its tables on a PostgreSQL server: a monitor on the same server has others of the same names. */
 export const LOG_SCHEMA = 'log'
+
+/** Files of a log in its data folder. */
+export const LOG_FILES = { database: LOG_SCHEMA, key: 'log.key', signer: 'signer.json' } as const
 
 /** The parts that a log service is made of, and those that other programs use it by. */
 export interface OpenedLog {
@@ -77,15 +81,7 @@ export interface OpenOptions {
 /** Opens the database of a log, its tables up to date, and gathers what a Log needs. */
 export async function openLogDatabase(options: OpenOptions): Promise<LogOptions> {
   const { clock = systemClock, config, logger, onLost } = options
-  const db = await openDatabase<LogTables>({
-    url: config.databaseUrl?.reveal(),
-    folder: join(config.data, LOG_FILES.database),
-    schema: LOG_SCHEMA,
-    applicationName: 'dslog-log',
-    poolSize: config.poolSize,
-    logger,
-    ...(onLost === undefined ? {} : { onFailure: onLost }),
-  })
+  const db = await openServiceDatabase<LogTables>(LOG_SCHEMA, options)
   try {
     await migrate(db, LOG_MIGRATIONS)
     const keys =
@@ -223,23 +219,20 @@ async function logExists(db: Database<LogTables>): Promise<boolean> {
 
 /** The HTTP server of a log. */
 export async function buildLogHttp(
-  opened: OpenedLog,
-  options: { config: LogConfig; logger: Logger; health: Health; metrics: Metrics },
+  { context }: OpenedLog,
+  { rateLimit, trustProxy }: LogConfig,
+  reporting: Reporting,
 ): Promise<Http> {
-  const { config, health, logger, metrics } = options
   const app = await buildHttp({
     info: {
       title: 'dslog',
       version: '1',
       description: 'A transparency log for DNSSEC delegations',
     },
-    logger,
-    health,
-    metrics,
-    trustProxy: config.trustProxy,
-    rateLimit: { max: config.rateLimit, window: 60_000 },
+    ...reporting,
+    trustProxy,
+    rateLimit: { max: rateLimit, window: 60_000 },
   })
-  const { context } = opened
   tileRoutes(app, context)
   entryRoutes(app, context)
   proofRoutes(app, context)
@@ -250,72 +243,46 @@ export async function buildLogHttp(
   return app
 }
 
-/** A log service as components of a process, in the order in which they start. */
-export function logComponents(options: OpenOptions): {
-  components: Component[]
-  /** After the start. */
-  opened(): OpenedLog
-  /** Port it listens on, after the start. */
-  port(): number
-} {
+/** A log as components of a process. */
+export function logService(options: OpenOptions): Service<OpenedLog> {
   const { clock = systemClock, config, logger } = options
-  const health = new Health(logger)
-  const metrics = new Metrics('log')
-  let opened: OpenedLog | undefined
   let publishing: Publisher[] = []
-  let app: Http | undefined
-  const current = (): OpenedLog => {
-    if (opened === undefined) throw new Error('the log has not been opened')
-    return opened
-  }
-  const logComponent: Component = {
+  return serviceOf<OpenedLog>({
+    ...options,
     name: 'log',
-    async start(fail) {
-      opened = await openLog({ ...options, onLost: fail })
+    async open({ health, metrics }, fail) {
+      const opened = await openLog({ ...options, onLost: fail })
+      const { db, log, sequencer, witnesses } = opened
       observe(opened, metrics, clock)
-      const { log, witnesses } = opened
       if (witnesses !== undefined) observeWitnesses({ log, witnesses }, { clock, health, metrics })
       publishing = publishersOf(opened, config, logger)
       observePublishers(publishing, metrics)
-      health.ready('disk', () => current().sequencer.isHeld())
+      health.ready('disk', () => sequencer.isHeld())
       health.ready('database', async () => {
-        await current().db.kysely.selectFrom('tree').select('id').execute()
+        await db.kysely.selectFrom('tree').select('id').execute()
         return undefined
       })
+      return opened
     },
-    stop: () => current().close(),
-  }
-  // Before the sequencer: what a place shows of us may forbid us to go on.
-  const publishers: Component = {
-    name: 'publishers',
-    async start(fail) {
-      for (const publisher of publishing) await publisher.start(fail)
-    },
-    async stop() {
-      await Promise.all(publishing.map((publisher) => publisher.stop()))
-    },
-  }
-  const sequencer: Component = {
-    name: 'sequencer',
-    start: (fail) => current().sequencer.start(fail),
-    stop: () => current().sequencer.stop(),
-  }
-  const server: Component = {
-    name: 'log http',
-    async start(fail) {
-      app = await buildLogHttp(current(), { config, logger, health, metrics })
-      await httpComponent(app, { health, host: config.host, port: config.port }).start(fail)
-    },
-    async stop() {
-      health.stopping()
-      await app?.close()
-    },
-  }
-  const port = (): number => {
-    const address = app?.server.address()
-    return typeof address === 'object' && address !== null ? address.port : config.port
-  }
-  return { components: [logComponent, publishers, sequencer, server], opened: current, port }
+    parts: [
+      {
+        // Before the sequencer: what a place shows of us may forbid us to go on.
+        name: 'publishers',
+        async start(_opened, fail) {
+          for (const publisher of publishing) await publisher.start(fail)
+        },
+        async stop() {
+          await Promise.all(publishing.map((publisher) => publisher.stop()))
+        },
+      },
+      {
+        name: 'sequencer',
+        start: ({ sequencer }, fail) => sequencer.start(fail),
+        stop: ({ sequencer }) => sequencer.stop(),
+      },
+    ],
+    http: (opened, reporting) => buildLogHttp(opened, config, reporting),
+  })
 }
 
 /** The numbers an operator watches. */

@@ -11,11 +11,11 @@ import {
   url,
   type Values,
 } from '@dslog/service/config'
+import { serviceConfig } from '@dslog/service/service'
 
 export const MONITOR_CONFIG = {
   ...COMMON,
-  host: string('DSLOG_MONITOR_HOST', { doc: 'Address to listen on.', default: '127.0.0.1' }),
-  port: int('DSLOG_MONITOR_PORT', { doc: 'Port to listen on.', default: '8081', max: 65_535 }),
+  ...serviceConfig('MONITOR', '8081'),
   logUrl: url('DSLOG_MONITOR_LOG_URL', {
     doc: 'The log to follow. Without it, the URL in the log line of the policy.',
     optional: true,
@@ -76,10 +76,6 @@ export const MONITOR_CONFIG = {
     doc: 'URL that is fetched every half minute as long as the monitor sees and tells (dead-man switch).',
     optional: true,
   }),
-  anchors: path('DSLOG_ANCHORS', {
-    doc: "File of trust anchors; default: the root's.",
-    optional: true,
-  }),
   probe: bool('DSLOG_MONITOR_PROBE', {
     doc: 'Whether the DNS is asked about watched names, hourly: without it, changes are judged by what the log has alone.',
     default: 'true',
@@ -101,16 +97,6 @@ export const MONITOR_CONFIG = {
   dnsAllow: list('DSLOG_MONITOR_DNS_ALLOW', {
     doc: 'Networks with special-purpose addresses that may be asked nevertheless: `127.0.0.0/8`.',
     default: '',
-  }),
-  trustProxy: list('DSLOG_MONITOR_TRUST_PROXY', {
-    doc: 'Addresses or networks of the proxies whose X-Forwarded-For is believed.',
-    default: '',
-  }),
-  poolSize: int('DSLOG_MONITOR_POOL_SIZE', {
-    doc: 'Connections to PostgreSQL.',
-    default: '10',
-    min: 2,
-    max: 500,
   }),
 }
 

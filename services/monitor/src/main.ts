@@ -12,13 +12,15 @@ import type { MonitorTables } from '@dslog/schema/db'
 import { MONITOR_MIGRATIONS } from '@dslog/schema/migrate'
 import { readAnchors } from '@dslog/service/anchors'
 import { type Clock, systemClock } from '@dslog/service/clock'
-import { openDatabase } from '@dslog/service/db'
-import { Health } from '@dslog/service/health'
-import { buildHttp, type Http, httpComponent } from '@dslog/service/http'
+import { buildHttp, type Http } from '@dslog/service/http'
 import type { Logger } from '@dslog/service/log'
-import { Metrics } from '@dslog/service/metrics'
 import { migrate } from '@dslog/service/migrate'
-import type { Component } from '@dslog/service/run'
+import {
+  openServiceDatabase,
+  type Reporting,
+  type Service,
+  serviceOf,
+} from '@dslog/service/service'
 import { Judge } from './cases.ts'
 import type { EgressEdges } from './channel/egress.ts'
 import { Comparer } from './compare.ts'
@@ -52,14 +54,7 @@ import { WitnessedFile, WitnessedTable } from './witnessed.ts'
 export const USER_AGENT = 'dslog-monitor/0.1.0'
 
 /** Files of a monitor in its data folder. */
-export const MONITOR_FILES = {
-  database: 'monitor',
-  policy: 'policy',
-  witnessed: 'witnessed.jsonl',
-} as const
-
-/** Schema of its tables on a PostgreSQL server: a log on the same server has others of the same names. */
-const SCHEMA = 'monitor'
+const MONITOR_FILES = { policy: 'policy', witnessed: 'witnessed.jsonl' } as const
 
 /** The parts that a monitor is made of. */
 export interface OpenedMonitor {
@@ -97,15 +92,7 @@ export async function openMonitor(options: OpenOptions): Promise<OpenedMonitor> 
   const { origin, url } = logOf(policy, config.logUrl)
   const cosigners = cosignersOf({ witness: config.witnessKey, auditor: config.auditorKey }, clock)
   const anchors = await readAnchors(config.anchors)
-  const db = await openDatabase<MonitorTables>({
-    url: config.databaseUrl?.reveal(),
-    folder: join(config.data, MONITOR_FILES.database),
-    schema: SCHEMA,
-    applicationName: 'dslog-monitor',
-    poolSize: config.poolSize,
-    logger,
-    onFailure: onLost,
-  })
+  const db = await openServiceDatabase<MonitorTables>('monitor', options)
   try {
     const lock = await db.lockExclusive('monitor', onLost)
     await migrate(db, MONITOR_MIGRATIONS)
@@ -198,22 +185,63 @@ export async function openMonitor(options: OpenOptions): Promise<OpenedMonitor> 
   }
 }
 
-/** The HTTP server of a monitor. */
-export async function buildMonitorHttp(
+/** A monitor as components of a process. */
+export function monitorService(options: OpenOptions): Service<OpenedMonitor> {
+  const { clock = systemClock, config } = options
+  return serviceOf<OpenedMonitor>({
+    ...options,
+    name: 'monitor',
+    async open({ health, metrics }, fail) {
+      const opened = await openMonitor({ ...options, onLost: fail })
+      observe(opened, metrics, clock)
+      const { context, outbox } = opened.owners
+      observeOwners({ db: context.db, outbox }, metrics, clock)
+      // A log that fails is no reason to turn away who asks for the evidence.
+      health.ready('database', async () => {
+        await opened.store.ping()
+        return undefined
+      })
+      return opened
+    },
+    parts: [
+      {
+        name: 'owners',
+        start: ({ owners }, fail) => owners.component.start(fail),
+        stop: ({ owners }) => owners.component.stop?.(),
+      },
+      {
+        name: 'follower',
+        start({ comparer, follower }, fail) {
+          follower.start(fail)
+          comparer.start(fail)
+        },
+      },
+      {
+        name: 'judge',
+        start({ judge, probe, views }, fail) {
+          judge.start(fail)
+          probe?.start(fail)
+          views.start(fail)
+        },
+      },
+    ],
+    http: (opened, reporting) => buildMonitorHttp(opened, config, reporting),
+  })
+}
+
+async function buildMonitorHttp(
   { context, owners, witness }: OpenedMonitor,
-  options: { config: MonitorConfig; logger: Logger; health: Health; metrics: Metrics },
+  { trustProxy }: MonitorConfig,
+  reporting: Reporting,
 ): Promise<Http> {
-  const { config, health, logger, metrics } = options
   const app = await buildHttp({
     info: {
       title: 'dslog monitor',
       version: '1',
       description: 'Verifies a transparency log for DNSSEC delegations',
     },
-    logger,
-    health,
-    metrics,
-    trustProxy: config.trustProxy,
+    ...reporting,
+    trustProxy,
   })
   statusRoutes(app, context)
   evidenceRoutes(app, context)
@@ -225,77 +253,6 @@ export async function buildMonitorHttp(
   pageRoutes(app, owners.context)
   if (witness !== undefined) await witnessRoutes(app, witness)
   return app
-}
-
-/** A monitor as components of a process, in the order in which they start. */
-export function monitorComponents(options: OpenOptions): {
-  components: Component[]
-  /** After the start. */
-  opened(): OpenedMonitor
-  /** Port it listens on, after the start. */
-  port(): number
-} {
-  const { clock = systemClock, config, logger } = options
-  const health = new Health(logger)
-  const metrics = new Metrics('monitor')
-  let opened: OpenedMonitor | undefined
-  let app: Http | undefined
-  const current = (): OpenedMonitor => {
-    if (opened === undefined) throw new Error('the monitor has not been opened')
-    return opened
-  }
-  const monitor: Component = {
-    name: 'monitor',
-    async start(fail) {
-      opened = await openMonitor({ ...options, onLost: fail })
-      observe(opened, metrics, clock)
-      const { context, outbox } = opened.owners
-      observeOwners({ db: context.db, outbox }, metrics, clock)
-      // A log that fails is no reason to turn away who asks for the evidence.
-      health.ready('database', async () => {
-        await current().store.ping()
-        return undefined
-      })
-    },
-    stop: () => current().close(),
-  }
-  const follower: Component = {
-    name: 'follower',
-    start(fail) {
-      current().follower.start(fail)
-      current().comparer.start(fail)
-    },
-  }
-  const judge: Component = {
-    name: 'judge',
-    start(fail) {
-      current().judge.start(fail)
-      current().probe?.start(fail)
-      current().views.start(fail)
-    },
-  }
-  const owners: Component = {
-    name: 'owners',
-    start: (fail) => current().owners.component.start(fail),
-    stop: () => current().owners.component.stop?.(),
-  }
-  const server: Component = {
-    name: 'monitor http',
-    async start(fail) {
-      app = await buildMonitorHttp(current(), { config, logger, health, metrics })
-      await httpComponent(app, { health, host: config.host, port: config.port }).start(fail)
-    },
-    async stop() {
-      health.stopping()
-      await app?.close()
-    },
-  }
-  const port = (): number => {
-    const address = app?.server.address()
-    return typeof address === 'object' && address !== null ? address.port : config.port
-  }
-  const components = [monitor, owners, follower, judge, server]
-  return { components, opened: current, port }
 }
 
 /** An HTTP client that ends with the monitor, also where a request has no end of its own. */

@@ -27,7 +27,7 @@ import { Lifecycle } from '@dslog/service/run'
 import { LyingLog, type ServedLog } from '@dslog/testbed/lyinglog'
 import { MONITOR_CONFIG, type MonitorConfig } from '../src/config.ts'
 import { decodeFinding, verifyFinding } from '../src/evidence.ts'
-import { monitorComponents, openMonitor } from '../src/main.ts'
+import { monitorService, openMonitor } from '../src/main.ts'
 import { grow, history, type History, logOf } from './world.ts'
 
 const logger = createLogger({ service: 'monitor', level: 'silent' })
@@ -72,7 +72,7 @@ function config(env: Readonly<Record<string, string>> = {}): MonitorConfig {
 
 /** A monitor that runs, and a way to ask it. */
 async function start() {
-  const monitor = monitorComponents({ config: config(), logger, clock: past.net.clock.now })
+  const monitor = monitorService({ config: config(), logger, clock: past.net.clock.now })
   running = new Lifecycle(monitor.components, logger)
   await running.start()
   const ask = async (path: string): Promise<Response> =>
@@ -237,7 +237,7 @@ describe('a monitor', () => {
       DSLOG_MONITOR_POLICY: join(folder, 'policy'),
       DSLOG_MONITOR_LOG_URL: `http://127.0.0.1:${port}`,
     }
-    const { components } = monitorComponents({ config: config(env), logger })
+    const { components } = monitorService({ config: config(env), logger })
     running = new Lifecycle(components, logger)
     await running.start()
     await vi.waitFor(() => expect(waiting).toHaveBeenCalled(), 20_000)

@@ -1,5 +1,5 @@
 /** `dslog crawler`: one process of a crawler, as its environment says (@dslog/crawler/config). */
-import { crawlerComponents } from '@dslog/crawler/main'
+import { crawlerService } from '@dslog/crawler/main'
 import { readServiceConfig } from '../config.ts'
 import { runServices, serviceLogger } from '../service.ts'
 import type { Session } from '../session.ts'
@@ -11,6 +11,6 @@ export async function runCrawler(session: Session): Promise<void> {
   const logger = serviceLogger('crawler', log, session.io)
   // What the environment says of the log comes before what runs beside.
   const own = config.logUrl === undefined ? readServiceConfig(env).crawler : config
-  const { components } = crawlerComponents({ config: own, logger })
+  const { components } = crawlerService({ config: own, logger })
   await runServices(components, logger, session.io)
 }

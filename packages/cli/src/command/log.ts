@@ -1,5 +1,5 @@
 /** `dslog log`: the log service alone, as its environment says (@dslog/log/config). */
-import { logComponents } from '@dslog/log/main'
+import { logService } from '@dslog/log/main'
 import { readServiceConfig } from '../config.ts'
 import { EXIT, Failure } from '../failure.ts'
 import { prepareFolder } from '../folder.ts'
@@ -24,6 +24,6 @@ export async function runLog(
     await prepareFolder(session.data, { origin, key, witnesses })
   }
   const logger = serviceLogger('log', config, session.io)
-  const { components } = logComponents({ config, logger, create })
+  const { components } = logService({ config, logger, create })
   await runServices(components, logger, session.io)
 }

@@ -9,7 +9,7 @@ import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
-import { logComponents } from '@dslog/log/main'
+import { logService } from '@dslog/log/main'
 import { readNames } from '@dslog/crawler/source/names'
 import { SourceError } from '@dslog/crawler/source/source'
 import { PRIVATE_FILE, writeFileAtomic } from '@dslog/service/files'
@@ -53,7 +53,7 @@ export async function up(session: Session, options: UpOptions): Promise<void> {
   if (zoneFile.length > 0 && !(await importFirst(session, zoneFile))) return
 
   const logger = quietLogger('dslog', config, session.io)
-  const log = logComponents({ config, logger, create: true })
+  const log = logService({ config, logger, create: true })
   const logUrl = (): string => urlOf(config.host, log.port())
   const beside = new Beside({
     env,

@@ -12,7 +12,7 @@ import { formatVkey, type SignerKey } from '@dslog/tlog/key'
 import { parsePolicy, type Policy } from '@dslog/tlog/policy'
 import { formatAnchors } from '@dslog/dnssec/anchors'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
-import { logComponents } from '@dslog/log/main'
+import { logService } from '@dslog/log/main'
 import { policyText } from '@dslog/log/policy'
 import type { Logger } from '@dslog/service/log'
 import { processIdentity } from '@dslog/service/lock'
@@ -159,7 +159,7 @@ export class Stage {
     this.#servers = await startServers(this.net)
     const env = await this.#env()
     const { log: config } = readServiceConfig(env)
-    const log = logComponents({ config, logger: this.#logger, clock, create: true })
+    const log = logService({ config, logger: this.#logger, clock, create: true })
     const logUrl = (): string => urlOf(config.host, log.port())
     this.#view = await SplitView.start(logUrl)
     const beside = new Beside({
