@@ -5,6 +5,6 @@ import { crashTests } from './crash-tests.ts'
 const places = await Places.open(['embedded'])
 afterAll(() => places.close())
 
-describe('a log in a folder, killed', () => {
+describe('a log in a folder', () => {
   crashTests(places, 'embedded')
 })

@@ -5,6 +5,6 @@ import { crashTests } from './crash-tests.ts'
 const places = await Places.open(['postgres'])
 afterAll(() => places.close())
 
-describe.skipIf(places.postgres === undefined)('a log on a server, killed', () => {
+describe.skipIf(places.postgres === undefined)('a log on a server', () => {
   crashTests(places, 'postgres')
 })

@@ -1,7 +1,10 @@
-/** The crash matrix, for one kind of database: each test point at several passes, then any moment. */
-import { beforeAll, expect, test } from 'vitest'
+/**
+ * The crash matrix, for one kind of database: whoever can die, at each test point and at several passes of it, then at any
+ * moment. DSLOG_TEST_CRASHES says how many of the latter there are, DSLOG_TEST_SEED repeats those of an earlier run.
+ */
+import { beforeAll, describe, expect, test } from 'vitest'
 import type { Kind, Places } from '../place.ts'
-import { CrashedLog } from './crash.ts'
+import { CrashedLog, type End, type Moment } from './crash.ts'
 import { numbers, Stream } from './stream.ts'
 
 /** Points between two effects of one tree, in their order. */
@@ -34,47 +37,85 @@ const POINTS: Readonly<Record<Kind, readonly string[]>> = {
 /** Points of the creation of a log. */
 const CREATION = ['log.creating', 'log.created'] as const
 
+/** Who dies. `both` is a power cut. */
+type Victim = 'process' | 'server' | 'both'
+
 const nightly = process.env['DSLOG_TEST_NIGHTLY'] !== undefined
 /** Which pass of a point it is: opening the log makes some of them, too. */
 const PASSES = nightly ? [1, 2, 3, 5, 8] : [1, 3]
 /** A log is opened once in a process. */
 const passesOf = (point: string): number[] => (point === 'log.opened' ? [1] : PASSES)
-const RANDOM_KILLS = nightly ? 100 : 6
-/** Lines after which a process is killed at random, and ms after that. */
+
+const CRASHES = Number(process.env['DSLOG_TEST_CRASHES'] ?? (nightly ? 300 : 6))
+/** Lines after which somebody dies at random, and ms after that. */
 const MAX_LINES = 20
 const MAX_DELAY = 25
+const MAX_PASS = 8
+/** Crashes that one log goes through: every promise is checked after each. */
+const CRASHES_OF_ONE = 60
+/** Crashes after which all of a log is audited: what was wrong before is found then, too. */
+const AUDIT_EACH = 6
 
 /** Tests about one log, which they kill in turn. */
 export function crashTests(places: Places, kind: Kind): void {
-  let log: CrashedLog
+  const { postgres } = places
+  const victims: Victim[] = ['process']
+  if (kind === 'postgres' && postgres?.owned === true) victims.push('server', 'both')
 
-  beforeAll(async () => {
-    log = new CrashedLog(await places.make(kind, new Stream().net.anchors))
+  function ended(victim: Victim, when: Moment): End {
+    if (victim === 'process') return when
+    return { ...when, server: () => postgres!.crash(), both: victim === 'both' }
+  }
+
+  const fresh = async (): Promise<CrashedLog> =>
+    new CrashedLog(await places.make(kind, new Stream().net.anchors))
+
+  describe.each(victims)('whose %s dies', (victim) => {
+    let log: CrashedLog
+    beforeAll(async () => {
+      log = await fresh()
+    })
+
+    test.each(CREATION)('at %s', async (point) => {
+      const created = await fresh()
+      await created.crash(ended(victim, { point, pass: 1 }))
+      expect(created.counts.steps).toBeGreaterThan(0)
+    })
+
+    test.each(POINTS[kind].flatMap((point) => passesOf(point).map((pass) => ({ point, pass }))))(
+      'at $point, pass $pass',
+      async (when) => {
+        await log.crash(ended(victim, when))
+        expect(log.counts.steps).toBeGreaterThan(0)
+      },
+    )
   })
 
-  test.each(CREATION)('at %s', async (point) => {
-    const created = new CrashedLog(await places.make(kind, new Stream().net.anchors))
-    await created.crash({ point, pass: 1 })
-    expect(created.counts.steps).toBeGreaterThan(0)
-  })
-
-  test.each(POINTS[kind].flatMap((point) => passesOf(point).map((pass) => ({ point, pass }))))(
-    'at $point, pass $pass',
-    async (end) => {
-      await log.crash(end)
-      expect(log.counts.steps).toBeGreaterThan(0)
-    },
-  )
-
-  test(`at ${RANDOM_KILLS} random moments`, async () => {
+  describe(`at ${CRASHES} random moments`, () => {
     const seed = Number(process.env['DSLOG_TEST_SEED'] ?? Date.now() % 1_000_000)
-    console.log(`random kills of ${kind}: DSLOG_TEST_SEED=${seed}`)
+    console.log(`random crashes of ${kind}: DSLOG_TEST_SEED=${seed}`)
     const random = numbers(seed)
-    for (let i = 0; i < RANDOM_KILLS; i++) {
-      const lines = 1 + Math.floor(random() * MAX_LINES)
-      await log.crash({ lines, delay: Math.floor(random() * MAX_DELAY) })
-    }
-    console.log(`${kind}: ${JSON.stringify(log.counts)}`)
-    expect(log.counts.acked).toBeGreaterThan(RANDOM_KILLS)
+    const upTo = (limit: number): number => Math.floor(random() * limit)
+    const oneOf = <T>(list: readonly T[]): T => list[upTo(list.length)]!
+    const rounds = Array.from({ length: Math.ceil(CRASHES / CRASHES_OF_ONE) }, (_, round) => {
+      const count = Math.min(CRASHES_OF_ONE, CRASHES - round * CRASHES_OF_ONE)
+      const ends = Array.from({ length: count }, () => {
+        const point = oneOf(POINTS[kind])
+        const pass = point === 'log.opened' ? 1 : 1 + upTo(MAX_PASS)
+        const moment = { lines: 1 + upTo(MAX_LINES), delay: upTo(MAX_DELAY) }
+        return ended(oneOf(victims), random() < 0.5 ? { point, pass } : moment)
+      })
+      return { round: round + 1, ends }
+    })
+
+    test.each(rounds)('round $round', { timeout: CRASHES_OF_ONE * 60_000 }, async ({ ends }) => {
+      const log = await fresh()
+      for (const [i, end] of ends.entries()) {
+        const audit = (i + 1) % AUDIT_EACH === 0 || i === ends.length - 1
+        await log.crash(end, { audit })
+      }
+      console.log(`${kind}, ${ends.length} crashes: ${JSON.stringify(log.counts)}`)
+      expect(log.counts.acked).toBeGreaterThan(ends.length)
+    })
   })
 }

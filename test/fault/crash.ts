@@ -28,17 +28,22 @@ const NOTICE_LIMIT = 10_000
 /** Signs as the log did: the same text gets the same signature. */
 const SIGNER = ed25519Signer(keyOf())
 
-/** How a submitter ends. */
-export type End =
-  /** By itself at the `pass`-th pass of a test point. */
+/** At the `pass`-th pass of a test point, or when a submitter has said so many lines, and so many ms later. */
+export type Moment =
   | { readonly point: string; readonly pass: number }
-  /** Killed from outside when it has said so many lines, and so many ms later. */
   | { readonly lines: number; readonly delay: number }
-  /** Not at all: its server dies, at a point or after so many lines; what becomes of it then is its own affair. */
-  | ({ readonly server: () => Promise<void> } & (
-      | { readonly point: string; readonly pass: number }
-      | { readonly lines: number; readonly delay: number }
-    ))
+
+/** How a submitter ends: killed, unless it is its server that dies. */
+export type End = Moment & {
+  /** Ends the server. What becomes of the submitter then is its own affair. */
+  readonly server?: () => Promise<void>
+  /** The submitter is killed at the same time, as when the machine of both loses its power. */
+  readonly both?: boolean
+}
+
+function isKilled({ both = false, server }: End): boolean {
+  return server === undefined || both
+}
 
 /** One log, its crashes, and everything that was promised in its name. */
 export class CrashedLog {
@@ -75,49 +80,52 @@ export class CrashedLog {
   /**
    * Runs a submitter until it dies; then checks the log, and lets it go on by one step.
    *
-   * @param repair what an operator does in between
+   * @param own what an operator does in between, and whether an auditor and fsck look at all of it
    */
-  async crash(end: End, repair: () => Promise<void> = async () => {}): Promise<void> {
+  async crash(
+    end: End,
+    own: { readonly repair?: () => Promise<void>; readonly audit?: boolean } = {},
+  ): Promise<void> {
     const signal = await this.#run(end)
-    if (!('server' in end)) assert.equal(signal, 'SIGKILL', JSON.stringify(end))
-    await repair()
-    await this.check()
+    if (isKilled(end)) assert.equal(signal, 'SIGKILL', JSON.stringify(end))
+    await own.repair?.()
+    await this.#check(own.audit ?? true)
   }
 
-  /** Opens the log and checks everything. */
-  async check(): Promise<void> {
+  async #check(audit: boolean): Promise<void> {
     const test = await this.#open()
     try {
       await this.#checkPromises(test)
       await this.#goOn(test)
       await this.#checkPromises(test)
-      assert.deepEqual(await complaints(test), [])
+      if (audit) assert.deepEqual(await complaints(test), [])
     } finally {
       await test.close()
     }
   }
 
   async #run(end: End): Promise<NodeJS.Signals | null> {
+    const { both = false, server } = end
     const own: Task = { place: this.#place, from: this.#done, to: this.#done + STEPS }
-    const held =
-      'server' in end && 'point' in end ? { point: end.point, pass: end.pass } : undefined
-    const task: Task = held === undefined ? own : { ...own, held }
+    // At a point a process kills itself; whom a server dies under stands still there meanwhile.
+    const at = 'point' in end ? { point: end.point, pass: end.pass } : undefined
+    const task: Task = at === undefined || server === undefined ? own : { ...own, held: at }
     const env: NodeJS.ProcessEnv = { ...process.env }
     delete env['DSLOG_TEST_CRASH']
-    if ('point' in end && !('server' in end)) env['DSLOG_TEST_CRASH'] = `${end.point}:${end.pass}`
+    if (at !== undefined && server === undefined) env['DSLOG_TEST_CRASH'] = `${at.point}:${at.pass}`
     const child = spawn(
       process.execPath,
       ['--conditions=@dslog/source', '--import', 'tsx', PROGRAM, JSON.stringify(task)],
       // What it says about a server that went away is of no interest.
-      { env, stdio: ['pipe', 'pipe', 'server' in end ? 'ignore' : 'inherit'] },
+      { env, stdio: ['pipe', 'pipe', server === undefined ? 'inherit' : 'ignore'] },
     )
     const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
     let lines = 0
     let dying: Promise<void> | undefined
     const die = async (delay: number): Promise<void> => {
       await sleep(delay)
-      if ('server' in end) await end.server()
-      else child.kill('SIGKILL')
+      if (isKilled(end)) child.kill('SIGKILL')
+      await server?.()
     }
     for await (const line of createInterface({ input: child.stdout })) {
       const said = JSON.parse(line) as Said
@@ -125,12 +133,12 @@ export class CrashedLog {
       if ('lines' in end && ++lines === end.lines) dying = die(end.delay)
       if ('held' in said) {
         await die(0)
-        child.stdin.end('go on\n')
+        if (!both) child.stdin.end('go on\n')
       }
     }
     const [code, signal] = await exited
     await dying
-    if ('server' in end) return signal
+    if (server !== undefined) return signal
     if (code !== null && code !== 0) throw new Error(`the submitter ended with ${code}`)
     return signal
   }

@@ -73,7 +73,8 @@ describe.skipIf(servers === undefined)('a log on a primary with a synchronous st
   })
 
   test('goes on, on the standby, when the primary dies under load', async () => {
-    await log.crash({ lines: LINES, delay: 5, server: () => pair.killPrimary() }, async () => {
+    const server = (): Promise<void> => pair.killPrimary()
+    const repair = async (): Promise<void> => {
       await pair.promote()
       // Alone now: nobody is there to wait for, and that is said.
       const config = readConfig({ log: LOG_CONFIG }, at(pair.standby, SYNCHRONOUS).env).log
@@ -81,7 +82,8 @@ describe.skipIf(servers === undefined)('a log on a primary with a synchronous st
         code: 'standby',
       })
       log.moveTo(at(pair.standby))
-    })
+    }
+    await log.crash({ lines: LINES, delay: 5, server }, { repair })
     expect(log.counts.acked).toBeGreaterThan(5)
     await log.crash({ lines: 10, delay: 3 })
     console.log(`failover: ${JSON.stringify(log.counts)}`)
