@@ -15,6 +15,7 @@ export default defineConfig({
   ssr: { resolve: { conditions } },
   test: {
     environment: 'node',
+    globalSetup: 'test/template.ts',
     testTimeout: 60_000,
     hookTimeout: 120_000,
     // Two cores are the smallest machine we promise to be tested on.

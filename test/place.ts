@@ -3,12 +3,10 @@
  * a PostgreSQL server where there is one. A place is data alone, so a child process can be told of it; it can be opened
  * again and again, and copied while it is closed.
  */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { cp, mkdir, writeFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { formatSkey, KEY_TYPE, signerKey, type SignerKey } from '@dslog/tlog/key'
 import { utf8 } from '@dslog/tlog/bytes'
 import { sha256 } from '@dslog/tlog/hash'
@@ -42,12 +40,10 @@ export class Places {
   readonly kinds: readonly Kind[]
   readonly postgres: TestPostgres | undefined
   readonly #folder: string
-  readonly #template: string
   #made = 0
 
-  private constructor(template: string, postgres: TestPostgres | undefined) {
+  private constructor(postgres: TestPostgres | undefined) {
     this.#folder = mkdtempSync(join(tmpdir(), 'dslog-test-'))
-    this.#template = template
     this.postgres = postgres
     this.kinds = postgres === undefined ? ['embedded'] : ['embedded', 'postgres']
   }
@@ -55,7 +51,7 @@ export class Places {
   /** @param kinds of places wanted; PostgreSQL is left out, with a printed line, where there is none */
   static async open(kinds: readonly Kind[] = ['embedded', 'postgres']): Promise<Places> {
     const postgres = kinds.includes('postgres') ? await startPostgres() : undefined
-    return new Places(await makeTemplate(), postgres)
+    return new Places(postgres)
   }
 
   /** A place without a log: its key and anchors are there, its database is empty. */
@@ -64,11 +60,7 @@ export class Places {
     await mkdir(data)
     await writeFile(join(data, LOG_FILES.key), `${formatSkey(keyOf(origin))}\n`)
     await writeFile(join(data, 'anchors'), formatAnchors(anchors))
-    if (kind === 'embedded') {
-      await cp(this.#template, join(data, LOG_FILES.database), { recursive: true })
-      return placeOf(kind, data)
-    }
-    return placeOf(kind, data, await this.#database())
+    return placeOf(kind, data, kind === 'postgres' ? await this.#database() : undefined)
   }
 
   /** Another place with everything that is in a closed one, as a backup has it. */
@@ -103,26 +95,4 @@ export class Places {
 function placeOf(kind: Kind, data: string, url?: string): Place {
   const env = { DSLOG_DATA: data, DSLOG_ANCHORS: join(data, 'anchors') }
   return { kind, data, env: url === undefined ? env : { ...env, DATABASE_URL: url } }
-}
-
-/** Folder of an empty embedded database, made once for each version of PGlite: creating one takes seconds. */
-export async function makeTemplate(): Promise<string> {
-  const entry = createRequire(import.meta.url).resolve('@electric-sql/pglite')
-  const { version } = JSON.parse(readFileSync(join(entry, '../../package.json'), 'utf8')) as {
-    version: string
-  }
-  const cache = fileURLToPath(new URL('.cache/', import.meta.url))
-  const made = join(cache, `pglite-${version}`)
-  if (existsSync(made)) return made
-  mkdirSync(cache, { recursive: true })
-  const making = mkdtempSync(join(cache, 'making-'))
-  const db = await openDatabase({ folder: making })
-  await db.close()
-  try {
-    renameSync(making, made)
-  } catch {
-    // Another test process was faster.
-    rmSync(making, { recursive: true })
-  }
-  return made
 }

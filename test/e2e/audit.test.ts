@@ -16,7 +16,6 @@ import { Internet } from '@dslog/testbed/internet'
 import { LyingLog, Scribe, type ServedLog } from '@dslog/testbed/lyinglog'
 import { ownerKey } from '@dslog/testbed/stories'
 import { dsOf } from '@dslog/testbed/key'
-import { makeTemplate } from '../place.ts'
 import { dslog, Folders } from './dslog.ts'
 
 installNodeCrypto()
@@ -56,7 +55,6 @@ beforeAll(async () => {
   await delegate(2)
 
   state = folders.make()
-  await cp(await makeTemplate(), join(state, 'db'), { recursive: true })
   const audited = await audit(honest(first), '--state', state)
   if (audited.code !== 0) throw new Error(audited.stderr)
 })

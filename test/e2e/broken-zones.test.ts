@@ -23,7 +23,7 @@ async function standing({ service }: Here): Promise<unknown> {
 }
 
 async function serve(files: readonly string[], ...args: string[]): Promise<Here> {
-  const data = await folders.data()
+  const data = folders.make()
   const service = await Up.start(data, [...args, '--zone-file', ...files])
   return { service, args: ['--data', data, ...args] }
 }
@@ -153,7 +153,7 @@ describe('a zone of our own', () => {
   })
 
   it('adds nothing to a folder either, fresh or not', async () => {
-    const data = await folders.data()
+    const data = folders.make()
     const args = ['--data', data, '--anchors', registry.anchors]
     const signed = () => JSON.parse(readFileSync(join(data, 'signer.json'), 'utf8')) as Event
     const broken = changed((lines) => lines.slice(0, 10))
@@ -166,7 +166,7 @@ describe('a zone of our own', () => {
   })
 
   it('ends `up --zone-file`, which serves nothing', async () => {
-    const data = await folders.data()
+    const data = folders.make()
     const broken = changed((lines) => lines.slice(0, 10))
     const start = Up.start(data, ['--anchors', registry.anchors, '--zone-file', broken])
     await expect(start).rejects.toThrow(/dslog up ended with code 1: dslog: .*broken/)

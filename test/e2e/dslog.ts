@@ -5,14 +5,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { cp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
 import type { ServiceFile } from '@dslog/cli/session'
-import { makeTemplate } from '../place.ts'
 
 const BIN = fileURLToPath(new URL('../../packages/cli/bin/dslog.js', import.meta.url))
 /** Longest wait for a service to be ready, ms: three databases are made, on a busy machine. */
@@ -182,16 +180,6 @@ export class Folders {
   /** The path of a folder that is not there yet. */
   make(): string {
     return join(this.#base, String(this.#made++))
-  }
-
-  /** A data folder with nothing but its databases, which take seconds to make; they are empty. */
-  async data(): Promise<string> {
-    const folder = this.make()
-    const template = await makeTemplate()
-    for (const database of ['log', 'monitor', 'crawler']) {
-      await cp(template, join(folder, database), { recursive: true })
-    }
-    return folder
   }
 
   /** The path of a file in a folder of its own name. */

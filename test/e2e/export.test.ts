@@ -29,7 +29,7 @@ const here = (...args: string[]) => [...args, '--data', data, '--anchors', regis
 beforeAll(async () => {
   registry = new Registry(folders.make())
   for (let i = 0; i < NAMES; i++) registry.set(`name-${i}`, 1)
-  data = await folders.data()
+  data = folders.make()
   await dslog(here('import', registry.rootFile(), registry.zoneFile()))
   const before = folders.make()
   await dslog(here('export', before))

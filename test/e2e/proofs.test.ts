@@ -42,7 +42,7 @@ async function proofsOf(
   args: readonly string[],
   of: readonly string[],
 ): Promise<Proofs> {
-  const folder = await folders.data()
+  const folder = folders.make()
   const service = await Up.start(folder, [...args, '--zone-file', ...zones])
   const files: [string, Uint8Array][] = []
   for (const what of of) {

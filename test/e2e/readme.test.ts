@@ -51,7 +51,7 @@ function builds(root: string): Map<string, string> {
     if (!existsSync(folder)) continue
     for (const path of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
       // What tsc remembers of its last run names the files by where they are.
-      if (!/\.(js|d\.ts|html|css|svg)$/.test(path)) continue
+      if (!/\.(js|d\.ts|html|css|svg|gz)$/.test(path)) continue
       const hash = createHash('sha256')
         .update(readFileSync(join(folder, path)))
         .digest('hex')

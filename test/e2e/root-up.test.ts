@@ -63,7 +63,7 @@ describe.skipIf(!HAS_DATA)('ten root zones', () => {
   })
 
   it('stop going in at a signal, after the one that is under way', async () => {
-    const data = await folders.data()
+    const data = folders.make()
     const child = start(['up', '--json', '--data', data, '--zone-file', ...ROOT_ZONES])
     child.stdout!.once('data', () => child.kill('SIGINT'))
     const stderr: Buffer[] = []

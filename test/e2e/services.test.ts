@@ -68,7 +68,7 @@ async function service(args: readonly string[], url: string, env: Record<string,
 }
 
 it('a log and a monitor, each alone', async () => {
-  const data = await folders.data()
+  const data = folders.make()
   const logPort = await freePort()
   const logUrl = `http://127.0.0.1:${logPort}`
   const env = { DSLOG_DATA: data, DSLOG_LOG_PORT: String(logPort) }
@@ -116,7 +116,7 @@ it('a log and a monitor, each alone', async () => {
 
 it('both in one process, and it says in words what there is and what is not', async () => {
   const port = await freePort()
-  const data = await folders.data()
+  const data = folders.make()
   const url = `http://127.0.0.1:${port}`
   const args = ['up', '--data', data, '--port', String(port), '--origin', 'log.example/words']
   const { said, stop } = await service(args, url, {})
@@ -139,7 +139,7 @@ it('both in one process, and it says in words what there is and what is not', as
 })
 
 it('a monitor that is not told what to follow', async () => {
-  const data = await folders.data()
+  const data = folders.make()
   const none = await dslog(['monitor'], { env: { DSLOG_DATA: data } })
   expect(none.code).toBe(2)
   expect(none.stderr).toMatch(/^dslog: [^\n]*policy[^\n]*\n$/)

@@ -94,7 +94,7 @@ describe('a fresh folder', () => {
 
 describe('a folder that has a log', () => {
   it('keeps its name, its key and its entries over a kill', async () => {
-    const data = await folders.data()
+    const data = folders.make()
     const registry = new Registry(folders.make())
     const first = await up(data, [
       '--zone-file',
@@ -119,7 +119,7 @@ describe('a folder that has a log', () => {
   })
 
   it('takes the token of its environment', async () => {
-    const service = await up(await folders.data(), [], { DSLOG_OPERATOR_TOKEN: 'of the operator' })
+    const service = await up(folders.make(), [], { DSLOG_OPERATOR_TOKEN: 'of the operator' })
     expect(service.service.operator_token).toBe('of the operator')
   })
 })

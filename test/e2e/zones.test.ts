@@ -46,7 +46,7 @@ describe('registries', () => {
 
   beforeAll(async () => {
     registry = new Registry(folders.make(), { zones: ZONES })
-    data = await folders.data()
+    data = folders.make()
     const day = (states: Readonly<Record<string, number | undefined>>) => {
       for (const zone of Object.keys(ZONES)) {
         for (const [label, state] of Object.entries(states)) registry.set(label, state, zone)
@@ -189,7 +189,7 @@ describe('registries', () => {
 describe('a zone of the present', () => {
   it('is logged live, without the token of an operator', async () => {
     const registry = new Registry(folders.make(), { start: Date.now() })
-    const data = await folders.data()
+    const data = folders.make()
     registry.set('stays', 1)
     const service = await Up.start(data, ['--anchors', registry.anchors])
     const policy = join(data, 'policy')

@@ -59,7 +59,7 @@ export interface DatabaseOptions {
   url?: string | undefined
   /** Folder of the embedded database, of this service alone; created when missing. */
   folder: string
-  /** Folder of another embedded database, closed, to start from instead of an empty one: spares tests the creation. */
+  /** File of an empty embedded database to start from (template.ts); default: that of the build. */
   template?: string
   /** Schema of the service on the server; created when missing. Default: the role's own search path. */
   schema?: string

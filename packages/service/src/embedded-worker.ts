@@ -7,12 +7,13 @@
  * of the process, kill -9 included (the kernel has it), but not that of the machine.
  */
 import { PGlite } from '@electric-sql/pglite'
+import crypto from 'node:crypto'
 import { parentPort, workerData } from 'node:worker_threads'
 
 /** What the thread is started with. */
 export interface WorkerSetup {
   folder: string
-  /** Only create the database, then end: creation takes hundreds of megabytes, which a thread gives back only so. */
+  /** Only create the database, then end. */
   create: boolean
   /** How often dead rows are counted, ms. */
   vacuumInterval: number
@@ -58,6 +59,9 @@ const START_PARAMETERS = {
 /** The exit status by which PGlite throws PostgreSQL's ordinary errors; it catches them itself. */
 const ORDINARY_ERROR = 100
 
+/** When every cluster was created, ms. */
+const CREATION_TIME = Date.UTC(2026, 0, 1)
+
 const FAULT_FIELDS = ['code', 'detail', 'hint', 'schema', 'table', 'column', 'constraint'] as const
 
 const setup = workerData as WorkerSetup
@@ -67,6 +71,7 @@ let idle = true
 let walCheckedAt = 0
 let panic = ''
 
+if (setup.create) stopTheClock()
 const db = await PGlite.create(setup.folder, {
   onStderr: (line) => {
     if (line.includes('PANIC:')) panic = line
@@ -97,6 +102,16 @@ if (setup.create) {
   })
 }
 port.postMessage({ ready: true } satisfies WorkerNotice)
+
+/**
+ * initdb writes the time and random bytes into two files. Without them an empty database is the same bytes each time, so a
+ * build that makes one can be made again. What it loses is the identity of the cluster, by which replicas know their
+ * primary, and the salt that hides from a stranger which roles have a password: here are neither.
+ */
+function stopTheClock(): void {
+  Date.now = () => CREATION_TIME
+  crypto.randomFillSync = (view) => view
+}
 
 /** The part of PGlite's program that reads and obeys protocol messages. */
 interface MainLoop {

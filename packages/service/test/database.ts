@@ -1,12 +1,7 @@
-/**
- * Databases of both kinds for tests. Creating an embedded one takes seconds, so each starts as a copy of a template that is
- * made once per version of PGlite. PostgreSQL is used where there is one.
- */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
-import { createRequire } from 'node:module'
+/** Databases of both kinds for tests. PostgreSQL is used where there is one. */
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll } from 'vitest'
 import { openDatabase } from '@dslog/service/db'
 import type { Database, DatabaseOptions } from '@dslog/service/db'
@@ -20,9 +15,6 @@ export const kinds: readonly Database<unknown>['kind'][] =
 
 /** Everything embedded lies below. */
 export const folder = mkdtempSync(join(tmpdir(), 'dslog-service-'))
-
-/** Folder of an empty embedded database. */
-export const template = await makeTemplate()
 
 let places = 0
 const opened: Pick<Database<unknown>, 'close'>[] = []
@@ -38,7 +30,6 @@ export function newPlace(kind: Database<unknown>['kind']) {
   const name = `place_${process.pid}_${places++}`
   const options: DatabaseOptions = {
     folder: join(folder, name),
-    template,
     ...(kind === 'postgres' && { url: postgres!.url, schema: name }),
   }
   return {
@@ -49,25 +40,4 @@ export function newPlace(kind: Database<unknown>['kind']) {
       return db
     },
   }
-}
-
-async function makeTemplate(): Promise<string> {
-  const entry = createRequire(import.meta.url).resolve('@electric-sql/pglite')
-  const { version } = JSON.parse(readFileSync(join(entry, '../../package.json'), 'utf8')) as {
-    version: string
-  }
-  const cache = fileURLToPath(new URL('../../../test/.cache/', import.meta.url))
-  const made = join(cache, `pglite-${version}`)
-  if (existsSync(made)) return made
-  mkdirSync(cache, { recursive: true })
-  const making = mkdtempSync(join(cache, 'making-'))
-  const db = await openDatabase({ folder: making })
-  await db.close()
-  try {
-    renameSync(making, made)
-  } catch {
-    // Another test process was faster.
-    rmSync(making, { recursive: true })
-  }
-  return made
 }

@@ -7,10 +7,10 @@ import { join } from 'node:path'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import { describe, expect, it } from 'vitest'
 import { DatabaseError, EmbeddedLocked } from '@dslog/service/database-error'
-import { openDatabase } from '@dslog/service/db'
+import { type Database, openDatabase } from '@dslog/service/db'
 import { openEmbedded } from '@dslog/service/embedded'
 import { lockFolder } from '@dslog/service/lock'
-import { folder, newPlace, template } from './database.ts'
+import { folder, newPlace } from './database.ts'
 
 const at = (file: string) => new URL(`../src/${file}.ts`, import.meta.url).href
 
@@ -142,10 +142,15 @@ describe('the lock of a folder', () => {
 })
 
 describe('the embedded database', () => {
-  it('creates a folder without a template, once', async () => {
+  it('is created once, the same with and without a template', async () => {
+    const identity = async ({ kysely }: Database<unknown>) =>
+      (await sql`select system_identifier::text as id from pg_control_system()`.execute(kysely))
+        .rows
     const path = join(folder, 'fresh')
-    const db = await openDatabase({ folder: path })
+    const db = await openDatabase({ folder: path, template: join(folder, 'none') })
     await sql`create table t ()`.execute(db.kysely)
+    const prepared = await newPlace('embedded').open()
+    expect(await identity(prepared)).toEqual(await identity(db))
     await db.close()
     const again = await openDatabase({ folder: path })
     await sql`select from t`.execute(again.kysely)
@@ -234,7 +239,7 @@ describe('the embedded database', () => {
 
   it('vacuums, so that updates do not grow a table for ever', async () => {
     const path = join(folder, 'vacuum')
-    const driver = await openEmbedded({ folder: path, template, vacuumInterval: 100 })
+    const driver = await openEmbedded({ folder: path, vacuumInterval: 100 })
     const kysely = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: driver.pool }) })
     await sql`create table t as select g as id, 0 as n from generate_series(1, 5000) g`.execute(
       kysely,

@@ -134,7 +134,7 @@ const TABLES = [
 ]
 
 /**
- * Creates a database, embedded (which takes seconds, so tests share one) or on a server.
+ * Creates a database, embedded (which takes a second, so tests share one) or on a server.
  *
  * @param server URL of a PostgreSQL server
  */
