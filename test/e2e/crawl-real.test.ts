@@ -1,9 +1,8 @@
-/** The crawler and other people's name servers: NSD and Knot, by query and by transfer; real registries' data. */
+/** The crawler and other people's name servers: NSD and Knot, by query and by transfer. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
-import { dsToText, TYPE } from '@dslog/dnssec/records'
-import { HOUR, TestClock } from '@dslog/testbed/clock'
-import { openGov } from '@dslog/testbed/gov'
+import { type Name, nameFromText } from '@dslog/dnssec/name'
+import { dsToText } from '@dslog/dnssec/records'
+import { HOUR } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { type RealServers, startAll, startKnot, startNsd } from '@dslog/testbed/realserver'
@@ -96,43 +95,3 @@ describe.each([
     })
   })
 })
-
-test('the real .gov, by query: 2,069 delegations are found, and the day on which 57 went insecure', async () => {
-  const net = new Internet({ clock: new TestClock(Date.UTC(2025, 7, 12, 12)), servers: 4 })
-  const gov = openGov(net)
-  if (gov === undefined) return
-  gov.publish('2025-08-12')
-  const names = gov.authority.zone.records
-    .filter(({ owner, type }) => type === TYPE.NS && owner.length > gov.authority.name.length)
-    .map(({ owner }) => nameToText(owner))
-  const place = await places.make(kind(), net.anchors)
-  world = await CrawlWorld.open({ net, place })
-  const signed = gov.authority.zone.records
-    .filter(({ type }) => type === TYPE.DS)
-    .map(({ owner }) => nameToText(owner))
-  const asked = new Set(signed)
-  // Of those without a DS some hundred: what they show is always the same.
-  for (const name of new Set(names)) if (asked.size < 2_300) asked.add(name)
-  await world.ask(...asked)
-  const states = async () => {
-    const { signed, names } = await world!.log.reader.zoneCounts(gov.authority.name)
-    return { signed, names }
-  }
-  // Questions that a busy machine has lost are asked again, as they would be after some minutes.
-  const until = async (isDone: () => Promise<boolean>): Promise<void> => {
-    for (let rounds = 0; rounds < 4 && !(await isDone()); rounds++) await world!.again(HOUR)
-  }
-  await until(async () => (await states()).signed === 2_069)
-  expect(await states()).toEqual({ signed: 2_069, names: 2_069 })
-
-  net.clock.set(Date.UTC(2025, 7, 13, 12))
-  gov.publish('2025-08-13')
-  await world.again(0)
-  const gone = async () => {
-    const { names, signed } = await states()
-    return names - signed
-  }
-  await until(async () => (await gone()) === 57)
-  await world.again(HOUR)
-  expect(await gone()).toBe(57)
-}, 600_000)

@@ -1,0 +1,91 @@
+/**
+ * The real .gov under a key of the test, asked name by name: the log has each delegation that the registry
+ * published, with exactly its DS, and the day on which 57 of them went insecure and one was given up.
+ */
+import { afterAll, expect, test } from 'vitest'
+import { type Name, nameKey } from '@dslog/dnssec/name'
+import { TYPE } from '@dslog/dnssec/records'
+import { stateId } from '@dslog/schema/identity'
+import { toBase64 } from '@dslog/tlog/bytes'
+import { TestClock } from '@dslog/testbed/clock'
+import { openGov, type Gov, type GovFile } from '@dslog/testbed/gov'
+import { Internet } from '@dslog/testbed/internet'
+import { CrawlWorld } from '../crawl.ts'
+import { Places } from '../place.ts'
+
+/** Names without a DS that are asked, too: what they show is always the same. */
+const SOME = 300
+
+const noon = (file: GovFile): number => Date.parse(`${file}T12:00:00Z`)
+
+/** States by name. */
+type States = ReadonlyMap<string, string>
+
+let places: Places | undefined
+let world: CrawlWorld | undefined
+afterAll(async () => {
+  await world?.close()
+  await places?.close()
+})
+
+/** Owners in the zone that have records of a type, each with those records. */
+function ownersOf({ authority }: Gov, type: number): Map<Name, Uint8Array[]> {
+  const owners = new Map<string, { owner: Name; rdatas: Uint8Array[] }>()
+  for (const rr of authority.zone.records) {
+    if (rr.type !== type || rr.owner.length === authority.name.length) continue
+    const of = owners.get(nameKey(rr.owner)) ?? { owner: rr.owner, rdatas: [] }
+    of.rdatas.push(rr.rdata)
+    owners.set(nameKey(rr.owner), of)
+  }
+  return new Map([...owners.values()].map(({ owner, rdatas }) => [owner, rdatas]))
+}
+
+/** What the registry says. */
+function published(gov: Gov): States {
+  const states = [...ownersOf(gov, TYPE.DS)].map(([owner, ds]) => {
+    return [nameKey(owner), toBase64(stateId(owner, gov.authority.name, ds))] as const
+  })
+  return new Map(states)
+}
+
+/** What the log says, of names with a DS; and how many have none any more. */
+async function logged({ crawler }: CrawlWorld): Promise<{ signed: States; insecure: number }> {
+  const rows = await crawler.db.kysely.selectFrom('logged').selectAll().execute()
+  const signed = rows.filter((row) => row.signed)
+  return {
+    signed: new Map(signed.map(({ name, state }) => [nameKey(name as Name), toBase64(state)])),
+    insecure: rows.length - signed.length,
+  }
+}
+
+test('each delegation is found, and each that goes', async () => {
+  const net = new Internet({ clock: new TestClock(noon('2025-08-12')), servers: 4 })
+  const gov = openGov(net)
+  if (gov === undefined) return
+  places = await Places.open(['postgres'])
+  const place = await places.make(places.kinds[1] ?? 'embedded', net.anchors)
+  gov.publish('2025-08-12')
+  const own = await CrawlWorld.open({ net, place })
+  world = own
+  /** Has asked anew whatever was asked, and names that are new. */
+  const ask = async (): Promise<void> => {
+    await own.again(0)
+    await own.ask(...ownersOf(gov, TYPE.DS).keys())
+    await own.ask(...[...ownersOf(gov, TYPE.NS).keys()].slice(0, SOME))
+  }
+  await ask()
+  expect(published(gov).size).toBe(1_929)
+  expect(await logged(own)).toEqual({ signed: published(gov), insecure: 0 })
+
+  net.clock.set(noon('2025-08-13'))
+  gov.publish('2025-08-13')
+  await ask()
+  // 57 are delegated still, and one is not.
+  expect(await logged(own)).toEqual({ signed: published(gov), insecure: 58 })
+
+  net.clock.set(noon('2026-08-22'))
+  gov.publish('2026-08-22')
+  await ask()
+  expect(published(gov).size).toBe(2_069)
+  expect((await logged(own)).signed).toEqual(published(gov))
+}, 600_000)
