@@ -9,6 +9,7 @@ import { TestClock } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
+import { startUnbound } from '@dslog/testbed/unbound'
 import { CrawlWorld } from '../crawl.ts'
 import { Places } from '../place.ts'
 import { dslog } from './dslog.ts'
@@ -63,6 +64,29 @@ describe('dslog check', () => {
     const again = await call('check', '--json', '--resolver', resolver(), '--submit', 'a.test')
     expect(again.events).toContainEqual(expect.objectContaining({ event: 'log', same: true }))
     expect(again.events.filter(({ event }) => event === 'submitted')).toEqual([])
+  })
+
+  test('shows what a resolver has, and what one hides that answers for itself', async () => {
+    const upstream = world.servers!.port
+    // As it comes from the system, Unbound denies that there is such a zone (RFC 6761).
+    for (const settings of [[], ['local-zone: "test." static']]) {
+      const unbound = await startUnbound(net, { upstream, settings })
+      if (unbound === undefined) return
+      try {
+        const { address, port } = unbound
+        const called = await call('check', '--json', '--resolver', `${address}#${port}`, 'a.test')
+        const view = called.events.find(({ place }) => place === `resolver ${address}`)
+        if (settings.length === 0) {
+          expect(called, called.stdout + called.stderr).toMatchObject({ code: 0 })
+          expect(view).toMatchObject({ zone: 'test.', ds: [dsToText(ds(1))] })
+        } else {
+          expect(called.code).toBe(1)
+          expect(view).toMatchObject({ error: 'unverifiable' })
+        }
+      } finally {
+        await unbound.stop()
+      }
+    }
   })
 
   test('fails where servers show different things', async () => {

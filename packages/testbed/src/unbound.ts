@@ -86,6 +86,8 @@ function unboundConfig(
     const lines = addresses.map((address) => `  stub-addr: ${address}@${upstream}\n`)
     return `stub-zone:\n  name: "${nameToText(name)}"\n${lines.join('')}`
   })
+  // Unbound has zones of its own for names that are nobody's (RFC 6761), `test.` among them: not here.
+  const own = net.zones.map(({ name }) => `  local-zone: "${nameToText(name)}" nodefault\n`)
   return `server:
   interface: 127.0.0.1@${port}
   access-control: 127.0.0.0/8 allow
@@ -98,7 +100,7 @@ function unboundConfig(
   pidfile: "${folder}/unbound.pid"
   do-not-query-localhost: no
   val-override-date: "${time}"
-${anchors.join('')}
+${anchors.join('')}${own.join('')}
   trust-anchor-signaling: no
   root-key-sentinel: no
   qname-minimisation: no
