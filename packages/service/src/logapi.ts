@@ -6,11 +6,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Static, TSchema } from 'typebox'
 import Value from 'typebox/value'
+import { readAhead } from '@dslog/tlog/ahead'
 import { fromUtf8 } from '@dslog/tlog/bytes'
+import { MAX_BUNDLE_BYTES } from '@dslog/tlog/client'
 import { type HttpClient, HttpError } from '@dslog/tlog/http'
+import { bundlePath, decodeBundle, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
 import type { Name } from '@dslog/dnssec/name'
 import {
-  Changes,
   CheckpointInfo,
   LogInfo,
   MAX_OBSERVATIONS,
@@ -21,6 +23,7 @@ import {
   SubmitResults,
   ZoneNames,
 } from '@dslog/schema/api'
+import { decodeEntry, type Entry } from '@dslog/schema/entry'
 import { pathOf } from '@dslog/schema/path'
 
 /** Largest answer to a request of ours, bytes. */
@@ -39,6 +42,12 @@ const SUBMIT_TIMEOUT_MS = 60_000
 /** The log answered with something else than what was asked. */
 export class LogAnswerError extends Error {
   override readonly name = 'LogAnswerError'
+}
+
+/** An entry, and where it is in the log. */
+export interface LoggedEntry {
+  readonly index: number
+  readonly entry: Entry
 }
 
 /** See the head of this file. */
@@ -67,9 +76,30 @@ export class LogApi {
     return this.#get(`/v1/names/${pathOf(name)}`, NameView, signal)
   }
 
-  /** Changes in log order, from a cursor on. */
-  changes(after: number, signal?: AbortSignal): Promise<Changes> {
-    return this.#get(`/v1/changes?after=${after}`, Changes, signal)
+  /**
+   * Entries [from, to) of a tree that the log has published, in order, as many at once as a bundle holds.
+   * Bundles are files, which any number of readers may fetch as fast as they can: no request is counted.
+   */
+  async *entries(from: number, to: number, signal?: AbortSignal): AsyncGenerator<LoggedEntry[]> {
+    if (from === to) return
+    const bundles = readAhead(
+      Math.floor(from / TILE_WIDTH),
+      Math.ceil(to / TILE_WIDTH),
+      (index, ending) => this.#bundle(index, tileWidth(to, 0, index), ending),
+      { signal },
+    )
+    for await (const bundle of bundles) yield bundle.filter(({ index }) => index >= from)
+  }
+
+  async #bundle(index: number, width: number, signal: AbortSignal): Promise<LoggedEntry[]> {
+    const url = `${this.url}/${bundlePath({ index, width })}`
+    const { body } = await this.#http.request(url, { maxBytes: MAX_BUNDLE_BYTES, signal })
+    try {
+      const entries = decodeBundle(body, width).map((bytes) => decodeEntry(bytes))
+      return entries.map((entry, i) => ({ index: index * TILE_WIDTH + i, entry }))
+    } catch (cause) {
+      throw new LogAnswerError(`bundle ${index} of the log is none`, { cause })
+    }
   }
 
   /** Every name of a zone with the DS set in force, in presentation form. */

@@ -11,6 +11,7 @@
  * A server that shows what cannot be true is thrown as a MisbehaviourError with the evidence (misbehaviour.ts); one that
  * does not answer, or with something else, as a TlogError.
  */
+import { DEFAULT_AHEAD, readAhead } from './ahead.ts'
 import { equal, fromUtf8, toHex } from './bytes.ts'
 import { TlogError } from './error.ts'
 import { HASH_SIZE, leafHashInto } from './hash.ts'
@@ -47,12 +48,9 @@ export interface LogEntry {
 
 /** How a log is read. */
 export interface LogClientOptions {
-  /** Bundles asked for ahead of the one in use. Default {@link DEFAULT_BUNDLES_AHEAD}. */
+  /** Bundles asked for ahead of the one in use. Default {@link DEFAULT_AHEAD}. */
   readonly bundlesAhead?: number
 }
-
-/** Bundles under way at once: enough to hide the latency of one, few enough for one client to be polite. */
-export const DEFAULT_BUNDLES_AHEAD = 8
 
 /** Largest bundle, in bytes: 256 entries of 65,535 bytes behind their lengths. */
 export const MAX_BUNDLE_BYTES: number = TILE_WIDTH * (2 + MAX_ENTRY_SIZE)
@@ -82,7 +80,7 @@ export class LogClient implements TileSource {
     this.url = url.replace(/\/+$/, '')
     this.#policy = policy
     this.#http = http
-    this.#bundlesAhead = options.bundlesAhead ?? DEFAULT_BUNDLES_AHEAD
+    this.#bundlesAhead = options.bundlesAhead ?? DEFAULT_AHEAD
   }
 
   /** The log's newest checkpoint, if it satisfies the policy. Throws checkPolicy's errors. */
@@ -156,31 +154,16 @@ export class LogClient implements TileSource {
       throw new RangeError(`entries [${from}, ${to}) of a tree of ${size}`)
     }
     if (from === to) return
-    const end = new AbortController()
-    const stop = (): void => end.abort(signal?.reason)
-    if (signal?.aborted === true) stop()
-    signal?.addEventListener('abort', stop)
     const reader = this.tree(trusted)
-    const last = Math.floor((to - 1) / TILE_WIDTH)
-    const ahead: Promise<ServedBundle>[] = []
-    let next = Math.floor(from / TILE_WIDTH)
-    try {
-      for (;;) {
-        while (next <= last && ahead.length <= this.#bundlesAhead) {
-          const bundle = this.#bundle(next, tileWidth(size, 0, next), end.signal)
-          // Whoever awaits it sees the error; if nobody does any more, it is of no interest.
-          bundle.catch(() => undefined)
-          ahead.push(bundle)
-          next++
-        }
-        const first = ahead.shift()
-        if (first === undefined) return
-        const entries = await this.#verified(await first, reader, trusted)
-        yield entries.filter(({ index }) => index >= from && index < to)
-      }
-    } finally {
-      signal?.removeEventListener('abort', stop)
-      end.abort()
+    const bundles = readAhead(
+      Math.floor(from / TILE_WIDTH),
+      Math.ceil(to / TILE_WIDTH),
+      (index, ending) => this.#bundle(index, tileWidth(size, 0, index), ending),
+      { ahead: this.#bundlesAhead, signal },
+    )
+    for await (const bundle of bundles) {
+      const entries = await this.#verified(bundle, reader, trusted)
+      yield entries.filter(({ index }) => index >= from && index < to)
     }
   }
 

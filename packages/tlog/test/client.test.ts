@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { equal, fromUtf8, utf8 } from '../src/bytes.ts'
-import { DEFAULT_BUNDLES_AHEAD, LogClient } from '../src/client.ts'
+import { DEFAULT_AHEAD } from '../src/ahead.ts'
+import { LogClient } from '../src/client.ts'
 import type { LogClientOptions, LogEntry } from '../src/client.ts'
 import { leafHash } from '../src/hash.ts'
 import { HttpError } from '../src/http.ts'
@@ -238,7 +239,7 @@ describe('entries', () => {
   })
 
   test('are fetched ahead, a bounded number of bundles at once', async () => {
-    for (const bundlesAhead of [0, 1, DEFAULT_BUNDLES_AHEAD]) {
+    for (const bundlesAhead of [0, 1, DEFAULT_AHEAD]) {
       const log = new TestLog()
       let under = 0
       let most = 0

@@ -1,21 +1,21 @@
 /**
- * What the log holds of each name, by what the log says: its changes are followed from a cursor in the
- * database, by one process at a time. What is seen in the DNS is compared with this, never with what
+ * What the log holds of each name, by what the log says: its entries are read from a cursor in the
+ * database on, by one process at a time. What is seen in the DNS is compared with this, never with what
  * was seen before: a log that was set up anew, or restored to an older state, gets all it lacks.
  *
  * Names that the log knows to be signed are asked every day (tier 1), whoever brought them.
  */
 import { sql, type Transaction } from 'kysely'
-import { fromBase64 } from '@dslog/tlog/bytes'
-import { HttpError } from '@dslog/tlog/http'
-import { type Name, nameFromText, nameKey } from '@dslog/dnssec/name'
-import type { Changes } from '@dslog/schema/api'
+import { type Name, nameKey } from '@dslog/dnssec/name'
 import type { CrawlerTables } from '@dslog/schema/crawlerdb'
+import type { DelegationEntry } from '@dslog/schema/entry'
+import { stateOf } from '@dslog/schema/identity'
+import { inceptionOf } from '@dslog/schema/inception'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
-import type { LogApi } from '@dslog/service/logapi'
-import type { Frontier } from './frontier.ts'
+import type { LogApi, LoggedEntry } from '@dslog/service/logapi'
+import { batches, type Frontier } from './frontier.ts'
 import { INTERVAL, Source, TaskKind, Tier } from './schedule.ts'
 
 /** The state of a name in force in the log. */
@@ -27,10 +27,8 @@ export interface LoggedState {
   readonly signed: boolean
 }
 
-type Change = Extract<Changes['changes'][number], { type: 'ds' | 'no-ds' }>
-
-/** HTTP status of a cursor beyond the published tree. */
-const NOT_FOUND = 404
+/** Entries of one transaction, at least: a log of 25 million is read in hours, not days. */
+const GROUP = 4_096
 
 /** Follows a log. */
 export class Logged {
@@ -39,7 +37,6 @@ export class Logged {
   readonly #frontier: Frontier
   readonly #clock: Clock
   readonly #logger: Logger
-  #origin: string | undefined
   /** When the log was last followed to its end; ms since the epoch. */
   #followedAt: number | undefined
 
@@ -68,30 +65,39 @@ export class Logged {
    * @throws what reading the log throws
    */
   async follow(signal: AbortSignal): Promise<void> {
-    this.#origin ??= (await this.#api.info(signal)).origin
-    for (;;) {
-      signal.throwIfAborted()
-      const after = await this.#cursor(this.#origin)
-      let page: Changes
-      try {
-        page = await this.#api.changes(after, signal)
-      } catch (error) {
-        if (after === 0 || !(error instanceof HttpError) || error.status !== NOT_FOUND) throw error
-        this.#logger.warn({ after }, 'the log is smaller than it was: reading it anew')
-        await this.#db.transaction((trx) => this.#forget(trx, this.#origin!))
-        continue
-      }
-      const next = Number(page.next)
-      if (next <= after) break
-      if (!(await this.#take(after, next, page))) break
+    for (let behind = Infinity; behind > GROUP;) {
+      const { origin, size } = await this.#api.checkpoint(signal)
+      const after = await this.#cursor(origin, size)
+      behind = size - after
+      if (!(await this.#read(after, size, signal))) break
     }
     this.#followedAt = this.#clock()
   }
 
-  async #cursor(origin: string): Promise<number> {
+  /** Entries from a cursor on, in groups; false where another process is at it. */
+  async #read(from: number, to: number, signal: AbortSignal): Promise<boolean> {
+    let after = from
+    let group: LoggedEntry[] = []
+    for await (const entries of this.#api.entries(from, to, signal)) {
+      group.push(...entries)
+      const next = entries.at(-1)!.index + 1
+      if (group.length < GROUP && next < to) continue
+      if (!(await this.#take(after, next, group))) return false
+      after = next
+      group = []
+    }
+    return true
+  }
+
+  async #cursor(origin: string, size: number): Promise<number> {
     const row = await this.#db.kysely.selectFrom('followed_log').selectAll().executeTakeFirst()
-    if (row?.origin === origin) return row.after
-    if (row !== undefined) {
+    if (row?.origin === origin && row.after <= size) return row.after
+    if (row?.origin === origin) {
+      this.#logger.warn(
+        { after: row.after, size },
+        'the log is smaller than it was: reading it anew',
+      )
+    } else if (row !== undefined) {
       this.#logger.warn({ before: row.origin, now: origin }, 'another log than before')
     }
     await this.#db.transaction((trx) => this.#forget(trx, origin))
@@ -112,19 +118,19 @@ export class Logged {
   }
 
   /** @returns whether it was for us to take it: false where another process did so meanwhile */
-  async #take(after: number, next: number, { changes }: Changes): Promise<boolean> {
+  async #take(after: number, next: number, entries: readonly LoggedEntry[]): Promise<boolean> {
     // The newest in force counts; what is out of order never was.
-    const inForce = new Map<string, Change>()
-    for (const change of changes) {
-      if (change.type !== 'ds' && change.type !== 'no-ds') continue
-      if (!change.out_of_order) inForce.set(change.name, change)
+    const inForce = new Map<string, DelegationEntry>()
+    for (const { entry } of entries) {
+      if ((entry.type !== 'ds' && entry.type !== 'no-ds') || entry.outOfOrder) continue
+      inForce.set(nameKey(entry.owner), entry)
     }
-    const rows = [...inForce.values()].map((change) => ({
-      name: nameFromText(change.name),
-      zone: nameFromText(change.zone),
-      state: fromBase64(change.state_id),
-      inception: change.inception,
-      signed: change.type === 'ds',
+    const rows = [...inForce.values()].map((entry) => ({
+      name: entry.owner,
+      zone: entry.zone,
+      state: stateOf(entry),
+      inception: inceptionOf(entry),
+      signed: entry.type === 'ds',
     }))
     const now = this.#clock()
     return this.#db.transaction(async (trx) => {
@@ -134,28 +140,35 @@ export class Logged {
         .where('after', '=', after)
         .executeTakeFirst()
       if (moved.numUpdatedRows !== 1n) return false
-      if (rows.length === 0) return true
-      await sql`
-        insert into logged (name, zone, state, inception, signed)
-        select * from unnest(
-          ${rows.map(({ name }) => name)}::bytea[],
-          ${rows.map(({ zone }) => zone)}::bytea[],
-          ${rows.map(({ state }) => state)}::bytea[],
-          ${rows.map(({ inception }) => inception)}::int8[],
-          ${rows.map(({ signed }) => signed)}::bool[])
-        on conflict (name) do update set zone = excluded.zone, state = excluded.state,
-          inception = excluded.inception, signed = excluded.signed`.execute(trx)
-      // What was asked for in the log's first hours shall not all be due at once, ever after.
-      const tasks = rows.map(({ name, signed }) => ({
-        name,
-        kind: TaskKind.poll,
-        tier: signed ? Tier.signed : Tier.other,
-        due: now + Math.random() * INTERVAL[Tier.signed],
-        source: Source.log,
-      }))
-      await this.#frontier.addIn(trx, tasks)
+      for (const batch of batches(rows)) await this.#put(trx, batch, now)
       return true
     })
+  }
+
+  async #put(
+    trx: Transaction<CrawlerTables>,
+    rows: readonly (LoggedState & { readonly name: Name })[],
+    now: number,
+  ): Promise<void> {
+    await sql`
+      insert into logged (name, zone, state, inception, signed)
+      select * from unnest(
+        ${rows.map(({ name }) => name)}::bytea[],
+        ${rows.map(({ zone }) => zone)}::bytea[],
+        ${rows.map(({ state }) => state)}::bytea[],
+        ${rows.map(({ inception }) => inception)}::int8[],
+        ${rows.map(({ signed }) => signed)}::bool[])
+      on conflict (name) do update set zone = excluded.zone, state = excluded.state,
+        inception = excluded.inception, signed = excluded.signed`.execute(trx)
+    // What was asked for in the log's first hours shall not all be due at once, ever after.
+    const tasks = rows.map(({ name, signed }) => ({
+      name,
+      kind: TaskKind.poll,
+      tier: signed ? Tier.signed : Tier.other,
+      due: now + Math.random() * INTERVAL[Tier.signed],
+      source: Source.log,
+    }))
+    await this.#frontier.addIn(trx, tasks)
   }
 }
 

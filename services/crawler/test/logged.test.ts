@@ -1,8 +1,14 @@
-/** The log's states, as the crawler follows them: pages, another log, a log that was set back. */
+/** The log's states, as the crawler follows them: bundles, another log, a log that was set back. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { toBase64, toHex } from '@dslog/tlog/bytes'
+import type { Hash } from '@dslog/tlog/hash'
 import { HttpClient } from '@dslog/tlog/http'
+import { type BundleId, encodeBundle, parseTilePath, TILE_WIDTH } from '@dslog/tlog/tile'
+import { DENIAL } from '@dslog/dnssec/denial'
 import { nameFromText, nameKey } from '@dslog/dnssec/name'
+import { rdataFromText } from '@dslog/dnssec/rdata'
+import { TYPE } from '@dslog/dnssec/records'
+import { encodeEntry, type Entry } from '@dslog/schema/entry'
 import { stateId } from '@dslog/schema/identity'
 import { LogAnswerError, LogApi } from '@dslog/service/logapi'
 import { TestClock } from '@dslog/testbed/clock'
@@ -12,53 +18,60 @@ import { Source, Tier } from '../src/schedule.ts'
 import { HASH_KEY, openPlace, type Place, RUNNING, silent } from './place.ts'
 
 const clock = new TestClock()
-const ZERO = toBase64(new Uint8Array(32))
+const ZERO = new Uint8Array(32) as Hash
+const ORG = nameFromText('org.')
+/** Inception of the first entry's signature, seconds since the epoch; each other's is a second later. */
+const FIRST_INCEPTION = 1_577_836_800
 
-interface Entry {
+interface Put {
   readonly name: string
   readonly ds: number | undefined
   readonly late?: boolean
 }
 
-/** A log that shows its changes, so many a page. */
+/** A log that shows its entries, in bundles. */
 class FakeLog {
   origin = 'log.example/one'
-  entries: Entry[] = []
-  requests = 0
-  page = 3
+  entries: Put[] = []
+  readonly requests: string[] = []
 
   fetch = async (url: string): Promise<Response> => {
-    this.requests++
-    const { pathname, searchParams } = new URL(url)
-    if (pathname === '/v1/log') return Response.json(this.#info())
-    const after = Number(searchParams.get('after'))
-    if (after > this.entries.length) {
-      const headers = { 'content-type': 'application/problem+json' }
-      return new Response('{"title":"beyond"}', { status: 404, headers })
-    }
-    const end = Math.min(after + this.page, this.entries.length)
-    const changes = this.entries.slice(after, end).map((entry, i) => view(entry, after + i))
-    return Response.json({ changes, next: String(end), size: this.entries.length })
+    const { pathname } = new URL(url)
+    this.requests.push(pathname)
+    if (pathname === '/v1/checkpoint') return Response.json(this.#checkpoint())
+    const { index, width } = parseTilePath(pathname.slice(1)) as BundleId
+    const first = index * TILE_WIDTH
+    const entries = this.entries.slice(first, first + width)
+    const encoded = entries.map((entry, i) => encodeEntry(entryOf(entry, first + i)))
+    return new Response(encodeBundle(encoded) as Uint8Array<ArrayBuffer>)
   }
 
-  #info() {
-    const limits = { observations: 1000, body_bytes: 1, entries: 1 }
-    const texts = { policy: '', software: 'test', vkeys: [], zones: [], frozen: false }
-    return { origin: this.origin, publish_interval_ms: 1, limits, ...texts }
+  #checkpoint() {
+    const { length: size } = this.entries
+    return { origin: this.origin, size, root: toBase64(ZERO), note: '', published_at: 1 }
   }
 }
+
+const rdataOf = (ds: number): Uint8Array => Uint8Array.of(0, ds, 13, 2, ...ZERO)
 
 function state(name: string, ds: number | undefined): Uint8Array {
-  const set = ds === undefined ? [] : [Uint8Array.of(0, ds)]
-  return stateId(nameFromText(name), nameFromText('org.'), set)
+  return stateId(nameFromText(name), ORG, ds === undefined ? [] : [rdataOf(ds)])
 }
 
-function view({ ds, late = false, name }: Entry, index: number) {
-  const head = { index, raw: '', time: 5, name, zone: 'org.', historical: false, inception: index }
-  const ids = { keys_id: ZERO, state_id: toBase64(state(name, ds)), out_of_order: late }
-  return ds === undefined
-    ? { type: 'no-ds', ...head, ...ids, proof: 'nsec', records: [] }
-    : { type: 'ds', ...head, ...ids, ds: [`1 13 2 ${ds}`], rrsig: '' }
+/** What a log would hold; it is not for its reader to verify. */
+function entryOf({ ds, late = false, name }: Put, index: number): Entry {
+  const owner = nameFromText(name)
+  const head = { time: 1_600_000_000_000, historical: false, outOfOrder: late, zone: ORG }
+  const rrsig = (covered: string): Uint8Array => {
+    const dates = `1924905600 ${FIRST_INCEPTION + index}`
+    return rdataFromText(TYPE.RRSIG, `${covered} 13 2 3600 ${dates} 1 org. ${toBase64(ZERO)}`)
+  }
+  if (ds !== undefined) {
+    return { type: 'ds', ...head, owner, keysId: ZERO, ds: [rdataOf(ds)], rrsig: rrsig('DS') }
+  }
+  const rdata = rdataFromText(TYPE.NSEC, 'zzz.org. NS RRSIG NSEC')
+  const records = [{ owner, type: TYPE.NSEC, rdata, rrsig: rrsig('NSEC') }]
+  return { type: 'no-ds', ...head, owner, keysId: ZERO, proof: DENIAL.NSEC_MATCH, records }
 }
 
 let place: Place
@@ -94,7 +107,7 @@ async function states(...names: string[]): Promise<(string | undefined)[]> {
 const hex = (name: string, ds: number | undefined): string => toHex(state(name, ds))
 
 describe('a log', () => {
-  test('is followed to its end, page by page', async () => {
+  test('is followed to its end', async () => {
     log.entries = [
       { name: 'a.org.', ds: 1 },
       { name: 'b.org.', ds: 1 },
@@ -112,12 +125,33 @@ describe('a log', () => {
       hex('c.org.', 3),
       undefined,
     ])
-    log.requests = 0
+    log.requests.length = 0
     log.entries.push({ name: 'd.org.', ds: 1 })
     await own.follow(RUNNING)
     expect(await states('d.org.')).toEqual([hex('d.org.', 1)])
-    // What is new, and that there is no more.
-    expect(log.requests).toBe(2)
+    expect(log.requests).toEqual(['/v1/checkpoint', '/tile/entries/000.p/6'])
+    await own.follow(RUNNING)
+    expect(log.requests.slice(2)).toEqual(['/v1/checkpoint'])
+  })
+
+  test('that is far ahead is read by whole bundles, and where it was left', async () => {
+    const many = (count: number, ds: number): Put[] => {
+      return Array.from({ length: count }, (_, i) => ({ name: `n${i}.org.`, ds }))
+    }
+    log.entries = many(300, 1)
+    const own = await logged()
+    await own.follow(RUNNING)
+    log.entries.push(...many(5_000, 2))
+    log.requests.length = 0
+    await own.follow(RUNNING)
+    const { oldest, signed } = await place.db.kysely
+      .selectFrom('logged')
+      .select((eb) => [eb.fn.countAll<number>().as('signed'), eb.fn.min('inception').as('oldest')])
+      .executeTakeFirstOrThrow()
+    expect({ oldest, signed }).toEqual({ oldest: FIRST_INCEPTION + 300, signed: 5_000 })
+    // 20 bundles from that on which was begun, the last of them in part.
+    expect(log.requests.filter((path) => path.includes('entries'))).toHaveLength(20)
+    expect(log.requests).toContain('/tile/entries/020.p/180')
   })
 
   test('names what is signed there to be asked every day', async () => {
@@ -189,8 +223,14 @@ describe('a log', () => {
     const own = await logged()
     await own.follow(RUNNING)
     log.entries = [{ name: 'a.org.', ds: 1 }]
-    log.fetch = async () => Response.json({ changes: [], next: 7 })
-    const broken = await logged()
-    await expect(broken.follow(RUNNING)).rejects.toThrow(LogAnswerError)
+    const { fetch } = log
+    for (const path of ['/v1/checkpoint', '/tile/entries/000.p/1']) {
+      log.fetch = async (url) => (url.endsWith(path) ? new Response('{}') : fetch(url))
+      const broken = await logged()
+      await expect(broken.follow(RUNNING)).rejects.toThrow(LogAnswerError)
+    }
+    log.fetch = fetch
+    await own.follow(RUNNING)
+    expect(await states('a.org.')).toEqual([hex('a.org.', 1)])
   })
 })

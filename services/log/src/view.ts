@@ -1,8 +1,8 @@
 /** Entries as JSON: the shapes of EntryView in @dslog/schema/api, made from the decoded leaf alone. */
 import { toBase64, toHex } from '@dslog/tlog/bytes'
-import { decidingInception, DENIAL } from '@dslog/dnssec/denial'
+import { DENIAL } from '@dslog/dnssec/denial'
 import { nameToText } from '@dslog/dnssec/name'
-import { dsToText, keyTag, parseRrsig, unfoldTime } from '@dslog/dnssec/records'
+import { dsToText, keyTag } from '@dslog/dnssec/records'
 import { typeToText } from '@dslog/dnssec/rdata'
 import type { EntryView } from '@dslog/schema/api'
 import {
@@ -12,6 +12,7 @@ import {
   type ZoneKeysEntry,
 } from '@dslog/schema/entry'
 import { keysId, stateOf } from '@dslog/schema/identity'
+import { inceptionOf } from '@dslog/schema/inception'
 
 const PROOF_NAME = new Map<number, string>(
   Object.entries(DENIAL).map(([name, kind]) => [kind, name.toLowerCase().replaceAll('_', '-')]),
@@ -27,7 +28,7 @@ export function viewOf(index: number, bytes: Uint8Array): EntryView {
         ...head,
         type: 'ds',
         time: entry.time,
-        ...delegationFields(entry, inceptionOf(entry.rrsig, entry.time)),
+        ...delegationFields(entry),
         ds: entry.ds.map(dsToText),
         rrsig: toBase64(entry.rrsig),
       }
@@ -36,10 +37,7 @@ export function viewOf(index: number, bytes: Uint8Array): EntryView {
         ...head,
         type: 'no-ds',
         time: entry.time,
-        ...delegationFields(
-          entry,
-          decidingInception(entry.owner, entry.zone, entry.records, entry.time),
-        ),
+        ...delegationFields(entry),
         proof: PROOF_NAME.get(entry.proof)!,
         records: entry.records.map(({ owner, rdata, rrsig, type }) => ({
           owner: nameToText(owner),
@@ -65,11 +63,7 @@ export function viewOf(index: number, bytes: Uint8Array): EntryView {
   }
 }
 
-function inceptionOf(rrsig: Uint8Array, time: number): number {
-  return unfoldTime(parseRrsig(rrsig).inception, Math.floor(time / 1000))
-}
-
-function delegationFields(entry: DelegationEntry, inception: number) {
+function delegationFields(entry: DelegationEntry) {
   const { historical, keysId: keys, outOfOrder, owner, zone } = entry
   return {
     name: nameToText(owner),
@@ -78,7 +72,7 @@ function delegationFields(entry: DelegationEntry, inception: number) {
     out_of_order: outOfOrder,
     keys_id: toBase64(keys),
     state_id: toBase64(stateOf(entry)),
-    inception,
+    inception: inceptionOf(entry),
   }
 }
 

@@ -5,11 +5,12 @@
  * keys one. Where it comes from, and how it is kept, is left to others.
  */
 import { equal } from '@dslog/tlog/bytes'
-import { decidingInception, DENIAL } from '@dslog/dnssec/denial'
+import { DENIAL } from '@dslog/dnssec/denial'
 import { isInsecureDsSet } from '@dslog/dnssec/ds'
 import { type Name, sameName } from '@dslog/dnssec/name'
-import { parseNsec, parseNsec3, parseRrsig, TYPE, unfoldTime } from '@dslog/dnssec/records'
+import { parseNsec, parseNsec3, TYPE } from '@dslog/dnssec/records'
 import type { DelegationEntry, NoDsEntry } from '@dslog/schema/entry'
+import { inceptionOf } from '@dslog/schema/inception'
 
 /**
  * What stands where there is no DS:
@@ -85,14 +86,11 @@ export const UNSEEN: Child = { sightings: [], served: [], servers: [] }
 
 /** The state that an entry records. */
 export function stateOf(index: number, entry: DelegationEntry): State {
-  const { outOfOrder, owner, time, zone } = entry
-  const head = { index, time, zone, outOfOrder }
-  if (entry.type === 'ds') {
-    const inception = unfoldTime(parseRrsig(entry.rrsig).inception, Math.floor(time / 1000))
-    return { ...head, inception, ds: entry.ds, absence: undefined }
-  }
-  const inception = decidingInception(owner, zone, entry.records, time)
-  return { ...head, inception, ds: [], absence: absenceOf(entry) }
+  const { outOfOrder, time, zone } = entry
+  const head = { index, time, zone, outOfOrder, inception: inceptionOf(entry) }
+  return entry.type === 'ds'
+    ? { ...head, ds: entry.ds, absence: undefined }
+    : { ...head, ds: [], absence: absenceOf(entry) }
 }
 
 /** What a proof of absence says about the name. */
