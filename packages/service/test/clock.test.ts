@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { Ticker, systemClock } from '@dslog/service/clock'
 import type { TickerOptions } from '@dslog/service/clock'
@@ -59,6 +60,7 @@ describe('Ticker', () => {
   })
 
   it('never overlaps, waits for the run when stopped, and tells the run', async () => {
+    let runs = 0
     let running = 0
     let most = 0
     let aborted = false
@@ -67,15 +69,17 @@ describe('Ticker', () => {
       interval: 0,
       run: async (signal) => {
         most = Math.max(most, ++running)
-        await new Promise((resolve) => setTimeout(resolve, 5))
+        await (++runs < 5
+          ? sleep(5)
+          : new Promise((resolve) => signal.addEventListener('abort', resolve)))
         aborted = signal.aborted
         running--
       },
     })
     ticker.poke()
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await expect.poll(() => runs).toBe(5)
     await ticker.stop()
-    expect([running, most, aborted]).toEqual([0, 1, true])
+    expect([running, most, aborted, runs]).toEqual([0, 1, true, 5])
   })
 
   it('goes on after an error, unless the error is thrown on', async () => {

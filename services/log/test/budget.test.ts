@@ -15,10 +15,12 @@ function made(): { budget: VerifyBudget; clock: TestClock } {
 async function spend(budget: VerifyBudget, source: string, algorithm: number): Promise<number> {
   const backend = budget.charged(source, refusing)
   let count = 0
+  let accepted = false
   while (budget.allows(source)) {
-    expect(await backend.verify(algorithm, nothing, nothing, nothing)).toBe(false)
+    accepted ||= await backend.verify(algorithm, nothing, nothing, nothing)
     count++
   }
+  expect(accepted).toBe(false)
   return count
 }
 
