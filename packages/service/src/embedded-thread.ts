@@ -1,10 +1,20 @@
 /** The thread of an embedded database, seen from the thread of its user: started, asked, closed. */
+import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import pg from 'pg'
 import { DatabaseError } from './database-error.ts'
 import type { WorkerNotice, WorkerReply, WorkerRequest, WorkerSetup } from './embedded-worker.ts'
+
+const require = createRequire(import.meta.url)
+
+/** Where PGlite is. */
+export const PGLITE: string = dirname(require.resolve('@electric-sql/pglite'))
+
+/** PGlite, compiled once: what one thread has warmed up is warm for all of this process. */
+let program: Promise<WebAssembly.Module> | undefined
 
 /** A database thread: requests in order, one reply each. */
 export class DatabaseThread {
@@ -23,8 +33,8 @@ export class DatabaseThread {
   #closing = false
 
   /** Resolves when the database is open. */
-  static async start(setup: WorkerSetup): Promise<DatabaseThread> {
-    const thread = new DatabaseThread(setup)
+  static async start(setup: Omit<WorkerSetup, 'program'>): Promise<DatabaseThread> {
+    const thread = new DatabaseThread({ ...setup, program: await (program ??= compile()) })
     await new Promise<void>((resolve, reject) => {
       thread.#waiting.push({ resolve: () => resolve(), reject })
     })
@@ -86,6 +96,10 @@ export async function createCluster(folder: string): Promise<void> {
   await creator.ended
 }
 
+async function compile(): Promise<WebAssembly.Module> {
+  return WebAssembly.compile(await readFile(join(PGLITE, 'pglite.wasm')))
+}
+
 function toDatabaseError({ message, ...fields }: { message: string }): Error {
   return Object.assign(new pg.DatabaseError(message, message.length, 'error'), fields)
 }
@@ -96,7 +110,7 @@ function startWorker(workerData: WorkerSetup): Worker {
     return new Worker(new URL('./embedded-worker.js', import.meta.url), options)
   }
   // From source. Node 20 does not let `--import` teach a thread TypeScript, so the thread does it itself.
-  const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx'))
+  const tsx = pathToFileURL(require.resolve('tsx'))
   const loader = new URL('./esm/api/index.mjs', tsx).href
   const program = new URL('./embedded-worker.ts', import.meta.url).href
   const code = `import('${loader}').then(({ register }) => { register(); return import('${program}') })`

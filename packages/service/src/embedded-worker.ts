@@ -12,6 +12,8 @@ import { parentPort, workerData } from 'node:worker_threads'
 
 /** What the thread is started with. */
 export interface WorkerSetup {
+  /** PGlite, compiled. */
+  program: WebAssembly.Module
   folder: string
   /** Only create the database, then end. */
   create: boolean
@@ -73,6 +75,7 @@ let panic = ''
 
 if (setup.create) stopTheClock()
 const db = await PGlite.create(setup.folder, {
+  pgliteWasmModule: setup.program,
   onStderr: (line) => {
     if (line.includes('PANIC:')) panic = line
     return false

@@ -11,15 +11,14 @@
  *
  * Measured: 39 MB in 970 files from 4.5 MB, unpacked in 0.3 s.
  */
-import { existsSync, readFileSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { gunzip, gzip } from 'node:zlib'
-import { createCluster } from './embedded-thread.ts'
+import { createCluster, PGLITE } from './embedded-thread.ts'
 import { PRIVATE_FILE, writeFileAtomic } from './files.ts'
 
 /** A file and its size in bytes, or a folder. Paths are below the data folder, with slashes. */
@@ -29,8 +28,7 @@ const INDEX_LENGTH_BYTES = 4
 
 /** Where the template of the installed PGlite is, if it was built. The same for a program that runs from source. */
 export function templatePath(): string {
-  const entry = createRequire(import.meta.url).resolve('@electric-sql/pglite')
-  const manifest = readFileSync(join(entry, '../../package.json'), 'utf8')
+  const manifest = readFileSync(join(PGLITE, '../package.json'), 'utf8')
   const { version } = JSON.parse(manifest) as { version: string }
   return fileURLToPath(new URL(`../dist/pglite-${version}.gz`, import.meta.url))
 }
@@ -62,10 +60,11 @@ export async function unpackTemplate(path: string, folder: string): Promise<bool
   const index = JSON.parse(bytes.toString('utf8', INDEX_LENGTH_BYTES, start)) as Item[]
   await mkdir(folder)
   let at = start
+  // A thousand small files: one after the other and at once takes a tenth of the time of waiting for each.
   for (const [name, size] of index) {
     const to = join(folder, name)
-    if (size === undefined) await mkdir(to)
-    else await writeFile(to, bytes.subarray(at, (at += size)), { mode: PRIVATE_FILE })
+    if (size === undefined) mkdirSync(to)
+    else writeFileSync(to, bytes.subarray(at, (at += size)), { mode: PRIVATE_FILE })
   }
   return true
 }
