@@ -102,6 +102,8 @@ export interface PublishedTable {
   root: Uint8Array
   note: string
   published_at: number
+  /** Nothing follows it. */
+  frozen: Generated<boolean>
 }
 
 /** Hash tiles; the newest of a level may be partial and grows only at its end. */

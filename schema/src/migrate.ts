@@ -4,6 +4,7 @@ import { crawlerTables } from './migrations/crawler/0001-crawler.ts'
 import { logTables } from './migrations/log/0001-log.ts'
 import { logGuards } from './migrations/log/0002-guards.ts'
 import { frozenSigner } from './migrations/log/0003-frozen.ts'
+import { readerTables } from './migrations/log/0004-readers.ts'
 import { monitorTables } from './migrations/monitor/0001-monitor.ts'
 import { alertTables } from './migrations/monitor/0002-alerts.ts'
 import { witnessTables } from './migrations/monitor/0003-witness.ts'
@@ -15,6 +16,7 @@ export const LOG_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_log': logTables,
   '0002_guards': logGuards,
   '0003_frozen': frozenSigner,
+  '0004_readers': readerTables,
 }
 
 export const MONITOR_MIGRATIONS: Readonly<Record<string, Migration>> = {

@@ -32,6 +32,7 @@ export const PROBLEMS = {
   'too-many-requests': { status: 429, title: 'Too many requests' },
   internal: { status: 500, title: 'The service failed' },
   unavailable: { status: 503, title: 'The service is busy' },
+  'read-only': { status: 503, title: 'This process only reads what another one writes' },
 
   // Refusals of a witness (C2SP tlog-witness)
   'unknown-log': { status: 404, title: 'This log is not cosigned here' },

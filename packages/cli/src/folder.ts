@@ -22,11 +22,10 @@ import {
   writeKeyFile,
 } from '@dslog/log/key'
 import { LOG_FILES } from '@dslog/log/main'
-import { policyText, readWitnessPolicy } from '@dslog/log/policy'
+import { POLICY_FILE, policyText, readWitnessPolicy } from '@dslog/log/policy'
 import type { Secret } from '@dslog/service/config'
 import { ensureFolder, writeFileAtomic } from '@dslog/service/files'
 import { EXIT, Failure } from './failure.ts'
-import { POLICY_FILE } from './session.ts'
 
 /** How a folder becomes that of a log. */
 export interface FolderOptions {

@@ -111,6 +111,7 @@ function program(io: Io): Command {
   ])
     .option('--create', 'creates the log if there is none')
     .option('--origin <name>', 'with --create: name of the new log, a URL without scheme')
+    .option('--read-only', 'serves the log of another process: signs nothing, takes no evidence')
     .action(async (options: GlobalOptions & LogOptions) => {
       const { runLog } = await import('./command/log.ts')
       await runLog(session(options), options)

@@ -10,6 +10,7 @@ import { TlogError } from '@dslog/tlog/error'
 import { parsePolicy, type Policy } from '@dslog/tlog/policy'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import { DnssecError } from '@dslog/dnssec/error'
+import { POLICY_FILE } from '@dslog/log/policy'
 import { isRunningProcess } from '@dslog/service/lock'
 import { type CliConfig, readCliConfig } from './config.ts'
 import { readAnchors } from '@dslog/service/anchors'
@@ -43,7 +44,6 @@ export interface ServiceFile {
 const USER_AGENT = 'dslog/0.1.0'
 
 export const SERVICE_FILE = 'service.json'
-export const POLICY_FILE = 'policy'
 
 /** One run of a command. */
 export class Session {

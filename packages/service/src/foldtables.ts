@@ -167,6 +167,19 @@ export class FoldTables implements FoldStore {
     return new Map(rows.map(({ prefix, root }) => [prefix, asHash(root)]))
   }
 
+  /** Roots of the buckets that trees after `since` changed, as of tree `size`. */
+  async changedRoots<T extends NameTables>(
+    trx: Transaction<T>,
+    since: number,
+    size: number,
+  ): Promise<Map<number, Hash>> {
+    const { rows } = await sql<{ prefix: number; root: Uint8Array }>`
+      select distinct on (prefix) prefix, root from map_bucket
+      where tree_size > ${since} and tree_size <= ${size}
+      order by prefix, tree_size desc`.execute(trx)
+    return new Map(rows.map(({ prefix, root }) => [prefix, asHash(root)]))
+  }
+
   /** Names whose state in force a zone signs, after `after` in the order of wire bytes. */
   async namesOfZone(zone: Name, after: Name | undefined, limit: number): Promise<StoredName[]> {
     const rows = await this.#db.kysely

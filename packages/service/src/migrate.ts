@@ -49,6 +49,15 @@ export async function migrate<T>(db: Database<T>, migrations: Migrations): Promi
   }
 }
 
+/** For who may not migrate. @throws DatabaseError `migration` if the database is of another version */
+export async function demandMigrated<T>(db: Database<T>, migrations: Migrations): Promise<void> {
+  if (await isUpToDate(db, migrations)) return
+  throw new DatabaseError(
+    'migration',
+    'the tables are not those of this version: `dslog migrate`, or the service that owns them, sees to that',
+  )
+}
+
 /** Whether the database knows these migrations and no others. */
 async function isUpToDate<T>(db: Database<T>, migrations: Migrations): Promise<boolean> {
   const { rows } = await sql<{ there: boolean }>`

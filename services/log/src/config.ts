@@ -69,6 +69,10 @@ export const LOG_CONFIG = {
     doc: 'What /v1/log tells its users in words, such as when an old key stops signing.',
     optional: true,
   }),
+  policy: path('DSLOG_LOG_POLICY', {
+    doc: 'With `dslog log --read-only`: tlog-policy with the public keys of the log and its witnesses, which is handed out; default: the file policy in DSLOG_DATA.',
+    optional: true,
+  }),
   witnessPolicy: path('DSLOG_LOG_WITNESS_POLICY', {
     doc: 'File with the witnesses to ask (C2SP tlog-policy: witness lines with their submission URLs, groups, quorum). Only trees that a quorum has cosigned are published.',
     optional: true,

@@ -27,6 +27,7 @@ import { FLOOD_RULE } from '@dslog/verify/history'
 import { AheadStore } from './ahead.ts'
 import { LogError } from './error.ts'
 import { behind, openStored, originOf, type StoredLog } from './open.ts'
+import type { ReadableLog } from './reader.ts'
 import { type PublishedTree, Shown } from './shown.ts'
 import type { SignedTree, SignerRow } from './signer.ts'
 import { type Appended, commitOf, type Position, type Step, stepFrom, zonesOf } from './step.ts'
@@ -62,7 +63,7 @@ export interface LogOptions {
 }
 
 /** The log, opened for writing. At most one process has it; calls must not overlap. */
-export class Log {
+export class Log implements ReadableLog {
   readonly origin: string
   readonly store: TreeStore
   readonly fold: FoldTables
@@ -180,6 +181,7 @@ export class Log {
       }
       const log = new Log(options, lock, stored)
       log.#isFrozen = frozen
+      if (frozen) log.shown.isEnded = true
       return log
     } catch (error) {
       await lock.release()
@@ -195,6 +197,11 @@ export class Log {
   /** The tree that readers are shown. @throws Problem `unavailable` before the first is */
   get published(): PublishedTree {
     return this.shown.published
+  }
+
+  /** Entries that tiles and bundles are served of: those of the newest signed tree. */
+  get readable(): number {
+    return this.shown.readable
   }
 
   get isPublished(): boolean {
@@ -222,6 +229,7 @@ export class Log {
     if (signed.frozen !== true) await signerRow.advance(signed, { ...signed, frozen: true })
     testPoint('log.frozen')
     this.#isFrozen = true
+    await this.shown.end()
   }
 
   get size(): number {

@@ -34,6 +34,7 @@ import { policyText } from './policy.ts'
 import { observePublishers, publishersOf } from './publish/setup.ts'
 import type { Publisher } from './publish/publisher.ts'
 import { LogReader } from './reader.ts'
+import type { PublishedTree } from './shown.ts'
 import { changeRoutes } from './route/changes.ts'
 import type { LogContext } from './route/context.ts'
 import { entryRoutes } from './route/entries.ts'
@@ -45,7 +46,7 @@ import { tileRoutes } from './route/tiles.ts'
 import { Sequencer } from './sequencer.ts'
 import { SignerFile, SignerInTable } from './signer.ts'
 import type { Witnesses } from './witness.ts'
-import { observeWitnesses, PUBLIC_INTERVAL_MS, witnessesOf } from './witness-setup.ts'
+import { observeWitnesses, shortestInterval, witnessesOf } from './witness-setup.ts'
 import { ZoneList } from './zones.ts'
 
 /** Shown in `/v1/log`. */
@@ -55,7 +56,11 @@ export const SOFTWARE = 'dslog/0.1.0'
 export const LOG_SCHEMA = 'log'
 
 /** Files of a log in its data folder. */
-export const LOG_FILES = { database: LOG_SCHEMA, key: 'log.key', signer: 'signer.json' } as const
+export const LOG_FILES = {
+  database: LOG_SCHEMA,
+  key: 'log.key',
+  signer: 'signer.json',
+} as const
 
 /** The parts that a log service is made of, and those that other programs use it by. */
 export interface OpenedLog {
@@ -135,7 +140,7 @@ export async function openLog(options: OpenOptions): Promise<OpenedLog> {
     throw error
   }
   const zones = zoneListOf(config)
-  const shortest = witnesses?.arePublic === true ? PUBLIC_INTERVAL_MS : 0
+  const shortest = witnesses === undefined ? 0 : shortestInterval(witnesses.policy)
   const publishInterval = Math.max(config.publishInterval, shortest)
   const disk = diskOf(config)
   const sequencer = new Sequencer(log, { interval: publishInterval, clock, disk })
@@ -145,7 +150,8 @@ export async function openLog(options: OpenOptions): Promise<OpenedLog> {
   const context: LogContext = {
     reader,
     admitter,
-    sequencer,
+    onPublished: (listener) => sequencer.onPublished(listener),
+    isFrozen: () => sequencer.isFrozen,
     zones,
     vkeys,
     anchors: config.anchors === undefined ? undefined : formatAnchors(logOptions.anchors),
@@ -209,7 +215,7 @@ function diskOf({ data, diskPaths, diskReserve, publishFolder }: LogConfig): Dis
   return new DiskGuard({ paths, reserve: diskReserve })
 }
 
-function zoneListOf(config: LogConfig): ZoneList {
+export function zoneListOf(config: LogConfig): ZoneList {
   return new ZoneList(config.zones.map((text) => nameFromText(text)))
 }
 
@@ -219,7 +225,7 @@ async function logExists(db: Database<LogTables>): Promise<boolean> {
 
 /** The HTTP server of a log. */
 export async function buildLogHttp(
-  { context }: OpenedLog,
+  { context }: Pick<OpenedLog, 'context'>,
   { rateLimit, trustProxy }: LogConfig,
   reporting: Reporting,
 ): Promise<Http> {
@@ -253,7 +259,8 @@ export function logService(options: OpenOptions): Service<OpenedLog> {
     async open({ health, metrics }, fail) {
       const opened = await openLog({ ...options, onLost: fail })
       const { db, log, sequencer, witnesses } = opened
-      observe(opened, metrics, clock)
+      observeTree(() => log.shown.tree, metrics, clock)
+      observe(opened, metrics)
       if (witnesses !== undefined) observeWitnesses({ log, witnesses }, { clock, health, metrics })
       publishing = publishersOf(opened, config, logger)
       observePublishers(publishing, metrics)
@@ -285,20 +292,29 @@ export function logService(options: OpenOptions): Service<OpenedLog> {
   })
 }
 
-/** The numbers an operator watches. */
-function observe({ log, sequencer }: OpenedLog, metrics: Metrics, clock: Clock): void {
+/** What readers are shown, in numbers. */
+export function observeTree(
+  tree: () => PublishedTree | undefined,
+  metrics: Metrics,
+  clock: Clock,
+): void {
   metrics.gauge({
     name: 'dslog_tree_size',
     help: 'Entries in the published tree',
-    collect: (gauge) => gauge.set(log.isPublished ? log.published.size : 0),
+    collect: (gauge) => gauge.set(tree()?.size ?? 0),
   })
   metrics.gauge({
     name: 'dslog_checkpoint_age_seconds',
     help: 'Time since the newest checkpoint was published',
     collect: (gauge) => {
-      if (log.isPublished) gauge.set((clock() - log.published.publishedAt) / 1000)
+      const published = tree()
+      if (published !== undefined) gauge.set((clock() - published.publishedAt) / 1000)
     },
   })
+}
+
+/** The other numbers an operator watches. */
+function observe({ log, sequencer }: OpenedLog, metrics: Metrics): void {
   metrics.gauge({
     name: 'dslog_map_keys',
     help: 'Names and zones in the name map',

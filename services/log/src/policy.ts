@@ -4,6 +4,9 @@ import { parseVkey } from '@dslog/tlog/key'
 import { formatPolicy, parsePolicy, type Policy } from '@dslog/tlog/policy'
 import { LogError } from './error.ts'
 
+/** Name of the file in a log's data folder that its own keys, and its witnesses, are trusted by. */
+export const POLICY_FILE = 'policy'
+
 /** The witnesses of a policy, and which of them make a quorum. */
 export type WitnessPolicy = Pick<Policy, 'groups' | 'quorum' | 'witnesses'>
 
@@ -22,6 +25,16 @@ export async function readWitnessPolicy(path: string): Promise<WitnessPolicy> {
     }
   }
   return policy
+}
+
+/** Whether one of the witnesses that are asked is not on this machine. */
+export function arePublic({ witnesses }: WitnessPolicy): boolean {
+  return witnesses.some(({ url }) => url !== undefined && !isLoopback(new URL(url).hostname))
+}
+
+/** Whether a host name of a URL is this machine's. */
+function isLoopback(hostname: string): boolean {
+  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)
 }
 
 /** The policy that trusts the log of these keys. Without witnesses, its signature alone is enough. */

@@ -11,17 +11,19 @@ import { formatTlogProof } from '@dslog/tlog/bundle'
 import type { Hash } from '@dslog/tlog/hash'
 import { proveMap } from '@dslog/tlog/maptree'
 import { decodeBundle, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
+import type { Anchor } from '@dslog/dnssec/anchors'
 import { type Name, sameName } from '@dslog/dnssec/name'
 import type { LogTables } from '@dslog/schema/db'
 import { decodeEntry } from '@dslog/schema/entry'
 import { mapKey, type MapKind } from '@dslog/schema/identity'
 import type { Database } from '@dslog/service/db'
+import type { FoldTables } from '@dslog/service/foldtables'
 import { keyText } from '@dslog/verify/fold'
 import { type History, latestOf } from '@dslog/verify/history'
 import { chainAbove, chainAt, type KeysLookup } from '@dslog/verify/keys'
 import { encodeExtra, type ProofItem } from '@dslog/verify/prooffile'
-import type { Log } from './log.ts'
 import type { PublishedTree } from './shown.ts'
+import type { TreeStore } from './store.ts'
 
 const compress = promisify(gzip)
 
@@ -33,6 +35,21 @@ const MAX_SCANNED_BUNDLES = 64
 
 /** How often a question about a name starts over because the log went on meanwhile. */
 const MAX_TREE_CHANGES = 3
+
+/** A log as far as it is read: by the process that writes it, or by one that follows (follower.ts). */
+export interface ReadableLog {
+  readonly origin: string
+  /** @throws Problem `unavailable` while nothing is published */
+  readonly published: PublishedTree
+  /** Entries that tiles and bundles are served of. */
+  readonly readable: number
+  readonly store: TreeStore
+  readonly fold: FoldTables
+  /** Anchors that evidence is checked against. */
+  readonly anchors: readonly Anchor[]
+  /** Looks whether another tree has been published; nothing where that is known anyway. */
+  look?(): Promise<void>
+}
 
 /** An entry with its place. */
 export interface Leaf {
@@ -59,11 +76,11 @@ export interface Blob {
 
 /** Reads the published tree. */
 export class LogReader {
-  readonly #log: Log
+  readonly #log: ReadableLog
   readonly #db: Database<LogTables>
   readonly #blobs = new BlobCache(CACHED_BLOBS)
 
-  constructor(log: Log, db: Database<LogTables>) {
+  constructor(log: ReadableLog, db: Database<LogTables>) {
     this.#log = log
     this.#db = db
   }
@@ -83,7 +100,7 @@ export class LogReader {
    * @returns `undefined` where the newest signed tree has no such tile of that width
    */
   async tile(level: number, index: number, width: number): Promise<Blob | undefined> {
-    if (width > tileWidth(this.#log.shown.readable, level, index)) return undefined
+    if (width > tileWidth(this.#log.readable, level, index)) return undefined
     const full = width === TILE_WIDTH
     return this.#blobs.get(`${level}/${index}`, full, async () => {
       return { data: await this.#log.store.tile(level, index, width) }
@@ -92,7 +109,7 @@ export class LogReader {
 
   /** An entry bundle as served, likewise. */
   async bundle(index: number, width: number): Promise<Blob | undefined> {
-    if (width > tileWidth(this.#log.shown.readable, 0, index)) return undefined
+    if (width > tileWidth(this.#log.readable, 0, index)) return undefined
     const full = width === TILE_WIDTH
     return this.#blobs.get(`entries/${index}`, full, async () => {
       const data = await this.#log.store.bundle(index, width)
@@ -140,6 +157,7 @@ export class LogReader {
         return await this.#nameIn(tree, kind, name)
       } catch (error) {
         // Two trees later the buckets of this one are pruned; then the newest is asked instead.
+        await this.#log.look?.()
         if (tries === 0 || tree === this.tree) throw error
       }
     }
@@ -268,11 +286,11 @@ export class LogReader {
 class ChainItems {
   readonly items: ProofItem[] = []
   readonly #reader: LogReader
-  readonly #log: Log
+  readonly #log: ReadableLog
   readonly #tree: PublishedTree
   readonly #have = new Set<number>()
 
-  constructor(reader: LogReader, log: Log, tree: PublishedTree) {
+  constructor(reader: LogReader, log: ReadableLog, tree: PublishedTree) {
     this.#reader = reader
     this.#log = log
     this.#tree = tree

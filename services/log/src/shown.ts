@@ -30,6 +30,8 @@ export interface PublishedTree {
 export class Shown {
   /** Of all trees: hashes never change. */
   readonly cache: TileCache = new TileCache()
+  /** The log was ended for good; processes that follow it learn it from what is published. */
+  isEnded = false
   readonly #origin: string
   readonly #store: TreeStore
   readonly #witnesses: Witnesses | undefined
@@ -80,8 +82,15 @@ export class Shown {
 
   async publish(tree: Omit<PublishedTree, 'origin' | 'reader'>): Promise<void> {
     const { note, publishedAt, root, size } = tree
-    await this.#store.publish({ size, root, note, published_at: publishedAt })
+    const frozen = this.isEnded
+    await this.#store.publish({ size, root, note, published_at: publishedAt, frozen })
     this.#show(tree)
+  }
+
+  /** Says of what is published that nothing follows it. */
+  async end(): Promise<void> {
+    this.isEnded = true
+    await this.publish(this.published)
   }
 
   /** Shows the cosignatures that have come since the newest tree was published. */

@@ -3,7 +3,7 @@
  * shown. Tiles and bundles are stored as they are served; a partial one is the prefix of the newest
  * and grows only at its end. What the fold remembers lies in @dslog/service/foldtables.
  */
-import { sql, type Transaction } from 'kysely'
+import { type Insertable, type Selectable, sql, type Transaction } from 'kysely'
 import { asHash, type Hash, HASH_SIZE } from '@dslog/tlog/hash'
 import type { TileSource } from '@dslog/tlog/reader'
 import { bundlePrefix, encodeBundle, type Tile, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
@@ -17,6 +17,9 @@ export type TreeRow = Omit<TreeTable, 'id' | 'root' | 'map_root'> & {
   readonly root: Hash
   readonly map_root: Hash
 }
+
+/** What readers are shown. */
+export type PublishedRow = Omit<Selectable<PublishedTable>, 'id'>
 
 /** What a commit adds. */
 export interface Commit {
@@ -89,12 +92,12 @@ export class TreeStore implements TileSource {
     return { ...row, root: asHash(row.root), map_root: asHash(row.map_root) }
   }
 
-  async published(): Promise<Omit<PublishedTable, 'id'> | undefined> {
+  async published(): Promise<PublishedRow | undefined> {
     return this.#db.kysely.selectFrom('published').selectAll().executeTakeFirst()
   }
 
   /** Shows a tree to readers. One that comes late, from a process that lost the log, hides no newer one. */
-  async publish(row: Omit<PublishedTable, 'id'>): Promise<void> {
+  async publish(row: Omit<Insertable<PublishedTable>, 'id'>): Promise<void> {
     await this.#db.kysely
       .insertInto('published')
       .values({ id: 1, ...row })

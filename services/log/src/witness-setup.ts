@@ -7,11 +7,11 @@ import type { Metrics } from '@dslog/service/metrics'
 import type { LogConfig } from './config.ts'
 import { LogError } from './error.ts'
 import type { Log } from './log.ts'
-import { readWitnessPolicy } from './policy.ts'
+import { arePublic, readWitnessPolicy, type WitnessPolicy } from './policy.ts'
 import { Witnesses } from './witness.ts'
 
 /** Shortest time between two trees where witnesses of others are asked, ms: they serve many logs. */
-export const PUBLIC_INTERVAL_MS = 10_000
+const PUBLIC_INTERVAL_MS = 10_000
 
 /** A tree that waits for its witnesses longer than this, ms, is an operator's business. */
 const WAITING_LIMIT_MS = 30_000
@@ -33,13 +33,18 @@ export async function witnessesOf(
   const edges = { fetch: globalThis.fetch, now: clock, random: Math.random }
   const http = new HttpClient(edges, { headers: { 'user-agent': USER_AGENT } })
   const witnesses = new Witnesses(policy, { http, clock, logger })
-  if (witnesses.arePublic && isEmbedded && !config.witnessEmbedded) {
+  if (arePublic(policy) && isEmbedded && !config.witnessEmbedded) {
     throw new LogError(
       'witnesses',
       'the embedded database does not survive a power cut, and public witnesses never forget: use PostgreSQL, or set DSLOG_LOG_WITNESS_EMBEDDED=true',
     )
   }
   return witnesses
+}
+
+/** Shortest time between two trees, ms, that the witnesses of a policy allow. */
+export function shortestInterval(policy: WitnessPolicy): number {
+  return arePublic(policy) ? PUBLIC_INTERVAL_MS : 0
 }
 
 /** Numbers that tell which witness keeps up, and a check that trees are published. */

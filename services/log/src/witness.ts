@@ -83,11 +83,6 @@ export class Witnesses {
     }
   }
 
-  /** Whether one of them is not on this machine. */
-  get arePublic(): boolean {
-    return this.#peers.some(({ url }) => !isLoopback(new URL(url).hostname))
-  }
-
   get states(): WitnessState[] {
     return this.#peers.flatMap((peer) => peer.states)
   }
@@ -329,9 +324,4 @@ class Peer {
     }
     return names
   }
-}
-
-/** Whether a host name of a URL is this machine's. */
-function isLoopback(hostname: string): boolean {
-  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)
 }

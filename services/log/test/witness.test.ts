@@ -16,7 +16,7 @@ import { ownerKey } from '@dslog/testbed/stories'
 import { keyOf, Places } from '../../../test/place.ts'
 import { configOf, observe, openPlace, silent, TestLog } from '../../../test/testlog.ts'
 import type { LogOptions } from '../src/log.ts'
-import { policyText, readWitnessPolicy } from '../src/policy.ts'
+import { arePublic, policyText, readWitnessPolicy } from '../src/policy.ts'
 import { REFRESH_MS, Sequencer } from '../src/sequencer.ts'
 import { Witnesses } from '../src/witness.ts'
 import { witnessesOf } from '../src/witness-setup.ts'
@@ -422,7 +422,7 @@ describe('configuration', () => {
       await writeFile(path, `witness w ${fakes[0]!.vkey} ${url}\nquorum w\n`)
       const config = configOf(place, { DSLOG_LOG_WITNESS_POLICY: path, ...env })
       const found = await witnessesOf(config, { clock: now, isEmbedded, logger: silent })
-      return found?.arePublic
+      return found && arePublic(found.policy)
     }
     for (const url of [
       'http://127.0.0.1:1/x',

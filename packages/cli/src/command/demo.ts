@@ -10,7 +10,8 @@ import { Stage } from '../demo/stage.ts'
 import { Story, STORY_MS } from '../demo/story.ts'
 import { Teller } from '../demo/teller.ts'
 import { EXIT, Failure } from '../failure.ts'
-import { type Session, POLICY_FILE } from '../session.ts'
+import { POLICY_FILE } from '@dslog/log/policy'
+import type { Session } from '../session.ts'
 
 export interface DemoOptions {
   readonly data?: string

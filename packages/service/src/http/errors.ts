@@ -6,12 +6,15 @@
 import { STATUS_CODES } from 'node:http'
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { Socket } from 'node:net'
-import type { ProblemFault } from '@dslog/schema/problem'
+import type { ProblemFault, ProblemName } from '@dslog/schema/problem'
 import { DatabaseError } from '../database-error.ts'
 import { Problem, spreadRetry } from '../problem.ts'
 
 /** Seconds after which a client that found the service busy may come again, before spreading. */
 const BUSY_RETRY = 5
+
+/** What an operator need not be told of: a service that answers so works as it should. */
+const EXPECTED: ReadonlySet<ProblemName> = new Set(['unavailable', 'read-only'])
 
 const PARTS = { body: 'body', querystring: 'query', params: 'path', headers: 'header' } as const
 
@@ -72,7 +75,7 @@ export function errorHandler(
   reply: FastifyReply,
 ): FastifyReply {
   const problem = toProblem(error)
-  if (problem.status >= 500 && problem.problem !== 'unavailable') {
+  if (problem.status >= 500 && !EXPECTED.has(problem.problem)) {
     request.log.error({ err: error }, 'request failed')
   }
   return sendProblem(problem, reply)

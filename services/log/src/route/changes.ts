@@ -15,7 +15,7 @@ const KEEP_ALIVE_MS = 25_000
 /** Streams at once: each holds a socket and a page of changes. */
 const MAX_STREAMS = 1_000
 
-export function changeRoutes(app: Http, { reader, sequencer }: LogContext): void {
+export function changeRoutes(app: Http, { onPublished, reader }: LogContext): void {
   let streams = 0
 
   app.get(
@@ -62,7 +62,7 @@ export function changeRoutes(app: Http, { reader, sequencer }: LogContext): void
   ): Promise<void> {
     const news = new Signal()
     const ended = AbortSignal.any([app.stopping, closed(socket)])
-    const stop = sequencer.onPublished(() => news.wake())
+    const stop = onPublished(() => news.wake())
     ended.addEventListener('abort', () => news.wake())
     try {
       let at = start

@@ -4,14 +4,17 @@ import type { Secret } from '@dslog/service/config'
 import { Problem } from '@dslog/service/problem'
 import type { Admitter } from '../admit.ts'
 import type { LogReader } from '../reader.ts'
-import type { Sequencer } from '../sequencer.ts'
 import type { ZoneList } from '../zones.ts'
 
 /** What a route may use. */
 export interface LogContext {
   readonly reader: LogReader
-  readonly admitter: Admitter
-  readonly sequencer: Sequencer
+  /** Takes evidence; left out where the log is only read. */
+  readonly admitter: Admitter | undefined
+  /** Calls back after each publication of a new tree; returns how to stop that. */
+  readonly onPublished: (listener: () => void) => () => void
+  /** Whether the log takes nothing more, for good. */
+  readonly isFrozen: () => boolean
   readonly zones: ZoneList
   readonly vkeys: readonly string[]
   /** tlog-policy text: this log, and the witnesses it asks. */

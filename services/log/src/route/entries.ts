@@ -41,7 +41,7 @@ export function entryRoutes(app: Http, context: LogContext): void {
         entries: MAX_ENTRIES,
       },
       zones: context.zones.describe(),
-      frozen: context.sequencer.isFrozen,
+      frozen: context.isFrozen(),
       ...(context.announcement === undefined ? {} : { announcement: context.announcement }),
       software: context.software,
     }),

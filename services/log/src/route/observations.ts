@@ -12,6 +12,7 @@ const WAIT_MS = 20_000
 
 export function observationRoutes(app: Http, context: LogContext): void {
   const { admitter } = context
+  if (admitter === undefined) return refusals(app)
   const gate = new Gate()
   const leave = new WeakMap<object, () => void>()
   // Fastify reads plain text too; as evidence it is of no known media type.
@@ -73,6 +74,15 @@ export function observationRoutes(app: Http, context: LogContext): void {
 
 function tokenIn(header: string | undefined): string | undefined {
   return /^Bearer (.+)$/.exec(header ?? '')?.[1]
+}
+
+/** Where the log is only read, whoever submits is told so before his evidence has been read. */
+function refusals(app: Http): void {
+  const schema: object = { tags: ['submit'], summary: 'Is refused: this process only reads' }
+  const refuse = async (): Promise<never> => {
+    throw new Problem('read-only', 'Submit to the process that writes this log')
+  }
+  app.post('/v1/observations', { schema, onRequest: refuse }, refuse)
 }
 
 /** Where an answer takes its headers. */
