@@ -176,6 +176,25 @@ describe('politeness', () => {
     }
   })
 
+  test('a server whose datagrams do not do is asked half as often, and more with each clean minute', async () => {
+    const net = new Internet({ servers: 1 })
+    const tld = net.addZone('test.')
+    const names = Array.from({ length: 40 }, (_, i) => nameFromText(`n${i}.test.`))
+    for (const name of names) tld.delegate(name, [ds(name, 1)])
+    const own = await open(net)
+    const slowed = async (): Promise<number> => own.count('dslog_crawler_slowed_servers')
+    await own.ask(names[0]!)
+    expect(await slowed()).toBe(0)
+    const heal = atServers(own, tld, 'truncated')
+    await own.ask(...names)
+    // All came by TCP, and none was lost.
+    for (const name of names) expect(await own.story(name)).toEqual([text(name, 1)])
+    expect(await slowed()).toBe(1)
+    heal()
+    await own.again(60_000)
+    expect(await slowed()).toBe(1)
+  })
+
   test('a server that refuses is left alone, and a zone that opted out is never asked', async () => {
     const net = new Internet({ servers: 1 })
     const tld = net.addZone('test.')

@@ -273,11 +273,17 @@ export class ReferralWalker implements Walker {
     return this.#usable(servers).slice(0, MAX_SERVERS)
   }
 
+  /** Those that may be asked, each address once: many names of one machine do not make it many servers. */
   #usable(servers: readonly Server[]): Server[] {
-    return servers.filter(({ address }) => {
+    const usable = new Map<string, Server>()
+    for (const server of servers) {
+      const { address } = server
       const family = parseAddress(address)?.length === 4 ? 4 : 6
-      return this.#families.includes(family) && this.#permits(address)
-    })
+      const at = `${address} ${server.port ?? ''}`
+      if (usable.has(at) || !this.#families.includes(family) || !this.#permits(address)) continue
+      usable.set(at, server)
+    }
+    return [...usable.values()]
   }
 
   /** Addresses of a server's name; none where they cannot be found. */

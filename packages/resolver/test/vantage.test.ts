@@ -1,11 +1,5 @@
 /** Other ways to ask: a resolver, plainly and by HTTPS, and servers through a proxy. */
-import {
-  createServer as createHttpServer,
-  type IncomingMessage,
-  type ServerResponse,
-} from 'node:http'
-import { connect, createServer, type Server as TcpServer, type Socket } from 'node:net'
-import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
 import { writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,6 +13,7 @@ import { SocksExchange } from '@dslog/resolver/socks'
 import { readResolvConf, ResolverWalker, systemResolvers } from '@dslog/resolver/stub'
 import { Internet, record } from '@dslog/testbed/internet'
 import type { NameServer } from '@dslog/testbed/nameserver/server'
+import { dohFront, startDoh, startSocks } from '@dslog/testbed/vantage'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { DS, expectFailure, OWNER, TIMEOUT, type World, worldOf } from './world.ts'
 
@@ -102,45 +97,9 @@ describe('a resolver', () => {
   })
 })
 
-/** An HTTP server that does as it is told. */
-async function httpServer(
-  handle: (request: IncomingMessage, body: Buffer, response: ServerResponse) => void,
-): Promise<{ url: string; close(): void }> {
-  const server = createHttpServer((request, response) => {
-    const chunks: Buffer[] = []
-    request.on('data', (chunk: Buffer) => chunks.push(chunk))
-    request.on('end', () => handle(request, Buffer.concat(chunks), response))
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  return {
-    url: `http://127.0.0.1:${port}/dns-query`,
-    close() {
-      server.closeAllConnections()
-      server.close()
-    },
-  }
-}
-
 /** A resolver by HTTP in front of the server. */
-function dohServer(change: (bytes: Buffer) => Buffer = (bytes) => bytes) {
-  return httpServer((request, body, response) => {
-    const url = new URL(request.url!, 'http://localhost')
-    const query =
-      request.method === 'GET' ? Buffer.from(url.searchParams.get('dns')!, 'base64url') : body
-    const socket = connect({ host: resolver.address, port: resolver.port! })
-    socket.write(Buffer.concat([Buffer.from([0, query.length]), query]))
-    const chunks: Buffer[] = []
-    socket.on('data', (chunk: Buffer) => {
-      chunks.push(chunk)
-      const all = Buffer.concat(chunks)
-      if (all.length < 2 || all.length < 2 + all.readUInt16BE()) return
-      response.setHeader('content-type', 'application/dns-message')
-      response.end(change(all.subarray(2)))
-      socket.destroy()
-    })
-  })
+function dohServer(change?: (bytes: Buffer) => Buffer) {
+  return startDoh(dohFront({ address: resolver.address, port: resolver.port! }, change))
 }
 
 describe('DNS over HTTPS', () => {
@@ -195,7 +154,7 @@ describe('DNS over HTTPS', () => {
     response.setHeader('content-type', 'application/dns-message; charset=x')
 
   it.each(broken)('%s is no answer', async (_, handle, code) => {
-    const server = await httpServer((_request, body, response) => handle(response, body))
+    const server = await startDoh((query, response) => handle(response, query))
     const doh = new DohExchange(server.url)
     const error: unknown = await doh
       .ask(doh.server, QUESTION, { timeout: code === 'timeout' ? TIMEOUT : 20_000 })
@@ -216,7 +175,7 @@ describe('DNS over HTTPS', () => {
   })
 
   it('gives up, and is busy', async () => {
-    const server = await httpServer(() => {})
+    const server = await startDoh(() => {})
     const doh = new DohExchange(server.url)
     const controller = new AbortController()
     const { signal } = controller
@@ -233,58 +192,6 @@ describe('DNS over HTTPS', () => {
   })
 })
 
-/** A SOCKS5 proxy; `users` are those that came. */
-async function socksProxy(
-  behave: 'well' | 'refuse' | 'silent' | 'junk' = 'well',
-): Promise<{ port: number; users: string[]; close(): void }> {
-  const users: string[] = []
-  const open = new Set<Socket>()
-  const proxy: TcpServer = createServer((socket) => {
-    open.add(socket)
-    socket.on('error', () => {})
-    if (behave === 'silent') return
-    if (behave === 'junk') {
-      socket.write('HTTP/1.1 400 Bad Request\r\n\r\n')
-      return
-    }
-    let step = 0
-    const onData = (data: Buffer): void => {
-      step++
-      if (step === 1) socket.write(Uint8Array.of(5, 2))
-      else if (step === 2) {
-        users.push(data.subarray(2, 2 + data[1]!).toString())
-        socket.write(Uint8Array.of(1, 0))
-      } else {
-        socket.off('data', onData)
-        const failed = behave === 'refuse'
-        const reply = Uint8Array.of(5, failed ? 5 : 0, 0, 1, 0, 0, 0, 0, 0, 0)
-        if (failed) {
-          socket.end(reply)
-          return
-        }
-        const address = data.subarray(4, 8).join('.')
-        const to = connect({ host: address, port: data.readUInt16BE(8) }, () => {
-          socket.write(reply)
-          socket.pipe(to).pipe(socket)
-        })
-        to.on('error', () => socket.destroy())
-      }
-    }
-    socket.on('data', onData)
-  })
-  proxy.listen(0, '127.0.0.1')
-  await once(proxy, 'listening')
-  const { port } = proxy.address() as { port: number }
-  return {
-    port,
-    users,
-    close() {
-      for (const socket of open) socket.destroy()
-      proxy.close()
-    },
-  }
-}
-
 describe('a proxy', () => {
   const exchangeOf = (port: number): SocksExchange =>
     new SocksExchange({
@@ -295,7 +202,7 @@ describe('a proxy', () => {
     })
 
   it('leads to the servers, each question by a way of its own', async () => {
-    const proxy = await socksProxy()
+    const proxy = await startSocks()
     const exchange = exchangeOf(proxy.port)
     const { walker, net } = world
     const collector = new EvidenceCollector({
@@ -320,7 +227,7 @@ describe('a proxy', () => {
     ['junk', 'network'],
     ['silent', 'timeout'],
   ] as const)('that is %s fails the question', async (behaviour, code) => {
-    const proxy = await socksProxy(behaviour)
+    const proxy = await startSocks(behaviour)
     const work = exchangeOf(proxy.port).ask({ address: '127.0.0.1' }, QUESTION, {
       timeout: code === 'timeout' ? TIMEOUT : 20_000,
     })
@@ -329,7 +236,7 @@ describe('a proxy', () => {
   })
 
   it('is given up', async () => {
-    const proxy = await socksProxy('silent')
+    const proxy = await startSocks('silent')
     const controller = new AbortController()
     const { signal } = controller
     const work = exchangeOf(proxy.port).ask({ address: '127.0.0.1' }, QUESTION, { signal })

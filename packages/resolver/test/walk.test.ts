@@ -209,6 +209,14 @@ describe('strangers cannot', () => {
     expect(exchange.asked.every(({ server }) => permits(server.address))).toBe(true)
   })
 
+  it('are many names of one address, which is asked once', async () => {
+    const { walker } = await start((net) => {
+      net.addZone('many.', { servers: [['127.0.0.1'], ['127.0.0.1'], ['127.0.0.1', '127.0.0.2']] })
+    })
+    const { servers } = await walker.zoneOf(name('many.'))
+    expect(servers.map(({ address }) => address).sort()).toEqual(['127.0.0.1', '127.0.0.2'])
+  })
+
   it('send us to a family of addresses that we do not have', async () => {
     const world = await start((net) => net.addZone('fi.', { servers: [['::1', '127.16.1.1']] }))
     const { exchange, servers, net } = world
