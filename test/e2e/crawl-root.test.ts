@@ -83,7 +83,9 @@ test.skipIf(!HAS_DATA)(
       },
     })
     world = own
+    /** Of the zone that was taken last. It is looked for every second, by this clock. */
     const serial = async (): Promise<unknown> => {
+      clock.advance(1_000)
       const answer = await fetch(`${own.crawlerUrl}/v1/zones/@`)
       return answer.ok ? ((await answer.json()) as { serial: unknown }).serial : undefined
     }
