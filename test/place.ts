@@ -13,7 +13,7 @@ import { sha256 } from '@dslog/tlog/hash'
 import { type Anchor, formatAnchors } from '@dslog/dnssec/anchors'
 import { openDatabase } from '@dslog/service/db'
 import { startPostgres, type TestPostgres } from '@dslog/testbed/postgres'
-import { LOG_FILES } from '@dslog/log/main'
+import { LOG_FILES } from '@dslog/log/files'
 import { sql } from 'kysely'
 
 export type Kind = 'embedded' | 'postgres'

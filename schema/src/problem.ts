@@ -9,10 +9,8 @@
  * A type is a promise to other people's programs: it is never renamed, its status never changes. `detail` is for people
  * and may change. The types under "refusals" also appear, by name, in the items of a submission's answer.
  *
- * Throwing and rendering them is the business of packages/service.
+ * The shape of the document is that of problemdocument.ts; throwing and rendering are the business of packages/service.
  */
-import Type from 'typebox'
-
 /** Name → status and title of each problem type. */
 export const PROBLEMS = {
   // The request as HTTP
@@ -70,27 +68,3 @@ export function problemName(type: string): ProblemName | undefined {
   const name = type.slice(PROBLEM_PREFIX.length)
   return Object.hasOwn(PROBLEMS, name) ? (name as ProblemName) : undefined
 }
-
-/** Where in the request one fault is. */
-export const ProblemFault = Type.Object({
-  in: Type.Enum(['body', 'query', 'path', 'header'], { description: 'Part of the request' }),
-  pointer: Type.String({
-    description: 'JSON Pointer (RFC 6901) in URI fragment form, as in RFC 9457',
-    examples: ['#/observations/0/owner'],
-  }),
-  detail: Type.String(),
-})
-export type ProblemFault = Type.Static<typeof ProblemFault>
-
-/** The problem document, for OpenAPI and for clients. Extension members are allowed. */
-export const ProblemDocument = Type.Object(
-  {
-    type: Type.String({ examples: [problemType('not-found')] }),
-    title: Type.String(),
-    status: Type.Integer({ minimum: 400, maximum: 599 }),
-    detail: Type.Optional(Type.String()),
-    errors: Type.Optional(Type.Array(ProblemFault)),
-  },
-  { $id: 'Problem', description: 'Problem details (RFC 9457)', additionalProperties: true },
-)
-export type ProblemDocument = Type.Static<typeof ProblemDocument>

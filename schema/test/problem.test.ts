@@ -1,12 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import {
-  PROBLEMS,
-  PROBLEM_PREFIX,
-  ProblemDocument,
-  problemName,
-  problemType,
-} from '@dslog/schema/problem'
+import { PROBLEMS, PROBLEM_PREFIX, problemName, problemType } from '@dslog/schema/problem'
 import type { ProblemName } from '@dslog/schema/problem'
+import { ProblemDocument } from '@dslog/schema/problemdocument'
 
 const names = Object.keys(PROBLEMS) as ProblemName[]
 

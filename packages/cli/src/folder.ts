@@ -21,7 +21,7 @@ import {
   readKeys,
   writeKeyFile,
 } from '@dslog/log/key'
-import { LOG_FILES } from '@dslog/log/main'
+import { LOG_FILES } from '@dslog/log/files'
 import { POLICY_FILE, policyText, readWitnessPolicy } from '@dslog/log/policy'
 import type { Secret } from '@dslog/service/config'
 import { ensureFolder, writeFileAtomic } from '@dslog/service/files'

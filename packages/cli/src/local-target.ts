@@ -3,7 +3,7 @@ import { type Name, nameToText } from '@dslog/dnssec/name'
 import { dsToText } from '@dslog/dnssec/records'
 import type { Observation, SubmitResult } from '@dslog/schema/api'
 import { MapKind } from '@dslog/schema/identity'
-import { openLoad, openLog, type OpenedLog } from '@dslog/log/main'
+import { type OpenedLog, openLogOrLoad } from '@dslog/log/main'
 import { createLogger } from '@dslog/service/log'
 import { Lifecycle } from '@dslog/service/run'
 import { readServiceConfig } from './config.ts'
@@ -40,9 +40,8 @@ export class LocalTarget implements Target {
       witnesses: config.witnessPolicy,
     })
     const logger = createLogger({ service: 'log', level: 'silent' })
-    const load = await openLoad({ config, logger })
-    if (load !== undefined) return new LoadTarget(load)
-    const opened = await openLog({ config, logger })
+    const opened = await openLogOrLoad({ config, logger })
+    if ('loader' in opened) return new LoadTarget(opened)
     const lifecycle = new Lifecycle([opened.sequencer], logger)
     await lifecycle.start()
     return new LocalTarget(opened, lifecycle)

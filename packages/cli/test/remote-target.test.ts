@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { HttpClient } from '@dslog/tlog/http'
 import { ROOT } from '@dslog/dnssec/name'
 import { MAX_OBSERVATIONS, MAX_SUBMIT_BYTES, type Observation } from '@dslog/schema/api'
-import { LogAnswerError } from '@dslog/service/logapi'
+import { LogAnswerError } from '@dslog/service/logapi-error'
 import { readName } from '../src/name.ts'
 import { RemoteTarget } from '../src/remote-target.ts'
 

@@ -11,7 +11,6 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { inspect } from 'node:util'
-import { LOG_LEVELS } from './log.ts'
 
 /** What kinds of values there are, in the words of `.env.example`. */
 export type KeyKind =
@@ -82,6 +81,9 @@ export class Secret {
     return '[secret]'
   }
 }
+
+/** Levels of a log (log.ts), most talkative first. */
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
 const NAME = /^(DSLOG_[A-Z0-9_]+|DATABASE_URL)$/
 const FILE_SUFFIX = '_FILE'

@@ -4,12 +4,10 @@
  */
 import { pino } from 'pino'
 import type { DestinationStream, Logger as PinoLogger } from 'pino'
+import type { LOG_LEVELS } from './config.ts'
 
 /** What every part of a service logs to. */
 export type Logger = PinoLogger
-
-/** Levels, most talkative first. */
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
 /** A logger whose lines carry `service`; on standard output unless told otherwise. */
 export function createLogger(options: {

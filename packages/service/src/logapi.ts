@@ -25,6 +25,7 @@ import {
 } from '@dslog/schema/api'
 import { decodeEntry, type Entry } from '@dslog/schema/entry'
 import { pathOf } from '@dslog/schema/path'
+import { LogAnswerError } from './logapi-error.ts'
 
 /** Largest answer to a request of ours, bytes. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024
@@ -38,11 +39,6 @@ const MAX_ATTEMPTS = 20
 const BUSY_WAIT_MS = 5_000
 /** A submission waits for publication on the server; longer than its own limit, ms. */
 const SUBMIT_TIMEOUT_MS = 60_000
-
-/** The log answered with something else than what was asked. */
-export class LogAnswerError extends Error {
-  override readonly name = 'LogAnswerError'
-}
 
 /** An entry, and where it is in the log. */
 export interface LoggedEntry {

@@ -4,7 +4,8 @@
  * TlogError are translated to a Problem by the route that knows what they mean there.
  */
 import { PROBLEMS, problemType } from '@dslog/schema/problem'
-import type { ProblemDocument, ProblemFault, ProblemName } from '@dslog/schema/problem'
+import type { ProblemName } from '@dslog/schema/problem'
+import type { ProblemDocument, ProblemFault } from '@dslog/schema/problemdocument'
 
 /** What one problem adds to its type. */
 export interface ProblemOptions {

@@ -1,41 +1,15 @@
 /**
- * What services have alike: settings of one that listens and keeps a database, how that is opened, and the order in which
- * it starts. Its store first, then what runs in it, HTTP last: nobody is answered by half a service. Stopping is the
+ * What services have alike: how the database of one is opened, and the order in which it starts. Its store first, then what runs in it, HTTP last: nobody is answered by half a service. Stopping is the
  * reverse. What a service consists of is said by its main.ts.
  */
 import { join } from 'node:path'
-import { type COMMON, int, list, path, string, type Values } from './config.ts'
 import { type Database, openDatabase } from './db.ts'
 import { Health } from './health.ts'
-import { type Http, httpComponent } from './http.ts'
+import type { Http } from './http.ts'
 import type { Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import type { Component } from './run.ts'
-
-/** Settings of a service, under names that begin with its own. */
-export function serviceConfig(service: 'LOG' | 'MONITOR' | 'CRAWLER', port: string) {
-  return {
-    host: string(`DSLOG_${service}_HOST`, { doc: 'Address to listen on.', default: '127.0.0.1' }),
-    port: int(`DSLOG_${service}_PORT`, { doc: 'Port to listen on.', default: port, max: 65_535 }),
-    trustProxy: list(`DSLOG_${service}_TRUST_PROXY`, {
-      doc: 'Addresses or networks of the proxies whose X-Forwarded-For is believed.',
-      default: '',
-    }),
-    poolSize: int(`DSLOG_${service}_POOL_SIZE`, {
-      doc: 'Connections to PostgreSQL.',
-      default: '10',
-      min: 2,
-      max: 500,
-    }),
-    anchors: path('DSLOG_ANCHORS', {
-      doc: "File of trust anchors; default: the root's.",
-      optional: true,
-    }),
-  }
-}
-
-/** The values of these. */
-export type ServiceConfig = Values<typeof COMMON & ReturnType<typeof serviceConfig>>
+import type { ServiceConfig } from './serviceconfig.ts'
 
 /**
  * The database of a service: a schema of its name on the server, since several share one, else a folder of its name. The
@@ -134,6 +108,7 @@ export function serviceOf<T extends { close(): Promise<void> }>(plan: ServicePla
     name: `${name} http`,
     async start(fail) {
       app = await plan.http(current(), reporting)
+      const { httpComponent } = await import('./http.ts')
       listening = httpComponent(app, { health, host: config.host, port: config.port })
       await listening.start(fail)
     },

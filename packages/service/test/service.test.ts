@@ -5,12 +5,8 @@ import { buildHttp } from '@dslog/service/http'
 import { createLogger } from '@dslog/service/log'
 import { Metrics } from '@dslog/service/metrics'
 import { Lifecycle } from '@dslog/service/run'
-import {
-  openServiceDatabase,
-  serviceConfig,
-  serviceOf,
-  type ServicePlan,
-} from '@dslog/service/service'
+import { openServiceDatabase, serviceOf, type ServicePlan } from '@dslog/service/service'
+import { serviceConfig } from '@dslog/service/serviceconfig'
 import { postgres } from './database.ts'
 
 const logger = createLogger({ service: 'test', level: 'silent' })

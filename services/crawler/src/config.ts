@@ -10,7 +10,7 @@ import {
   url,
   type Values,
 } from '@dslog/service/config'
-import { serviceConfig } from '@dslog/service/service'
+import { serviceConfig } from '@dslog/service/serviceconfig'
 import { CEILINGS, DEFAULT_LIMITS } from './pace.ts'
 
 export const CRAWLER_CONFIG = {

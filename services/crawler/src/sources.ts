@@ -6,7 +6,7 @@
 import { TlogError } from '@dslog/tlog/error'
 import { type Clock, Ticker } from '@dslog/service/clock'
 import type { Logger } from '@dslog/service/log'
-import { LogAnswerError } from '@dslog/service/logapi'
+import { LogAnswerError } from '@dslog/service/logapi-error'
 import type { Component } from '@dslog/service/run'
 import type { Logged } from './logged.ts'
 import type { Counters } from './metrics.ts'

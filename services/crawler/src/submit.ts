@@ -8,7 +8,8 @@ import { TlogError } from '@dslog/tlog/error'
 import type { Observation, SubmitResult } from '@dslog/schema/api'
 import type { Clock } from '@dslog/service/clock'
 import type { Logger } from '@dslog/service/log'
-import { LogAnswerError, type LogApi } from '@dslog/service/logapi'
+import type { LogApi } from '@dslog/service/logapi'
+import { LogAnswerError } from '@dslog/service/logapi-error'
 
 /** Longest wait for more to send along, ms. */
 const GATHER_MS = 250

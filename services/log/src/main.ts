@@ -1,6 +1,7 @@
 /**
  * Puts a log service together out of its configuration: database, log, sequencer, HTTP. `dslog log`
- * runs it alone, `dslog up` beside others, and `dslog import` on a folder uses it without HTTP.
+ * runs it alone, `dslog up` beside others, and `dslog import` on a folder uses it without HTTP, so that is loaded only
+ * when a service starts.
  */
 import { join } from 'node:path'
 import { formatVkey } from '@dslog/tlog/key'
@@ -13,20 +14,15 @@ import { readAnchors } from '@dslog/service/anchors'
 import { type Clock, systemClock } from '@dslog/service/clock'
 import { ConfigError } from '@dslog/service/config'
 import type { Database } from '@dslog/service/db'
-import { buildHttp, type Http } from '@dslog/service/http'
 import type { Logger } from '@dslog/service/log'
 import type { Metrics } from '@dslog/service/metrics'
 import { migrate } from '@dslog/service/migrate'
 import { SynchronousStandby } from '@dslog/service/replication'
-import {
-  openServiceDatabase,
-  type Reporting,
-  type Service,
-  serviceOf,
-} from '@dslog/service/service'
+import { openServiceDatabase, type Service, serviceOf } from '@dslog/service/service'
 import { Admitter } from './admit.ts'
 import type { LogConfig } from './config.ts'
 import { DiskGuard } from './disk.ts'
+import { LOG_FILES, LOG_SCHEMA } from './files.ts'
 import { noteSignerOf, readKeyFile, readKeys } from './key.ts'
 import { Loader } from './load.ts'
 import { Log, type LogOptions } from './log.ts'
@@ -35,14 +31,7 @@ import { observePublishers, publishersOf } from './publish/setup.ts'
 import type { Publisher } from './publish/publisher.ts'
 import { LogReader } from './reader.ts'
 import type { PublishedTree } from './shown.ts'
-import { changeRoutes } from './route/changes.ts'
 import type { LogContext } from './route/context.ts'
-import { entryRoutes } from './route/entries.ts'
-import { explorerRoutes } from './route/explorer.ts'
-import { nameRoutes } from './route/names.ts'
-import { observationRoutes } from './route/observations.ts'
-import { proofRoutes } from './route/proofs.ts'
-import { tileRoutes } from './route/tiles.ts'
 import { Sequencer } from './sequencer.ts'
 import { SignerFile, SignerInTable } from './signer.ts'
 import type { Witnesses } from './witness.ts'
@@ -51,16 +40,6 @@ import { ZoneList } from './zones.ts'
 
 /** Shown in `/v1/log`. */
 export const SOFTWARE = 'dslog/0.1.0'
-
-/** Schema of its tables on a PostgreSQL server: a monitor on the same server has others of the same names. */
-export const LOG_SCHEMA = 'log'
-
-/** Files of a log in its data folder. */
-export const LOG_FILES = {
-  database: LOG_SCHEMA,
-  key: 'log.key',
-  signer: 'signer.json',
-} as const
 
 /** The parts that a log service is made of, and those that other programs use it by. */
 export interface OpenedLog {
@@ -128,17 +107,40 @@ async function standbyOf(
 
 /** Opens a log, and whatever is needed to submit to it and to read it within this process. */
 export async function openLog(options: OpenOptions): Promise<OpenedLog> {
-  const { clock = systemClock, config } = options
-  const logOptions = await openLogDatabase(options)
-  const { db, witnesses } = logOptions
-  let log: Log
+  const stored = await openLogDatabase(options)
+  return closing(stored, () => logIn(stored, options))
+}
+
+/** A load of a log that nobody has seen yet: see load.ts. */
+export interface OpenedLoad {
+  readonly loader: Loader
+  readonly admitter: Admitter
+  close(): Promise<void>
+}
+
+/** Opens a log, or a load of it if it is fresh, made now where there is none, or an earlier load was interrupted. */
+export async function openLogOrLoad(options: OpenOptions): Promise<OpenedLog | OpenedLoad> {
+  const stored = await openLogDatabase(options)
+  return closing(stored, async () =>
+    (await Loader.isDue(stored)) ? loadOf(stored, options) : logIn(stored, options),
+  )
+}
+
+/** Lets go of the database if what is to stand on it fails. */
+async function closing<T>({ db }: LogOptions, open: () => Promise<T>): Promise<T> {
   try {
-    if (options.create === true && !(await logExists(db))) await Log.create(logOptions)
-    log = await Log.open(logOptions)
+    return await open()
   } catch (error) {
     await db.close()
     throw error
   }
+}
+
+async function logIn(stored: LogOptions, options: OpenOptions): Promise<OpenedLog> {
+  const { clock = systemClock, config } = options
+  const { db, witnesses } = stored
+  if (options.create === true && !(await logExists(db))) await Log.create(stored)
+  const log = await Log.open(stored)
   const zones = zoneListOf(config)
   const shortest = witnesses === undefined ? 0 : shortestInterval(witnesses.policy)
   const publishInterval = Math.max(config.publishInterval, shortest)
@@ -146,7 +148,7 @@ export async function openLog(options: OpenOptions): Promise<OpenedLog> {
   const sequencer = new Sequencer(log, { interval: publishInterval, clock, disk })
   const admitter = new Admitter({ log, sink: sequencer, zones, backend: nodeBackend(), clock })
   const reader = new LogReader(log, db)
-  const vkeys = logOptions.signers.map(({ key }) => formatVkey(key))
+  const vkeys = stored.signers.map(({ key }) => formatVkey(key))
   const context: LogContext = {
     reader,
     admitter,
@@ -154,7 +156,7 @@ export async function openLog(options: OpenOptions): Promise<OpenedLog> {
     isFrozen: () => sequencer.isFrozen,
     zones,
     vkeys,
-    anchors: config.anchors === undefined ? undefined : formatAnchors(logOptions.anchors),
+    anchors: config.anchors === undefined ? undefined : formatAnchors(stored.anchors),
     monitor: config.monitor,
     policy: policyText(vkeys, config.url, witnesses?.policy),
     publishInterval,
@@ -169,44 +171,17 @@ export async function openLog(options: OpenOptions): Promise<OpenedLog> {
   return { log, db, sequencer, admitter, reader, context, witnesses, close }
 }
 
-/** A load of a log that nobody has seen yet: see load.ts. */
-export interface OpenedLoad {
-  readonly loader: Loader
-  readonly admitter: Admitter
-  close(): Promise<void>
-}
-
-/**
- * Opens a log for a load, if it is fresh or an earlier load was interrupted; creates it if there is
- * none. `undefined` for a log that has been published.
- */
-export async function openLoad(options: OpenOptions): Promise<OpenedLoad | undefined> {
+async function loadOf(stored: LogOptions, options: OpenOptions): Promise<OpenedLoad> {
   const { clock = systemClock, config } = options
-  const logOptions = await openLogDatabase(options)
-  const { db } = logOptions
-  try {
-    if (!(await Loader.isDue(logOptions))) {
-      await db.close()
-      return undefined
-    }
-    const loader = await Loader.open(logOptions)
-    const { log } = loader
-    const admitter = new Admitter({
-      log,
-      sink: loader,
-      zones: zoneListOf(config),
-      backend: nodeBackend(),
-      clock,
-    })
-    const close = async (): Promise<void> => {
-      await log.close()
-      await db.close()
-    }
-    return { loader, admitter, close }
-  } catch (error) {
-    await db.close()
-    throw error
+  const loader = await Loader.open(stored)
+  const { log } = loader
+  const zones = zoneListOf(config)
+  const admitter = new Admitter({ log, sink: loader, zones, backend: nodeBackend(), clock })
+  const close = async (): Promise<void> => {
+    await log.close()
+    await stored.db.close()
   }
+  return { loader, admitter, close }
 }
 
 /** What is written to on this machine. */
@@ -221,32 +196,6 @@ export function zoneListOf(config: LogConfig): ZoneList {
 
 async function logExists(db: Database<LogTables>): Promise<boolean> {
   return (await db.kysely.selectFrom('tree').select('id').executeTakeFirst()) !== undefined
-}
-
-/** The HTTP server of a log. */
-export async function buildLogHttp(
-  { context }: Pick<OpenedLog, 'context'>,
-  { rateLimit, trustProxy }: LogConfig,
-  reporting: Reporting,
-): Promise<Http> {
-  const app = await buildHttp({
-    info: {
-      title: 'dslog',
-      version: '1',
-      description: 'A transparency log for DNSSEC delegations',
-    },
-    ...reporting,
-    trustProxy,
-    rateLimit: { max: rateLimit, window: 60_000 },
-  })
-  tileRoutes(app, context)
-  entryRoutes(app, context)
-  proofRoutes(app, context)
-  nameRoutes(app, context)
-  changeRoutes(app, context)
-  observationRoutes(app, context)
-  await explorerRoutes(app, context)
-  return app
 }
 
 /** A log as components of a process. */
@@ -288,7 +237,10 @@ export function logService(options: OpenOptions): Service<OpenedLog> {
         stop: ({ sequencer }) => sequencer.stop(),
       },
     ],
-    http: (opened, reporting) => buildLogHttp(opened, config, reporting),
+    async http({ context }, reporting) {
+      const { buildLogHttp } = await import('./http.ts')
+      return buildLogHttp(context, config, reporting)
+    },
   })
 }
 

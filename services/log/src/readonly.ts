@@ -22,15 +22,10 @@ import { demandMigrated } from '@dslog/service/migrate'
 import { openServiceDatabase, type Service, serviceOf } from '@dslog/service/service'
 import type { LogConfig } from './config.ts'
 import { LogError } from './error.ts'
+import { LOG_SCHEMA } from './files.ts'
 import { Follower } from './follower.ts'
-import {
-  buildLogHttp,
-  LOG_SCHEMA,
-  type OpenOptions,
-  observeTree,
-  SOFTWARE,
-  zoneListOf,
-} from './main.ts'
+import { buildLogHttp } from './http.ts'
+import { type OpenOptions, observeTree, SOFTWARE, zoneListOf } from './main.ts'
 import { POLICY_FILE, policyText } from './policy.ts'
 import { LogReader } from './reader.ts'
 import type { LogContext } from './route/context.ts'
@@ -144,6 +139,6 @@ export function readService(options: OpenOptions): Service<OpenedReader> {
         stop: () => ticker?.stop(),
       },
     ],
-    http: (opened, reporting) => buildLogHttp(opened, config, reporting),
+    http: ({ context }, reporting) => buildLogHttp(context, config, reporting),
   })
 }

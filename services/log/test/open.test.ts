@@ -14,7 +14,7 @@ import { keyOf, type Kind, type Place, Places } from '../../../test/place.ts'
 import { complaints, observe, openPlace, TestLog } from '../../../test/testlog.ts'
 import { LogError, type LogErrorCode } from '../src/error.ts'
 import { Log, type LogOptions } from '../src/log.ts'
-import { LOG_FILES } from '../src/main.ts'
+import { LOG_FILES } from '../src/files.ts'
 import { SignerFile } from '../src/signer.ts'
 import { TreeStore } from '../src/store.ts'
 

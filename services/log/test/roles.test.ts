@@ -18,7 +18,7 @@ import { ownerKey } from '@dslog/testbed/stories'
 import { type Place, Places } from '../../../test/place.ts'
 import { complaints, observe, openPlace, TestLog } from '../../../test/testlog.ts'
 import { Loader } from '../src/load.ts'
-import { LOG_SCHEMA } from '../src/main.ts'
+import { LOG_SCHEMA } from '../src/files.ts'
 
 const SCRIPT = fileURLToPath(new URL('../../../deploy/postgres/roles.sql', import.meta.url))
 

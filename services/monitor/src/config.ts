@@ -11,7 +11,7 @@ import {
   url,
   type Values,
 } from '@dslog/service/config'
-import { serviceConfig } from '@dslog/service/service'
+import { serviceConfig } from '@dslog/service/serviceconfig'
 
 export const MONITOR_CONFIG = {
   ...COMMON,

@@ -18,8 +18,6 @@ import { diffZone, observationsOf, recordsOf } from '@dslog/verify/zonediff'
 import { EXIT, Failure } from '../failure.ts'
 import { readName } from '../name.ts'
 import type { Output } from '../output.ts'
-import { LocalTarget } from '../local-target.ts'
-import { RemoteTarget } from '../remote-target.ts'
 import type { Session } from '../session.ts'
 import type { Target } from '../target.ts'
 
@@ -65,16 +63,25 @@ export async function importFiles(
   const zone = apex === undefined ? undefined : readName(apex)
   await checkFiles(files)
   const anchors = await session.anchors()
-  const url = await session.logUrl()
-  const target =
-    url === undefined
-      ? await LocalTarget.open(session)
-      : new RemoteTarget(url, session.http(), await session.operatorToken())
+  // A database opens in a thread of its own: meanwhile the first file is read and verified here.
+  const opening = openTarget(session)
+  opening.catch(() => {})
   try {
-    await importInto(target, files, { anchors, at, zone }, session.output)
+    await importInto(opening, files, { anchors, at, zone }, session.output)
   } finally {
-    await target.close()
+    await (await opening).close()
   }
+}
+
+/** Each kind is loaded when it is needed: most of the one has nothing to do with the other. */
+async function openTarget(session: Session): Promise<Target> {
+  const url = await session.logUrl()
+  if (url === undefined) {
+    const { LocalTarget } = await import('../local-target.ts')
+    return LocalTarget.open(session)
+  }
+  const { RemoteTarget } = await import('../remote-target.ts')
+  return new RemoteTarget(url, session.http(), await session.operatorToken())
 }
 
 /** Refuses files that cannot be read, before anything is done. */
@@ -82,9 +89,13 @@ export async function checkFiles(files: readonly string[]): Promise<void> {
   for (const file of files) await access(file, constants.R_OK)
 }
 
-/** Imports files into an open log; also what `dslog up --zone-file` does. */
+/**
+ * Imports files into a log; also what `dslog up --zone-file` does.
+ *
+ * @param opening the log, which is not waited for before it is needed
+ */
 export async function importInto(
-  target: Target,
+  opening: Target | Promise<Target>,
   files: readonly string[],
   plan: ImportPlan,
   output: Output,
@@ -95,7 +106,8 @@ export async function importInto(
   for (const [i, file] of files.entries()) {
     plan.signal?.throwIfAborted()
     bar.step(i, file)
-    const verified = await readSignedZone(file, plan, target)
+    const verified = await readSignedZone(file, plan, opening)
+    const target = await opening
     const apex = nameToText(verified.zone.zone)
     const known = states.get(apex) ?? (await target.states(verified.zone.zone))
     states.set(apex, known)
@@ -103,7 +115,7 @@ export async function importInto(
     totals.files++
   }
   bar.end()
-  const size = await target.size()
+  const size = await (await opening).size()
   output.event({ event: 'summary', ...totals, size })
   output.line(
     `${totals.files} files: ${totals.entries} entries added, ${totals.changes} changes, ` +
@@ -118,15 +130,16 @@ export async function importInto(
 async function readSignedZone(
   file: string,
   plan: ImportPlan,
-  target: Target,
+  opening: Target | Promise<Target>,
 ): Promise<VerifiedZone> {
   const records = (): AsyncIterable<RR> =>
     readZoneFile(createReadStream(file), plan.zone === undefined ? {} : { origin: plan.zone })
   const now = Date.now()
   return naming(file, async () => {
     const apex = plan.zone ?? (await apexOf(records()))
-    const above = labelCount(apex) === 0 ? undefined : await target.delegation(apex)
-    if (above === undefined && labelCount(apex) > 0) {
+    const isRoot = labelCount(apex) === 0
+    const above = isRoot ? undefined : await (await opening).delegation(apex)
+    if (above === undefined && !isRoot) {
       throw new Failure(
         EXIT.unverified,
         `${file}: the log holds no DS of ${nameToText(apex)}: import the zone above it first`,

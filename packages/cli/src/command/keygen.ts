@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { formatSkey, formatVkey } from '@dslog/tlog/key'
 import type { KeyAlgorithm, KeyRole } from '@dslog/log/key'
-import { LOG_FILES } from '@dslog/log/main'
+import { LOG_FILES } from '@dslog/log/files'
 import { policyText } from '@dslog/log/policy'
 import { ensureFolder, PRIVATE_FILE } from '@dslog/service/files'
 import { namedKey } from '../folder.ts'

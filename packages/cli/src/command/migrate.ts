@@ -5,7 +5,7 @@
 import type { LogTables } from '@dslog/schema/db'
 import { LOG_GRANTS, readGrants } from '@dslog/schema/grants'
 import { LOG_MIGRATIONS } from '@dslog/schema/migrate'
-import { LOG_SCHEMA } from '@dslog/log/main'
+import { LOG_SCHEMA } from '@dslog/log/files'
 import { openDatabase } from '@dslog/service/db'
 import { grantTo } from '@dslog/service/grants'
 import { migrate } from '@dslog/service/migrate'

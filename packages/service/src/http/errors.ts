@@ -6,7 +6,8 @@
 import { STATUS_CODES } from 'node:http'
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { Socket } from 'node:net'
-import type { ProblemFault, ProblemName } from '@dslog/schema/problem'
+import type { ProblemName } from '@dslog/schema/problem'
+import type { ProblemFault } from '@dslog/schema/problemdocument'
 import { DatabaseError } from '../database-error.ts'
 import { Problem, spreadRetry } from '../problem.ts'
 

@@ -6,7 +6,7 @@ import fp from 'fastify-plugin'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance, FastifySchema } from 'fastify'
-import { ProblemDocument } from '@dslog/schema/problem'
+import { ProblemDocument } from '@dslog/schema/problemdocument'
 
 /** What the description says of the whole API. */
 export interface ApiInfo {

@@ -1,0 +1,38 @@
+/** The HTTP server of a log: its routes, over what services have alike. */
+import { buildHttp, type Http } from '@dslog/service/http'
+import type { Reporting } from '@dslog/service/service'
+import type { LogConfig } from './config.ts'
+import type { LogContext } from './route/context.ts'
+import { changeRoutes } from './route/changes.ts'
+import { entryRoutes } from './route/entries.ts'
+import { explorerRoutes } from './route/explorer.ts'
+import { nameRoutes } from './route/names.ts'
+import { observationRoutes } from './route/observations.ts'
+import { proofRoutes } from './route/proofs.ts'
+import { tileRoutes } from './route/tiles.ts'
+
+/** The HTTP server of a log. */
+export async function buildLogHttp(
+  context: LogContext,
+  { rateLimit, trustProxy }: LogConfig,
+  reporting: Reporting,
+): Promise<Http> {
+  const app = await buildHttp({
+    info: {
+      title: 'dslog',
+      version: '1',
+      description: 'A transparency log for DNSSEC delegations',
+    },
+    ...reporting,
+    trustProxy,
+    rateLimit: { max: rateLimit, window: 60_000 },
+  })
+  tileRoutes(app, context)
+  entryRoutes(app, context)
+  proofRoutes(app, context)
+  nameRoutes(app, context)
+  changeRoutes(app, context)
+  observationRoutes(app, context)
+  await explorerRoutes(app, context)
+  return app
+}
