@@ -1,5 +1,5 @@
 /**
- * Our log, read by Go: goverify/main.go checks checkpoint, tiles, bundles and proofs with golang.org/x/mod/sumdb. The
+ * Our log, read by Go: goverify/ checks checkpoint, cosignatures, tiles, bundles and proofs with golang.org/x/mod/sumdb. The
  * last tests serve a log with one thing spoilt, to see that it would notice.
  */
 import { spawn, spawnSync } from 'node:child_process'
@@ -10,10 +10,12 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { fromUtf8, toBase64, utf8 } from '@dslog/tlog/bytes'
-import { formatVkey, KEY_TYPE, signerKey } from '@dslog/tlog/key'
+import { signerOf } from '@dslog/tlog/cosignature'
+import { formatVkey, KEY_TYPE, type SignerKey, signerKey } from '@dslog/tlog/key'
+import { formatSignatureLine, parseNote } from '@dslog/tlog/note'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startLog } from './running-log.ts'
-import { serveStaticLog, type Spoil } from './static-log.ts'
+import { type RunningLog, serveStaticLog, type Spoil } from './static-log.ts'
 
 const SOURCE = fileURLToPath(new URL('goverify/', import.meta.url))
 
@@ -40,6 +42,7 @@ interface Summary {
   error?: string
   origin: string
   size: number
+  cosignatures: number
   entries: number
   bundles: number
   inclusion_recomputed: number
@@ -76,8 +79,11 @@ describe.skipIf(missing !== undefined)('goverify', () => {
   async function goverify(
     url: string,
     vkey: string,
+    ...witnesses: readonly string[]
   ): Promise<{ status: number | null; is: Summary }> {
-    const child = spawn(program, [url, vkey], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(program, [url, vkey, ...witnesses], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     const [out] = await Promise.all([text(child.stdout), once(child, 'close')])
     return { status: child.exitCode, is: JSON.parse(out) as Summary }
   }
@@ -168,6 +174,78 @@ describe.skipIf(missing !== undefined)('goverify', () => {
     ],
   ])('notices %s', async (_, spoil, message) => {
     expect(await spoilt(spoil)).toMatch(message)
+  })
+
+  describe('of witnesses', () => {
+    const keyOf = (name: string, fill: number): SignerKey =>
+      signerKey(name, KEY_TYPE.cosignature, new Uint8Array(32).fill(fill))
+    const W1 = keyOf('w1.example', 21)
+    const W2 = keyOf('w2.example', 22)
+    const PQ = signerKey('pq.example', KEY_TYPE.mldsa44, new Uint8Array(32).fill(23))
+
+    /** A log whose checkpoint these have cosigned, at a time. */
+    async function cosigned(
+      keys: readonly SignerKey[],
+      { at = Date.now(), spoil = (signature: Uint8Array) => signature } = {},
+    ): Promise<RunningLog> {
+      const signers = keys.map((key) => signerOf(key, () => at))
+      return serveStaticLog(entries, (path, body) => {
+        if (path !== '/checkpoint') return body
+        const note = fromUtf8(body)
+        const { text } = parseNote(note)
+        const lines = signers.map(({ key: { id, name }, sign }) =>
+          formatSignatureLine({ name, id, signature: spoil(sign(utf8(text))) }),
+        )
+        return utf8(note + lines.join(''))
+      })
+    }
+
+    /** What Go says about a log and two witnesses of it. */
+    async function said(starting: Promise<RunningLog>, ...keys: readonly SignerKey[]) {
+      const log = await starting
+      try {
+        return await goverify(log.url, log.vkey, ...keys.map(formatVkey))
+      } finally {
+        await log.close()
+      }
+    }
+
+    test('finds the cosignatures that it asks for, whoever else has signed', async () => {
+      const { is, status } = await said(cosigned([PQ, W2, W1]), W1, W2)
+      expect(is.error).toBeUndefined()
+      expect(status).toBe(0)
+      expect(is).toMatchObject({ ok: true, cosignatures: 2, size: SIZE })
+    })
+
+    test.each<[string, () => Promise<RunningLog>, RegExp]>([
+      ['one that is not there', () => cosigned([W1]), /w2\.example has not signed it/],
+      [
+        'one by another key of that name',
+        () => cosigned([W1, keyOf('w2.example', 29)]),
+        /w2\.example has not signed it/,
+      ],
+      [
+        'one of another time than it says',
+        // The time is what it begins with, u64 seconds.
+        () => cosigned([W1, W2], { spoil: (line) => line.with(7, line[7]! ^ 1) }),
+        /invalid signature/,
+      ],
+      ['one of time 0', () => cosigned([W1, W2], { at: 0 }), /invalid signature/],
+      [
+        'one from the future',
+        () => cosigned([W1, W2], { at: Date.now() + 3_600_000 }),
+        /invalid signature/,
+      ],
+    ])('notices %s', async (_, start, message) => {
+      const { is, status } = await said(start(), W1, W2)
+      expect(status).toBe(1)
+      expect(is.error).toMatch(message)
+    })
+
+    test('takes no key of another kind for that of a witness', async () => {
+      const { is } = await said(cosigned([PQ]), PQ)
+      expect(is.error).toMatch(/none of cosignature\/v1/)
+    })
   })
 
   test('does not take another key', async () => {

@@ -1,9 +1,10 @@
 // Goverify checks a running log with the Go implementation of transparent logs, golang.org/x/mod/sumdb:
 // what another language and other authors make of our checkpoint, tiles, entry bundles and proofs.
 //
-// Usage: goverify [-samples n] URL VKEY
+// Usage: goverify [-samples n] URL VKEY [WITNESS...]
 //
-// It reads the log as a stranger would. The checkpoint must open under VKEY (note.Open). Its root must
+// It reads the log as a stranger would. The checkpoint must open under VKEY (note.Open), and carry a
+// cosignature of every WITNESS, a key of cosignature/v1 (cosignature.go). Its root must
 // be that of the tiles (tlog.TileHashReader checks each tile against it before use) and that of the
 // entries, hashed one by one from the bundles. Inclusion and consistency are then proven twice, once
 // from the tiles and once as the log serves it at /v1/proofs/, at sizes around every power of two, and
@@ -43,6 +44,7 @@ type summary struct {
 	Origin                string `json:"origin"`
 	Size                  int64  `json:"size"`
 	Root                  string `json:"root"`
+	Cosignatures          int    `json:"cosignatures"`
 	Tiles                 int    `json:"tiles"`
 	Bundles               int    `json:"bundles"`
 	Entries               int64  `json:"entries"`
@@ -106,19 +108,31 @@ func (r tileReader) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 }
 
 // checkpoint opens the log's newest checkpoint: origin, size and root on three lines.
-func (l *log) checkpoint(vkey string) error {
+func (l *log) checkpoint(vkey string, witnesses []string) error {
 	verifier, err := note.NewVerifier(vkey)
 	if err != nil {
 		return err
+	}
+	verifiers := []note.Verifier{verifier}
+	for _, vkey := range witnesses {
+		witness, err := newWitness(vkey)
+		if err != nil {
+			return err
+		}
+		verifiers = append(verifiers, witness)
 	}
 	message, err := l.get("/checkpoint")
 	if err != nil {
 		return err
 	}
-	opened, err := note.Open(message, note.VerifierList(verifier))
+	opened, err := note.Open(message, note.VerifierList(verifiers...))
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
+	if err := checkCosigned(opened, verifiers); err != nil {
+		return err
+	}
+	l.summary.Cosignatures = len(witnesses)
 	lines := strings.Split(opened.Text, "\n")
 	if len(lines) != 4 || lines[3] != "" {
 		return fmt.Errorf("checkpoint has not three lines: %q", opened.Text)
@@ -363,8 +377,8 @@ func (l *log) checkBeyond() error {
 	return nil
 }
 
-func (l *log) check(vkey string) error {
-	if err := l.checkpoint(vkey); err != nil {
+func (l *log) check(vkey string, witnesses []string) error {
+	if err := l.checkpoint(vkey, witnesses); err != nil {
 		return err
 	}
 	for _, step := range []func() error{l.checkEntries, l.checkProofs, l.checkBeyond} {
@@ -378,8 +392,8 @@ func (l *log) check(vkey string) error {
 func main() {
 	samples := flag.Int64("samples", 16, "about how many leaves to prove in a tree of each size")
 	flag.Parse()
-	if flag.NArg() != 2 || *samples < 1 {
-		fmt.Fprintln(os.Stderr, "usage: goverify [-samples n] URL VKEY")
+	if flag.NArg() < 2 || *samples < 1 {
+		fmt.Fprintln(os.Stderr, "usage: goverify [-samples n] URL VKEY [WITNESS...]")
 		os.Exit(2)
 	}
 	l := &log{
@@ -387,7 +401,7 @@ func main() {
 		client:  http.Client{Timeout: 30 * time.Second},
 		samples: *samples,
 	}
-	err := l.check(flag.Arg(1))
+	err := l.check(flag.Arg(1), flag.Args()[2:])
 	l.summary.OK = err == nil
 	if err != nil {
 		l.summary.Error = err.Error()
