@@ -10,9 +10,6 @@ run() { psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "$user" "$@"; 
 
 run --dbname dslog --file "$sql"
 for role in owner log crawler monitor; do
-  case $role in
-    crawler | monitor) run --dbname dslog --command "create role dslog_$role login connection limit 40" ;;
-  esac
   # By standard input, so that no password is in the list of processes.
   printf "alter role dslog_%s password '%s';\n" "$role" "$(cat "$secrets/$role-password")" | run --dbname dslog
 done

@@ -11,6 +11,7 @@ import { witnessTables } from './migrations/monitor/0003-witness.ts'
 import { judgeTables } from './migrations/monitor/0004-judging.ts'
 import { probeTables } from './migrations/monitor/0005-probing.ts'
 import { viewTables } from './migrations/monitor/0006-views.ts'
+import { monitorGuards } from './migrations/monitor/0007-guards.ts'
 
 export const LOG_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_log': logTables,
@@ -26,6 +27,7 @@ export const MONITOR_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0004_judging': judgeTables,
   '0005_probing': probeTables,
   '0006_views': viewTables,
+  '0007_guards': monitorGuards,
 }
 
 export const CRAWLER_MIGRATIONS: Readonly<Record<string, Migration>> = {

@@ -369,20 +369,20 @@ function program(io: Io): Command {
 
   command('rebuild-map', 'Makes the name map of a stored log anew from its entries', [
     'dslog rebuild-map --data /var/lib/dslog',
-    'DATABASE_URL=postgres://… dslog rebuild-map',
   ]).action(async (options: GlobalOptions) => {
     const { rebuild } = await import('./command/rebuild-map.ts')
     await rebuild(session(options))
   })
 
-  command('migrate', 'Brings the tables of the log up to date, and grants roles what they need', [
+  command('migrate', 'Brings the tables of a service up to date, and grants roles what they need', [
     'DATABASE_URL=postgres://dslog_owner@… dslog migrate --role dslog_log --reader dslog_log_reader',
   ])
-    .option('--role <name>', 'role of the log service: it may add entries, and change none')
+    .argument('[service]', 'log, crawler or monitor', 'log')
+    .option('--role <name>', 'role of the service: of the log, it may add entries and change none')
     .option('--reader <name>', 'role of processes that only read')
-    .action(async (options: GlobalOptions & MigrateOptions) => {
+    .action(async (service: string, options: GlobalOptions & MigrateOptions) => {
       const { migrateTables } = await import('./command/migrate.ts')
-      await migrateTables(session(options), options)
+      await migrateTables(session(options), service, options)
     })
 
   return program

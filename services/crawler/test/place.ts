@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import type { CrawlerTables } from '@dslog/schema/crawlerdb'
+import { CRAWLER_GRANTS } from '@dslog/schema/grants'
 import { CRAWLER_MIGRATIONS } from '@dslog/schema/migrate'
-import { type Database, openDatabase } from '@dslog/service/db'
+import type { Database } from '@dslog/service/db'
 import { createLogger } from '@dslog/service/log'
-import { migrate } from '@dslog/service/migrate'
 import { startPostgres } from '@dslog/testbed/postgres'
+import { closeOwned, openOwned } from '../../../test/role.ts'
 
 export const silent = createLogger({ service: 'crawler', level: 'silent' })
 
@@ -20,6 +21,8 @@ export const RUNNING: AbortSignal = new AbortController().signal
 
 export interface Place {
   readonly db: Database<CrawlerTables>
+  /** The same for who owns the tables. */
+  readonly owner: Database<CrawlerTables>
   /** URL of the server; undefined for an embedded database. */
   readonly url: string | undefined
   empty(): Promise<void>
@@ -41,20 +44,20 @@ const TABLES = [
 export async function openPlace(kind?: 'embedded'): Promise<Place> {
   const postgres = kind === undefined ? await startPostgres() : undefined
   const folder = await mkdtemp(join(tmpdir(), 'dslog-crawler-'))
-  const db = await openDatabase<CrawlerTables>({
+  const owned = await openOwned<CrawlerTables>(postgres, {
     folder: join(folder, 'db'),
-    url: postgres?.url,
     schema: `crawler_test_${process.pid}`,
+    migrations: CRAWLER_MIGRATIONS,
+    grants: CRAWLER_GRANTS,
   })
-  await migrate(db, CRAWLER_MIGRATIONS)
   return {
-    db,
+    ...owned,
     url: postgres?.url,
     async empty() {
-      await sql`truncate ${sql.raw(TABLES.join(', '))} restart identity`.execute(db.kysely)
+      await sql`truncate ${sql.raw(TABLES.join(', '))} restart identity`.execute(owned.owner.kysely)
     },
     async close() {
-      await db.close()
+      await closeOwned(owned)
       await postgres?.stop()
       await rm(folder, { recursive: true, force: true })
     },

@@ -15,7 +15,7 @@ test.skipIf(postgres === undefined)(
   async () => {
     const past = await history(150)
     const log = logOf(past)
-    const [here, served] = [await place(postgres!.url), await log.serve()]
+    const [here, served] = [await place(postgres), await log.serve()]
     const { anchors, clock } = past.net
     const world = { log, served, db: here.db, anchors, clock: clock.now }
     let pass = 0

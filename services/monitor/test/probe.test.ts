@@ -225,7 +225,7 @@ describe('of what the log does not show', () => {
   test('has nothing to say of a name that was never signed', async () => {
     await stage.close()
     stage.delegate()
-    await home.db.kysely.deleteFrom('change').execute()
+    await home.owner.kysely.deleteFrom('change').execute()
     await look()
     expect(offered).toEqual([])
   })

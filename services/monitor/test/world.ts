@@ -11,18 +11,19 @@ import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
 import type { MonitorTables } from '@dslog/schema/db'
+import { MONITOR_GRANTS } from '@dslog/schema/grants'
 import { MONITOR_MIGRATIONS } from '@dslog/schema/migrate'
 import { installNodeCrypto } from '@dslog/service/crypto'
-import { type Database, openDatabase } from '@dslog/service/db'
+import type { Database } from '@dslog/service/db'
 import { createLogger } from '@dslog/service/log'
-import { migrate } from '@dslog/service/migrate'
 import { Internet } from '@dslog/testbed/internet'
 import type { LyingLog, ServedLog } from '@dslog/testbed/lyinglog'
 import { LyingLog as Log, Scribe } from '@dslog/testbed/lyinglog'
-import { startPostgres } from '@dslog/testbed/postgres'
+import { startPostgres, type TestPostgres } from '@dslog/testbed/postgres'
 import { STORIES, type StoryName } from '@dslog/testbed/stories'
 import { Follower, type FollowerOptions } from '../src/follow.ts'
 import { UNIT_LIMITS } from '@dslog/service/replay'
+import { closeOwned, openOwned } from '../../../test/role.ts'
 import { MonitorStore } from '../src/store.ts'
 
 installNodeCrypto()
@@ -104,6 +105,8 @@ export function grow(log: LyingLog, scribe: Scribe, size: number = scribe.size):
 /** A monitor's database, empty again at will. */
 export interface Place {
   readonly db: Database<MonitorTables>
+  /** The same for who owns the tables. */
+  readonly owner: Database<MonitorTables>
   empty(): Promise<void>
   close(): Promise<void>
 }
@@ -136,19 +139,23 @@ const TABLES = [
 /**
  * Creates a database, embedded (which takes a second, so tests share one) or on a server.
  *
- * @param server URL of a PostgreSQL server
+ * @param server a PostgreSQL server: there the monitor has no more rights than in earnest
  */
-export async function place(server?: string): Promise<Place> {
+export async function place(server?: TestPostgres): Promise<Place> {
   const folder = await mkdtemp(join(tmpdir(), 'dslog-monitor-'))
-  const db = await openDatabase<MonitorTables>({ folder, url: server, schema: 'monitor_test' })
-  await migrate(db, MONITOR_MIGRATIONS)
+  const owned = await openOwned<MonitorTables>(server, {
+    folder,
+    schema: 'monitor_test',
+    migrations: MONITOR_MIGRATIONS,
+    grants: MONITOR_GRANTS,
+  })
   return {
-    db,
+    ...owned,
     async empty() {
-      await sql`truncate ${sql.raw(TABLES.join(', '))} restart identity`.execute(db.kysely)
+      await sql`truncate ${sql.raw(TABLES.join(', '))} restart identity`.execute(owned.owner.kysely)
     },
     async close() {
-      await db.close()
+      await closeOwned(owned)
       await rm(folder, { recursive: true, force: true })
     },
   }
@@ -188,7 +195,7 @@ export async function follower(
 /** The database that is there sooner: on a server, where one is installed, else embedded. */
 export async function quickPlace(): Promise<Place> {
   const postgres = await startPostgres()
-  const home = await place(postgres?.url)
+  const home = await place(postgres)
   return {
     ...home,
     async close() {

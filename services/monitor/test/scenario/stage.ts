@@ -92,7 +92,7 @@ export class Stage {
     await stage.wait(2 * HOUR)
     // What comes before the story is no part of it.
     for (const table of ['outbox', 'alert', 'open_case'] as const) {
-      await home.db.kysely.deleteFrom(table).execute()
+      await home.owner.kysely.deleteFrom(table).execute()
     }
     return stage
   }

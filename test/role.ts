@@ -1,0 +1,49 @@
+/**
+ * The database of a service as it is in earnest, on a server of our own: one role owns the tables, another one uses them
+ * with what was granted to it. So whatever a test does through the service, its role may.
+ */
+import { sql } from 'kysely'
+import type { Grants } from '@dslog/schema/grants'
+import { type Database, openDatabase } from '@dslog/service/db'
+import { grantTo } from '@dslog/service/grants'
+import { migrate, type Migrations } from '@dslog/service/migrate'
+import type { TestPostgres } from '@dslog/testbed/postgres'
+
+/** The same tables, seen by both. */
+export interface Owned<T> {
+  /** As the service sees them. */
+  readonly db: Database<T>
+  /** As their owner does: for a test to empty them, or to do what an attacker would. */
+  readonly owner: Database<T>
+}
+
+/** What a service keeps, and what its role may do with it. */
+export interface Tables {
+  readonly schema: string
+  readonly folder: string
+  readonly migrations: Migrations
+  readonly grants: Grants
+}
+
+/** Opens the tables, on a server or, where there is none, embedded: there everybody is the owner. */
+export async function openOwned<T>(
+  server: TestPostgres | undefined,
+  { folder, grants, migrations, schema }: Tables,
+): Promise<Owned<T>> {
+  const owner = await openDatabase<T>({ folder, url: server?.url, schema })
+  await migrate(owner, migrations)
+  if (server?.owned !== true) return { db: owner, owner }
+  const role = `${schema}_service`
+  const name = sql.id(role)
+  const { rows } = await sql`select from pg_roles where rolname = ${role}`.execute(owner.kysely)
+  if (rows.length === 0) await sql`create role ${name} login`.execute(owner.kysely)
+  await grantTo(owner, role, grants)
+  const url = Object.assign(new URL(server.url), { username: role }).href
+  return { db: await openDatabase<T>({ folder, url, schema }), owner }
+}
+
+/** Closes both. */
+export async function closeOwned<T>({ db, owner }: Owned<T>): Promise<void> {
+  await db.close()
+  if (owner !== db) await owner.close()
+}
