@@ -42,6 +42,8 @@ export interface Sizes {
   readonly delegations: number
   /** Seconds for which a server is asked. */
   readonly seconds: number
+  /** Names in the queue of several crawlers. */
+  readonly queued: number
 }
 
 /** Small enough for all to take some minutes. */
@@ -54,6 +56,7 @@ export const USUAL: Sizes = {
   embedded: 20_000,
   delegations: 50_000,
   seconds: 3,
+  queued: 50_000,
 }
 
 /** The sizes that the goals are about. */
@@ -66,6 +69,7 @@ export const FULL: Sizes = {
   embedded: 100_000,
   delegations: 100_000,
   seconds: 10,
+  queued: 1_000_000,
 }
 
 /** What a benchmark is given. */

@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util'
 import { installNodeCrypto } from '@dslog/service/crypto'
 import { alarms } from './alarms.ts'
 import { audit } from './audit.ts'
+import { crawlers } from './crawlers.ts'
 import { dns } from './dns.ts'
 import { embedded } from './embedded.ts'
 import { Bench, type Benchmark, type Figure, FULL, type Sizes, USUAL } from './harness.ts'
@@ -33,6 +34,7 @@ const ALL: readonly Benchmark[] = [
   embedded,
   alarms,
   dns,
+  crawlers,
   watching,
 ]
 

@@ -1,0 +1,43 @@
+/**
+ * A crawler as a process of its own, which can be killed: configured by its environment, as fast as its
+ * servers are, on a clock that may go faster. It says, line by line, what it has done (crawlers.ts).
+ */
+import { writeSync } from 'node:fs'
+import { readConfig } from '@dslog/service/config'
+import { installNodeCrypto } from '@dslog/service/crypto'
+import { createLogger } from '@dslog/service/log'
+import { Metrics } from '@dslog/service/metrics'
+import { runProcess } from '@dslog/service/run'
+import { CRAWLER_CONFIG } from '@dslog/crawler/config'
+import { crawlerService } from '@dslog/crawler/main'
+import type { PaceLimits } from '@dslog/crawler/pace'
+
+/** The servers are ours. */
+const UNLIMITED: PaceLimits = { server: 1e6, burst: 1e6, zone: 1e6, all: 1e6 }
+const SAY_MS = 500
+
+/** What a worker says of itself. */
+export interface Said {
+  /** Names that it has asked and proven something about. */
+  readonly seen: number
+  /** Memory of the process, bytes. */
+  readonly rss: number
+}
+
+installNodeCrypto()
+const started = Date.now()
+const speed = Number(process.env['DSLOG_TEST_SPEED'] ?? 1)
+const clock = (): number => started + (Date.now() - started) * speed
+const { crawler: config } = readConfig({ crawler: CRAWLER_CONFIG }, process.env)
+const logger = createLogger({ service: 'crawler', level: 'error' })
+const metrics = new Metrics('crawler')
+const { components } = crawlerService({ config, logger, clock, metrics, limits: UNLIMITED })
+await runProcess(components, { logger })
+
+async function say(): Promise<void> {
+  const counted = await metrics.registry.getSingleMetric('dslog_crawler_seen_total')?.get()
+  const seen = (counted?.values ?? []).reduce((sum, { value }) => sum + value, 0)
+  const said: Said = { seen, rss: process.memoryUsage.rss() }
+  writeSync(1, `${JSON.stringify(said)}\n`)
+}
+setInterval(() => void say(), SAY_MS).unref()

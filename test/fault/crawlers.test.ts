@@ -1,0 +1,24 @@
+/** Three crawlers on one queue, one of them killed: no name is lost, and hardly any asked twice. */
+import { afterAll, expect, test } from 'vitest'
+import { crawlWithDeath } from '../crawlers.ts'
+import { Places } from '../place.ts'
+
+const NAMES = 30_000
+/** What a process has under way when it dies: asked, and not written down. */
+const UNDER_WAY = 3_000
+/** Most memory of a process, bytes; it does not grow with the queue. */
+const MEMORY = 400 * 2 ** 20
+
+let places: Places | undefined
+afterAll(() => places?.close())
+
+test('a crawler that is killed loses no name', async () => {
+  places = await Places.open(['postgres'])
+  const report = await crawlWithDeath(places, { names: NAMES, workers: 3, timeout: 400_000 })
+  if (report === undefined) return
+  expect(report).toMatchObject({ lost: 0, late: 0, logged: report.signed })
+  // What it had said last may lack some of what it did; the others did the rest, and its leases.
+  expect(report.seen).toBeGreaterThan(NAMES / 2)
+  for (const rss of report.memory) expect(Math.max(...rss)).toBeLessThan(MEMORY)
+  expect(report.seen).toBeLessThan(NAMES + UNDER_WAY + report.signed * 2)
+}, 500_000)
