@@ -1,9 +1,16 @@
 /** Life of `dslog up`: what it leaves in its folder, who may not share it, how it ends. */
 import { existsSync } from 'node:fs'
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { formatAnchors } from '@dslog/dnssec/anchors'
+import { nameFromText } from '@dslog/dnssec/name'
+import { TestClock } from '@dslog/testbed/clock'
+import { Internet } from '@dslog/testbed/internet'
+import { dsOf } from '@dslog/testbed/key'
+import { NameServers } from '@dslog/testbed/nameserver'
+import { ownerKey } from '@dslog/testbed/stories'
 import { dslog, type Event, Folders, Up } from './dslog.ts'
 import { Registry } from './registry.ts'
 
@@ -21,6 +28,57 @@ async function up(data: string, args: readonly string[] = [], env?: Record<strin
 }
 
 const modeOf = async (path: string) => (await stat(path)).mode % 0o1000
+
+describe('without a network', () => {
+  it('says so plainly, is healthy, and takes the root when it comes', async () => {
+    const net = new Internet({ clock: new TestClock(Date.now()), servers: 1 })
+    const owner = nameFromText('fi.')
+    net.root.delegate(owner, [dsOf(owner, ownerKey(owner))])
+    const servers = await NameServers.start(net)
+    const root = servers.of(net.root)
+    for (const server of root) server.inject('drop')
+    try {
+      const data = folders.make()
+      const anchors = join(folders.make(), 'anchors')
+      await mkdir(dirname(anchors))
+      await writeFile(anchors, formatAnchors(net.anchors))
+      const [address] = root.map((server) => server.address)
+      const service = await up(data, [], {
+        DSLOG_ANCHORS: anchors,
+        DSLOG_CRAWLER_ALLOW: '127.0.0.0/8',
+        DSLOG_CRAWLER_DNS_PORT: String(servers.port),
+        DSLOG_CRAWLER_ROOT_SERVERS: address!,
+        DSLOG_CRAWLER_TRANSFERS: `.@${address}`,
+        DSLOG_CRAWLER_TRANSFER_INTERVAL: '1s',
+      })
+      const { crawler } = service.service
+      const reason = async (): Promise<unknown> => {
+        const { sources } = await service.get<{ sources: Event[] }>(`${crawler}/v1/sources`)
+        return sources.find(({ id }) => id === 'axfr:.')?.['reason']
+      }
+      await expect.poll(reason, { timeout: 30_000 }).toMatch(/no answer/)
+      for (const url of [service.log, service.monitor, crawler]) {
+        expect((await fetch(`${url}/healthz`)).status).toBe(200)
+        expect((await fetch(`${url}/readyz`)).status).toBe(200)
+      }
+      for (const server of root) server.heal()
+      const name = (): Promise<number> => fetch(`${service.log}/v1/names/fi`).then((r) => r.status)
+      await expect.poll(name, { timeout: 30_000 }).toBe(200)
+      await expect.poll(reason, { timeout: 30_000 }).toBeNull()
+      const { code, stderr } = await service.stop()
+      expect(code).toBe(0)
+      // Once each, however often it was tried.
+      expect(stderr.trim().split('\n')).toEqual([
+        expect.stringMatching(
+          /^crawler: the root zone: not fetched: .*; trying again every minute$/,
+        ),
+        'crawler: the root zone: works again',
+      ])
+    } finally {
+      await servers.stop()
+    }
+  })
+})
 
 describe('a fresh folder', () => {
   it('becomes a log with a monitor; commands beside it need no options but the folder', async () => {
