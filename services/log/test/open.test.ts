@@ -2,7 +2,7 @@ import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import { afterAll, describe, expect, test } from 'vitest'
-import { toBase64 } from '@dslog/tlog/bytes'
+import { fromUtf8, toBase64 } from '@dslog/tlog/bytes'
 import { ed25519Signer } from '@dslog/tlog/note'
 import { nameFromText } from '@dslog/dnssec/name'
 import { DatabaseError } from '@dslog/service/database-error'
@@ -152,6 +152,44 @@ describe('what does not fit together', () => {
     const record = await readFile(join(place.data, LOG_FILES.signer))
     await writeFile(join(copy.data, LOG_FILES.signer), record)
     await expectRefusal(copy, 'forked', /not those that were signed/)
+  })
+
+  test('of a database and its copy, both at work with one record, the second stops before it signs', async () => {
+    const place = await logOf(kind, 2)
+    const copy = await places.copy(place)
+    const signed: string[] = []
+    const both = await Promise.all(
+      [place, copy].map((at) =>
+        open(at, (options) => ({
+          ...beside(place)(options),
+          signers: options.signers.map((signer) => ({
+            ...signer,
+            sign: (text: Uint8Array) => {
+              signed.push(fromUtf8(text))
+              return signer.sign(text)
+            },
+          })),
+        })),
+      ),
+    )
+    const [first, second] = both as [TestLog, TestLog]
+    const { note, size } = second.log.published
+    try {
+      await grow(first)
+      const before = signed.length
+      await expect(grow(second)).rejects.toMatchObject({
+        code: 'forked',
+        message: expect.stringMatching(/does not continue the signed one/),
+      })
+      expect(signed).toHaveLength(before)
+      expect(second.log.published).toMatchObject({ note, size })
+      await grow(first)
+    } finally {
+      for (const test of both) await test.close()
+    }
+    // It committed what nobody will ever sign: only the first database is the log.
+    await expectRefusal(copy, 'behind', /were signed/, beside(place))
+    await (await open(place)).close()
   })
 
   test('another record of what was signed', async () => {
