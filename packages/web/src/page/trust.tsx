@@ -1,10 +1,13 @@
 /** Whom somebody trusts: the policy, the root keys, the monitor, and which log this is about. */
 import { useState } from 'preact/hooks'
 import { isWebUrl } from '../api.ts'
+import { FieldForm } from '../view/field-form.tsx'
 import type { PolicyModel } from '../protocol.ts'
 import { monitorOf, useSession } from '../session.ts'
-import { CheckFailure, checkText } from '../verifier.ts'
+import { checkText } from '../verifier.ts'
 import { dateText } from '../words.ts'
+
+const NO_URL = 'That is no address of a web server.'
 
 export function TrustPage() {
   const session = useSession()
@@ -60,183 +63,153 @@ export function TrustPage() {
 function PolicyForm() {
   const { remember, trusted } = useSession()
   const [said, setSaid] = useState<PolicyModel>()
-  const [wrong, setWrong] = useState('')
-  const onSubmit = async (event: SubmitEvent): Promise<void> => {
-    event.preventDefault()
-    const field = (event.currentTarget as HTMLFormElement).elements.namedItem('policy')
-    const text = `${(field as HTMLTextAreaElement).value.trim()}\n`
-    try {
-      const checked = await checkText({ task: 'policy', text })
-      if (!('policy' in checked)) return
-      const [log] = checked.policy.logs
-      if (log === undefined) return setWrong('The policy names no log.')
-      setWrong('')
-      setSaid(checked.policy)
-      remember((kept) => ({
-        ...(kept?.origin === log.origin ? kept : {}),
-        origin: log.origin,
-        policy: text,
-        policyFrom: 'you',
-        since: Date.now(),
-      }))
-    } catch (error) {
-      if (!(error instanceof CheckFailure)) throw error
-      setSaid(undefined)
-      setWrong(error.failure.words)
-    }
+  const take = async (entered: string): Promise<string | undefined> => {
+    setSaid(undefined)
+    const text = `${entered}\n`
+    const checked = await checkText({ task: 'policy', text })
+    if (!('policy' in checked)) return undefined
+    const [log] = checked.policy.logs
+    if (log === undefined) return 'The policy names no log.'
+    setSaid(checked.policy)
+    remember((kept) => ({
+      ...(kept?.origin === log.origin ? kept : {}),
+      origin: log.origin,
+      policy: text,
+      policyFrom: 'you',
+      since: Date.now(),
+    }))
+    return undefined
   }
   return (
-    <form onSubmit={(event) => void onSubmit(event)}>
-      <label htmlFor="policy-text">
-        Policy (<a href="https://c2sp.org/tlog-policy">C2SP tlog-policy</a>)
-      </label>
-      <textarea
-        key={trusted?.policy}
-        id="policy-text"
-        name="policy"
-        rows={5}
-        spellcheck={false}
-        defaultValue={trusted?.policy ?? ''}
-        aria-invalid={wrong !== ''}
-      />
-      <button type="submit">Trust this policy</button>
-      <p role="status">
-        {said === undefined
-          ? ''
-          : `Trusted from now on: ${said.logs.map(({ keyId, origin }) => `${origin} (key ${keyId})`).join(', ')}; ${
-              said.quorum === undefined
-                ? 'no witness is asked for'
-                : `${said.quorum} has to confirm`
-            }.`}
-      </p>
-      {wrong === '' ? null : (
-        <p class="wrong" role="alert">
-          {wrong}
-        </p>
+    <FieldForm name="policy" take={take}>
+      {(isWrong) => (
+        <>
+          <label htmlFor="policy-text">
+            Policy (<a href="https://c2sp.org/tlog-policy">C2SP tlog-policy</a>)
+          </label>
+          <textarea
+            key={trusted?.policy}
+            id="policy-text"
+            name="policy"
+            rows={5}
+            spellcheck={false}
+            defaultValue={trusted?.policy ?? ''}
+            aria-invalid={isWrong}
+          />
+          <button type="submit">Trust this policy</button>
+          <p role="status">{said === undefined ? '' : `Trusted from now on: ${inWords(said)}.`}</p>
+        </>
       )}
-    </form>
+    </FieldForm>
   )
+}
+
+function inWords({ logs, quorum }: PolicyModel): string {
+  const keys = logs.map(({ keyId, origin }) => `${origin} (key ${keyId})`).join(', ')
+  const asked = quorum === undefined ? 'no witness is asked for' : `${quorum} has to confirm`
+  return `${keys}; ${asked}`
 }
 
 function AnchorsForm() {
   const { remember, trusted } = useSession()
-  const [wrong, setWrong] = useState('')
   if (trusted === undefined) return <p>Choose a log first.</p>
-  const set = async (text: string): Promise<void> => {
-    try {
-      if (text.trim() !== '') await checkText({ task: 'anchors', text })
-      setWrong('')
-      remember((kept) => {
-        const { anchors: _, ...rest } = kept ?? trusted
-        return text.trim() === '' ? rest : { ...rest, anchors: text }
-      })
-    } catch (error) {
-      if (!(error instanceof CheckFailure)) throw error
-      setWrong(error.failure.words)
-    }
-  }
-  const onSubmit = (event: SubmitEvent): void => {
-    event.preventDefault()
-    const field = (event.currentTarget as HTMLFormElement).elements.namedItem('anchors')
-    void set((field as HTMLTextAreaElement).value)
+  const take = async (text: string): Promise<undefined> => {
+    if (text !== '') await checkText({ task: 'anchors', text })
+    remember((kept) => {
+      const { anchors: _, ...rest } = kept ?? trusted
+      return text === '' ? rest : { ...rest, anchors: text }
+    })
   }
   return (
-    <form onSubmit={onSubmit}>
-      <p>
-        {trusted.anchors === undefined
-          ? 'Those of the DNS root, as IANA publishes them, are built in.'
-          : 'Test anchors are in use. With them nothing says anything about the real DNS.'}
-      </p>
-      <details open={trusted.anchors !== undefined}>
-        <summary>Use other anchors, for a test</summary>
-        <label htmlFor="anchors-text">Anchors, one a line; empty for those of the root</label>
-        <textarea
-          key={trusted.anchors}
-          id="anchors-text"
-          name="anchors"
-          rows={3}
-          spellcheck={false}
-          placeholder=". DS 20326 8 2 E06D…"
-          defaultValue={trusted.anchors ?? ''}
-        />
-        <button type="submit">Use these anchors</button>
-      </details>
-      {wrong === '' ? null : (
-        <p class="wrong" role="alert">
-          {wrong}
-        </p>
+    <FieldForm name="anchors" take={take}>
+      {(isWrong) => (
+        <>
+          <p>
+            {trusted.anchors === undefined
+              ? 'Those of the DNS root, as IANA publishes them, are built in.'
+              : 'Test anchors are in use. With them nothing says anything about the real DNS.'}
+          </p>
+          <details open={trusted.anchors !== undefined}>
+            <summary>Use other anchors, for a test</summary>
+            <label htmlFor="anchors-text">Anchors, one a line; empty for those of the root</label>
+            <textarea
+              key={trusted.anchors}
+              id="anchors-text"
+              name="anchors"
+              rows={3}
+              spellcheck={false}
+              placeholder=". DS 20326 8 2 E06D…"
+              defaultValue={trusted.anchors ?? ''}
+              aria-invalid={isWrong}
+            />
+            <button type="submit">Use these anchors</button>
+          </details>
+        </>
       )}
-    </form>
+    </FieldForm>
   )
 }
 
 function MonitorForm({ current, isOwn }: { current: string | undefined; isOwn: boolean }) {
   const { remember, trusted } = useSession()
-  const [wrong, setWrong] = useState('')
   if (trusted === undefined) return <p>Choose a log first.</p>
-  const onSubmit = (event: SubmitEvent): void => {
-    event.preventDefault()
-    const field = (event.currentTarget as HTMLFormElement).elements.namedItem('monitor')
-    const url = (field as HTMLInputElement).value.trim().replace(/\/+$/, '')
-    if (url !== '' && !isWebUrl(url)) return setWrong('That is no address of a web server.')
-    setWrong('')
+  const take = (text: string): string | undefined => {
+    const url = text.replace(/\/+$/, '')
+    if (url !== '' && !isWebUrl(url)) return NO_URL
     remember((kept) => {
       const { monitor: _, ...rest } = kept ?? trusted
       return url === '' ? rest : { ...rest, monitor: url }
     })
+    return undefined
   }
   return (
-    <form onSubmit={onSubmit}>
-      <p>
-        {current === undefined
-          ? 'None is known.'
-          : isOwn
-            ? 'You chose it.'
-            : 'The log named it. One that its operator does not run tells you more.'}
-      </p>
-      <label htmlFor="monitor-url">Address of the monitor</label>
-      <div class="field">
-        <input
-          key={current}
-          id="monitor-url"
-          name="monitor"
-          type="url"
-          placeholder="https://monitor.example"
-          defaultValue={current ?? ''}
-        />
-        <button type="submit">Use</button>
-      </div>
-      {wrong === '' ? null : (
-        <p class="wrong" role="alert">
-          {wrong}
-        </p>
+    <FieldForm name="monitor" take={take}>
+      {(isWrong) => (
+        <>
+          <p>
+            {current === undefined
+              ? 'None is known.'
+              : isOwn
+                ? 'You chose it.'
+                : 'The log named it. One that its operator does not run tells you more.'}
+          </p>
+          <label htmlFor="monitor-url">Address of the monitor</label>
+          <div class="field">
+            <input
+              key={current}
+              id="monitor-url"
+              name="monitor"
+              type="url"
+              placeholder="https://monitor.example"
+              defaultValue={current ?? ''}
+              aria-invalid={isWrong}
+            />
+            <button type="submit">Use</button>
+          </div>
+        </>
       )}
-    </form>
+    </FieldForm>
   )
 }
 
 function LogForm() {
   const { log } = useSession()
-  const [wrong, setWrong] = useState('')
-  const onSubmit = (event: SubmitEvent): void => {
-    event.preventDefault()
-    const field = (event.currentTarget as HTMLFormElement).elements.namedItem('log')
-    const url = (field as HTMLInputElement).value.trim()
-    if (!isWebUrl(url)) return setWrong('That is no address of a web server.')
+  const take = (url: string): string | undefined => {
+    if (!isWebUrl(url)) return NO_URL
     location.search = `?log=${encodeURIComponent(url)}`
+    return undefined
   }
   return (
-    <form onSubmit={onSubmit}>
-      <label htmlFor="log-url">Address of the log</label>
-      <div class="field">
-        <input id="log-url" name="log" type="url" defaultValue={log} />
-        <button type="submit">Open</button>
-      </div>
-      {wrong === '' ? null : (
-        <p class="wrong" role="alert">
-          {wrong}
-        </p>
+    <FieldForm name="log" take={take}>
+      {(isWrong) => (
+        <>
+          <label htmlFor="log-url">Address of the log</label>
+          <div class="field">
+            <input id="log-url" name="log" type="url" defaultValue={log} aria-invalid={isWrong} />
+            <button type="submit">Open</button>
+          </div>
+        </>
       )}
-    </form>
+    </FieldForm>
   )
 }
