@@ -1,5 +1,5 @@
 /** A log as static files, in a folder and in a bucket: what is shown there at any moment can be read whole. */
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -234,7 +234,7 @@ describe.each(['folder', 'bucket'] as const)('a log published to a %s', (kind) =
     const older = await log.log.published.reader.subtreeHash(0, size)
     const stale = { ...log.log.published, note, size, root: older }
     const publisher = new Publisher({
-      log: { published: stale, isPublished: true, store: log.log.store },
+      log: { published: stale, isPublished: true, size, store: log.log.store },
       target: shown.target,
       verifiers,
       logger: silent,
@@ -249,6 +249,52 @@ describe.each(['folder', 'bucket'] as const)('a log published to a %s', (kind) =
     expect(
       checkPolicy(policy, fromUtf8((await shown.read('checkpoint'))!), { now: 0 }),
     ).toBeTruthy()
+  })
+
+  test('goes on once what is shown is published again, after a restore', async () => {
+    const shown = PLACES[kind]()
+    await grow(3)
+    const early = log.log.published
+    await grow(3)
+    await publish(shown.target)
+    const before = await shown.read('checkpoint')
+    // All entries are back; the tree waits for witnesses.
+    const restored = {
+      published: early,
+      isPublished: true,
+      size: log.log.size,
+      store: log.log.store,
+    }
+    let publisher = new Publisher({
+      log: restored,
+      target: shown.target,
+      verifiers,
+      logger: silent,
+    })
+    await publisher.start(() => {})
+    await publisher.stop()
+    expect(publisher.state).toMatchObject({ failures: 0, size: log.log.size })
+    expect(publisher.state.behindSince).toBeDefined()
+    expect(await shown.read('checkpoint')).toEqual(before)
+    await grow(1)
+    publisher = await publish(shown.target)
+    expect(publisher.state.behindSince).toBeUndefined()
+    const { note } = log.log.published
+
+    // Other entries than those that are shown.
+    await log.log.close()
+    log = await TestLog.over(await emptied(options), { clock: net.clock.now })
+    await grow(1)
+    const first = log.log.published
+    await grow(9)
+    const forked = new Publisher({
+      log: { published: first, isPublished: true, size: log.log.size, store: log.log.store },
+      target: shown.target,
+      verifiers,
+      logger: silent,
+    })
+    await expect(forked.start(() => {})).rejects.toMatchObject({ code: 'forked' })
+    expect(fromUtf8((await shown.read('checkpoint'))!)).toBe(note)
   })
 
   test('stops the log when that comes to light later', async () => {
@@ -402,6 +448,20 @@ describe('a bucket on bad days', () => {
     expect(publisher.state.failures).toBeGreaterThan(0)
     expect(target.name).not.toContain('secret')
   })
+})
+
+test('a folder can be read by a web server, whatever the umask of the service', async () => {
+  const umask = process.umask(0o077)
+  try {
+    const folder = join(base, `${folders++}`, 'public')
+    await new FolderTarget(folder).put('tile/0/000', new Uint8Array(32))
+    for (const path of ['.', 'tile', 'tile/0']) {
+      expect((await stat(join(folder, path))).mode & 0o777, path).toBe(0o755)
+    }
+    expect((await stat(join(folder, 'tile/0/000'))).mode & 0o777).toBe(0o644)
+  } finally {
+    process.umask(umask)
+  }
 })
 
 test('a folder without room or right fails and is tried again', async () => {

@@ -1,13 +1,17 @@
 /**
  * A folder that any web server can serve as the log. Each file appears whole or not at all, and is on
  * the disk, with the folders above it, before the next step: a checkpoint that survives a power cut
- * never names a tile that did not. One process writes to it at a time: the log's lock sees to that.
+ * never names a tile that did not. One process writes to it at a time: the log's lock sees to that. All of it can be read by
+ * everybody, whatever the umask: a service has one that keeps its secrets, and a web server is another user.
  */
-import { mkdir, readFile, rm } from 'node:fs/promises'
+import { chmod, mkdir, readFile, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { equal, fromUtf8 } from '@dslog/tlog/bytes'
 import { syncFolder, writeFileAtomic } from '@dslog/service/files'
 import { CHECKPOINT_PATH, type HeldCheckpoint, PublishError, type PublishTarget } from './target.ts'
+
+/** Of folders that are made here. */
+const PUBLIC_FOLDER = 0o755
 
 /** See the head of this file. */
 export class FolderTarget implements PublishTarget {
@@ -75,6 +79,7 @@ export class FolderTarget implements PublishTarget {
     // A new folder is durable once the one that holds it is.
     if (first !== undefined) {
       for (let at = folder; ; at = dirname(at)) {
+        await chmod(at, PUBLIC_FOLDER)
         await syncFolder(dirname(at))
         if (at === resolve(first)) break
       }

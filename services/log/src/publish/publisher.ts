@@ -12,6 +12,7 @@ import { type Checkpoint, openCheckpoint } from '@dslog/tlog/checkpoint'
 import { TlogError } from '@dslog/tlog/error'
 import { leafHash } from '@dslog/tlog/hash'
 import type { NoteVerifier } from '@dslog/tlog/note'
+import { TreeReader } from '@dslog/tlog/reader'
 import { decodeBundle, TILE_WIDTH, tileHash, tileWidth } from '@dslog/tlog/tile'
 import { Ticker } from '@dslog/service/clock'
 import type { Logger } from '@dslog/service/log'
@@ -32,7 +33,9 @@ export interface PublishedLog {
   readonly published: PublishedTree
   /** False before the first tree is. */
   readonly isPublished: boolean
-  readonly store: Pick<TreeStore, 'bundle'>
+  /** Entries that the database holds, published or not. */
+  readonly size: number
+  readonly store: Pick<TreeStore, 'bundle' | 'tile'>
 }
 
 export interface PublisherOptions {
@@ -118,7 +121,7 @@ export class Publisher implements Component {
     this.#behindSince ??= this.#clock()
     if (this.#clock() < this.#pausedUntil) return
     try {
-      await this.#publish(tree)
+      if (!(await this.#publish(tree))) return
     } catch (error) {
       if (isFatal(error)) throw error
       this.#failed(error)
@@ -130,19 +133,23 @@ export class Publisher implements Component {
     this.#behindSince = undefined
   }
 
-  async #publish(tree: PublishedTree): Promise<void> {
+  /** @returns whether that is what the place shows now */
+  async #publish(tree: PublishedTree): Promise<boolean> {
     const { log, logger, target } = this.#options
     const older = await this.#held(tree)
-    if (older?.held.note === tree.note) return
+    if (older?.held.note === tree.note) return true
+    // A restored database: what is shown is in it, and waits for its witnesses once more.
+    if (older !== undefined && older.size > tree.size) return false
     const files = filesOf(tree, log.store)
     this.#tried = tree.note
     const written = await writeTree(target, older, { ...tree, files }, { follows: true })
     logger.debug({ target: target.name, size: tree.size, ...written }, 'published')
+    return true
   }
 
-  /** What is shown, once it is known to be the beginning of this tree. */
+  /** What is shown, once it is known to be the beginning of this tree, or of what else the database holds. */
   async #held(tree: PublishedTree): Promise<OldTree | undefined> {
-    const { target, verifiers } = this.#options
+    const { log, target, verifiers } = this.#options
     const held = await target.checkpoint()
     if (held === undefined) return undefined
     // Half of our own checkpoint: a store that tears what it writes. Nobody can use it; it is replaced.
@@ -151,13 +158,14 @@ export class Publisher implements Component {
     if (origin !== tree.origin) {
       throw new PublishError('foreign', `${target.name} shows the log ${origin}`)
     }
-    if (size > tree.size) {
+    if (size > log.size) {
       throw new LogError(
         'behind',
-        `the database holds ${tree.size} entries, but ${target.name} shows ${size}: restore the rest first`,
+        `the database holds ${log.size} entries, but ${target.name} shows ${size}: restore the rest first`,
       )
     }
-    if (!equal(await tree.reader.subtreeHash(0, size), root)) {
+    const reader = size > tree.size ? new TreeReader(log.store, log.size) : tree.reader
+    if (!equal(await reader.subtreeHash(0, size), root)) {
       throw new LogError('forked', `${target.name} shows another tree of ${size} entries`)
     }
     this.#size = size
