@@ -194,6 +194,8 @@ class Peer {
   #size = 0
   #failures = 0
   #inARow = 0
+  /** It was said that it does not cosign. */
+  #isAway = false
   #notBefore = 0
 
   constructor(
@@ -261,7 +263,8 @@ class Peer {
     let retryAfter = 0
     try {
       const names = await this.#ask(round)
-      if (this.#inARow > 0) logger.info({ url: this.url }, 'the witness cosigns again')
+      if (this.#isAway) logger.info({ url: this.url }, 'the witness cosigns again')
+      this.#isAway = false
       this.#inARow = 0
       if (names.size === this.#witnesses.length) return true
       // The auditor behind the same URL may need some time yet; that is no failure.
@@ -271,8 +274,9 @@ class Peer {
       if (error instanceof HttpError) retryAfter = error.retryAfterMs ?? 0
       // Also where it is our own database that fails: then the sequencer finds out, and says so.
       const log = { url: this.url, detail: error instanceof Error ? error.message : String(error) }
-      if (this.#inARow === 0) logger.warn(log, 'a witness does not cosign')
-      else logger.debug(log, 'a witness does not cosign')
+      if (this.#isAway) logger.debug(log, 'a witness does not cosign')
+      else logger.warn(log, 'a witness does not cosign')
+      this.#isAway = true
     }
     const pause = Math.min(PAUSE_MS * 2 ** this.#inARow, LONGEST_PAUSE_MS)
     // Jitter on top: all that were sent away together must not come back together.
