@@ -17,7 +17,7 @@ import type { ProveOptions } from './command/prove.ts'
 import type { RestoreOptions } from './command/restore.ts'
 import type { UpOptions } from './command/up.ts'
 import type { WatchOptions } from './command/watch.ts'
-import { index, oneOf, port, ROLES, time, TYPES } from './argument.ts'
+import { duration, index, oneOf, port, ROLES, time, TYPES } from './argument.ts'
 import { ENFORCE_EXAMPLES, withEnforceOptions } from './enforce/options.ts'
 import { EXIT, EXIT_HELP, exitCodeOf, type ExitCode, messageOf, stackOf } from './failure.ts'
 import type { Io } from './io.ts'
@@ -127,11 +127,13 @@ function program(io: Io): Command {
   command('health', 'Whether a service of this machine is ready, for health checks', [
     'dslog health log        # at the address that its environment says',
     'dslog health http://127.0.0.1:8081',
+    'systemctl restart dslog-log && dslog health log --wait 1m',
   ])
     .argument('<service|url>', 'log, monitor or crawler, or the URL of one')
-    .action(async (what: string, options: GlobalOptions) => {
+    .option('--wait <time>', 'how long it may take to become ready (default: not at all)', duration)
+    .action(async (what: string, options: GlobalOptions & { wait?: number }) => {
       const { health } = await import('./command/health.ts')
-      await health(session(options), what)
+      await health(session(options), what, options)
     })
 
   command('crawler', 'One process of a crawler, configured by the environment', [

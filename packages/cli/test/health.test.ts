@@ -59,6 +59,21 @@ describe('dslog health', () => {
     expect(code).toBe(3)
   })
 
+  test('waits for one that is being started', async () => {
+    const port = await serving(503, '{"checks":{"database":"no answer"}}')
+    const url = `http://127.0.0.1:${port}`
+    const given = await dslog(['health', url, '--wait', '300ms'])
+    expect(given).toMatchObject({ code: 3 })
+    expect(given.stderr).toContain('not ready: database: no answer')
+    server!.close()
+    const waiting = dslog(['health', url, '--wait', '30s'])
+    const late = createServer((_request, response) => response.end('{}'))
+    server = late
+    late.listen(port, '127.0.0.1')
+    expect(await waiting).toMatchObject({ code: 0, stdout: 'ready\n' })
+    expect(await dslog(['health', url, '--wait', 'long'])).toMatchObject({ code: 2 })
+  })
+
   test('knows its services', async () => {
     const { code, stderr } = await dslog(['health', 'toaster'])
     expect(code).toBe(2)

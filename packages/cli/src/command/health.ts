@@ -1,8 +1,9 @@
 /**
  * `dslog health log|monitor|crawler|URL`: whether a service is ready. For health checks of containers and
  * supervisors, which have no other client at hand; a service of this machine is found as its own
- * environment says.
+ * environment says. After a start, when nobody listens yet, it can wait.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fromUtf8 } from '@dslog/tlog/bytes'
 import { HttpError } from '@dslog/tlog/http'
 import { readServiceConfig } from '../config.ts'
@@ -15,8 +16,30 @@ const TIMEOUT_MS = 5_000
 /** A report names a dozen checks. */
 const MAX_BYTES = 65_536
 
-export async function health(session: Session, what: string): Promise<void> {
+/** Between two looks at a service that is waited for, ms. */
+const INTERVAL_MS = 250
+
+export async function health(
+  session: Session,
+  what: string,
+  { wait = 0 }: { readonly wait?: number },
+): Promise<void> {
   const url = `${addressOf(session, what)}/readyz`
+  const end = performance.now() + wait
+  for (;;) {
+    try {
+      await demandReady(session, url)
+      break
+    } catch (error) {
+      if (performance.now() >= end) throw error
+      await sleep(INTERVAL_MS)
+    }
+  }
+  session.output.event({ event: 'ready', url })
+  session.output.line('ready')
+}
+
+async function demandReady(session: Session, url: string): Promise<void> {
   try {
     const limits = { maxBytes: MAX_BYTES, timeoutMs: TIMEOUT_MS, retries: 0, fresh: true }
     await session.http().request(url, limits)
@@ -25,8 +48,6 @@ export async function health(session: Session, what: string): Promise<void> {
     const report = checksOf(cause.body) ?? `status ${cause.status}`
     throw new Failure(EXIT.service, `${url}: not ready: ${report}`, { cause })
   }
-  session.output.event({ event: 'ready', url })
-  session.output.line('ready')
 }
 
 function addressOf(session: Session, what: string): string {
