@@ -53,7 +53,7 @@ export const MONITOR_CONFIG = {
     default: '',
   }),
   smtp: secret('DSLOG_MONITOR_SMTP', {
-    doc: 'Mail server, smtp:// or smtps:// URL with user and password if it wants them; it should sign with DKIM. Without it, nothing is sent by mail.',
+    doc: 'Mail server, smtp:// or smtps:// URL with user and password if it wants them, and its port, unless that is 587 or, for smtps, 465; it should sign with DKIM. Without it, nothing is sent by mail.',
     optional: true,
     check: checkMailServer,
   }),
