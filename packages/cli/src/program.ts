@@ -125,9 +125,7 @@ function program(io: Io): Command {
   })
 
   command('health', 'Whether a service of this machine is ready, for health checks', [
-    'dslog health log        # at the address that its environment says',
-    'dslog health http://127.0.0.1:8081',
-    'systemctl restart dslog-log && dslog health log --wait 1m',
+    'dslog health log --wait 1m        # at the address that its environment says; or give its URL',
   ])
     .argument('<service|url>', 'log, monitor or crawler, or the URL of one')
     .option('--wait <time>', 'how long it may take to become ready (default: not at all)', duration)
