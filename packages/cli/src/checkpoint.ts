@@ -1,10 +1,10 @@
 /** Checkpoints that people name: a file, the URL of one, or the URL of a log. */
-import { readFile } from 'node:fs/promises'
 import { fromUtf8 } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
 import type { HttpClient } from '@dslog/tlog/http'
 import { MAX_NOTE_BYTES } from '@dslog/tlog/note'
 import { checkPolicy, type Policy, type TrustedCheckpoint } from '@dslog/tlog/policy'
+import { readInput } from '@dslog/service/input'
 
 const CHECKPOINT = '/checkpoint'
 
@@ -29,7 +29,7 @@ export async function readCheckpoint(
     : undefined
   const bytes =
     log === undefined
-      ? await readFile(what)
+      ? await readInput(what)
       : (await http.request(log + CHECKPOINT, { maxBytes: MAX_NOTE_BYTES, fresh: true })).body
   return { trusted: checkPolicy(policy, noteOf(bytes), { now: Date.now() }), log }
 }

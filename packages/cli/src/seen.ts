@@ -15,6 +15,9 @@ import { EXIT, Failure } from './failure.ts'
 /** Most that is read: the cache of a busy resolver. Records take some ten times as much in memory. */
 export const MAX_SEEN_BYTES: number = 256 * 1024 * 1024
 
+/** Size of the header that every DNS message begins with (RFC 1035 section 4.1.1). */
+const HEADER_BYTES = 12
+
 /** Where bytes that no text has would be. */
 const LOOKED_AT = 512
 
@@ -71,9 +74,15 @@ function fromMessages(bytes: Uint8Array): RR[] {
   const records: RR[] = []
   const reader = new ByteReader(bytes)
   try {
-    while (reader.remaining > 0) records.push(...(messageIn(reader.bytes(reader.u16())) ?? []))
+    for (let isFirst = true; reader.remaining > 0; isFirst = false) {
+      const message = reader.bytes(reader.u16())
+      const seen = messageIn(message)
+      // Something else: its bytes are not looked at one by one.
+      if (seen === undefined && (isFirst || message.length < HEADER_BYTES)) break
+      records.push(...(seen ?? []))
+    }
   } catch (error) {
-    // The last one is cut off, or this is something else.
+    // The last one is cut off.
     if (!(error instanceof TlogError)) throw error
   }
   return records

@@ -11,6 +11,7 @@ import { parsePolicy, type Policy } from '@dslog/tlog/policy'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import { DnssecError } from '@dslog/dnssec/error'
 import { POLICY_FILE } from '@dslog/log/policy'
+import { readInput } from '@dslog/service/input'
 import { isRunningProcess } from '@dslog/service/lock'
 import { type CliConfig, readCliConfig } from './config.ts'
 import { readAnchors } from '@dslog/service/anchors'
@@ -144,7 +145,7 @@ export class Session {
 
   async #policyText(path: string, mayLack: boolean): Promise<Uint8Array | undefined> {
     if (mayLack) return bytesIfThere(path)
-    return readFile(path)
+    return readInput(path)
   }
 
   /** Trust anchors of DNSSEC. */

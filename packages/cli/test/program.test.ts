@@ -96,6 +96,11 @@ describe('a wrong call is exit code 2 and one line', () => {
     [['history', 'fi.', '--policy', '/nonexistent/policy'], /no such file/],
     [['verify', '/nonexistent/proof'], /no policy/],
     [['import', '/nonexistent/zone'], /^dslog: \/nonexistent\/zone: no such file/],
+    [['import', tmpdir()], /^dslog: \/\S+: is a folder\n$/],
+    [['policy', 'check', tmpdir()], /^dslog: \/\S+: illegal operation on a directory\n$/],
+    [['history', 'fi.', '--policy', tmpdir()], /^dslog: \/\S+: illegal operation/],
+    [['submit', tmpdir(), '--log', 'http://log.example'], /^dslog: \/\S+: illegal operation/],
+    [['restore', '--from', '/nonexistent'], /^dslog: \/nonexistent\/checkpoint: no such file/],
     [['fsck'], /there is no log in/],
   ])('%j', async (args, message) => {
     const { code, stderr } = await fails(...args)

@@ -69,6 +69,10 @@ describe('records are read', () => {
   )
 })
 
+test('a large file of zeros is something else, and that is soon seen', async () => {
+  await expect(readSeen(chunks(new Uint8Array(50_000_000)))).rejects.toThrow('no DNS records')
+})
+
 describe('a bag', () => {
   test('holds signed DS records with everything above them', () => {
     const net = internet()

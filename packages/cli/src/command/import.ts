@@ -4,8 +4,8 @@
  * nothing was left out. What differs from the log's state is submitted with its evidence. A zone below
  * the root hangs from the DS that the log holds of it.
  */
-import { constants, createReadStream } from 'node:fs'
-import { access } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { access, stat } from 'node:fs/promises'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { DnssecError } from '@dslog/dnssec/error'
@@ -14,6 +14,7 @@ import { type SignedZone, verifyZone, zoneTime } from '@dslog/dnssec/zone'
 import { readZoneFile } from '@dslog/dnssec/zonefile'
 import { type RR, TYPE } from '@dslog/dnssec/records'
 import type { SubmitResult } from '@dslog/schema/api'
+import { streamInput } from '@dslog/service/input'
 import { diffZone, observationsOf, recordsOf } from '@dslog/verify/zonediff'
 import { EXIT, Failure } from '../failure.ts'
 import { readName } from '../name.ts'
@@ -86,7 +87,10 @@ async function openTarget(session: Session): Promise<Target> {
 
 /** Refuses files that cannot be read, before anything is done. */
 export async function checkFiles(files: readonly string[]): Promise<void> {
-  for (const file of files) await access(file, constants.R_OK)
+  for (const file of files) {
+    await access(file, constants.R_OK)
+    if ((await stat(file)).isDirectory()) throw new Failure(EXIT.usage, `${file}: is a folder`)
+  }
 }
 
 /**
@@ -133,7 +137,7 @@ async function readSignedZone(
   opening: Target | Promise<Target>,
 ): Promise<VerifiedZone> {
   const records = (): AsyncIterable<RR> =>
-    readZoneFile(createReadStream(file), plan.zone === undefined ? {} : { origin: plan.zone })
+    readZoneFile(streamInput(file), plan.zone === undefined ? {} : { origin: plan.zone })
   const now = Date.now()
   return naming(file, async () => {
     const apex = plan.zone ?? (await apexOf(records()))

@@ -9,10 +9,10 @@ import {
   type KeyObject,
   sign as ed25519Sign,
 } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { fromUtf8, toBase64 } from '@dslog/tlog/bytes'
 import { type Name, nameToText } from '@dslog/dnssec/name'
 import { PRIVATE_FILE } from '@dslog/service/files'
+import { readInput } from '@dslog/service/input'
 import { VerifyError } from '@dslog/verify/error'
 import { encodePins, ownerText, type Pin, pinFromText, pinToText } from '@dslog/verify/pins'
 import { EXIT, Failure } from '../failure.ts'
@@ -150,7 +150,7 @@ async function publish(
       'the token of the subscription is wanted in DSLOG_SUBSCRIPTION_TOKEN',
     )
   }
-  const text = await readFile(file)
+  const text = await readInput(file)
   const url = await monitorUrl(session, options)
   const { body } = await session
     .http()
@@ -191,7 +191,7 @@ async function originOf(session: Session, options: PinsOptions): Promise<string>
 
 async function ownerKeyIn(path: string): Promise<KeyObject> {
   try {
-    const key = createPrivateKey(await readFile(path, 'utf8'))
+    const key = createPrivateKey((await readInput(path)).toString())
     if (key.asymmetricKeyType === 'ed25519') return key
   } catch (cause) {
     // What is wrong with the file itself has a word of its own.

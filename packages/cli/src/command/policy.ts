@@ -1,13 +1,13 @@
 /** `dslog policy check`: reads a policy as every client of a log does, and says what it amounts to. */
-import { readFile } from 'node:fs/promises'
 import { formatVkey } from '@dslog/tlog/key'
 import { parsePolicy, type Policy } from '@dslog/tlog/policy'
+import { readInput } from '@dslog/service/input'
 import { EXIT, Failure } from '../failure.ts'
 import type { Session } from '../session.ts'
 
 export async function policy(session: Session, action: string, file: string): Promise<void> {
   if (action !== 'check') throw new Failure(EXIT.usage, `dslog policy check FILE, not ${action}`)
-  const policy = parsePolicy(await readFile(file))
+  const policy = parsePolicy(await readInput(file))
   const fewest = fewestWitnesses(policy)
   const warnings = warningsOf(policy, fewest)
   const { output } = session

@@ -2,6 +2,8 @@
  * `dslog restore`: a database that is older than what was signed, brought up to the published tree
  * (@dslog/log/restore). Whom to trust is not asked: it is the log's own key.
  */
+import { access } from 'node:fs/promises'
+import { join } from 'node:path'
 import { LogClient } from '@dslog/tlog/client'
 import { formatVkey } from '@dslog/tlog/key'
 import { parsePolicy } from '@dslog/tlog/policy'
@@ -23,9 +25,10 @@ export async function restoreLog(
   { from: source, withoutSigner = false }: RestoreOptions,
 ): Promise<void> {
   const { output } = session
-  const { http, url } = /^https?:/i.test(source)
-    ? { http: session.http(), url: source }
-    : folderHttp(source)
+  const isUrl = /^https?:/i.test(source)
+  // Asked for now: later on it would be a log that does not answer.
+  if (!isUrl) await access(join(source, 'checkpoint'))
+  const { http, url } = isUrl ? { http: session.http(), url: source } : folderHttp(source)
   const options = await openStoredLog(session, { lost: true })
   try {
     const logs = options.signers.map(({ key }) => `log ${formatVkey(key)}\n`)

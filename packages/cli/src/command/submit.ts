@@ -3,8 +3,8 @@
  * zone file, messages. Signed states that the log lacks are sent, and nothing else; the log verifies all
  * of it. A resolver's cache is a vantage that nobody recognises: it holds what its users were shown.
  */
-import { createReadStream } from 'node:fs'
 import { type Name, nameFromText, nameKey, nameToText } from '@dslog/dnssec/name'
+import { streamInput } from '@dslog/service/input'
 import { LogApi } from '@dslog/service/logapi'
 import { Bag, type SeenState } from '../bag.ts'
 import { EXIT, Failure } from '../failure.ts'
@@ -19,7 +19,7 @@ const NO_FAULT: ReadonlySet<string | undefined> = new Set(['zone-not-admitted', 
 
 export async function submit(session: Session, file: string): Promise<void> {
   const { output } = session
-  const records = await readSeen(file === '-' ? session.io.stdin : createReadStream(file))
+  const records = await readSeen(file === '-' ? session.io.stdin : streamInput(file))
   const api = new LogApi(await session.requireLogUrl(), session.http())
   const bag = new Bag(records)
   const states = [...bag.states(), ...(await absences(api, bag))]

@@ -1,9 +1,9 @@
 /** `dslog verify`: what a proof file proves. Offline: policy and trust anchors are the verifier's own. */
-import { createReadStream } from 'node:fs'
 import { MAX_TLOG_PROOF_BYTES } from '@dslog/tlog/bundle'
 import { concat, toBase64 } from '@dslog/tlog/bytes'
 import { nameToText } from '@dslog/dnssec/name'
 import { MapKind } from '@dslog/schema/identity'
+import { streamInput } from '@dslog/service/input'
 import { type ProofReport, verifyProofFile } from '@dslog/verify/verify'
 import {
   checkpointObject,
@@ -19,7 +19,7 @@ import type { Session } from '../session.ts'
 
 export async function verify(session: Session, path: string): Promise<void> {
   const verifier = await verifierOf(session)
-  const input = path === '-' ? session.io.stdin : createReadStream(path)
+  const input = path === '-' ? session.io.stdin : streamInput(path)
   const file = await readAll(input, MAX_TLOG_PROOF_BYTES)
   const report = await verifyProofFile(file, verifier)
   session.output.event(reportObject(report))
