@@ -233,14 +233,23 @@ describe('two of three', () => {
 
   test('a witness killed between remembering and answering is asked again, and has not lost count', async () => {
     await startMonitor(0)
-    const child = await startProcess(2, 'witness.remembered:2')
+    const before = await startProcess(2)
     const log = await startLog()
-    await published(log.url)
+    const { checkpoint } = await published(log.url)
+    // All that was asked of it has been answered: what it remembers next is the next tree.
+    before.kill('SIGKILL')
+    await once(before, 'exit')
+    const child = await startProcess(2, 'witness.remembered')
+    const died = once(child, 'exit')
     const growing = grow(log)
-    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
-    expect(child.signalCode).toBe('SIGKILL')
+    expect(await died).toEqual([null, 'SIGKILL'])
+    expect((await reader(log.url).checkpoint()).checkpoint.size).toBe(checkpoint.size)
+
     await startProcess(2)
+    const shown = await fetch(`http://127.0.0.1:${ports.w[2]}/${witnessedPath(ORIGIN)}`)
+    expect(await shown.text()).toContain(`${ORIGIN}\n${log.opened.log.size}\n`)
     const size = await growing
+    expect(size).toBe(log.opened.log.size)
     expect(signers(await published(log.url, size))).toEqual(expect.arrayContaining(['w0', 'w2']))
   })
 
