@@ -12,6 +12,7 @@ import { audit } from './audit.ts'
 import { crawlers } from './crawlers.ts'
 import { dns } from './dns.ts'
 import { embedded } from './embedded.ts'
+import { flood } from './flood.ts'
 import { Bench, type Benchmark, type Figure, FULL, type Sizes, USUAL } from './harness.ts'
 import { importZone } from './import.ts'
 import { load } from './load.ts'
@@ -31,6 +32,7 @@ const ALL: readonly Benchmark[] = [
   sequence,
   names,
   serve,
+  flood,
   embedded,
   alarms,
   dns,

@@ -3,34 +3,24 @@
  * zone, each observation with its signature, until all of it is published; and a full tile, fetched
  * as often as wrk can, beside a bare node:http server that knows one answer.
  */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
+import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { sql } from 'kysely'
 import { toBase64 } from '@dslog/tlog/bytes'
 import { nameToText } from '@dslog/dnssec/name'
 import type { RR } from '@dslog/dnssec/records'
 import { encodeRecord } from '@dslog/dnssec/wire'
 import type { SignedZone } from '@dslog/dnssec/zone'
 import type { Observation, SubmitResults } from '@dslog/schema/api'
-import { openDatabase } from '@dslog/service/db'
 import { diffZone, keyRecords } from '@dslog/verify/zonediff'
 import { rootZones, verified } from './data.ts'
 import { type Bench, type Benchmark, repeat, secondsOf } from './harness.ts'
-import { REPOSITORY } from './repository.ts'
+import { freePort, start, startLog, TOKEN } from './running.ts'
 import { serverUrl } from './server.ts'
 
-const DSLOG = join(REPOSITORY, 'packages/cli/bin/dslog.js')
 const BARE_SERVER = fileURLToPath(new URL('bare-server.js', import.meta.url))
-const TOKEN = 'benchmark'
 /** Observations of one request, and requests at a time. */
 const REQUEST = 100
 const AT_ONCE = 4
-/** Longest wait for a server, ms. */
-const START_MS = 30_000
 
 export const serve: Benchmark = {
   name: 'serve',
@@ -105,63 +95,9 @@ async function post(log: string, observations: readonly Observation[]): Promise<
   if (wrong !== undefined) throw new Error(JSON.stringify(wrong))
 }
 
-/** A log service on a database of its own; its URL. */
-async function startLog(bench: Bench, server: string): Promise<string> {
-  const database = `bench_${process.pid}_${Date.now()}`
-  const admin = await openDatabase({ url: server, folder: bench.folder() })
-  await sql`create database ${sql.id(database)}`.execute(admin.kysely)
-  await admin.close()
-  const port = await freePort()
-  const environment = {
-    ...process.env,
-    DATABASE_URL: server.replace(/\/[^/]*$/, `/${database}`),
-    DSLOG_DATA: bench.folder(),
-    DSLOG_LOG_LEVEL: 'error',
-    DSLOG_LOG_PORT: String(port),
-    DSLOG_LOG_PUBLISH_INTERVAL: '50ms',
-    DSLOG_OPERATOR_TOKEN: TOKEN,
-  }
-  return start(bench, [DSLOG, 'log', '--create'], port, environment)
-}
-
 async function startBareServer(bench: Bench): Promise<string> {
   const port = await freePort()
   return start(bench, [BARE_SERVER, String(port)], port, process.env)
-}
-
-async function start(
-  bench: Bench,
-  args: readonly string[],
-  port: number,
-  env: NodeJS.ProcessEnv,
-): Promise<string> {
-  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'ignore', 'inherit'] })
-  bench.after(() => stop(child))
-  const url = `http://127.0.0.1:${port}`
-  for (const end = Date.now() + START_MS; Date.now() < end;) {
-    const answer = await fetch(`${url}/checkpoint`).catch(() => undefined)
-    await answer?.arrayBuffer()
-    if (answer?.ok === true) return url
-    if (child.exitCode !== null) break
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-  throw new Error(`${args.join(' ')} does not answer`)
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const exited = once(child, 'exit')
-  child.kill('SIGTERM')
-  await exited
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** Requests a second. */

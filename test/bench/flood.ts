@@ -1,0 +1,172 @@
+/**
+ * A log under a flood: strangers hand in what does not verify while an operator's crawler hands in what does, and readers
+ * read. How long readers wait, beside how long they do when nothing happens; how long it takes from a submission to the
+ * published tree; and whether everything that was accepted is there in the end. Whoever floods works on the same machine.
+ */
+import { writeFileSync } from 'node:fs'
+import { Agent, request } from 'node:http'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { toBase64 } from '@dslog/tlog/bytes'
+import { formatAnchors } from '@dslog/dnssec/anchors'
+import { ALGORITHM } from '@dslog/dnssec/backend/backend'
+import { nameFromText, nameToText } from '@dslog/dnssec/name'
+import { encodeRecord } from '@dslog/dnssec/wire'
+import type { SubmitResults, ZoneView } from '@dslog/schema/api'
+import { TestClock } from '@dslog/testbed/clock'
+import { Internet } from '@dslog/testbed/internet'
+import { dsOf } from '@dslog/testbed/key'
+import { ownerKey } from '@dslog/testbed/stories'
+import type { Benchmark } from './harness.ts'
+import { startLog, TOKEN } from './running.ts'
+import { serverUrl } from './server.ts'
+
+/** Observations of a request, and requests of each kind every tenth of a second: 2,000 good ones a second, 10,000 bad ones. */
+const REQUEST = 100
+const GOOD = 2
+const BAD = 10
+const TICK_MS = 100
+/** A reader comes so often, ms. */
+const READ_MS = 10
+/** A crawler that was sent away comes again after so long, ms. */
+const AGAIN_MS = 250
+/** What is lost is looked for so long, ms. */
+const SETTLE_MS = 30_000
+
+export const flood: Benchmark = {
+  name: 'flood',
+  about: 'reads and submissions while strangers flood the log',
+  async run(bench) {
+    const server = await serverUrl(bench)
+    if (server === undefined) return bench.skip('flood: no PostgreSQL')
+    const { seconds } = bench.sizes
+    const { anchors, bad, good } = evidence((seconds * 1_000) / TICK_MS)
+    const file = join(bench.folder(), 'anchors')
+    writeFileSync(file, anchors)
+    const log = await startLog(bench, server, {
+      DSLOG_ANCHORS: file,
+      DSLOG_LOG_PUBLISH_INTERVAL: '1s',
+      DSLOG_LOG_RATE_LIMIT: '1000000',
+    })
+    await submit(log, good.shift()!)
+
+    const idle = await readFor(log, seconds)
+    const taken: number[] = []
+    let accepted = 0
+    const handIn = async (body: string, from: number): Promise<void> => {
+      const { results } = await submit(log, body)
+      taken.push(performance.now() - from)
+      accepted += results.filter(({ status }) => status === 'logged').length
+    }
+    const flooding = (async () => {
+      const sent: Promise<unknown>[] = []
+      for (let tick = 0; tick < (seconds * 1_000) / TICK_MS; tick++) {
+        const from = performance.now()
+        for (const body of good.splice(0, GOOD)) sent.push(handIn(body, from))
+        for (let i = 0; i < BAD; i++) sent.push(refused(log, bad))
+        await sleep(Math.max(0, from + TICK_MS - performance.now()))
+      }
+      await Promise.all(sent)
+    })()
+    const busy = await readFor(log, seconds)
+    await flooding
+
+    for (const what of ['checkpoint', 'tile'] as const) {
+      bench.report(`${what}, idle, 99 of 100`, 'ms', [quantile(idle[what], 0.99)])
+      bench.report(`${what}, flooded, 99 of 100`, 'ms', [quantile(busy[what], 0.99)], {
+        goal: { bound: 'at most', value: 3 * quantile(idle[what], 0.99) },
+        note: 'three times as long as idle; the flood is made on the same cores',
+      })
+    }
+    bench.report('submitted until published, half', 'ms', [quantile(taken, 0.5)])
+    bench.report('submitted until published, 99 of 100', 'ms', [quantile(taken, 0.99)])
+    bench.report('accepted meanwhile', '/s', [accepted / seconds])
+    bench.report('accepted and lost', '', [await lost(log, accepted + 1)], {
+      goal: { bound: 'at most', value: 0 },
+    })
+  },
+}
+
+/** Bodies of submissions: good ones, the first a single name; and a bad one, each of whose signatures is wrong. */
+function evidence(ticks: number): { anchors: string; good: string[]; bad: string } {
+  const net = new Internet({ clock: new TestClock(Date.now()) })
+  const fi = net.addZone('fi.', { algorithm: ALGORITHM.ED25519 })
+  const counts = [REQUEST, 1, ...Array.from({ length: ticks * GOOD }, () => REQUEST)]
+  // All of them first: a zone that changes is put in order anew.
+  const owners = Array.from({ length: counts.reduce((sum, count) => sum + count, 0) }, (_, i) => {
+    const owner = nameFromText(`name${i}.fi.`)
+    fi.delegate(owner, [dsOf(owner, ownerKey(owner))])
+    return owner
+  })
+  const [bad, ...good] = counts.map((count, at) => {
+    const observations = owners.splice(0, count).map((owner) => {
+      const records = net.evidence(owner).map((record) => encodeRecord(record))
+      // The DS set, then its signature, then the keys.
+      if (at === 0) records[1]![records[1]!.length - 1]! ^= 1
+      return { owner: nameToText(owner), records: records.map(toBase64) }
+    })
+    return JSON.stringify({ observations })
+  })
+  return { anchors: formatAnchors(net.anchors), good, bad: bad! }
+}
+
+/** As a crawler does: whoever is told to come again comes again. */
+async function submit(log: string, body: string): Promise<SubmitResults> {
+  const headers = { 'content-type': 'application/json', authorization: `Bearer ${TOKEN}` }
+  for (;;) {
+    const answer = await fetch(`${log}/v1/observations`, { method: 'POST', headers, body })
+    const text = await answer.text()
+    if (answer.ok) return JSON.parse(text) as SubmitResults
+    if (!answer.headers.has('retry-after')) throw new Error(`${answer.status}: ${text}`)
+    await sleep(AGAIN_MS)
+  }
+}
+
+/** Strangers come from another address than the operator. */
+const STRANGERS = new Agent({ keepAlive: true, localAddress: '127.0.0.2' })
+
+/** Whatever is answered, and be it nothing. */
+function refused(log: string, body: string): Promise<void> {
+  return new Promise((resolve) => {
+    const headers = { 'content-type': 'application/json' }
+    const asked = request(`${log}/v1/observations`, { method: 'POST', headers, agent: STRANGERS })
+    asked.on('error', () => resolve())
+    asked.on('response', (answer) => answer.resume().on('close', () => resolve()))
+    asked.end(body)
+  })
+}
+
+/** Times that a reader waited, ms. */
+async function readFor(
+  log: string,
+  seconds: number,
+): Promise<Record<'checkpoint' | 'tile', number[]>> {
+  const times = { checkpoint: [] as number[], tile: [] as number[] }
+  for (const end = performance.now() + seconds * 1_000; performance.now() < end;) {
+    for (const [what, path] of [
+      ['checkpoint', 'checkpoint'],
+      ['tile', 'tile/0/000.p/1'],
+    ] as const) {
+      const from = performance.now()
+      await (await fetch(`${log}/${path}`)).arrayBuffer()
+      times[what].push(performance.now() - from)
+    }
+    await sleep(READ_MS)
+  }
+  return times
+}
+
+/** Names that were accepted and are not in the published tree. */
+async function lost(log: string, accepted: number): Promise<number> {
+  let missing = accepted
+  for (const end = Date.now() + SETTLE_MS; missing > 0 && Date.now() < end; await sleep(TICK_MS)) {
+    const zone = (await (await fetch(`${log}/v1/zones/fi.`)).json()) as ZoneView
+    missing = accepted - zone.names
+  }
+  return Math.max(0, missing)
+}
+
+function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!
+}
