@@ -108,14 +108,26 @@ export function crashTests(places: Places, kind: Kind): void {
       return { round: round + 1, ends }
     })
 
-    test.each(rounds)('round $round', { timeout: CRASHES_OF_ONE * 60_000 }, async ({ ends }) => {
-      const log = await fresh()
-      for (const [i, end] of ends.entries()) {
-        const audit = (i + 1) % AUDIT_EACH === 0 || i === ends.length - 1
-        await log.crash(end, { audit })
-      }
-      console.log(`${kind}, ${ends.length} crashes: ${JSON.stringify(log.counts)}`)
-      expect(log.counts.acked).toBeGreaterThan(ends.length)
-    })
+    test.each(rounds)(
+      'round $round',
+      { timeout: CRASHES_OF_ONE * 60_000 },
+      async ({ ends, round }) => {
+        const log = await fresh()
+        for (const [i, end] of ends.entries()) {
+          const audit = (i + 1) % AUDIT_EACH === 0 || i === ends.length - 1
+          try {
+            await log.crash(end, { audit })
+          } catch (cause) {
+            // Said at once: the other rounds take their time.
+            console.log(
+              `${kind}, crash ${i} of round ${round}, ${JSON.stringify(end)}: ${String(cause)}`,
+            )
+            throw cause
+          }
+        }
+        console.log(`${kind}, ${ends.length} crashes: ${JSON.stringify(log.counts)}`)
+        expect(log.counts.acked).toBeGreaterThan(ends.length)
+      },
+    )
   })
 }
