@@ -38,7 +38,7 @@ export const ALERT_RULES = [
 
   // What was found beside the log's entries.
   'withheld', // a signed state that the log does not show
-  'unreadable', // an entry that does not decode
+  'unreadable', // an entry that does not decode, or is not proven
   'refused', // a signed state that the log refuses
 
   // What happens to a subscription.

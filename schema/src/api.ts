@@ -351,6 +351,7 @@ export type EvidenceList = Static<typeof EvidenceList>
 
 /** Monitor, `GET /v1/names/:name` and `GET /v1/changes`: its own view, from verified trees alone. */
 export const MonitorChange = Type.Object({
+  log: Type.String({ description: 'Origin of the log' }),
   index: Uint('Index of the entry'),
   name: DomainName,
   zone: DomainName,
@@ -361,7 +362,12 @@ export const MonitorChange = Type.Object({
   ds: Type.Array(DsText),
 })
 export type MonitorChange = Static<typeof MonitorChange>
-export const MonitorChangesQuery = Type.Omit(ChangesQuery, ['zone'])
+export const MonitorChangesQuery = Type.Object({
+  ...Type.Omit(ChangesQuery, ['zone']).properties,
+  log: Type.Optional(
+    Type.String({ description: 'Origin of the log; by default the first of the policy' }),
+  ),
+})
 export const MonitorChanges = Type.Object({
   changes: Type.Array(MonitorChange),
   next: Type.String(),
@@ -370,8 +376,13 @@ export const MonitorChanges = Type.Object({
 export type MonitorChanges = Static<typeof MonitorChanges>
 export const MonitorName = Type.Object({
   name: DomainName,
-  size: Uint('Everything below has been verified'),
-  checked_at: Type.Union([Time('Last complete verification'), Type.Null()]),
-  entries: Type.Array(MonitorChange),
+  logs: Type.Array(
+    Type.Object({
+      origin: Type.String(),
+      size: Uint('Everything below has been verified'),
+      checked_at: Type.Union([Time('Last complete verification'), Type.Null()]),
+    }),
+  ),
+  entries: Type.Array(MonitorChange, { description: 'Log by log, oldest first' }),
 })
 export type MonitorName = Static<typeof MonitorName>

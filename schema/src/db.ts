@@ -136,11 +136,13 @@ export interface MonitorTables extends NameTables, AlertTables, JudgeTables {
 }
 
 /**
- * One row: what has been verified of the followed log. Entries between `map_head` and `size` are in
+ * A row a log: what has been verified of it. The first log that a monitor followed has its name map in the
+ * tables of {@link NameTables}, log n in others of their shape, with `_n` behind the name. Entries between `map_head` and `size` are in
  * the other tables, but not yet in the buckets of the map.
  */
 export interface FollowedTable {
-  id: ColumnType<number, number, never>
+  /** From 1, in the order in which the logs were first followed. */
+  log: ColumnType<number, number, never>
   origin: string
   /** Everything below this index has been verified. */
   size: number
@@ -177,7 +179,7 @@ export interface MisbehaviourTable {
   id: Generated<number>
   origin: string
   kind: string
-  /** Hash of what makes it this piece and no other, so that it is kept once. */
+  /** Hash of what makes it this piece of this log and no other, so that it is kept once. */
   identity: Uint8Array
   found_at: number
   detail: string
@@ -187,6 +189,7 @@ export interface MisbehaviourTable {
 
 /** Changes of delegations in verified trees, to list them. */
 export interface ChangeTable {
+  log: number
   idx: number
   name: Uint8Array
   zone: Uint8Array

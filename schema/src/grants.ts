@@ -7,6 +7,7 @@
  */
 import type { CrawlerTables } from './crawlerdb.ts'
 import type { LogTables, MonitorTables, NameTables } from './db.ts'
+import { LOG_SUFFIXES } from './lognumber.ts'
 
 /** Privileges on tables; an UPDATE may name its columns. */
 export type Grants = Readonly<Record<string, readonly string[]>>
@@ -59,7 +60,12 @@ export const CRAWLER_GRANTS: Grants = {
  */
 export const MONITOR_GRANTS: Grants = {
   ...MIGRATIONS,
-  ...NAME_GRANTS,
+  // A name map for each log.
+  ...Object.fromEntries(
+    LOG_SUFFIXES.flatMap((suffix) =>
+      Object.entries(NAME_GRANTS).map(([table, may]) => [`${table}${suffix}`, may] as const),
+    ),
+  ),
   followed: ['select', 'insert', 'update'],
   misbehaviour: ['select', 'insert'],
   change: ['select', 'insert'],

@@ -14,13 +14,15 @@ export interface JudgeTables {
   view: ViewTable
 }
 
-/** One row: how far the entries of the log have been looked through for watched names. */
+/** A row a log: how far its entries have been looked through for watched names. */
 export interface JudgedTable {
-  id: ColumnType<number, number, never>
+  log: ColumnType<number, number, never>
   /** Entries below were in the log when this monitor first saw it: history, not news. */
   baseline: number
   /** The next entry. */
   next: number
+  /** The next entry that is to be handed to the other logs, if they lack it. */
+  forward: number
 }
 
 /** A change of a watched name, from when it was seen until nothing more can come of it. */
@@ -66,8 +68,9 @@ export interface ProbeTable {
   past_since: number | null
 }
 
-/** A state that a parent has signed and the log does not show. */
+/** A state that a parent has signed and a log does not show. */
 export interface UnloggedTable {
+  log: number
   name: Uint8Array
   /** Its state_id. */
   state: Uint8Array
@@ -77,8 +80,10 @@ export interface UnloggedTable {
   inception: number
   first_at: number
   last_at: number
-  /** JSON array of the replies, base64. */
+  /** JSON array of the replies, base64; empty for what another log has. */
   messages: string
+  /** JSON array of the records that prove it, base64, for what another log has; null for the others. */
+  records: string | null
   /** What the log last said to it; null as long as it has said nothing. */
   answer: string | null
   /** When the owners were told; null if they were not. */

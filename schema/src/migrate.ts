@@ -12,6 +12,7 @@ import { judgeTables } from './migrations/monitor/0004-judging.ts'
 import { probeTables } from './migrations/monitor/0005-probing.ts'
 import { viewTables } from './migrations/monitor/0006-views.ts'
 import { monitorGuards } from './migrations/monitor/0007-guards.ts'
+import { logsTables } from './migrations/monitor/0008-logs.ts'
 
 export const LOG_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_log': logTables,
@@ -28,6 +29,7 @@ export const MONITOR_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0005_probing': probeTables,
   '0006_views': viewTables,
   '0007_guards': monitorGuards,
+  '0008_logs': logsTables,
 }
 
 export const CRAWLER_MIGRATIONS: Readonly<Record<string, Migration>> = {

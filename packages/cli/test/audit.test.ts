@@ -444,7 +444,7 @@ describe('an audit that goes on', () => {
     const other = new LyingLog('other.example').append(...world.scribe.entries)
     other.sign()
     const { code, stderr } = await world.call(other, 'audit', '--state', folder)
-    expect(code).toBe(3)
+    expect(code).toBe(2)
     expect(stderr).toMatch(/follows log\.example\/lying, not other\.example/)
   })
 })

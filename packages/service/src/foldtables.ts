@@ -7,7 +7,7 @@
  * Trusted: whoever can write these tables can make the log append what it should refuse. Auditors
  * notice, since they fold the entries and not the tables.
  */
-import { type Kysely, sql, type Transaction } from 'kysely'
+import { type Kysely, type RawBuilder, sql, type Transaction } from 'kysely'
 import { ByteReader, ByteWriter, toHex } from '@dslog/tlog/bytes'
 import { asHash, type Hash } from '@dslog/tlog/hash'
 import type { MapPair } from '@dslog/tlog/map'
@@ -85,6 +85,9 @@ export interface StoredName {
   readonly history: History
 }
 
+/** What the tables of one fold are called. */
+type TableNames = { readonly [T in keyof NameTables]: T }
+
 /** See {@link FoldTables.in}. */
 function only<T extends NameTables>(trx: Transaction<T>): Transaction<NameTables> {
   return trx as unknown as Transaction<NameTables>
@@ -93,19 +96,34 @@ function only<T extends NameTables>(trx: Transaction<T>): Transaction<NameTables
 /** The tables of one fold. */
 export class FoldTables implements FoldStore {
   readonly #db: Database<NameTables>
+  readonly #names: TableNames
   readonly #zoneIds = new Map<string, number>()
   readonly #keySets = new Map<string, readonly ZoneKeys[]>()
   /** Counts the changes of the table that {@link #keySets} is a copy of. */
   #generation = 0
 
-  private constructor(db: Database<NameTables>) {
+  private constructor(db: Database<NameTables>, suffix: string) {
     this.#db = db
+    const named = ['zone', 'name', 'zone_keys', 'map_bucket'].map((table) => [
+      table,
+      `${table}${suffix}`,
+    ])
+    // Other tables of the same shape: to the types they are the same.
+    this.#names = Object.fromEntries(named) as TableNames
   }
 
-  /** The tables in a database that may have others beside them. */
-  static in<T extends NameTables>(db: Database<T>): FoldTables {
+  /**
+   * The tables in a database that may have others beside them.
+   *
+   * @param suffix of their names, where one database holds several folds
+   */
+  static in<T extends NameTables>(db: Database<T>, suffix = ''): FoldTables {
     // Kysely's types are invariant in the tables; whoever has more of them has these.
-    return new FoldTables(db as unknown as Database<NameTables>)
+    return new FoldTables(db as unknown as Database<NameTables>, suffix)
+  }
+
+  #table(name: keyof NameTables): RawBuilder<unknown> {
+    return sql.table(this.#names[name])
   }
 
   async histories(keys: readonly Hash[]): Promise<ReadonlyMap<string, History>> {
@@ -116,7 +134,7 @@ export class FoldTables implements FoldStore {
     for (const [i, key] of keys.entries()) all.set(key, 32 * i)
     // An array is always looked up in the index, row by row, whatever the planner knows of the table.
     const { rows } = await sql<{ key: Uint8Array; history: Uint8Array }>`
-      select key, history from name where key = any(array(
+      select key, history from ${this.#table('name')} where key = any(array(
         select substr(${all}::bytea, 32 * i + 1, 32)
         from generate_series(0, ${keys.length - 1}::int) i))`.execute(this.#db.kysely)
     for (const row of rows) found.set(keyText(row.key), decodeHistory(row.history))
@@ -129,7 +147,7 @@ export class FoldTables implements FoldStore {
     if (held !== undefined) return held
     const generation = this.#generation
     const rows = await this.#db.kysely
-      .selectFrom('zone_keys')
+      .selectFrom(this.#names.zone_keys)
       .selectAll()
       .where('keys_id', '=', keysId)
       .orderBy('idx', 'desc')
@@ -156,13 +174,13 @@ export class FoldTables implements FoldStore {
     prefixes: readonly number[],
     size: number,
   ): Promise<ReadonlyMap<number, Uint8Array>> {
-    return newestBuckets(this.#db.kysely, prefixes, size)
+    return this.#newestBuckets(this.#db.kysely, prefixes, size)
   }
 
   /** Roots of all buckets as of tree `size`, to build the upper tree from. */
   async bucketRoots(size: number): Promise<Map<number, Hash>> {
     const { rows } = await sql<{ prefix: number; root: Uint8Array }>`
-      select distinct on (prefix) prefix, root from map_bucket
+      select distinct on (prefix) prefix, root from ${this.#table('map_bucket')}
       where tree_size <= ${size} order by prefix, tree_size desc`.execute(this.#db.kysely)
     return new Map(rows.map(({ prefix, root }) => [prefix, asHash(root)]))
   }
@@ -183,10 +201,12 @@ export class FoldTables implements FoldStore {
   /** Names whose state in force a zone signs, after `after` in the order of wire bytes. */
   async namesOfZone(zone: Name, after: Name | undefined, limit: number): Promise<StoredName[]> {
     const rows = await this.#db.kysely
-      .selectFrom('name')
+      .selectFrom(this.#names.name)
       .select(['name', 'latest', 'history'])
       .where('kind', '=', MapKind.delegation)
-      .where('zone', '=', (eb) => eb.selectFrom('zone').select('id').where('name', '=', zone))
+      .where('zone', '=', (eb) =>
+        eb.selectFrom(this.#names.zone).select('id').where('name', '=', zone),
+      )
       .where('name', '>', after ?? new Uint8Array(0))
       .orderBy('name')
       .limit(limit)
@@ -199,7 +219,7 @@ export class FoldTables implements FoldStore {
   /** Buckets that tree `size` changed. */
   async changedAt(size: number): Promise<number[]> {
     const rows = await this.#db.kysely
-      .selectFrom('map_bucket')
+      .selectFrom(this.#names.map_bucket)
       .select('prefix')
       .where('tree_size', '=', size)
       .execute()
@@ -214,8 +234,10 @@ export class FoldTables implements FoldStore {
         array_agg(history) filter (where not settled) as newer
       from (select latest, history,
           substr(history, length(history) - ${STATE_SIZE - 1}::int, 8) < int8send(${below}::int8) as settled
-        from name where kind = ${MapKind.delegation}
-          and zone = (select id from zone where name = ${zone})) counted`.execute(this.#db.kysely)
+        from ${this.#table('name')} where kind = ${MapKind.delegation}
+          and zone = (select id from ${this.#table('zone')} where name = ${zone})) counted`.execute(
+      this.#db.kysely,
+    )
     const { names, newer, signed } = rows[0]!
     const states = (newer ?? []).map((history) => latestOf(decodeHistory(history, below)))
     return {
@@ -227,7 +249,7 @@ export class FoldTables implements FoldStore {
   /** All keys with their histories, in the order of the keys, after `after`. */
   async page(after: Hash | undefined, limit: number): Promise<{ key: Hash; history: History }[]> {
     const rows = await this.#db.kysely
-      .selectFrom('name')
+      .selectFrom(this.#names.name)
       .select(['key', 'history'])
       .where('key', '>', after ?? new Uint8Array(0))
       .orderBy('key')
@@ -264,7 +286,7 @@ export class FoldTables implements FoldStore {
     await this.#saveNames(names, changes.names)
     await this.#db.bulkInsert(
       names,
-      'zone_keys',
+      this.#names.zone_keys,
       ['keys_id', 'idx', 'not_before', 'not_after', 'entry'],
       changes.zoneKeys.map((keys) => [
         keys.keysId,
@@ -292,7 +314,7 @@ export class FoldTables implements FoldStore {
     const rows = buckets.map(({ bytes, prefix, root }) => [prefix, size, root, bytes])
     await this.#db.bulkInsert(
       only(trx),
-      'map_bucket',
+      this.#names.map_bucket,
       ['prefix', 'tree_size', 'root', 'data'],
       rows,
     )
@@ -309,7 +331,7 @@ export class FoldTables implements FoldStore {
     size: number,
   ): Promise<void> {
     await sql`
-      delete from map_bucket
+      delete from ${this.#table('map_bucket')}
       where prefix = any(${prefixes}::int[]) and tree_size < ${size}`.execute(trx)
   }
 
@@ -330,7 +352,7 @@ export class FoldTables implements FoldStore {
     for (let byte = 0; byte < 256; byte++) {
       const end = byte < 255 ? sql`and key < ${Uint8Array.of(byte + 1)}::bytea` : sql``
       const { rows } = await sql<{ key: Uint8Array; history: Uint8Array }>`
-        select key, history from name
+        select key, history from ${this.#table('name')}
         where key >= ${Uint8Array.of(byte)}::bytea ${end}
           and substr(history, length(history) - ${STATE_SIZE - 1}::int, 8) >= int8send(${since}::int8)
       `.execute(trx)
@@ -340,12 +362,12 @@ export class FoldTables implements FoldStore {
         return { key: asHash(key), value: mapValue(indices) }
       })
       const prefixes = [...new Set(pairs.map(({ key }) => prefixOf(key, upper.depth)))]
-      const stored = await newestBuckets(trx, prefixes, Number.MAX_SAFE_INTEGER)
+      const stored = await this.#newestBuckets(trx, prefixes, Number.MAX_SAFE_INTEGER)
       await this.saveBuckets(trx, updateBuckets(upper, stored, pairs), size)
     }
     // All at once: pruned a byte at a time, each time would go through the whole table.
     await sql`
-      delete from map_bucket old using map_bucket newer
+      delete from ${this.#table('map_bucket')} old using ${this.#table('map_bucket')} newer
       where newer.tree_size = ${size} and newer.prefix = old.prefix and old.tree_size < ${size}
     `.execute(trx)
   }
@@ -371,11 +393,15 @@ export class FoldTables implements FoldStore {
       const names = [...missing.values()]
       const values = names.map((name) => ({ name }))
       await tables
-        .insertInto('zone')
+        .insertInto(this.#names.zone)
         .values(values)
         .onConflict((on) => on.doNothing())
         .execute()
-      const rows = await tables.selectFrom('zone').selectAll().where('name', 'in', names).execute()
+      const rows = await tables
+        .selectFrom(this.#names.zone)
+        .selectAll()
+        .where('name', 'in', names)
+        .execute()
       for (const { id, name } of rows) this.#zoneIds.set(nameKey(name as Name), id)
     }
     return (zone) => this.#zoneIds.get(nameKey(zone))!
@@ -396,7 +422,7 @@ export class FoldTables implements FoldStore {
       else grown.push([key, zone, latest, past])
     }
     const columns = ['key', 'kind', 'name', 'zone', 'latest', 'history']
-    if (fresh.length > 0) await this.#db.bulkInsert(trx, 'name', columns, fresh)
+    if (fresh.length > 0) await this.#db.bulkInsert(trx, this.#names.name, columns, fresh)
     if (grown.length === 0) return
     await sql`
       create temporary table if not exists grown_name
@@ -405,27 +431,27 @@ export class FoldTables implements FoldStore {
     const db = this.#db as unknown as Database<NameTables & { grown_name: object }>
     await db.bulkInsert(staged, 'grown_name', ['key', 'zone', 'latest', 'history'], grown)
     await sql`
-      update name set
+      update ${this.#table('name')} known set
         history = grown.history,
-        zone = coalesce(grown.zone, name.zone),
-        latest = coalesce(grown.latest, name.latest)
-      from grown_name grown where name.key = grown.key`.execute(trx)
+        zone = coalesce(grown.zone, known.zone),
+        latest = coalesce(grown.latest, known.latest)
+      from grown_name grown where known.key = grown.key`.execute(trx)
   }
-}
 
-async function newestBuckets<T extends NameTables>(
-  db: Kysely<T>,
-  prefixes: readonly number[],
-  size: number,
-): Promise<ReadonlyMap<number, Uint8Array>> {
-  if (prefixes.length === 0) return new Map()
-  const { rows } = await sql<{ prefix: number; data: Uint8Array }>`
-    select wanted.prefix, newest.data
-    from unnest(${prefixes}::int[]) as wanted (prefix)
-    cross join lateral (
-      select data from map_bucket
-      where map_bucket.prefix = wanted.prefix and tree_size <= ${size}
-      order by tree_size desc limit 1
-    ) newest`.execute(db)
-  return new Map(rows.map(({ data, prefix }) => [prefix, data]))
+  async #newestBuckets<T extends NameTables>(
+    db: Kysely<T>,
+    prefixes: readonly number[],
+    size: number,
+  ): Promise<ReadonlyMap<number, Uint8Array>> {
+    if (prefixes.length === 0) return new Map()
+    const { rows } = await sql<{ prefix: number; data: Uint8Array }>`
+      select wanted.prefix, newest.data
+      from unnest(${prefixes}::int[]) as wanted (prefix)
+      cross join lateral (
+        select data from ${this.#table('map_bucket')} bucket
+        where bucket.prefix = wanted.prefix and tree_size <= ${size}
+        order by tree_size desc limit 1
+      ) newest`.execute(db)
+    return new Map(rows.map(({ data, prefix }) => [prefix, data]))
+  }
 }

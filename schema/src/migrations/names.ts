@@ -8,14 +8,16 @@
 import { type Kysely, sql } from 'kysely'
 import { createIndexes, NAME_INDEXES } from '../indexes.ts'
 
-export async function createNameTables(db: Kysely<unknown>): Promise<void> {
+/** @param suffix of the names of the tables, where one database holds several maps */
+export async function createNameTables<T>(db: Kysely<T>, suffix = ''): Promise<void> {
+  const table = (name: string) => sql.table(`${name}${suffix}`)
   await sql`
-    create table zone (
+    create table ${table('zone')} (
       id int generated always as identity primary key,
       name bytea not null unique
     )`.execute(db)
   await sql`
-    create table name (
+    create table ${table('name')} (
       key bytea primary key,
       kind smallint not null,
       name bytea not null,
@@ -23,9 +25,9 @@ export async function createNameTables(db: Kysely<unknown>): Promise<void> {
       latest bytea not null,
       history bytea not null
     ) with (fillfactor = 80)`.execute(db)
-  await createIndexes(db, NAME_INDEXES)
+  await createIndexes(db, NAME_INDEXES, suffix)
   await sql`
-    create table zone_keys (
+    create table ${table('zone_keys')} (
       keys_id bytea not null,
       idx int8 not null,
       not_before int8 not null,
@@ -34,7 +36,7 @@ export async function createNameTables(db: Kysely<unknown>): Promise<void> {
       primary key (keys_id, idx)
     )`.execute(db)
   await sql`
-    create table map_bucket (
+    create table ${table('map_bucket')} (
       prefix int not null,
       tree_size int8 not null,
       root bytea not null,
@@ -42,5 +44,5 @@ export async function createNameTables(db: Kysely<unknown>): Promise<void> {
       primary key (prefix, tree_size)
     )`.execute(db)
   // Hashes do not compress; trying costs as much as storing them.
-  await sql`alter table map_bucket alter data set storage external`.execute(db)
+  await sql`alter table ${table('map_bucket')} alter data set storage external`.execute(db)
 }

@@ -5,7 +5,8 @@
  *
  * | alarm     | when                                                                               |
  * | --------- | ---------------------------------------------------------------------------------- |
- * | log       | caught at something; not followed for an hour; nothing new verified for a day      |
+ * | log       | caught at something; not followed for an hour; nothing new verified for a day; a   |
+ * |           | state that it should show and does not                                             |
  * | delivery  | channels of one kind have been failing for an hour, and none of them succeeds      |
  * | canary    | the canary's delegation has not changed for 26 hours                               |
  *
@@ -43,11 +44,17 @@ const BATCH = 1_000
 /** Subscription of the operator. */
 export const OPERATOR = 'operator'
 
+/** A log that is to be followed. */
+export interface AlarmedLog {
+  readonly origin: string
+  readonly status: () => FollowStatus
+}
+
 export interface AlarmOptions {
   readonly db: Database<MonitorTables>
   readonly clock: Clock
   readonly logger: Logger
-  readonly status: () => FollowStatus
+  readonly logs: readonly AlarmedLog[]
   readonly canary: Name | undefined
   /** Sends the dead-man ping. */
   readonly ping: (() => Promise<void>) | undefined
@@ -66,8 +73,8 @@ interface Alarm {
 export class Alarms {
   readonly #options: AlarmOptions
   readonly #started: number
-  /** Since when the log has not been followed without a break. */
-  #unfollowedSince: number | undefined
+  /** Since when a log has not been followed without a break. */
+  readonly #unfollowedSince = new Map<string, number>()
   /** Whether the operator has somebody to be told. */
   #open = new Set<string>()
 
@@ -81,7 +88,8 @@ export class Alarms {
     const { clock, db, ping } = this.#options
     const now = clock()
     const alarms = [
-      ...this.#ofLog(now),
+      ...this.#options.logs.flatMap((log) => [...this.#ofLog(log, now)]),
+      ...(await this.#ofWithheld(now)),
       ...(await this.#ofDelivery(now)),
       ...(await this.#ofCanary(now)),
     ]
@@ -90,35 +98,55 @@ export class Alarms {
     if (alarms.length === 0) await ping?.()
   }
 
-  *#ofLog(now: number): Generator<Alarm> {
-    const { detail = '', state, verifiedAt, findings } = this.#options.status()
-    const isFine = state === 'following' || state === 'behind'
-    this.#unfollowedSince = isFine ? undefined : (this.#unfollowedSince ?? now)
+  *#ofLog({ origin, status }: AlarmedLog, now: number): Generator<Alarm> {
+    const { detail = '', state, verifiedAt, findings } = status()
+    const unfollowedSince = this.#unfollowedSince.get(origin) ?? now
+    if (state === 'following' || state === 'behind') this.#unfollowedSince.delete(origin)
+    else this.#unfollowedSince.set(origin, unfollowedSince)
     if (state === 'misbehaving') {
       const kinds = [...findings.keys()].sort().join(', ')
       yield {
         rule: 'log',
         level: 'CRITICAL',
-        cause: `caught ${kinds}`,
-        why: `The log was caught: ${detail}. The evidence is at /v1/evidence.`,
+        cause: `${origin} caught ${kinds}`,
+        why: `The log ${origin} was caught: ${detail}. The evidence is at /v1/evidence.`,
         since: now,
       }
       return
     }
     const since = verifiedAt ?? this.#started
     if (now - since > BLIND_AFTER_MS) {
-      const why = `Nothing new of the log was verified since ${timeOf(since)} (${state}: ${detail}). Owners are told.`
-      yield { rule: 'log', level: 'CRITICAL', cause: `blind ${since}`, why, since }
-    } else if (now - (this.#unfollowedSince ?? now) > SILENT_AFTER_MS) {
-      const why = `The log is ${state}: ${detail}.`
-      yield {
-        rule: 'log',
-        level: 'HIGH',
-        cause: `silent ${since}`,
-        why,
-        since: this.#unfollowedSince!,
-      }
+      const told = this.#isBlind(now) ? ' Owners are told.' : ''
+      const why = `Nothing new of the log ${origin} was verified since ${timeOf(since)} (${state}: ${detail}).${told}`
+      yield { rule: 'log', level: 'CRITICAL', cause: `${origin} blind ${since}`, why, since }
+    } else if (this.#unfollowedSince.has(origin) && now - unfollowedSince > SILENT_AFTER_MS) {
+      const why = `The log ${origin} is ${state}: ${detail}.`
+      const cause = `${origin} silent ${since}`
+      yield { rule: 'log', level: 'HIGH', cause, why, since: unfollowedSince }
     }
+  }
+
+  /** What a log does not show: owners may have it from another, so that the operator must look. */
+  async #ofWithheld(now: number): Promise<Alarm[]> {
+    const { rows } = await sql<{ origin: string; pieces: number; last: number; at: number }>`
+      select origin, count(*)::int8 as pieces, max(id)::int8 as last, max(found_at)::int8 as at
+      from misbehaviour where kind = 'withheld' and found_at > ${now - DAY_MS}::int8
+      group by origin order by origin`.execute(this.#options.db.kysely)
+    return rows.map(({ at, last, origin, pieces }): Alarm => {
+      const what = pieces === 1 ? 'a state' : `${pieces} states`
+      const why = `The log ${origin} does not show ${what} that a zone has signed, an hour later. The evidence is at /v1/evidence.`
+      return { rule: 'log', level: 'HIGH', cause: `${origin} withheld ${last}`, why, since: at }
+    })
+  }
+
+  /** When all of some log was last found right: names are watched as long as one is. */
+  #seenAt(): number {
+    const seen = this.#options.logs.map(({ status }) => status().verifiedAt ?? this.#started)
+    return Math.max(...seen)
+  }
+
+  #isBlind(now: number): boolean {
+    return now - this.#seenAt() > BLIND_AFTER_MS
   }
 
   async #ofDelivery(now: number): Promise<Alarm[]> {
@@ -192,10 +220,9 @@ export class Alarms {
 
   /** Owners are told when their names could not be watched for a day, and when they are again. */
   async #tellOwners(now: number): Promise<void> {
-    const { clock, db, status } = this.#options
-    const { verifiedAt } = status()
-    const since = verifiedAt ?? this.#started
-    const isBlind = now - since > BLIND_AFTER_MS
+    const { clock, db } = this.#options
+    const since = this.#seenAt()
+    const isBlind = this.#isBlind(now)
     for (;;) {
       const told = await db.transaction((trx) => {
         return isBlind ? this.#tellBlind(trx, since, clock()) : this.#tellSeeing(trx, clock())
@@ -210,7 +237,7 @@ export class Alarms {
         select id from subscription where active and blind_since is null and id <> ${OPERATOR}
         order by id limit ${BATCH}) returning id, name`.execute(trx)
     const drafts = rows.map(({ id, name }): AlertDraft => {
-      const why = `This monitor cannot watch ${nameToText(name as Name)} since ${timeOf(since)}: nothing new of the log could be verified.`
+      const why = `This monitor cannot watch ${nameToText(name as Name)} since ${timeOf(since)}: nothing new of any log could be verified.`
       return {
         subscription: id,
         rule: 'blind',

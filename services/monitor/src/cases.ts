@@ -15,6 +15,7 @@ import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
 import { type Name, nameKey } from '@dslog/dnssec/name'
 import type { CaseTable } from '@dslog/schema/judgedb'
 import type { MonitorTables } from '@dslog/schema/db'
+import { suffixOf } from '@dslog/schema/lognumber'
 import { type Clock, Ticker } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Component } from '@dslog/service/run'
@@ -23,6 +24,7 @@ import { listenersOf, type Subject, subjectKey } from './audience.ts'
 import { MonitorError } from './error.ts'
 import { zoneKeysOf } from './matter.ts'
 import { settle } from './settle.ts'
+import { withoutTwins } from './twins.ts'
 import { withWatchesBelow } from './watch.ts'
 
 const HOUR = 3_600_000
@@ -40,18 +42,26 @@ const SETTLE_BATCH = 500
 /** From one look to the next, ms: short beside the shortest hold. */
 const INTERVAL_MS = 5_000
 
-export interface JudgeOptions {
-  readonly db: Database<MonitorTables>
-  /** Of the followed log. */
+/** A log whose changes are judged. */
+export interface JudgedLog {
   readonly origin: string
-  readonly clock: Clock
-  /** Computes digests of pinned keys. */
-  readonly digests: SignatureBackend
-  /** Size of the log when it was first seen; undefined as long as it has not been seen. */
+  readonly log: number
+  /** Its size when it was first seen; undefined as long as it has not been seen. */
   readonly published: () => number | undefined
 }
 
-/** Judges the changes of one followed log. Rounds must not overlap. */
+export interface JudgeOptions {
+  readonly db: Database<MonitorTables>
+  readonly logs: readonly JudgedLog[]
+  readonly clock: Clock
+  /** Computes digests of pinned keys. */
+  readonly digests: SignatureBackend
+}
+
+/**
+ * Judges the changes of the followed logs, one after the other: what two of them show is judged in the one
+ * that showed it first (twins.ts). Rounds must not overlap.
+ */
 export class Judge implements Component {
   readonly name = 'judge'
   readonly #options: JudgeOptions
@@ -80,8 +90,10 @@ export class Judge implements Component {
 
   /** Looks once: at every entry verified since, and every case that is due. */
   async round(signal: AbortSignal): Promise<void> {
-    if (!(await this.#begin())) return
-    while (!signal.aborted && (await this.#open()));
+    for (const log of this.#options.logs) {
+      if (!(await this.#begin(log))) continue
+      while (!signal.aborted && (await this.#open(log)));
+    }
     // Every change of a watched name up to here has a case.
     while (!signal.aborted && (await this.#settle()));
     // Every case that was due has been told of, and knows when it is due again.
@@ -91,27 +103,42 @@ export class Judge implements Component {
    * Entries that the log had when this monitor first saw it are history, of which owners are told on
    * subscribing. They are not judged: the first start would tell of years.
    */
-  async #begin(): Promise<boolean> {
-    const { db, published } = this.#options
-    const row = await db.kysely.selectFrom('judged').select('id').executeTakeFirst()
+  async #begin({ log, published }: JudgedLog): Promise<boolean> {
+    const { db } = this.#options
+    const row = await db.kysely
+      .selectFrom('judged')
+      .select('log')
+      .where('log', '=', log)
+      .executeTakeFirst()
     if (row !== undefined) return true
     const baseline = published()
     if (baseline === undefined) return false
-    await db.kysely.insertInto('judged').values({ id: 1, baseline, next: baseline }).execute()
+    await db.kysely
+      .insertInto('judged')
+      .values({ log, baseline, next: baseline, forward: baseline })
+      .execute()
     return true
   }
 
   /** Opens cases for the next entries. Says whether there may be more. */
-  async #open(): Promise<boolean> {
-    const { clock, db, origin } = this.#options
+  async #open({ log, origin }: JudgedLog): Promise<boolean> {
+    const { clock, db, logs } = this.#options
     return db.transaction(async (trx) => {
-      const { next } = await trx.selectFrom('judged').select('next').executeTakeFirstOrThrow()
-      const followed = await trx.selectFrom('followed').select('size').executeTakeFirst()
-      const size = followed?.size ?? 0
+      const { next } = await trx
+        .selectFrom('judged')
+        .select('next')
+        .where('log', '=', log)
+        .executeTakeFirstOrThrow()
+      const { size } = await trx
+        .selectFrom('followed')
+        .select('size')
+        .where('log', '=', log)
+        .executeTakeFirstOrThrow()
       if (size <= next) return false
       const changes = await trx
         .selectFrom('change')
         .select(['idx', 'name', 'zone'])
+        .where('log', '=', log)
         .where('idx', '>=', next)
         .where('idx', '<', size)
         .orderBy('idx')
@@ -122,10 +149,11 @@ export class Judge implements Component {
         ...changes.map(({ idx, name, zone }) => {
           return { idx, kind: 'change', name: name as Name, zone: zone as Name } as const
         }),
-        ...(await newKeySets(trx, next, end)),
+        ...(await newKeySets(trx, log, next, end)),
       ]
       const now = clock()
-      const wanted = await watched(trx, found)
+      const others = logs.flatMap((other) => (other.log === log ? [] : [other.log]))
+      const wanted = await withoutTwins(trx, { log, others }, await watched(trx, found))
       const cases = wanted.map(({ idx, kind, name }) => {
         const times = { opened_at: now, due_at: now, closes_at: now + CASE_OPEN_MS }
         return { origin, idx, name, kind, ...times }
@@ -144,6 +172,7 @@ export class Judge implements Component {
       const moved = await trx
         .updateTable('judged')
         .set({ next: end })
+        .where('log', '=', log)
         .where('next', '=', next)
         .executeTakeFirst()
       if (moved.numUpdatedRows !== 1n) {
@@ -174,7 +203,8 @@ export class Judge implements Component {
   }
 }
 
-interface Found extends Subject {
+/** An entry that may be worth a case. */
+export interface Found extends Subject {
   readonly idx: number
   readonly kind: CaseTable['kind']
 }
@@ -182,13 +212,15 @@ interface Found extends Subject {
 /** Entries with keys of a zone that it never had in the log. */
 async function newKeySets(
   trx: Transaction<MonitorTables>,
+  log: number,
   from: number,
   to: number,
 ): Promise<Found[]> {
+  const table = sql.table(`zone_keys${suffixOf(log)}`)
   const { rows } = await sql<{ idx: number; entry: Uint8Array }>`
-    select idx, entry from zone_keys z
+    select idx, entry from ${table} z
     where idx >= ${from}::int8 and idx < ${to}::int8 and not exists (
-      select from zone_keys older where older.keys_id = z.keys_id and older.idx < z.idx)
+      select from ${table} older where older.keys_id = z.keys_id and older.idx < z.idx)
     order by idx`.execute(trx)
   return rows.map(({ entry, idx }) => {
     const { zone } = zoneKeysOf(entry)

@@ -17,11 +17,11 @@ export const MONITOR_CONFIG = {
   ...COMMON,
   ...serviceConfig('MONITOR', '8081'),
   logUrl: url('DSLOG_MONITOR_LOG_URL', {
-    doc: 'The log to follow. Without it, the URL in the log line of the policy.',
+    doc: 'The log to follow, if the policy lists one. Without it, and for several logs, the URL in the log line of the policy.',
     optional: true,
   }),
   policy: path('DSLOG_MONITOR_POLICY', {
-    doc: 'File with the policy (C2SP tlog-policy) that checkpoints of the log must satisfy. Without it, the file policy in DSLOG_DATA.',
+    doc: 'File with the policy (C2SP tlog-policy) that lists the logs to follow, and that checkpoints of each must satisfy. Without it, the file policy in DSLOG_DATA.',
     optional: true,
   }),
   interval: duration('DSLOG_MONITOR_INTERVAL', {

@@ -2,7 +2,6 @@
 export type MonitorErrorCode =
   | 'policy' // the policy is missing, unreadable, or names no log to follow
   | 'watchlist' // the watch list cannot be read, or has a mistake
-  | 'other-log' // what is stored is about another log than the one in the policy
   | 'corrupt' // what is stored does not fit together
   | 'dns' // what to ask the DNS with is no address or network
   | 'fenced' // another process goes on where this one did

@@ -53,8 +53,10 @@ export interface Withheld {
     readonly owner: string
     /** ms since the Unix epoch: when the replies came, and prove the state. */
     readonly observed_at: number
-    /** The replies, up to the root. */
+    /** The replies, up to the root; none for what another log has. */
     readonly messages: readonly Uint8Array[]
+    /** What another log has: the records of its entries, up to the root. */
+    readonly records?: readonly Uint8Array[]
   }
 }
 
@@ -157,6 +159,7 @@ const SHAPES = {
     owner: Type.String(),
     observed_at: Index,
     messages: Type.Array(Base64),
+    records: Type.Optional(Type.Array(Base64)),
   }),
 } satisfies Record<FindingKind, TSchema>
 
@@ -195,7 +198,8 @@ function withBytes(evidence: object): object {
   const decoded = Object.entries(evidence).map(([name, value]: [string, unknown]) => {
     if (name === 'leaf') return [name, hashFromBase64(value as string)]
     if (name === 'path') return [name, (value as string[]).map(hashFromBase64)]
-    if (name === 'messages') return [name, (value as string[]).map(fromBase64)]
+    if (name === 'messages' || name === 'records')
+      return [name, (value as string[]).map(fromBase64)]
     if (name === 'prefix') return [name, withBytes(value as object)]
     const isBytes = name === 'entry' || name === 'expected' || name === 'data'
     return [name, isBytes ? fromBase64(value as string) : value]

@@ -227,6 +227,15 @@ export class Follower implements Component {
     )
   }
 
+  /** An entry of the accepted tree, checked to be in it. Throws what a log that does not deliver does. */
+  async entry(index: number, signal: AbortSignal): Promise<Uint8Array | undefined> {
+    const trusted = this.#accepted?.trusted
+    if (trusted === undefined || index >= trusted.checkpoint.size) return undefined
+    const found = this.#options.client.entries(index, index + 1, trusted, signal)
+    for await (const { entry } of found) return entry
+    return undefined
+  }
+
   async #audit(target: TrustedCheckpoint, signal: AbortSignal): Promise<boolean> {
     const { client, store } = this.#options
     const before = this.#pending ?? this.#accepted?.trusted

@@ -1,7 +1,7 @@
 /** What the log has of a name, told when somebody begins to watch it. */
 import type { Transaction } from 'kysely'
 import { type Name, nameToText } from '@dslog/dnssec/name'
-import type { MonitorTables } from '@dslog/schema/db'
+import type { ChangeTable, MonitorTables } from '@dslog/schema/db'
 import { decodeDsSet } from '@dslog/service/foldtables'
 import { type AlertDraft, raiseAlerts } from './alert.ts'
 
@@ -11,18 +11,12 @@ export async function announceHistory(
   { id, name }: { readonly id: string; readonly name: Uint8Array },
   now: number,
 ): Promise<void> {
-  const changes = await trx
-    .selectFrom('change')
-    .selectAll()
-    .where('name', '=', name)
-    .orderBy('idx')
-    .execute()
-  const followed = await trx.selectFrom('followed').select('origin').executeTakeFirst()
+  const { changes, origin } = await fullest(trx, name)
   const last = changes.findLast((change) => !change.out_of_order)
   const text = nameToText(name as Name)
   const why =
     last === undefined
-      ? `The log has nothing about ${text} yet. From now on you are told what happens to it.`
+      ? `No log that is followed has anything about ${text} yet. From now on you are told what happens to it.`
       : `The log has ${changes.length === 1 ? 'one entry' : `${changes.length} entries`} about ${text}. ` +
         `Since ${new Date(last.time).toISOString().slice(0, 10)} it ${last.present ? 'is signed, with the DS shown' : 'is provably without DS'}. ` +
         `All of them: /v1/names/${text}`
@@ -37,10 +31,30 @@ export async function announceHistory(
     ...(last !== undefined && {
       after: decodeDsSet(last.ds),
       before: decodeDsSet(last.ds),
-      ...(followed !== undefined && {
-        entry: { origin: followed.origin, index: last.idx, others: changes.map(({ idx }) => idx) },
-      }),
+      entry: { origin, index: last.idx, others: changes.map(({ idx }) => idx) },
     }),
   }
   await raiseAlerts(trx, [draft], now)
+}
+
+/** The changes of a name in the log that has most of them; of equals, in the one followed for longest. */
+async function fullest(
+  trx: Transaction<MonitorTables>,
+  name: Uint8Array,
+): Promise<{ origin: string; changes: ChangeTable[] }> {
+  const rows = await trx
+    .selectFrom('change')
+    .innerJoin('followed', 'followed.log', 'change.log')
+    .selectAll('change')
+    .select('followed.origin')
+    .where('name', '=', name)
+    .orderBy('change.log')
+    .orderBy('idx')
+    .execute()
+  let found: typeof rows = []
+  for (const { log } of rows) {
+    const changes = rows.filter((row) => row.log === log)
+    if (changes.length > found.length) found = changes
+  }
+  return { origin: found[0]?.origin ?? '', changes: found }
 }

@@ -4,7 +4,6 @@
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { LogClient } from '@dslog/tlog/client'
 import { type HttpAnswer, HttpClient, type HttpRequest } from '@dslog/tlog/http'
 import { parsePolicy, type Policy } from '@dslog/tlog/policy'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
@@ -22,18 +21,18 @@ import {
   serviceOf,
 } from '@dslog/service/service'
 import { Judge } from './cases.ts'
+import { Changes } from './changes.ts'
 import type { EgressEdges } from './channel/egress.ts'
-import { Comparer } from './compare.ts'
 import { openDns } from './dns.ts'
 import type { MonitorConfig } from './config.ts'
 import { MonitorError } from './error.ts'
-import { Follower } from './follow.ts'
+import { type FollowedLog, judged, logsOf, openLogs } from './followed.ts'
+import { Forwarder } from './forward.ts'
 import { observe } from './observe.ts'
 import { observeOwners } from './observe-owners.ts'
 import { openOwners, type Owners } from './owners.ts'
 import { proofsOf } from './proofs.ts'
 import { alertRoutes } from './route/alerts.ts'
-import { offerTo } from './offer.ts'
 import { Probe } from './probe.ts'
 import { changeRoutes } from './route/changes.ts'
 import type { MonitorContext } from './route/context.ts'
@@ -44,8 +43,6 @@ import { statementRoutes } from './route/statements.ts'
 import { statusRoutes } from './route/status.ts'
 import { subscriptionRoutes } from './route/subscriptions.ts'
 import { witnessRoutes } from './route/witness.ts'
-import { MonitorStore } from './store.ts'
-import { Unlogged } from './unlogged.ts'
 import { ViewReader } from './views.ts'
 import { cosignersOf, Witness } from './witness.ts'
 import { WitnessedFile, WitnessedTable } from './witnessed.ts'
@@ -58,16 +55,16 @@ const MONITOR_FILES = { policy: 'policy', witnessed: 'witnessed.jsonl' } as cons
 
 /** The parts that a monitor is made of. */
 export interface OpenedMonitor {
-  readonly store: MonitorStore
-  readonly follower: Follower
+  /** In the order of the policy. */
+  readonly logs: readonly FollowedLog[]
   readonly judge: Judge
+  readonly forwarder: Forwarder
   /** Unless the monitor is told not to ask. */
   readonly probe: Probe | undefined
   readonly views: ViewReader
   readonly context: MonitorContext
   /** If the monitor has a key to cosign with. */
   readonly witness: Witness | undefined
-  readonly comparer: Comparer
   readonly owners: Owners
   close(): Promise<void>
 }
@@ -89,7 +86,7 @@ export interface OpenOptions {
 export async function openMonitor(options: OpenOptions): Promise<OpenedMonitor> {
   const { clock = systemClock, config, logger, onLost = () => {} } = options
   const policy = await readPolicy(config.policy ?? join(config.data, MONITOR_FILES.policy))
-  const { origin, url } = logOf(policy, config.logUrl)
+  const places = logsOf(policy, config.logUrl)
   const cosigners = cosignersOf({ witness: config.witnessKey, auditor: config.auditorKey }, clock)
   const anchors = await readAnchors(config.anchors)
   const db = await openServiceDatabase<MonitorTables>('monitor', options)
@@ -98,84 +95,59 @@ export async function openMonitor(options: OpenOptions): Promise<OpenedMonitor> 
     await migrate(db, MONITOR_MIGRATIONS)
     const stopping = new AbortController()
     const backend = nodeBackend()
-    const store = new MonitorStore(db, origin)
     const http = new EndingHttp(clock, stopping.signal)
     const verifier = { anchors, backend }
-    const follower = await Follower.open({
-      client: new LogClient(url, policy, http),
-      policy,
-      store,
-      verifier,
-      clock,
-      logger,
-      interval: config.interval,
-    })
+    const own = new Set(cosigners.map(({ signer: { key } }) => `${key.name}+${key.id}`))
+    const { interval } = config
+    const logs = await openLogs(places, { db, http, verifier, clock, logger, interval, own })
     const witnessed = join(config.data, MONITOR_FILES.witnessed)
     const witness = new Witness({
       logKeys: policy.logs.map(({ key }) => key),
       cosigners,
       memory: db.kind === 'embedded' ? new WitnessedFile(witnessed) : new WitnessedTable(db),
-      follower,
+      followerOf: (origin) => logs.find((log) => log.origin === origin)!.follower,
       signal: stopping.signal,
     })
-    const own = new Set(cosigners.map(({ signer: { key } }) => `${key.name}+${key.id}`))
-    const comparer = new Comparer({ policy, origin, http, follower, clock, logger, own })
-    const judge = new Judge({
-      db,
-      origin,
-      clock,
-      digests: backend,
-      published: () => {
-        const { freshAt, published } = follower.status
-        return freshAt === undefined ? undefined : published
-      },
-    })
+    const judge = new Judge({ db, logs: logs.map(judged), clock, digests: backend })
+    const forwarder = new Forwarder({ db, logs, verifier, clock, logger })
     const owners = await openOwners({
       config,
       db,
       clock,
       logger,
       http,
-      status: () => follower.status,
-      proofs: proofsOf({ origin, url, http, policy, verifier, logger }),
+      logs: logs.map(({ follower, origin }) => ({ origin, status: () => follower.status })),
+      proofs: proofsOf({ logs, http, policy, verifier, logger }),
       software: USER_AGENT,
       url: config.publicUrl ?? `http://${config.host}:${config.port}`,
       ...(options.edges !== undefined && { edges: options.edges }),
     })
     const dns = config.probe ? openDns(config, { anchors, backend, clock }) : undefined
-    const submit = offerTo(http, url)
-    const unlogged = new Unlogged({ db, store, digests: backend, clock, logger, submit })
+    const unlogged = logs.map((log) => log.unlogged)
     const probe =
       dns && new Probe({ db, ...dns, backend, unlogged, clock, logger, random: Math.random })
-    const views = new ViewReader({
-      db,
-      http,
-      crawlers: config.crawlers,
-      digests: backend,
-      clock,
-      logger,
-    })
+    const { crawlers } = config
+    const views = new ViewReader({ db, http, crawlers, digests: backend, clock, logger })
     const close = async (): Promise<void> => {
       stopping.abort()
       await dns?.close()
       await probe?.stop()
       await views.stop()
-      await comparer.stop()
-      await follower.stop()
+      await forwarder.stop()
+      await Promise.all(logs.map(({ comparer }) => comparer.stop()))
+      await Promise.all(logs.map(({ follower }) => follower.stop()))
       await judge.stop()
       await lock.release()
       await db.close()
     }
-    const context = { store, follower, url, clock }
     return {
-      store,
-      follower,
+      logs,
       judge,
+      forwarder,
       probe,
       views,
-      context,
+      context: { db, logs, changes: new Changes(db), clock },
       witness: cosigners.length > 0 ? witness : undefined,
-      comparer,
       owners,
       close,
     }
@@ -198,7 +170,7 @@ export function monitorService(options: OpenOptions): Service<OpenedMonitor> {
       observeOwners({ db: context.db, outbox }, metrics, clock)
       // A log that fails is no reason to turn away who asks for the evidence.
       health.ready('database', async () => {
-        await opened.store.ping()
+        await opened.context.db.kysely.selectFrom('followed').select('log').execute()
         return undefined
       })
       return opened
@@ -211,15 +183,18 @@ export function monitorService(options: OpenOptions): Service<OpenedMonitor> {
       },
       {
         name: 'follower',
-        start({ comparer, follower }, fail) {
-          follower.start(fail)
-          comparer.start(fail)
+        start({ logs }, fail) {
+          for (const { comparer, follower } of logs) {
+            follower.start(fail)
+            comparer.start(fail)
+          }
         },
       },
       {
         name: 'judge',
-        start({ judge, probe, views }, fail) {
+        start({ forwarder, judge, probe, views }, fail) {
           judge.start(fail)
+          forwarder.start(fail)
           probe?.start(fail)
           views.start(fail)
         },
@@ -238,7 +213,7 @@ async function buildMonitorHttp(
     info: {
       title: 'dslog monitor',
       version: '1',
-      description: 'Verifies a transparency log for DNSSEC delegations',
+      description: 'Verifies transparency logs for DNSSEC delegations',
     },
     ...reporting,
     trustProxy,
@@ -277,17 +252,4 @@ async function readPolicy(path: string): Promise<Policy> {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new MonitorError('policy', `${path}: ${reason}`, { cause })
   }
-}
-
-/** The log to follow: the policy may list several keys of it, but not several logs. */
-function logOf(policy: Policy, configured: string | undefined): { origin: string; url: string } {
-  const [origin, ...others] = new Set(policy.logs.map(({ key }) => key.name))
-  if (origin === undefined || others.length > 0) {
-    throw new MonitorError('policy', 'a monitor follows one log: the policy must list that alone')
-  }
-  const url = configured ?? policy.logs.find((log) => log.url !== undefined)?.url
-  if (url === undefined) {
-    throw new MonitorError('policy', 'no URL of the log: set DSLOG_MONITOR_LOG_URL')
-  }
-  return { origin, url }
 }

@@ -9,9 +9,11 @@ import type { ChangeTable, MonitorTables } from '@dslog/schema/db'
 import { decodeEntry, type ZoneKeysEntry } from '@dslog/schema/entry'
 import { MapKind, mapKey } from '@dslog/schema/identity'
 import type { CaseTable } from '@dslog/schema/judgedb'
+import { suffixOf } from '@dslog/schema/lognumber'
 import { decodeDsSet, decodeHistory } from '@dslog/service/foldtables'
 import type { Question } from './judge/rules.ts'
 import type { Absence, State } from './judge/state.ts'
+import { numberOf } from './lognumber.ts'
 import { lookOf, looksAt } from './looks.ts'
 
 /** A case as it is stored. */
@@ -32,6 +34,10 @@ export interface Raised {
   readonly rule: AlertRule
   readonly cause: string
   readonly level: number
+  /** The DS set before the change, where it is about one. */
+  readonly before: Uint8Array | null
+  /** When that was, ms. */
+  readonly first_at: number
   readonly resolved_at: number | null
 }
 
@@ -42,12 +48,17 @@ export function zoneKeysOf(bytes: Uint8Array): ZoneKeysEntry {
   return entry
 }
 
-/** Every state that the log has of a name, in its order. */
-export async function statesOf(trx: Transaction<MonitorTables>, name: Name): Promise<State[]> {
+/** Every state that a log has of a name, in its order. */
+export async function statesOf(
+  trx: Transaction<MonitorTables>,
+  name: Name,
+  log: number,
+): Promise<State[]> {
   const rows = await trx
     .selectFrom('change')
     .selectAll()
     .where('name', '=', name)
+    .where('log', '=', log)
     .orderBy('idx')
     .execute()
   return rows.map(stateOfRow)
@@ -63,14 +74,20 @@ export async function mattersOf(
   const names = [
     ...new Map(cases.map(({ name }) => [nameKey(name as Name), name as Name])).values(),
   ]
-  const { rows } = await sql<ChangeTable>`
-    select * from change where name = any(${names}::bytea[]) order by idx`.execute(trx)
-  const states = new Map(names.map((name): [string, State[]] => [nameKey(name), []]))
-  for (const row of rows) states.get(nameKey(row.name as Name))!.push(stateOfRow(row))
+  const { rows } = await sql<ChangeTable & { origin: string }>`
+    select c.*, f.origin from change c join followed f on f.log = c.log
+    where name = any(${names}::bytea[]) order by idx`.execute(trx)
+  const states = new Map<string, State[]>()
+  for (const row of rows) {
+    const key = pastKey(row.origin, row.name as Name)
+    const past = states.get(key) ?? []
+    past.push(stateOfRow(row))
+    states.set(key, past)
+  }
   const looks = await looksAt(trx, names)
   return cases.map((open) => {
     const name = open.name as Name
-    const all = states.get(nameKey(name))!
+    const all = states.get(pastKey(open.origin, name)) ?? []
     const at = all.findIndex(({ index }) => index === open.idx)
     const state = all[at]
     if (state === undefined) throw new Error(`case ${open.id} is about no change`)
@@ -79,7 +96,12 @@ export async function mattersOf(
   })
 }
 
-function stateOfRow(row: ChangeTable): State {
+function pastKey(origin: string, name: Name): string {
+  return `${nameKey(name)} ${origin}`
+}
+
+/** The state that a row of the table of changes records. */
+export function stateOfRow(row: ChangeTable): State {
   const ds = decodeDsSet(row.ds)
   // Rows from before this was kept do not tell.
   const absence = row.present ? undefined : ((row.absence ?? 'unknown') as Absence)
@@ -108,26 +130,24 @@ export async function raisedBefore(
   if (subscriptions.length === 0) return []
   const names = matters.map(({ open }) => open.name)
   const { rows } = await sql<Raised>`
-    select id, subscription, rule, cause, level, resolved_at from alert
+    select id, subscription, rule, cause, level, before, first_at, resolved_at from alert
     where subscription = any(${[...new Set(subscriptions)]}::text[])
       and name = any(${names}::bytea[]) and idx is not null`.execute(trx)
   return rows
 }
 
-/** A key set and those that the log had of its zone before. */
+/** A key set and those that its log had of its zone before. */
 export async function keySets(
   trx: Transaction<MonitorTables>,
-  zone: Name,
-  index: number,
+  { idx: index, name: zone, origin }: Pick<OpenCase, 'idx' | 'name' | 'origin'>,
 ): Promise<{ entry: ZoneKeysEntry; earlier: readonly (readonly Uint8Array[])[] }> {
-  const row = await trx
-    .selectFrom('name')
-    .select('history')
-    .where('key', '=', mapKey(MapKind.zoneKeys, zone))
-    .executeTakeFirstOrThrow()
-  const ids = decodeHistory(row.history).map(({ stateId }) => stateId)
+  const suffix = suffixOf(await numberOf(trx, origin))
+  const found = await sql<{ history: Uint8Array }>`
+    select history from ${sql.table(`name${suffix}`)}
+    where key = ${mapKey(MapKind.zoneKeys, zone as Name)}`.execute(trx)
+  const ids = decodeHistory(found.rows[0]!.history).map(({ stateId }) => stateId)
   const { rows } = await sql<{ idx: number; entry: Uint8Array }>`
-    select idx, entry from zone_keys
+    select idx, entry from ${sql.table(`zone_keys${suffix}`)}
     where keys_id = any(${ids}::bytea[]) and idx <= ${index}::int8 order by idx`.execute(trx)
   const sets = rows.map(({ entry, idx }) => ({ idx, entry: zoneKeysOf(entry) }))
   const { entry } = sets.find(({ idx }) => idx === index)!

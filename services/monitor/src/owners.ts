@@ -11,7 +11,7 @@ import { type Clock, Ticker } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
 import type { Component } from '@dslog/service/run'
-import { Alarms, OPERATOR } from './alarm.ts'
+import { type AlarmedLog, Alarms, OPERATOR } from './alarm.ts'
 import type { Channels } from './channel/channel.ts'
 import { Egress, type EgressEdges } from './channel/egress.ts'
 import { EmailChannel, type ProofSource } from './channel/email.ts'
@@ -23,7 +23,6 @@ import type { MonitorConfig } from './config.ts'
 import { ContentReader } from './content.ts'
 import { Digests } from './digest.ts'
 import { forget } from './ending.ts'
-import type { FollowStatus } from './follow.ts'
 import { Links } from './links.ts'
 import { MailLimit } from './maillimit.ts'
 import { describeChannel, tell } from './notice.ts'
@@ -52,7 +51,7 @@ export interface OwnersOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly http: HttpClient
-  readonly status: () => FollowStatus
+  readonly logs: readonly AlarmedLog[]
   readonly proofs: ProofSource
   readonly software: string
   /** Public URL, unless configured. */
@@ -114,7 +113,7 @@ export async function openOwners(options: OwnersOptions): Promise<Owners> {
     db,
     clock,
     logger,
-    status: options.status,
+    logs: options.logs,
     canary: config.canary === undefined ? undefined : nameFromText(config.canary),
     ping: pingOf(options),
   })

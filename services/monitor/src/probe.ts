@@ -69,7 +69,8 @@ export interface ProbeOptions {
   readonly exchange: Exchange
   readonly collector: Collector
   readonly backend: SignatureBackend
-  readonly unlogged: Unlogged
+  /** Of each log that is followed. */
+  readonly unlogged: readonly Pick<Unlogged, 'saw' | 'again'>[]
   readonly clock: Clock
   readonly logger: Logger
   /** From 0 to 1. */
@@ -158,12 +159,12 @@ export class Probe implements Component {
     try {
       const observation = await collector.delegation(name, parent, { ask, signal })
       await this.#verifiable(name)
-      await unlogged.saw(observation)
+      for (const each of unlogged) await each.saw(observation)
       return observation
     } catch (error) {
       if (!(error instanceof ResolverError)) throw error
       if (error.code === 'unverifiable') await this.#unverifiable(name, error.message)
-      else if (error.code !== 'aborted') await unlogged.again(name)
+      else if (error.code !== 'aborted') for (const each of unlogged) await each.again(name)
       return undefined
     }
   }
@@ -241,6 +242,7 @@ export class Probe implements Component {
       .select('ds')
       .where('name', '=', name)
       .where('present', '=', true)
+      .orderBy('time', 'desc')
       .orderBy('idx', 'desc')
       .limit(4 * MAX_SETS)
       .execute()

@@ -14,25 +14,26 @@ import type { ProofSource } from './channel/email.ts'
 /** Longest wait for a proof, ms. */
 const TIMEOUT_MS = 10_000
 
-/** Proofs from a log. */
-export function proofsOf(log: {
-  readonly origin: string
-  readonly url: string
+/** Proofs from the followed logs. */
+export function proofsOf(options: {
+  readonly logs: readonly { readonly origin: string; readonly url: string }[]
   readonly http: HttpClient
   readonly policy: Policy
   readonly verifier: Verifier
   readonly logger: Logger
 }): ProofSource {
-  const { http, logger, policy, url, verifier } = log
+  const { http, logger, logs, policy, verifier } = options
   return async (origin, index) => {
-    if (origin !== log.origin) return undefined
+    const url = logs.find((log) => log.origin === origin)?.url
+    if (url === undefined) return undefined
     try {
       const { body } = await http.request(`${url}/v1/entries/${index}/proof`, {
         maxBytes: MAX_TLOG_PROOF_BYTES,
         signal: AbortSignal.timeout(TIMEOUT_MS),
       })
       const report = await verifyProofFile(body, { ...verifier, policy })
-      return report.kind === 'entry' && report.index === index ? body : undefined
+      const isIt = report.kind === 'entry' && report.index === index
+      return isIt && report.trusted.logKey.name === origin ? body : undefined
     } catch (error) {
       if (!(error instanceof TlogError) && !isVerificationFailure(error)) throw error
       logger.warn({ index, reason: error.message }, 'no proof to attach')

@@ -11,6 +11,7 @@ import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
 import { type Name, nameToText } from '@dslog/dnssec/name'
 import { type AlertRule, levelRank } from '@dslog/schema/alert'
 import type { MonitorTables } from '@dslog/schema/db'
+import { decodeDsSet } from '@dslog/service/foldtables'
 import { type AlertDraft, causeOf, raiseAlerts, resolveAlert } from './alert.ts'
 import { Intents, type Listener, listenersOf, subjectKey } from './audience.ts'
 import { type Intent, SILENT } from './judge/intent.ts'
@@ -116,18 +117,18 @@ class Settling {
     this.#drafts.push(draftOf(matter, subscription, verdict))
   }
 
-  /** The set is, without a question, what it was before another change: what was told of that is over. */
-  #resolveReturned({ open, question }: Matter, mine: readonly Raised[]): void {
-    if (question.state.outOfOrder) return
-    const set = question.state.ds
-    const past = inForce(question.history)
-    for (const alert of mine) {
-      if (alert.resolved_at !== null || !REVERSIBLE.includes(alert.rule)) continue
-      const at = past.findIndex(
-        ({ index }) => causeOf({ entry: { origin: open.origin, index: index! } }) === alert.cause,
-      )
-      if (at < 1 || !sameSet(past[at - 1]!.ds, set)) continue
-      this.#resolutions.push({ id: alert.id, why: 'the DS set before it is in force again' })
+  /**
+   * The set is, without a question, what it was before another change: what was told of that is over,
+   * whichever log it was told from.
+   */
+  #resolveReturned({ question: { state } }: Matter, mine: readonly Raised[]): void {
+    if (state.outOfOrder) return
+    for (const { before, first_at: at, id, resolved_at: resolvedAt, rule } of mine) {
+      if (resolvedAt !== null || !REVERSIBLE.includes(rule)) continue
+      if (before === null || at >= state.time || !sameSet(decodeDsSet(before), state.ds)) {
+        continue
+      }
+      this.#resolutions.push({ id, why: 'the DS set before it is in force again' })
     }
   }
 
@@ -152,7 +153,7 @@ class Settling {
   /** Keys of a zone that it never had. */
   async keys(open: OpenCase): Promise<void> {
     const zone = open.name as Name
-    const { entry, earlier } = await keySets(this.#trx, zone, open.idx)
+    const { entry, earlier } = await keySets(this.#trx, open)
     const verdict = judgeZoneKeys(entry, earlier, false)
     if (verdict === undefined || open.told_below) return
     const at = open.opened_at + verdict.hold

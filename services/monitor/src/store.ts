@@ -1,43 +1,33 @@
 /**
- * What the monitor remembers of the log it follows: how far everything has been verified, the changes
- * of delegations up to there, and what the log was caught at. The replayed name map lies in
+ * What the monitor remembers of a log that it follows: how far everything has been verified, and the
+ * changes of delegations up to there. What it was caught at is in findings.ts, the replayed name map in
  * @dslog/service/foldtables.
  *
  * Trusted: whoever can write these tables can make the monitor take for verified what it has never
  * seen. That is why it keeps a database of its own.
  */
-import { sql, type Transaction } from 'kysely'
+import type { Transaction } from 'kysely'
 import { concat, equal } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
 import { asHash, type Hash, HASH_SIZE } from '@dslog/tlog/hash'
 import { UpperTree } from '@dslog/tlog/maptree'
 import { CompactRange } from '@dslog/tlog/tree'
-import type { Name } from '@dslog/dnssec/name'
-import type { ChangeTable, FollowedTable, MisbehaviourTable, MonitorTables } from '@dslog/schema/db'
+import type { ChangeTable, FollowedTable, MonitorTables } from '@dslog/schema/db'
 import type { DelegationEntry } from '@dslog/schema/entry'
+import { MAX_LOGS, suffixOf } from '@dslog/schema/lognumber'
 import type { Database } from '@dslog/service/db'
 import { encodeDsSet, FoldTables } from '@dslog/service/foldtables'
 import type { Replayed, ReplayPosition, ReplayStore } from '@dslog/service/replay'
 import { testPoint } from '@dslog/service/testpoint'
 import { EMPTY_HEAD } from '@dslog/verify/fold'
 import { MonitorError } from './error.ts'
-import {
-  encodeFinding,
-  type Finding,
-  type FindingKind,
-  identityOf,
-  type Withheld,
-} from './evidence.ts'
+import type { Finding, FindingKind, Withheld } from './evidence.ts'
+import { findingsOf, keepFinding } from './findings.ts'
 import { stateOf } from './judge/state.ts'
+import { tellUnreadable } from './unreadable.ts'
 
 /** Leading bits of a map key that name a bucket: 65,536 buckets, of 380 keys at 25 M names. */
 export const MAP_DEPTH = 16
-
-/**
- * Most pieces of evidence kept of one kind. A log whose every answer is another lie has been shown to
- * lie long before; it shall not fill our disk as well.
- */
-export const MAX_EVIDENCE_PER_KIND = 1_000
 
 /** How far a log has been verified, with everything that going on from there takes. */
 export interface Position extends ReplayPosition {
@@ -68,6 +58,7 @@ export function rootOf({ head, peaks }: Position): Hash {
 }
 
 const CHANGE_COLUMNS = [
+  'log',
   'idx',
   'name',
   'zone',
@@ -83,14 +74,42 @@ const CHANGE_COLUMNS = [
 /** The tables of one followed log. */
 export class MonitorStore implements ReplayStore<MonitorTables, Position> {
   readonly origin: string
+  /** Its number in this database. */
+  readonly log: number
   /** Histories, keys and map, as replayed. */
   readonly names: FoldTables
   readonly #db: Database<MonitorTables>
 
-  constructor(db: Database<MonitorTables>, origin: string) {
+  private constructor(db: Database<MonitorTables>, origin: string, log: number) {
     this.#db = db
     this.origin = origin
-    this.names = FoldTables.in(db)
+    this.log = log
+    this.names = FoldTables.in(db, suffixOf(log))
+  }
+
+  /**
+   * A log in a database; one that was never followed is entered, with nothing verified.
+   *
+   * @throws MonitorError `policy` if there are too many
+   */
+  static async enter(db: Database<MonitorTables>, origin: string): Promise<MonitorStore> {
+    const log = await db.transaction(async (trx) => {
+      const rows = await trx.selectFrom('followed').select(['log', 'origin']).execute()
+      const known = rows.find((row) => row.origin === origin)
+      if (known !== undefined) return known.log
+      const next = Math.max(0, ...rows.map((row) => row.log)) + 1
+      if (next > MAX_LOGS) {
+        const reason = `a database follows ${MAX_LOGS} logs, those of the past included`
+        throw new MonitorError('policy', `${reason}: take another one for ${origin}`)
+      }
+      const position = { head: EMPTY_HEAD, peaks: [], upper: new UpperTree(MAP_DEPTH) }
+      await trx
+        .insertInto('followed')
+        .values({ log: next, origin, ...rowOf(position) })
+        .execute()
+      return next
+    })
+    return new MonitorStore(db, origin, log)
   }
 
   /** Runs `work` in one transaction; what it may have put into memory is forgotten if it fails. */
@@ -123,22 +142,16 @@ export class MonitorStore implements ReplayStore<MonitorTables, Position> {
   }
 
   /**
-   * Reads how far the log has been verified, and checks that what is stored fits together. A log that
-   * was never followed is entered with nothing verified.
+   * Reads how far the log has been verified, and checks that what is stored fits together.
    *
-   * @throws MonitorError `other-log` or `corrupt`
+   * @throws MonitorError `corrupt`
    */
   async open(): Promise<Followed> {
-    const row = await this.#db.kysely.selectFrom('followed').selectAll().executeTakeFirst()
-    if (row === undefined) {
-      const position = { head: EMPTY_HEAD, peaks: [], upper: new UpperTree(MAP_DEPTH) }
-      const values = { id: 1, origin: this.origin, ...rowOf(position) }
-      await this.#db.kysely.insertInto('followed').values(values).execute()
-      return { position, accepted: undefined, verifiedAt: undefined, pending: undefined }
-    }
-    if (row.origin !== this.origin) {
-      throw new MonitorError('other-log', `the database follows ${row.origin}, not ${this.origin}`)
-    }
+    const row = await this.#db.kysely
+      .selectFrom('followed')
+      .selectAll()
+      .where('log', '=', this.log)
+      .executeTakeFirstOrThrow()
     const upper = new UpperTree(row.map_depth)
     for (const [prefix, root] of await this.names.bucketRoots(row.size)) upper.set(prefix, root)
     const { checkpoint: note, fresh_at: freshAt } = row
@@ -153,20 +166,23 @@ export class MonitorStore implements ReplayStore<MonitorTables, Position> {
   /** Records a checkpoint that is consistent with everything before. */
   async accept(note: string, freshAt: number): Promise<void> {
     const set = { checkpoint: note, fresh_at: freshAt }
-    await this.#db.kysely.updateTable('followed').set(set).execute()
+    await this.#update(set)
   }
 
   /** Records a signed tree that is not published yet, or that there is none. */
   async await(note: string | undefined): Promise<void> {
-    await this.#db.kysely
-      .updateTable('followed')
-      .set({ pending: note ?? null })
-      .execute()
+    await this.#update({ pending: note ?? null })
   }
 
   /** Records that all of the newest checkpoint was found right. */
   async verified(at: number): Promise<void> {
-    await this.#db.kysely.updateTable('followed').set({ verified_at: at }).execute()
+    await this.#update({ verified_at: at })
+  }
+
+  async #update(
+    set: Partial<Pick<FollowedTable, 'checkpoint' | 'fresh_at' | 'verified_at' | 'pending'>>,
+  ): Promise<void> {
+    await this.#db.kysely.updateTable('followed').set(set).where('log', '=', this.log).execute()
   }
 
   /**
@@ -183,7 +199,7 @@ export class MonitorStore implements ReplayStore<MonitorTables, Position> {
     const moved = await trx
       .updateTable('followed')
       .set(rowOf(to))
-      .where('origin', '=', this.origin)
+      .where('log', '=', this.log)
       .where('size', '=', from.head.size)
       .executeTakeFirst()
     if (moved.numUpdatedRows !== 1n) throw fenced(from.head.size)
@@ -196,6 +212,7 @@ export class MonitorStore implements ReplayStore<MonitorTables, Position> {
         const { historical, owner } = entry
         const set = encodeDsSet(ds)
         return [
+          this.log,
           index,
           owner,
           zone,
@@ -220,9 +237,16 @@ export class MonitorStore implements ReplayStore<MonitorTables, Position> {
    */
   async keep(finding: Finding, detail: string, size: number, at: number): Promise<boolean> {
     return this.#db.transaction(async (trx) => {
-      const row = await trx.selectFrom('followed').select('size').forUpdate().executeTakeFirst()
+      const row = await trx
+        .selectFrom('followed')
+        .select('size')
+        .where('log', '=', this.log)
+        .forUpdate()
+        .executeTakeFirst()
       if (row?.size !== size) throw fenced(size)
-      return this.#insert(trx, finding, detail, size, at)
+      const isNew = await keepFinding(trx, this.origin, finding, { detail, size, at })
+      if (isNew) await tellUnreadable(trx, this.origin, finding, at)
+      return isNew
     })
   }
 
@@ -233,90 +257,19 @@ export class MonitorStore implements ReplayStore<MonitorTables, Position> {
     detail: string,
     at: number,
   ): Promise<boolean> {
-    const row = await trx.selectFrom('followed').select(['checkpoint', 'size']).executeTakeFirst()
-    if (row === undefined || row.checkpoint === null) return false
-    const finding = {
-      kind: 'withheld',
-      evidence: { checkpoint: row.checkpoint, ...evidence },
-    } as const
-    return this.#insert(trx, finding, detail, row.size, at)
+    const { checkpoint, size } = await trx
+      .selectFrom('followed')
+      .select(['checkpoint', 'size'])
+      .where('log', '=', this.log)
+      .executeTakeFirstOrThrow()
+    if (checkpoint === null) return false
+    const finding = { kind: 'withheld', evidence: { checkpoint, ...evidence } } as const
+    return keepFinding(trx, this.origin, finding, { detail, size, at })
   }
 
-  async #insert(
-    trx: Transaction<MonitorTables>,
-    finding: Finding,
-    detail: string,
-    size: number,
-    at: number,
-  ): Promise<boolean> {
-    const { kind } = finding
-    const { rows } = await sql`
-        insert into misbehaviour (origin, kind, identity, found_at, detail, evidence)
-        select ${this.origin}::text, ${kind}::text, ${identityOf(finding, size)}::bytea,
-          ${at}::int8, ${detail}::text, ${encodeFinding(finding)}::text
-        where (select count(*) from misbehaviour where kind = ${kind}) < ${MAX_EVIDENCE_PER_KIND}
-        on conflict (identity) do nothing returning id`.execute(trx)
-    return rows.length > 0
-  }
-
-  /** Pieces of evidence by kind. */
+  /** Pieces of evidence against the log, by kind. */
   async findings(): Promise<Map<FindingKind, number>> {
-    const rows = await this.#db.kysely
-      .selectFrom('misbehaviour')
-      .select((eb) => ['kind', eb.fn.countAll<number>().as('pieces')])
-      .groupBy('kind')
-      .execute()
-    return new Map(rows.map(({ kind, pieces }) => [kind as FindingKind, pieces]))
-  }
-
-  /** Evidence after number `after`, oldest first. */
-  async evidence(after: number, limit: number): Promise<Omit<MisbehaviourRow, 'identity'>[]> {
-    return this.#db.kysely
-      .selectFrom('misbehaviour')
-      .select(['id', 'origin', 'kind', 'found_at', 'detail', 'evidence'])
-      .where('id', '>', after)
-      .orderBy('id')
-      .limit(limit)
-      .execute()
-  }
-
-  /** Changes with indices [from, to), in log order. */
-  async changes(from: number, to: number, limit: number): Promise<ChangeTable[]> {
-    return this.#db.kysely
-      .selectFrom('change')
-      .selectAll()
-      .where('idx', '>=', from)
-      .where('idx', '<', to)
-      .orderBy('idx')
-      .limit(limit)
-      .execute()
-  }
-
-  /** All changes of one name, in log order. */
-  async changesOf(name: Name): Promise<ChangeTable[]> {
-    return this.#db.kysely
-      .selectFrom('change')
-      .selectAll()
-      .where('name', '=', name)
-      .orderBy('idx')
-      .execute()
-  }
-
-  /** The newest changes below index `to`, of one name or of all, the newest first. */
-  async newest(to: number, limit: number, name?: Name): Promise<ChangeTable[]> {
-    return this.#db.kysely
-      .selectFrom('change')
-      .selectAll()
-      .where('idx', '<', to)
-      .$if(name !== undefined, (query) => query.where('name', '=', name!))
-      .orderBy('idx', 'desc')
-      .limit(limit)
-      .execute()
-  }
-
-  /** Asks the database for nothing, to see whether it answers. */
-  async ping(): Promise<void> {
-    await this.#db.kysely.selectFrom('followed').select('id').execute()
+    return findingsOf(this.#db, this.origin)
   }
 }
 
@@ -324,10 +277,9 @@ function fenced(size: number): MonitorError {
   return new MonitorError('fenced', `another process has gone on from the position ${size}`)
 }
 
-type MisbehaviourRow = Omit<MisbehaviourTable, 'id'> & { readonly id: number }
 type PositionRow = Omit<
   FollowedTable,
-  'id' | 'origin' | 'checkpoint' | 'fresh_at' | 'verified_at' | 'pending'
+  'log' | 'origin' | 'checkpoint' | 'fresh_at' | 'verified_at' | 'pending'
 >
 
 function rowOf({ head, peaks, upper }: Position): PositionRow {

@@ -155,12 +155,14 @@ export class ViewReader implements Component {
       first,
       last,
     }))
-    const past = await statesOf(trx, name)
+    const logs = await trx.selectFrom('followed').select('log').orderBy('log').execute()
+    const pasts: State[][] = []
+    for (const { log } of logs) pasts.push(await statesOf(trx, name, log))
     const subscriptions = await watchersOf(trx, name)
     const intents = await Intents.of(trx, subscriptions, now, now, digests)
     for (const subscription of subscriptions) {
       const { pins } = await intents.of({ subscription, watched: name, relation: 'same' }, now)
-      const split = judgeViews(views, loggedViews(name, past, pins), pins !== undefined, now)
+      const split = judgeViews(views, loggedViews(name, pasts, pins), pins !== undefined, now)
       if (split === undefined) {
         await resolveSplits(trx, subscription, name, now)
         continue
@@ -201,20 +203,24 @@ async function keepView(
     .execute()
 }
 
-/** What the log has of a name, by the ids of states. */
+/** What the logs have of a name, by the ids of states. */
 function loggedViews(
   name: Name,
-  past: readonly State[],
+  pasts: readonly (readonly State[])[],
   pins: readonly Uint8Array[] | undefined,
 ): LoggedView[] {
-  const latest = inForce(past).at(-1)
-  return past.map((state) => ({
-    state: toBase64(stateId(name, state.zone, state.ds)),
-    inception: state.inception ?? 0,
-    isInForce: state === latest,
-    isPinned:
-      pins === undefined ? undefined : state.ds.length > 0 && state.ds.every((ds) => has(pins, ds)),
-  }))
+  return pasts.flatMap((past) => {
+    const latest = inForce(past).at(-1)
+    return past.map((state) => ({
+      state: toBase64(stateId(name, state.zone, state.ds)),
+      inception: state.inception ?? 0,
+      isInForce: state === latest,
+      isPinned:
+        pins === undefined
+          ? undefined
+          : state.ds.length > 0 && state.ds.every((ds) => has(pins, ds)),
+    }))
+  })
 }
 
 async function resolveSplits(

@@ -1,5 +1,5 @@
 /**
- * The monitor as a cosigner of the log it follows, with up to two keys (C2SP tlog-witness, tlog-cosignature):
+ * The monitor as a cosigner of the logs it follows, with up to two keys (C2SP tlog-witness, tlog-cosignature):
  *
  *   witness    cosigns every tree that extends the largest it has cosigned; it has not looked inside
  *   auditor    cosigns a tree of which the monitor has replayed every entry and every MAP_HEAD, no other
@@ -49,7 +49,8 @@ export interface WitnessOptions {
   readonly logKeys: readonly VerifierKey[]
   readonly cosigners: readonly Cosigner[]
   readonly memory: WitnessMemory
-  readonly follower: Pick<Follower, 'audit' | 'compare' | 'isCaught'>
+  /** Follows the log of an origin, which is one of the keys'. */
+  readonly followerOf: (origin: string) => Pick<Follower, 'audit' | 'compare' | 'isCaught'>
   /** Aborted when the monitor stops. */
   readonly signal: AbortSignal
 }
@@ -106,8 +107,9 @@ export class Witness {
   }
 
   async #cosign(submitted: SubmittedTree): Promise<string> {
-    const { cosigners, follower, memory, signal } = this.#options
+    const { cosigners, followerOf, memory, signal } = this.#options
     const { origin, root, size } = submitted.checkpoint
+    const follower = followerOf(origin)
     if (follower.isCaught) throw new LogCaught('the log was caught: see /v1/evidence')
     const latest = await memory.read(origin)
     try {

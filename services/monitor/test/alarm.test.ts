@@ -50,7 +50,7 @@ function make(canary?: string): Alarms {
     db: home.db,
     clock: clock.now,
     logger: createLogger({ service: 'monitor', level: 'silent' }),
-    status: () => status,
+    logs: [{ origin: 'log.example/ds', status: () => status }],
     canary: canary === undefined ? undefined : nameFromText(canary),
     ping: async () => void pings++,
   })
@@ -184,6 +184,7 @@ describe('a canary', () => {
       home.db.kysely
         .insertInto('change')
         .values({
+          log: 1,
           idx,
           name: nameFromText('canary.fi.'),
           zone: nameFromText('fi.'),

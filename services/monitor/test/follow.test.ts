@@ -13,6 +13,7 @@ import { onTestPoint } from '@dslog/service/testpoint'
 import { LyingLog, type ServedLog } from '@dslog/testbed/lyinglog'
 import { STALE_AFTER_MS, type Follower } from '../src/follow.ts'
 import type { UnitLimits } from '@dslog/service/replay'
+import { Changes } from '../src/changes.ts'
 import { MonitorStore } from '../src/store.ts'
 import {
   follower,
@@ -20,7 +21,7 @@ import {
   history,
   type History,
   logOf,
-  place,
+  quickPlace,
   type Place,
   RUNNING,
 } from './world.ts'
@@ -30,8 +31,8 @@ let here: Place
 const serving: ServedLog[] = []
 
 beforeAll(async () => {
-  past = await history(300)
-  here = await place()
+  past = await history(230)
+  here = await quickPlace()
 })
 beforeEach(async () => {
   await here.empty()
@@ -99,25 +100,49 @@ describe('an honest log', () => {
     expect(log.size).toBeGreaterThan(256)
   })
 
+  test('and another beside it, each in tables of its own', async () => {
+    const first = logOf(past, past.trees.at(-3))
+    const second = new LyingLog('other.example/log')
+    grow(second, past.scribe, past.trees.at(-2))
+    const worlds = [await setting(first), await setting(second)]
+    const both = [await follower(worlds[0]!), await follower(worlds[1]!)]
+    await Promise.all(both.map((each) => each.round(RUNNING)))
+    expectAll(both[0]!, first)
+    expectAll(both[1]!, second)
+    grow(first, past.scribe)
+    const again = [await follower(worlds[0]!), await follower(worlds[1]!)]
+    await Promise.all(again.map((each) => each.round(RUNNING)))
+    expectAll(again[0]!, first)
+    expectAll(again[1]!, second)
+    const shown = new Changes(here.db)
+    const [mine] = await shown.of(past.names.insecure)
+    expect(mine!.origin).toBe(first.origin)
+    const newest = await shown.newest(10_000)
+    expect(newest.length).toBeGreaterThan(first.size)
+    expect(new Set(newest.map(({ origin }) => origin))).toEqual(
+      new Set([first.origin, second.origin]),
+    )
+  })
+
   test('leaves the changes of its names', async () => {
     const log = logOf(past)
     const monitor = await follower(await setting(log))
     await monitor.round(RUNNING)
-    const store = new MonitorStore(here.db, log.origin)
+    const shown = new Changes(here.db)
     const expected = log.entries.flatMap((bytes, index) => {
       const entry = decodeEntry(bytes)
       if (entry.type !== 'ds' && entry.type !== 'no-ds') return []
       const { historical, outOfOrder: out_of_order, time } = entry
       return [{ idx: index, present: entry.type === 'ds', historical, out_of_order, time }]
     })
-    const changes = await store.changes(0, log.size, 10_000)
+    const changes = await shown.between(log.origin, 0, log.size, 10_000)
     expect(changes).toHaveLength(expected.length)
     expect(changes).toMatchObject(expected)
-    const ofOne = await store.changesOf(past.names.insecure)
+    const ofOne = await shown.of(past.names.insecure)
     expect(ofOne.map(({ present }) => present)).toEqual([true, false, true])
-    const backdated = await store.changesOf(past.names.backdated)
+    const backdated = await shown.of(past.names.backdated)
     expect(backdated.map((change) => change.out_of_order)).toContain(true)
-    expect(await store.changesOf(nameFromText('nobody.fi.'))).toEqual([])
+    expect(await shown.of(nameFromText('nobody.fi.'))).toEqual([])
     const keys = new Set(log.entries.map((bytes) => mapKeyOf(decodeEntry(bytes))).map(String))
     keys.delete('undefined')
     expect(monitor.status.mapKeys).toBe(keys.size)
@@ -388,14 +413,6 @@ describe('no misbehaviour is', () => {
 })
 
 describe('a monitor does not start', () => {
-  test('on what is stored of another log', async () => {
-    const world = await setting(logOf(past))
-    await (await follower(world)).round(RUNNING)
-    const other = new LyingLog('other.example/log')
-    const opened = follower({ ...world, log: other, policy: other.policy })
-    await expect(opened).rejects.toMatchObject({ name: 'MonitorError', code: 'other-log' })
-  })
-
   test('with a policy that does not know the key of the stored checkpoint', async () => {
     const log = logOf(past)
     const world = await setting(log)
@@ -441,7 +458,7 @@ describe('a monitor does not start', () => {
   test('and does not move a position that is no longer its own', async () => {
     const log = logOf(past)
     const world = await setting(log)
-    const store = new MonitorStore(here.db, log.origin)
+    const store = await MonitorStore.enter(here.db, log.origin)
     const { position: start } = await store.open()
     await (await follower(world)).round(RUNNING)
     const { position } = await store.open()

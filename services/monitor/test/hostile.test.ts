@@ -8,8 +8,8 @@ import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
 import { DAY, HOUR } from '@dslog/testbed/clock'
 import { raiseAlerts } from '../src/alert.ts'
 import { formatSecret } from '../src/channel/webhook.ts'
-import type { Follower } from '../src/follow.ts'
 import { feedRoutes } from '../src/route/feeds.ts'
+import { Changes } from '../src/changes.ts'
 import { MonitorStore } from '../src/store.ts'
 import { OwnerHttp, OwnerKey } from './owner-http.ts'
 import { addOwners } from './owners.ts'
@@ -202,14 +202,14 @@ describe('a page', () => {
 describe('a feed', () => {
   test('has what strangers wrote as text, twice over', async () => {
     const http = await OwnerHttp.open(home.db)
-    const store = new MonitorStore(home.db, 'log.example/<x>')
-    const follower = { status: { size: 100 } } as unknown as Follower
+    await MonitorStore.enter(home.db, 'log.example/<x>')
     feedRoutes(
       http.app,
-      { store, follower, url: '', clock: http.post.clock.now },
+      { db: home.db, logs: [], changes: new Changes(home.db), clock: http.post.clock.now },
       'https://monitor.example',
     )
     const rows = NAMES.map((text, idx) => ({
+      log: 1,
       idx,
       name: nameFromText(text),
       zone: nameFromText('fi.'),

@@ -2,7 +2,7 @@
 import { afterAll, expect, test } from 'vitest'
 import { onTestPoint } from '@dslog/service/testpoint'
 import { startPostgres } from '@dslog/testbed/postgres'
-import { MonitorStore } from '../src/store.ts'
+import { evidenceAfter, findingsOf } from '../src/findings.ts'
 import { follower, history, logOf, place, RUNNING } from './world.ts'
 
 const postgres = await startPostgres()
@@ -39,12 +39,11 @@ test.skipIf(postgres === undefined)(
       const seen = log.sign(past.trees.at(-2))
       await monitor.round(RUNNING)
       await monitor.round(RUNNING)
-      const store = new MonitorStore(here.db, log.origin)
-      const [piece, ...more] = await store.evidence(0, 10)
+      const [piece, ...more] = await evidenceAfter(here.db, 0, 10)
       expect(more).toEqual([])
       expect(piece).toMatchObject({ id: 1, kind: 'rollback', found_at: clock.now() })
       expect(piece!.evidence).toContain(JSON.stringify(seen))
-      expect(await store.findings()).toEqual(new Map([['rollback', 1]]))
+      expect(await findingsOf(here.db, log.origin)).toEqual(new Map([['rollback', 1]]))
     } finally {
       off()
       await served.close()

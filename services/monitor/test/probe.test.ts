@@ -59,7 +59,8 @@ beforeEach(async () => {
   const logger = createLogger({ service: 'monitor', level: 'silent' })
   const unlogged = new Unlogged({
     db: home.db,
-    store: new MonitorStore(home.db, stage.log.origin),
+    store: await MonitorStore.enter(home.db, stage.log.origin),
+    others: [],
     digests: backend,
     clock: now,
     logger,
@@ -75,7 +76,7 @@ beforeEach(async () => {
     exchange: client,
     collector,
     backend,
-    unlogged,
+    unlogged: [unlogged],
     clock: now,
     logger,
     random: () => 0.5,

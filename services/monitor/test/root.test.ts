@@ -13,8 +13,8 @@ import { parseZoneFile } from '@dslog/dnssec/zonefile'
 import { decodeDsSet } from '@dslog/service/foldtables'
 import { LyingLog, Scribe } from '@dslog/testbed/lyinglog'
 import { diffZone, keyRecords } from '@dslog/verify/zonediff'
-import { MonitorStore } from '../src/store.ts'
-import { follower, place, RUNNING } from './world.ts'
+import { Changes } from '../src/changes.ts'
+import { follower, quickPlace, RUNNING } from './world.ts'
 
 const repository = fileURLToPath(new URL('../../../', import.meta.url))
 const data = join(process.env['DSLOG_TEST_DATA'] ?? join(repository, '..', 'shared'), 'data/root')
@@ -46,15 +46,14 @@ test.skipIf(!present)('every DS of the root zone, from one year to the next', as
 
   const log = new LyingLog().append(...scribe.entries)
   log.sign()
-  const [here, served] = [await place(), await log.serve()]
+  const [here, served] = [await quickPlace(), await log.serve()]
   try {
     const world = { log, served, db: here.db, anchors: ROOT_ANCHORS, clock: () => now }
     const monitor = await follower(world)
     await monitor.round(RUNNING)
     expect(monitor.status).toMatchObject({ state: 'following', size: scribe.size })
     expect(monitor.status.size).toBeGreaterThan(1_300)
-    const store = new MonitorStore(here.db, log.origin)
-    const rows = await store.changes(0, log.size, 10_000)
+    const rows = await new Changes(here.db).between(log.origin, 0, log.size, 10_000)
     expect(rows).toHaveLength(changes)
     const seen = new Map<string, readonly string[]>()
     for (const { ds, name } of rows) {

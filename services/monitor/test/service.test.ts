@@ -71,8 +71,8 @@ function config(env: Readonly<Record<string, string>> = {}): MonitorConfig {
 }
 
 /** A monitor that runs, and a way to ask it. */
-async function start() {
-  const monitor = monitorService({ config: config(), logger, clock: past.net.clock.now })
+async function start(env: Readonly<Record<string, string>> = {}) {
+  const monitor = monitorService({ config: config(env), logger, clock: past.net.clock.now })
   running = new Lifecycle(monitor.components, logger)
   await running.start()
   const ask = async (path: string): Promise<Response> =>
@@ -132,7 +132,10 @@ describe('a monitor', () => {
     expect(seen.map(({ index, name }) => ({ index, name }))).toEqual(delegations())
     const name = nameToText(past.names.insecure)
     const view: MonitorName = await get(`/v1/names/${name}`, MonitorName)
-    expect(view).toMatchObject({ name, size: log.size, checked_at: clock.now() })
+    expect(view).toMatchObject({
+      name,
+      logs: [{ origin: log.origin, size: log.size, checked_at: clock.now() }],
+    })
     expect(view.entries).toEqual(seen.filter((change) => change.name === name))
     expect(view.entries.map(({ ds, signed }) => [signed, ds.length])).toEqual([
       [true, 1],
@@ -148,13 +151,14 @@ describe('a monitor', () => {
     expect((await ask('/healthz')).status).toBe(200)
     expect((await ask('/readyz')).status).toBe(200)
     const metrics = await (await ask('/metrics')).text()
+    const of = `log="${log.origin}"`
     for (const line of [
-      `dslog_monitor_verified_size{service="monitor"} ${log.size}`,
-      'dslog_monitor_backlog_entries{service="monitor"} 0',
-      'dslog_monitor_misbehaviour{service="monitor"} 0',
-      'dslog_monitor_state{state="following",service="monitor"} 1',
-      'dslog_monitor_checkpoint_age_seconds{service="monitor"} 0',
-      'dslog_monitor_verified_age_seconds{service="monitor"} 0',
+      `dslog_monitor_verified_size{${of},service="monitor"} ${log.size}`,
+      `dslog_monitor_backlog_entries{${of},service="monitor"} 0`,
+      `dslog_monitor_misbehaviour{${of},service="monitor"} 0`,
+      `dslog_monitor_state{${of},state="following",service="monitor"} 1`,
+      `dslog_monitor_checkpoint_age_seconds{${of},service="monitor"} 0`,
+      `dslog_monitor_verified_age_seconds{${of},service="monitor"} 0`,
     ]) {
       expect(metrics).toContain(`\n${line}\n`)
     }
@@ -253,6 +257,41 @@ describe('a monitor', () => {
     await expect(second).rejects.toMatchObject({ name: 'EmbeddedLocked' })
   })
 
+  test('follows every log of its policy', async () => {
+    const second = new LyingLog('second.example/ds')
+    grow(second, past.scribe, past.trees.at(-2))
+    const other = await second.serve()
+    const path = join(folder, 'both')
+    const lines = [`log ${log.vkey} ${served.url}`, `log ${second.vkey} ${other.url}`]
+    await writeFile(path, [...lines, 'quorum none', ''].join('\n'))
+    const { ask, get } = await start({ DSLOG_MONITOR_POLICY: path, DSLOG_MONITOR_LOG_URL: '' })
+    const logs = async () => (await get<MonitorStatus>('/v1/status', MonitorStatus)).logs
+    await expect
+      .poll(async () => (await logs()).map(({ state }) => state), { timeout: 20_000 })
+      .toEqual(['following', 'following'])
+    expect((await logs()).map(({ origin, size }) => [origin, size])).toEqual([
+      [log.origin, log.size],
+      [second.origin, second.size],
+    ])
+    const ofSecond = `/v1/changes?log=${encodeURIComponent(second.origin)}`
+    const page: MonitorChanges = await get(ofSecond, MonitorChanges)
+    expect(page.size).toBe(second.size)
+    expect(new Set(page.changes.map((change) => change.log))).toEqual(new Set([second.origin]))
+    expect((await ask('/v1/changes?log=nobody')).status).toBe(404)
+    const name = nameToText(past.names.insecure)
+    const view: MonitorName = await get(`/v1/names/${name}`, MonitorName)
+    expect(view.logs.map(({ origin }) => origin)).toEqual([log.origin, second.origin])
+    expect(view.entries.map((entry) => entry.log)).toEqual(
+      expect.arrayContaining([log.origin, second.origin]),
+    )
+    const metrics = await (await ask('/metrics')).text()
+    for (const { origin, size } of [log, second]) {
+      const line = `dslog_monitor_verified_size{log="${origin}",service="monitor"} ${size}`
+      expect(metrics).toContain(`\n${line}\n`)
+    }
+    await other.close()
+  })
+
   test('shows what the log was caught at, and is ready to', async () => {
     const { clock } = past.net
     const other = log.fork(log.size - 4).append(...log.entries.slice(0, 10))
@@ -272,8 +311,12 @@ describe('a monitor', () => {
     expect(next).toEqual({ evidence: [], next: '1' })
     expect((await ask('/readyz')).status).toBe(200)
     const metrics = await (await ask('/metrics')).text()
-    expect(metrics).toContain('\ndslog_monitor_misbehaviour{kind="fork",service="monitor"} 1\n')
-    expect(metrics).toContain('\ndslog_monitor_state{state="misbehaving",service="monitor"} 1\n')
+    expect(metrics).toContain(
+      `\ndslog_monitor_misbehaviour{log="${log.origin}",kind="fork",service="monitor"} 1\n`,
+    )
+    expect(metrics).toContain(
+      `\ndslog_monitor_state{log="${log.origin}",state="misbehaving",service="monitor"} 1\n`,
+    )
   })
 })
 
@@ -295,9 +338,13 @@ describe('a monitor does not start', () => {
     await expectRefused({ DSLOG_MONITOR_POLICY: broken }, { code: 'policy' })
   })
 
-  test('with a policy of two logs, or of none', async () => {
+  test('with a policy of two logs of which one has no URL, or with one URL for both', async () => {
     const path = join(folder, 'two')
-    await writeFile(path, `log ${log.vkey}\nlog ${new LyingLog('other').vkey}\nquorum none\n`)
+    const [one, other] = [log.vkey, new LyingLog('other.example').vkey]
+    await writeFile(path, `log ${one} ${served.url}\nlog ${other}\nquorum none\n`)
+    const message = expect.stringContaining('other.example')
+    const env = { DSLOG_MONITOR_POLICY: path, DSLOG_MONITOR_LOG_URL: '' }
+    await expectRefused(env, { code: 'policy', message })
     await expectRefused({ DSLOG_MONITOR_POLICY: path }, { code: 'policy' })
   })
 
@@ -313,7 +360,7 @@ describe('a monitor does not start', () => {
     await writeFile(path, `log ${log.vkey} ${served.url}\nquorum none\n`)
     const env = { DSLOG_MONITOR_POLICY: path, DSLOG_MONITOR_LOG_URL: '' }
     const opened = await openMonitor({ config: config(env), logger })
-    expect(opened.context.url).toBe(served.url)
+    expect(opened.logs[0]!.url).toBe(served.url)
     await opened.close()
   })
 

@@ -14,7 +14,7 @@ import { entryOf } from '@dslog/verify/candidate'
 import { Observer } from '@dslog/verify/observe'
 import { decodeFinding, type Finding, type FindingKind, verifyFinding } from '../src/evidence.ts'
 import type { Follower } from '../src/follow.ts'
-import { MonitorStore } from '../src/store.ts'
+import { evidenceAfter } from '../src/findings.ts'
 import {
   dsNumber,
   follower,
@@ -22,7 +22,7 @@ import {
   history,
   type History,
   logOf,
-  place,
+  quickPlace,
   type Place,
   RUNNING,
 } from './world.ts'
@@ -33,7 +33,7 @@ const serving: ServedLog[] = []
 
 beforeAll(async () => {
   past = await history(10)
-  here = await place()
+  here = await quickPlace()
 })
 beforeEach(async () => {
   await here.empty()
@@ -51,7 +51,7 @@ async function setting(log: LyingLog) {
 
 /** Everything kept, decoded; each piece verifies with the log's key, and not with another's. */
 async function evidence(log: LyingLog): Promise<Finding[]> {
-  const rows = await new MonitorStore(here.db, log.origin).evidence(0, 100)
+  const rows = await evidenceAfter(here.db, 0, 100)
   return rows.map((row) => {
     expect(row).toMatchObject({ origin: log.origin, found_at: past.net.clock.now() })
     const finding = decodeFinding(row.kind, row.evidence)

@@ -31,7 +31,7 @@ import {
   history,
   type History,
   logOf,
-  place,
+  quickPlace,
   type Place,
   RUNNING,
 } from './world.ts'
@@ -48,7 +48,7 @@ let apps: Http[] = []
 
 beforeAll(async () => {
   past = await history(20)
-  here = await place()
+  here = await quickPlace()
 })
 beforeEach(async () => {
   await here.empty()
@@ -78,7 +78,7 @@ async function monitor(log: LyingLog, cosigners: Cosigner[] = BOTH(), memory?: W
     logKeys: [log.key],
     cosigners,
     memory: memory ?? new WitnessedFile(join(folder, 'witnessed.jsonl')),
-    follower: follows,
+    followerOf: () => follows,
     signal: RUNNING,
   })
   return { follower: follows, witness, ask: await http(witness), url: served.url }
@@ -139,7 +139,7 @@ describe("other people's sequence", () => {
       logKeys: [key],
       cosigners: [cosigner('witness', WITNESS)],
       memory: new WitnessedFile(join(folder, 'witnessed.jsonl')),
-      follower: idle,
+      followerOf: () => idle,
       signal: RUNNING,
     })
     const ask = await http(witness)

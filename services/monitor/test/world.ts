@@ -24,6 +24,7 @@ import { STORIES, type StoryName } from '@dslog/testbed/stories'
 import { Follower, type FollowerOptions } from '../src/follow.ts'
 import { UNIT_LIMITS } from '@dslog/service/replay'
 import { closeOwned, openOwned } from '../../../test/role.ts'
+import { LOG_SUFFIXES } from '@dslog/schema/lognumber'
 import { MonitorStore } from '../src/store.ts'
 
 installNodeCrypto()
@@ -111,11 +112,9 @@ export interface Place {
   close(): Promise<void>
 }
 
+const FOLD_TABLES = ['map_bucket', 'zone_keys', 'name', 'zone']
+
 const TABLES = [
-  'map_bucket',
-  'zone_keys',
-  'name',
-  'zone',
   'followed',
   'misbehaviour',
   'change',
@@ -152,7 +151,13 @@ export async function place(server?: TestPostgres): Promise<Place> {
   return {
     ...owned,
     async empty() {
-      await sql`truncate ${sql.raw(TABLES.join(', '))} restart identity`.execute(owned.owner.kysely)
+      const { kysely } = owned.owner
+      const logs = await kysely.selectFrom('followed').select('log').execute()
+      const suffixes = LOG_SUFFIXES.slice(0, Math.max(1, ...logs.map(({ log }) => log)))
+      const folds = FOLD_TABLES.flatMap((table) => suffixes.map((suffix) => `${table}${suffix}`))
+      await sql`truncate ${sql.raw([...folds, ...TABLES].join(', '))} restart identity`.execute(
+        kysely,
+      )
     },
     async close() {
       await closeOwned(owned)
@@ -182,7 +187,7 @@ export async function follower(
   return Follower.open({
     client: new LogClient(served.url, policy, http),
     policy,
-    store: new MonitorStore(db, log.origin),
+    store: await MonitorStore.enter(db, log.origin),
     verifier: { anchors, backend: nodeBackend() },
     clock,
     logger: createLogger({ service: 'monitor', level: 'silent' }),

@@ -14,10 +14,11 @@ import { formatAnchors } from '@dslog/dnssec/anchors'
 import type { MonitorTables } from '@dslog/schema/db'
 import { MONITOR_MIGRATIONS } from '@dslog/schema/migrate'
 import { decodeFinding } from '@dslog/monitor/evidence'
+import { evidenceAfter } from '@dslog/monitor/findings'
 import { Follower, type FollowStatus } from '@dslog/monitor/follow'
 import { MonitorStore } from '@dslog/monitor/store'
 import { systemClock } from '@dslog/service/clock'
-import { openDatabase } from '@dslog/service/db'
+import { type Database, openDatabase } from '@dslog/service/db'
 import { ensureFolder, writeFileAtomic } from '@dslog/service/files'
 import { createLogger } from '@dslog/service/log'
 import { migrate } from '@dslog/service/migrate'
@@ -40,7 +41,9 @@ export async function auditResumed(context: AuditContext, folder: string): Promi
   const db = await openDatabase<MonitorTables>({ folder: join(folder, DATABASE_FOLDER), logger })
   try {
     await migrate(db, MONITOR_MIGRATIONS)
-    const store = new MonitorStore(db, client.pinned.checkpoint.origin)
+    const { origin } = client.pinned.checkpoint
+    await demandSameLog(db, origin, folder)
+    const store = await MonitorStore.enter(db, origin)
     const follower = await Follower.open({
       client,
       policy,
@@ -56,7 +59,7 @@ export async function auditResumed(context: AuditContext, folder: string): Promi
     await look(follower, context)
     const { mapKeys: names, size, state } = follower.status
     if (hasBadTiles || state === 'misbehaving') {
-      return { from, size, names, caught: await evidenceOf(store), unchecked: [] }
+      return { from, size, names, caught: await evidenceOf(db, origin), unchecked: [] }
     }
     // What an earlier audit found, and is well again now, stays in the folder.
     demandDone(follower.status)
@@ -84,6 +87,20 @@ async function demandSameAnchors(folder: string, { verifier }: AuditContext): Pr
   )
 }
 
+/** An audit is of one log: what was found of another would stand beside it. */
+async function demandSameLog(
+  { kysely }: Database<MonitorTables>,
+  origin: string,
+  folder: string,
+): Promise<void> {
+  const row = await kysely.selectFrom('followed').select('origin').executeTakeFirst()
+  if (row === undefined || row.origin === origin) return
+  throw new Failure(
+    EXIT.usage,
+    `${folder} follows ${row.origin}, not ${origin}: take another folder`,
+  )
+}
+
 async function keepBadTiles(
   { client }: AuditContext,
   store: MonitorStore,
@@ -108,8 +125,8 @@ async function look(follower: Follower, { progress }: AuditContext): Promise<voi
   }
 }
 
-async function evidenceOf(store: MonitorStore): Promise<Caught[]> {
-  const rows = await store.evidence(0, MAX_LISTED)
+async function evidenceOf(db: Database<MonitorTables>, origin: string): Promise<Caught[]> {
+  const rows = await evidenceAfter(db, 0, MAX_LISTED, origin)
   return rows.map(({ detail, evidence, found_at: foundAt, kind }) => {
     return { finding: decodeFinding(kind, evidence), detail, foundAt }
   })

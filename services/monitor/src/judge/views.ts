@@ -31,10 +31,11 @@ export interface View {
   readonly last: number
 }
 
-/** A state that the log has of the name. */
+/** A state that a log has of the name. */
 export interface LoggedView {
   readonly state: string
   readonly inception: number
+  /** In that log: two that disagree for a while are no split. */
   readonly isInForce: boolean
   /** Whether every DS of it is pinned; undefined for owners without pins. */
   readonly isPinned: boolean | undefined
@@ -71,9 +72,10 @@ export function judgeViews(
 type Found = Pick<Split, 'states' | 'why'>
 
 function isOld({ inception, state }: View, logged: readonly LoggedView[]): boolean {
-  const inForce = logged.find((known) => known.isInForce)
-  if (inForce === undefined || inForce.state === state) return false
-  return inception <= inForce.inception && logged.some((known) => known.state === state)
+  const inForce = logged.filter((known) => known.isInForce)
+  if (inForce.some((known) => known.state === state)) return false
+  const isBehind = inForce.some((known) => inception <= known.inception)
+  return isBehind && logged.some((known) => known.state === state)
 }
 
 /** Different states, each seen again after the last of them has been out for two hours. */

@@ -11,24 +11,26 @@ const MAX_CHANGES = 256
 
 const NameParam = Type.Object({ name: Type.String({ minLength: 1 }) })
 
-export function changeRoutes(app: Http, { follower, store }: MonitorContext): void {
+export function changeRoutes(app: Http, { changes, logs }: MonitorContext): void {
   app.get(
     '/v1/changes',
     {
       schema: {
         tags: ['changes'],
-        summary: 'Verified changes of delegations, in log order',
+        summary: 'Verified changes of delegations in one log, in its order',
         querystring: MonitorChangesQuery,
         response: { 200: MonitorChanges },
       },
     },
-    async ({ query: { after, limit = MAX_CHANGES } }, reply) => {
+    async ({ query: { after, limit = MAX_CHANGES, log } }, reply) => {
       const start = cursorOf(after)
-      const { size } = follower.status
+      const found = logs.find(({ origin }) => log === undefined || log === origin)
+      if (found === undefined) throw new Problem('not-found', `The log ${log} is not followed`)
+      const { size } = found.follower.status
       if (start > size) {
         throw new Problem('beyond-published-tree', `Cursor ${start} is beyond the ${size} verified`)
       }
-      const rows = await store.changes(start, size, limit)
+      const rows = await changes.between(found.origin, start, size, limit)
       const next = rows.length < limit ? size : rows.at(-1)!.idx + 1
       reply.header('cache-control', VOLATILE)
       return { changes: rows.map(changeOf), next: String(next), size }
@@ -47,13 +49,13 @@ export function changeRoutes(app: Http, { follower, store }: MonitorContext): vo
     },
     async ({ params }, reply) => {
       const name = nameOf(params.name)
-      const { size, verifiedAt } = follower.status
-      const rows = await store.changesOf(name)
+      const rows = await changes.of(name)
       reply.header('cache-control', VOLATILE)
       return {
         name: nameToText(name),
-        size,
-        checked_at: verifiedAt ?? null,
+        logs: logs.map(({ follower: { status }, origin }) => {
+          return { origin, size: status.size, checked_at: status.verifiedAt ?? null }
+        }),
         entries: rows.map(changeOf),
       }
     },

@@ -2,25 +2,25 @@
 import { type Name, nameToText } from '@dslog/dnssec/name'
 import { dsToText } from '@dslog/dnssec/records'
 import type { MonitorChange } from '@dslog/schema/api'
-import type { ChangeTable, MonitorTables } from '@dslog/schema/db'
+import type { MonitorTables } from '@dslog/schema/db'
 import type { MonitorInfo } from '@dslog/schema/monitorapi'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import { decodeDsSet } from '@dslog/service/foldtables'
-import type { Follower } from '../follow.ts'
+import type { ChangeRow, Changes } from '../changes.ts'
+import type { FollowedLog } from '../followed.ts'
 import type { Links } from '../links.ts'
 import type { Statements } from '../statements.ts'
-import type { MonitorStore } from '../store.ts'
 import type { Subscriptions } from '../subscriptions.ts'
 import type { Target } from '../target.ts'
 import type { LinkTokens } from '../token.ts'
 
 /** What a route may use. */
 export interface MonitorContext {
-  readonly store: MonitorStore
-  readonly follower: Follower
-  /** Of the followed log. */
-  readonly url: string
+  readonly db: Database<MonitorTables>
+  /** In the order of the policy. */
+  readonly logs: readonly FollowedLog[]
+  readonly changes: Changes
   readonly clock: Clock
 }
 
@@ -40,8 +40,9 @@ export interface OwnerContext {
 }
 
 /** A change as it is shown. */
-export function changeOf(row: ChangeTable): MonitorChange {
+export function changeOf(row: ChangeRow): MonitorChange {
   return {
+    log: row.origin,
     index: row.idx,
     name: nameToText(row.name as Name),
     zone: nameToText(row.zone as Name),

@@ -21,7 +21,7 @@ const SUFFIX = '.atom'
 
 const FeedParam = Type.Object({ feed: Type.String({ minLength: SUFFIX.length + 1 }) })
 
-export function feedRoutes(app: Http, { follower, store }: MonitorContext, base: string): void {
+export function feedRoutes(app: Http, { changes: all }: MonitorContext, base: string): void {
   app.get(
     '/feeds/:feed',
     {
@@ -36,47 +36,42 @@ export function feedRoutes(app: Http, { follower, store }: MonitorContext, base:
       if (!file.endsWith(SUFFIX)) throw new Problem('not-found')
       const what = file.slice(0, -SUFFIX.length)
       const name = what === 'all' ? undefined : nameOf(what)
-      const { size } = follower.status
-      const rows = await store.newest(size, ENTRIES, name)
-      const changes = rows.map(changeOf)
+      const changes = (await all.newest(ENTRIES, name)).map(changeOf)
       const title =
         name === undefined ? 'All changes of delegations' : `Changes of ${nameToText(name)}`
       reply
         .type('application/atom+xml; charset=utf-8')
         .header('cache-control', `public, max-age=${MAX_AGE}`)
       const path = name === undefined ? 'all' : encodeURIComponent(nameToText(name))
-      return atomOf(title, `${base}/feeds/${path}${SUFFIX}`, changes, {
-        base,
-        origin: store.origin,
-      })
+      return atomOf(title, `${base}/feeds/${path}${SUFFIX}`, changes, base)
     },
   )
 }
 
-/** A feed. Its ids are of the log's entries, so they stay the same at every monitor. */
+/** A feed. Its ids are of the logs' entries, so they stay the same at every monitor. */
 function atomOf(
   title: string,
   self: string,
   changes: readonly MonitorChange[],
-  { base, origin }: { base: string; origin: string },
+  base: string,
 ): string {
   const feed = new Feed({
     id: self,
     title: xmlText(title),
     feedLinks: { atom: self },
-    author: { name: xmlText(origin) },
+    author: { name: 'dslog monitor' },
     updated: new Date(changes[0]?.time ?? 0),
     generator: 'dslog monitor',
   })
   for (const change of changes) {
-    const { ds, index, name, out_of_order: late, signed, time } = change
+    const { ds, index, log, name, out_of_order: late, signed, time } = change
     const what = signed ? `${ds.length} DS` : 'no DS, proven'
     feed.addItem({
-      id: `urn:dslog:${encodeURIComponent(origin)}:${index}`,
+      id: `urn:dslog:${encodeURIComponent(log)}:${index}`,
       title: xmlText(`${name} ${what}${late ? ' (out of order)' : ''}`),
       link: `${base}/v1/names/${encodeURIComponent(name)}`,
       date: new Date(time),
-      description: xmlText([`Entry ${index} of ${origin}`, ...ds].join('\n')),
+      description: xmlText([`Entry ${index} of ${log}`, ...ds].join('\n')),
     })
   }
   return feed.atom1()

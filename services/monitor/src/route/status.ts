@@ -1,27 +1,27 @@
-/** How it stands with the followed log. */
+/** How it stands with the followed logs. */
 import { toBase64 } from '@dslog/tlog/bytes'
 import { MonitorStatus } from '@dslog/schema/api'
 import type { Http } from '@dslog/service/http'
 import { VOLATILE } from '@dslog/service/params'
 import type { MonitorContext } from './context.ts'
 
-export function statusRoutes(app: Http, { clock, follower, store, url }: MonitorContext): void {
+export function statusRoutes(app: Http, { clock, logs }: MonitorContext): void {
   app.get(
     '/v1/status',
     {
       schema: {
         tags: ['status'],
-        summary: 'How far the log has been verified, and how it behaves',
+        summary: 'How far each log has been verified, and how it behaves',
         response: { 200: MonitorStatus },
       },
     },
     (_request, reply) => {
-      const { detail, findings, freshAt, ...status } = follower.status
       reply.header('cache-control', VOLATILE)
       return {
-        logs: [
-          {
-            origin: store.origin,
+        logs: logs.map(({ follower, origin, url }) => {
+          const { detail, findings, freshAt, ...status } = follower.status
+          return {
+            origin,
             url,
             size: status.size,
             root: toBase64(status.root),
@@ -35,8 +35,8 @@ export function statusRoutes(app: Http, { clock, follower, store, url }: Monitor
             map_root: toBase64(status.mapRoot),
             names: status.mapKeys,
             misbehaviour: [...findings.values()].reduce((sum, pieces) => sum + pieces, 0),
-          },
-        ],
+          }
+        }),
       }
     },
   )

@@ -46,6 +46,35 @@ describe('the log', () => {
     expect(await kept()).toEqual(['fork'])
   })
 
+  test.each([
+    ['cannot be read', 'bad-encoding', (entry: Uint8Array) => Uint8Array.of(...entry, 0)],
+    [
+      'is not what its rules allow',
+      'bad-evidence',
+      (entry: Uint8Array) => entry.with(-1, entry.at(-1)! ^ 1),
+    ],
+  ] as const)(
+    'has an entry about the name that %s: the owner hears, once, of %s',
+    async (said, kind, spoil) => {
+      stage = await Stage.set(home)
+      stage.delegate(stage.ds(rogueKey()))
+      const { log, scribe } = stage
+      const { size } = scribe
+      await scribe.observe(stage.name, stage.net.evidence(stage.name))
+      await scribe.mapHead()
+      const [entry, ...rest] = scribe.entries.slice(size)
+      log.append(spoil(entry!), ...rest)
+      log.sign()
+      await stage.look()
+      await stage.wait(HOUR)
+      expect(await kept()).toEqual([kind])
+      expect(await stage.alerts()).toEqual(['unreadable HIGH raised'])
+      const [alert] = await home.db.kysely.selectFrom('alert').select(['why', 'idx']).execute()
+      expect(alert).toMatchObject({ idx: size, why: expect.stringContaining(said) })
+      expect(alert!.why).toContain('example.fi.')
+    },
+  )
+
   test('lies about the map: the name would be proven to have another history', async () => {
     stage = await Stage.set(home)
     const head = decodeEntry(await stage.scribe.mapHead())

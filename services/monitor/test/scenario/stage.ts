@@ -18,22 +18,27 @@ import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
 import { type RR, TYPE } from '@dslog/dnssec/records'
 import { ALERT_LEVELS } from '@dslog/schema/alert'
+import type { Observation } from '@dslog/schema/api'
 import { decodeEntry, isParentLink } from '@dslog/schema/entry'
 import { keysId } from '@dslog/schema/identity'
 import { type Authority, Internet, type ZoneOptions } from '@dslog/testbed/internet'
 import { HOUR } from '@dslog/testbed/clock'
 import { dsOf, KSK, type ZoneKey, zoneKey } from '@dslog/testbed/key'
-import { LyingLog, Scribe, type ServedLog } from '@dslog/testbed/lyinglog'
+import type { LyingLog, Scribe } from '@dslog/testbed/lyinglog'
 import { decodeDsSet } from '@dslog/service/foldtables'
+import { createLogger } from '@dslog/service/log'
 import { encodePinList, type Pin } from '@dslog/verify/pins'
 import { encodeExtra, type ProofItem } from '@dslog/verify/prooffile'
 import { verifyProofFile } from '@dslog/verify/verify'
 import { Judge, judgeAgain } from '../../src/cases.ts'
 import { type ChildAnswers, readChild } from '../../src/child.ts'
 import type { Follower } from '../../src/follow.ts'
+import { Forwarder } from '../../src/forward.ts'
 import { keepLook } from '../../src/looks.ts'
+import { Unlogged } from '../../src/unlogged.ts'
 import { addOwners } from '../owners.ts'
-import { follower, grow, type Place, RUNNING } from '../world.ts'
+import { type Place, RUNNING } from '../world.ts'
+import { StagedLog } from './stagedlog.ts'
 
 /** Of the monitor and the log: both look this often. */
 const LOOK_MS = 60_000
@@ -49,24 +54,22 @@ export function rogueKey(seed = 'rogue', algorithm = 13): ZoneKey {
 export class Stage {
   readonly net = new Internet({ servers: 2 })
   readonly fi: Authority
-  readonly log = new LyingLog()
-  readonly scribe: Scribe
   readonly home: Place
   /** The watched name, and its zone. */
   readonly name: Name = nameFromText('example.fi.')
   readonly child: Authority
   /** Name servers that the parent refers to. */
   servers = ['ns1.operator.example.', 'ns2.operator.example.']
-  #served: ServedLog | undefined
-  #follower: Follower | undefined
+  #first: StagedLog | undefined
+  #second: StagedLog | undefined
   #judge: Judge | undefined
+  #forwarder: Forwarder | undefined
 
   private constructor(home: Place, options: { parent?: ZoneOptions; child?: ZoneOptions }) {
     this.home = home
     this.fi = this.net.addZone('fi.', options.parent)
     this.child = this.net.addZone(this.name, { split: false, ...options.child })
     this.fi.undelegate(this.name)
-    this.scribe = new Scribe({ anchors: this.net.anchors, now: this.net.clock.now })
   }
 
   /** A stage where a name is watched that was never signed, or is signed already. */
@@ -77,11 +80,13 @@ export class Stage {
       parent?: ZoneOptions
       child?: ZoneOptions
       subtree?: boolean
+      /** Whether there is a second log that is followed. */
+      logs?: 1 | 2
     } = {},
   ): Promise<Stage> {
     await home.empty()
     const stage = new Stage(home, options)
-    await stage.#open()
+    await stage.#open(options.logs ?? 1)
     await addOwners(home.db, [
       { id: 'owner', name: 'example.fi.', subtree: options.subtree ?? false },
     ])
@@ -97,41 +102,52 @@ export class Stage {
     return stage
   }
 
-  async #open(): Promise<void> {
-    await this.scribe.mapHead()
-    grow(this.log, this.scribe)
-    const { log, home, net } = this
-    this.#served = await log.serve()
-    const setting = {
-      log,
-      served: this.#served,
-      db: home.db,
-      anchors: net.anchors,
-      clock: net.clock.now,
-    }
-    const followed = await follower(setting)
-    this.#follower = followed
-    const published = () => {
-      const { freshAt, published: size } = followed.status
-      return freshAt === undefined ? undefined : size
-    }
-    const options = {
-      db: home.db,
-      origin: log.origin,
-      clock: net.clock.now,
-      digests: backend,
-      published,
-    }
-    this.#judge = new Judge(options)
+  async #open(count: 1 | 2): Promise<void> {
+    const { home, net } = this
+    this.#first = await StagedLog.open(home, net)
+    if (count === 2) this.#second = await StagedLog.open(home, net, 'second.example/ds')
+    const logs = this.#logs
+    const [db, clock] = [home.db, net.clock.now]
+    this.#judge = new Judge({ db, logs: logs.map(({ judged }) => judged), clock, digests: backend })
+    const logger = createLogger({ service: 'monitor', level: 'silent' })
+    const forwarded = logs.map((each) => {
+      const { follower, store } = each
+      const others = logs.flatMap((other) => (other === each ? [] : [other.store.log]))
+      const submit = (observation: Observation) => each.take(observation)
+      const unlogged = new Unlogged({ db, store, others, digests: backend, clock, logger, submit })
+      return { store, follower, unlogged }
+    })
+    const verifier = { anchors: net.anchors, backend }
+    this.#forwarder = new Forwarder({ db, logs: forwarded, verifier, clock, logger })
     await this.look()
   }
 
   async close(): Promise<void> {
-    await this.#served?.close()
+    await Promise.all(this.#logs.map((log) => log.close()))
+  }
+
+  get #logs(): StagedLog[] {
+    return [this.#first!, this.#second].filter((log) => log !== undefined)
+  }
+
+  get log(): LyingLog {
+    return this.#first!.log
+  }
+
+  get scribe(): Scribe {
+    return this.#first!.scribe
   }
 
   get follower(): Follower {
-    return this.#follower!
+    return this.#first!.follower
+  }
+
+  get first(): StagedLog {
+    return this.#first!
+  }
+
+  get second(): StagedLog {
+    return this.#second!
   }
 
   // --- what happens ---
@@ -155,28 +171,29 @@ export class Stage {
     this.child.add(...rdatas.map((rdata) => ({ owner: this.name, type, class: 1, ttl: 60, rdata })))
   }
 
-  /** An observer sees a name, and the log logs what is new; then the monitor looks. */
+  /** An observer sees a name, and the logs, or these, log what is new; then the monitor looks. */
   async seen(
     owner: Name = this.name,
     bag: readonly RR[] = this.net.evidence(owner),
+    logs: readonly StagedLog[] = this.#logs,
   ): Promise<void> {
     this.net.clock.advance(LOOK_MS)
-    await this.scribe.observe(owner, bag)
+    for (const log of logs) await log.observe(owner, bag)
     await this.grow()
   }
 
-  /** The log publishes a tree; the monitor looks. */
+  /** The logs publish a tree; the monitor looks. */
   async grow(): Promise<void> {
     this.net.clock.advance(LOOK_MS)
-    await this.scribe.mapHead()
-    grow(this.log, this.scribe)
+    for (const log of this.#logs) await log.grow()
     await this.look()
   }
 
-  /** The monitor looks, at the log and at what is due. */
+  /** The monitor looks, at the logs, at what is due, and at what one of them lacks. */
   async look(): Promise<void> {
-    await this.#follower!.round(RUNNING)
+    for (const { follower } of this.#logs) await follower.round(RUNNING)
     await this.#judge!.round(RUNNING)
+    if (this.#second !== undefined) await this.#forwarder!.round(RUNNING)
   }
 
   /** Time passes; the monitor goes on looking. */
@@ -283,7 +300,7 @@ export class Stage {
     const alerts = await db.kysely.selectFrom('alert').select(['indices']).execute()
     const policy = parsePolicy(this.log.policy)
     const http = new HttpClient({ fetch, now: this.net.clock.now, random: () => 0 }, { retries: 0 })
-    const client = new LogClient(this.#served!.url, policy, http)
+    const client = new LogClient(this.first.served.url, policy, http)
     const trusted = await client.checkpoint()
     const reader = client.tree(trusted)
     const proven: number[] = []
