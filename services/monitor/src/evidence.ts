@@ -198,8 +198,8 @@ function withBytes(evidence: object): object {
   const decoded = Object.entries(evidence).map(([name, value]: [string, unknown]) => {
     if (name === 'leaf') return [name, hashFromBase64(value as string)]
     if (name === 'path') return [name, (value as string[]).map(hashFromBase64)]
-    if (name === 'messages' || name === 'records')
-      return [name, (value as string[]).map(fromBase64)]
+    const isList = name === 'messages' || name === 'records'
+    if (isList) return [name, (value as string[]).map(fromBase64)]
     if (name === 'prefix') return [name, withBytes(value as object)]
     const isBytes = name === 'entry' || name === 'expected' || name === 'data'
     return [name, isBytes ? fromBase64(value as string) : value]

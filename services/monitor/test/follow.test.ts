@@ -21,7 +21,7 @@ import {
   history,
   type History,
   logOf,
-  quickPlace,
+  place,
   type Place,
   RUNNING,
 } from './world.ts'
@@ -32,7 +32,7 @@ const serving: ServedLog[] = []
 
 beforeAll(async () => {
   past = await history(230)
-  here = await quickPlace()
+  here = await place()
 })
 beforeEach(async () => {
   await here.empty()

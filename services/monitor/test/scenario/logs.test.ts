@@ -3,6 +3,7 @@
  * one of them lacks is handed to it, out of the other; and a log that does not take it is remembered for it.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { TlogError } from '@dslog/tlog/error'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { sameName } from '@dslog/dnssec/name'
 import { DAY, HOUR } from '@dslog/testbed/clock'
@@ -127,7 +128,7 @@ describe('a log that does not take what the other has', () => {
     expect(piece).toMatchObject({ origin: stage.second.log.origin, kind: 'withheld' })
     const finding = decodeFinding(piece!.kind, piece!.evidence) as Withheld
     verifyFinding(finding, [stage.second.log.key])
-    expect(() => verifyFinding(finding, [stage.first.log.key])).toThrow()
+    expect(() => verifyFinding(finding, [stage.first.log.key])).toThrow(TlogError)
     const verifier = { anchors: stage.net.anchors, backend: nodeBackend() }
     const state = await verifyWithheld(finding, [stage.second.log.key], verifier)
     if (state.kind !== 'state') throw new Error('a state')
