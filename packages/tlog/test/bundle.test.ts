@@ -8,7 +8,7 @@ import {
   verifyTlogProof,
 } from '../src/bundle.ts'
 import type { TlogProof } from '../src/bundle.ts'
-import { fromBase64, utf8 } from '../src/bytes.ts'
+import { equal, fromBase64, utf8 } from '../src/bytes.ts'
 import { formatCheckpoint } from '../src/checkpoint.ts'
 import { signerOf } from '../src/cosignature.ts'
 import { asHash, hashFromBase64, sha256 } from '../src/hash.ts'
@@ -83,7 +83,7 @@ describe('form', () => {
       fc.property(fc.nat(bytes.length - 1), fc.integer({ min: 0, max: 255 }), (at, byte) => {
         const changed = withByte(bytes, at, () => byte)
         try {
-          expect(utf8(formatTlogProof(parseTlogProof(changed)))).toEqual(changed)
+          expect(equal(utf8(formatTlogProof(parseTlogProof(changed))), changed)).toBe(true)
         } catch (error) {
           expect(error).toMatchObject({ name: 'TlogError', code: 'bad-proof-file' })
         }
