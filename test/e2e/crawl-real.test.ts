@@ -1,5 +1,6 @@
 /** The crawler and other people's name servers: NSD and Knot, by query and by transfer. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
 import { dsToText } from '@dslog/dnssec/records'
 import { HOUR } from '@dslog/testbed/clock'
@@ -9,6 +10,7 @@ import { type RealServers, startAll, startKnot, startNsd } from '@dslog/testbed/
 import { ownerKey } from '@dslog/testbed/stories'
 import { CrawlWorld } from '../crawl.ts'
 import { Places } from '../place.ts'
+import { expectSound } from './sound.ts'
 
 let places: Places
 let world: CrawlWorld | undefined
@@ -61,6 +63,49 @@ describe.each([
       expect(await world.story(gone)).toEqual([text(gone, 1), '-'])
     },
   )
+
+  test('keys roll, the algorithm changes, and what fits no datagram comes by TCP', async () => {
+    const net = new Internet({ servers: 1 })
+    const algorithm = ALGORITHM.RSASHA256
+    const tld = net.addZone('test.', { algorithm, denial: { nsec3: {} } })
+    const names = all(['stays', 'swapped', 'insecure', 'gone'])
+    const [stays, swapped, insecure, gone] = names as [Name, Name, Name, Name]
+    for (const name of names) tld.delegate(name, [ds(name, 1)])
+    // Some 1,500 bytes.
+    const large = nameFromText('large.test.')
+    const many = Array.from({ length: 30 }, (_, i) => ds(large, i + 1))
+    tld.delegate(large, many)
+    servers = await startAll(start, net)
+    if (servers === undefined) return
+    const { reload } = servers
+    const place = await places.make(kind(), net.anchors)
+    const own = await CrawlWorld.open({ net, place, dns: servers })
+    world = own
+    await own.ask(...names, large)
+    const byTcp = { transport: 'tcp', outcome: 'answered' }
+    expect(await own.count('dslog_crawler_questions_total', byTcp)).toBeGreaterThan(0)
+    const later = async (change: () => void): Promise<void> => {
+      net.clock.advance(2 * HOUR)
+      change()
+      await reload()
+      await own.again(0)
+      await own.again()
+    }
+    await later(() => tld.undelegate(gone))
+    await later(() => net.rekey(tld, 2, algorithm))
+    await later(() => tld.delegate(swapped, [ds(swapped, 2)]))
+    await later(() => net.rekey(tld, 3, ALGORITHM.ED25519))
+    await later(() => tld.delegate(insecure))
+    expect(await own.story(stays)).toEqual([text(stays, 1)])
+    const [whole, ...more] = await own.story(large)
+    expect(more).toEqual([])
+    expect(whole!.split(',').sort()).toEqual(many.map(dsToText).sort())
+    expect(await own.story(swapped)).toEqual([text(swapped, 1), text(swapped, 2)])
+    for (const name of [insecure, gone]) {
+      expect(await own.story(name)).toEqual([text(name, 1), '-'])
+    }
+    await expectSound(own)
+  })
 
   test('a zone by transfer: nothing is asked for its names', async () => {
     const net = new Internet({ servers: 1 })
