@@ -31,7 +31,8 @@ import type { Finished, Frontier, Task } from './frontier.ts'
 import { type LoggedState, loggedStates } from './logged.ts'
 import { type Looker, LaterError } from './looker.ts'
 import type { Counters } from './metrics.ts'
-import { looksAfter, nextDue, retryDue, Source, TaskKind, Tier } from './schedule.ts'
+import { done, failed, leftAlone, type Moment, putOff } from './outcome.ts'
+import { looksAfter, Source, TaskKind, Tier } from './schedule.ts'
 import type { Standing } from './standing.ts'
 import { MAX_WAITING, SubmitError, type Submitter } from './submit.ts'
 import type { Evidence } from './vantage.ts'
@@ -157,8 +158,8 @@ export class Crawler implements Component {
     for (const task of tasks) {
       this.#held.set(idOf(task), task)
       const running = this.#take(task, logged.get(nameKey(task.name)))
-      const done = running.finally(() => this.#running.delete(done))
-      this.#running.add(done)
+      const ended = running.finally(() => this.#running.delete(ended))
+      this.#running.add(ended)
     }
     return tasks.length
   }
@@ -186,23 +187,23 @@ export class Crawler implements Component {
     const { counters, logger } = this.#options
     const { signal } = this.#stopping
     try {
-      if (this.#optedOut(task)) return this.#leftAlone(task)
+      if (this.#optedOut(task)) return leftAlone(task, this.#moment)
       const finished = await (task.kind === TaskKind.keys
         ? this.#keys(task)
         : this.#delegation(task, logged))
       return finished
     } catch (error) {
       if (signal.aborted) return undefined
-      if (error instanceof LaterError) return this.#later(task, error)
-      if (error instanceof SubmitError) return this.#failed(task, 'log-silent')
+      if (error instanceof LaterError) return putOff(task, error.ms, error.reason, this.#moment)
+      if (error instanceof SubmitError) return failed(task, 'log-silent', this.#moment)
       if (!(error instanceof ResolverError)) {
         // A bug, or the database: the name must not keep the others from being asked.
         logger.error({ err: error, name: nameToText(task.name) }, 'a task failed')
-        return this.#failed(task, 'fault')
+        return failed(task, 'fault', this.#moment)
       }
-      if (error.code === 'busy') return this.#later(task, new LaterError(BUSY_MS, 'busy'))
+      if (error.code === 'busy') return putOff(task, BUSY_MS, 'busy', this.#moment)
       counters.failed(reasonOf(error))
-      return this.#failed(task, `${reasonOf(error)}: ${error.message}`)
+      return failed(task, `${reasonOf(error)}: ${error.message}`, this.#moment)
     }
   }
 
@@ -231,7 +232,7 @@ export class Crawler implements Component {
 
     if (isNew) await this.#lookAgain(task)
     const signed = logged?.signed === true || evidence.some((seen) => seen.signed)
-    return this.#done(task, signed ? Tier.signed : Tier.other, answered)
+    return done(task, signed ? Tier.signed : Tier.other, answered, this.#moment)
   }
 
   /** Finds the parent and asks. Where it says that the name is not its own any more, it is found anew, once. */
@@ -254,7 +255,7 @@ export class Crawler implements Component {
     const zone = await walker.zoneOf(task.name, { signal })
     // What was a zone is a name of the one above now.
     if (!sameName(zone.zone, task.name)) {
-      return { ...this.#done(task, task.tier, undefined), due: undefined }
+      return { ...done(task, task.tier, undefined, this.#moment), due: undefined }
     }
     if (labelCount(zone.zone) > 0) {
       await this.#watchKeys((await walker.parentOf(zone.zone, { signal })).zone)
@@ -269,7 +270,7 @@ export class Crawler implements Component {
       this.#count(result, zone.zone)
       answered = mark
     }
-    return this.#done(task, Tier.keys, answered)
+    return done(task, Tier.keys, answered, this.#moment)
   }
 
   async #submit(seen: Evidence): Promise<SubmitResult> {
@@ -319,47 +320,10 @@ export class Crawler implements Component {
     await frontier.add(looks)
   }
 
-  #done(task: Task, tier: Tier, answered: Uint8Array | undefined): Finished {
+  /** For when something is due again. */
+  get #moment(): Moment {
     const { clock, random } = this.#options
-    const now = clock()
-    const next = task.tier === Tier.watched ? Tier.watched : tier
-    return {
-      task,
-      // A look is over when it is done.
-      due: task.kind >= TaskKind.look ? undefined : nextDue(next, now, random()),
-      tier: next,
-      seenAt: now,
-      failures: 0,
-      reason: undefined,
-      answered,
-    }
-  }
-
-  #failed(task: Task, reason: string): Finished {
-    const { clock, random } = this.#options
-    const failures = task.failures + 1
-    const due = retryDue(task.tier, failures, clock(), random())
-    return { ...this.#unchanged(task), failures, reason, due: this.#isLost(task) ? undefined : due }
-  }
-
-  /** A look that fails is tried some times; the name itself is asked for ever. */
-  #isLost(task: Task): boolean {
-    return task.kind >= TaskKind.look && task.failures >= 2
-  }
-
-  #later(task: Task, { ms, reason }: LaterError): Finished {
-    return { ...this.#unchanged(task), due: Math.round(this.#options.clock() + ms), reason }
-  }
-
-  #leftAlone(task: Task): Finished {
-    const { clock, random } = this.#options
-    const due = nextDue(Tier.other, clock(), random())
-    return { ...this.#unchanged(task), due, reason: 'opted-out' }
-  }
-
-  #unchanged(task: Task): Omit<Finished, 'due' | 'reason'> {
-    const { failures, tier } = task
-    return { task, tier, seenAt: undefined, failures, answered: undefined }
+    return { now: clock(), random: random() }
   }
 
   #optedOut({ kind, name }: Task): boolean {
