@@ -100,14 +100,19 @@ export class Witnesses {
     this.#round = round
     for (const peer of this.#peers) peer.take(round)
     const { signal } = this.#stopping
+    let stop!: () => void
     const stopped = new Promise<never>((_, reject) => {
-      const stop = (): void => {
+      stop = () =>
         reject(new LogError('unwitnessed', 'stopped before the witnesses have cosigned the tree'))
-      }
-      if (signal.aborted) stop()
-      signal.addEventListener('abort', stop, { once: true })
     })
-    await Promise.race([round.met, stopped])
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop)
+    try {
+      await Promise.race([round.met, stopped])
+    } finally {
+      // There is a tree every second, and one signal for all of them.
+      signal.removeEventListener('abort', stop)
+    }
     return round.note
   }
 

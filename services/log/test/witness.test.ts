@@ -136,6 +136,16 @@ describe('a tree', () => {
     await log.log.shown.addLate()
   })
 
+  test('leaves nothing behind that would add up', async () => {
+    const warnings: string[] = []
+    const onWarning = ({ name }: Error): void => void warnings.push(name)
+    process.on('warning', onWarning)
+    const log = await started()
+    for (let i = 0; i < 12; i++) await grow(log)
+    process.off('warning', onWarning)
+    expect(warnings).toEqual([])
+  })
+
   test('goes to a slow witness one at a time, the newest next', async () => {
     const log = await started()
     const gate = held()

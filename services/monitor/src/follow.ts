@@ -16,6 +16,7 @@ import type { Hash } from '@dslog/tlog/hash'
 import { vouchedAt } from '@dslog/tlog/freshness'
 import { MisbehaviourError } from '@dslog/tlog/misbehaviour'
 import type { Policy, TrustedCheckpoint } from '@dslog/tlog/policy'
+import { firstOf } from '@dslog/resolver/abort'
 import type { MonitorStatus } from '@dslog/schema/api'
 import type { MonitorTables } from '@dslog/schema/db'
 import { claimsMapHead } from '@dslog/schema/entry'
@@ -205,7 +206,15 @@ export class Follower implements Component {
     const audit = this.#turns.run(() => this.#audit(target, signal))
     // It goes on when nobody waits any more: whoever asks again finds it done.
     audit.catch(() => {})
-    return Promise.race([audit, delay(AUDIT_MS, false, { signal, ref: false }).catch(() => false)])
+    const answered = new AbortController()
+    const end = firstOf(signal, answered.signal)
+    const late = delay(AUDIT_MS, false, { signal: end.signal, ref: false }).catch(() => false)
+    try {
+      return await Promise.race([audit, late])
+    } finally {
+      answered.abort()
+      end.release()
+    }
   }
 
   /**
