@@ -4,6 +4,7 @@
  * hold more, and what is at or above the published size is left out. Answers come with proofs; who
  * asks need not believe this file.
  */
+import { createHash } from 'node:crypto'
 import { gzip } from 'node:zlib'
 import { promisify } from 'node:util'
 import { equal } from '@dslog/tlog/bytes'
@@ -70,8 +71,10 @@ export interface NameAnswer {
 /** A bundle or tile as it is sent. */
 export interface Blob {
   readonly data: Uint8Array
-  /** Present for full ones: compressed once, served often. */
+  /** Of full ones, which never change: compressed and hashed once, served often. */
   readonly gzipped?: Uint8Array
+  /** Names the bytes in `data`. */
+  readonly tag?: string
 }
 
 /** Reads the published tree. */
@@ -103,7 +106,8 @@ export class LogReader {
     if (width > tileWidth(this.#log.readable, level, index)) return undefined
     const full = width === TILE_WIDTH
     return this.#blobs.get(`${level}/${index}`, full, async () => {
-      return { data: await this.#log.store.tile(level, index, width) }
+      const data = await this.#log.store.tile(level, index, width)
+      return full ? { data, tag: tagOf(data) } : { data }
     })
   }
 
@@ -113,7 +117,7 @@ export class LogReader {
     const full = width === TILE_WIDTH
     return this.#blobs.get(`entries/${index}`, full, async () => {
       const data = await this.#log.store.bundle(index, width)
-      return full ? { data, gzipped: await compress(data) } : { data }
+      return full ? { data, gzipped: await compress(data), tag: tagOf(data) } : { data }
     })
   }
 
@@ -316,6 +320,10 @@ class ChainItems {
 
 async function itemOf({ bytes, index }: Leaf, tree: PublishedTree): Promise<ProofItem> {
   return { index, path: await tree.reader.inclusionProof(index), entry: bytes }
+}
+
+function tagOf(data: Uint8Array): string {
+  return createHash('sha256').update(data).digest('base64url')
 }
 
 /** Immutable blobs, most recently used ones kept: two generations, as in TileCache. */

@@ -5,7 +5,7 @@
 import fp from 'fastify-plugin'
 import cors from '@fastify/cors'
 import etag from '@fastify/etag'
-import helmet from '@fastify/helmet'
+import helmet from 'helmet'
 import type { FastifyInstance } from 'fastify'
 
 /** A Content-Security-Policy: directive → sources. */
@@ -36,7 +36,8 @@ export default fp(async function headers(
   options: { contentPolicy?: ContentPolicy | undefined },
 ) {
   const policy = options.contentPolicy ?? CONTENT_POLICY
-  await app.register(helmet, {
+  // Made once. The plugin for Fastify makes all of it anew for each answer: half the time of serving a tile.
+  const secure = helmet({
     contentSecurityPolicy: {
       useDefaults: false,
       directives: Object.fromEntries(Object.entries(policy).map(([k, v]) => [k, [...v]])),
@@ -44,6 +45,9 @@ export default fp(async function headers(
     crossOriginResourcePolicy: { policy: 'cross-origin' },
     // The service cannot answer for its neighbours under the same domain.
     strictTransportSecurity: { includeSubDomains: false },
+  })
+  app.addHook('onRequest', (request, reply, done) => {
+    secure(request.raw, reply.raw, () => done())
   })
   await app.register(cors, {
     origin: '*',

@@ -41,7 +41,9 @@ export function tileRoutes(app: Http, { reader }: LogContext): void {
       const gzip = blob.gzipped !== undefined && acceptsGzip(request.headers['accept-encoding'])
       if (blob.gzipped !== undefined) reply.header('vary', 'accept-encoding')
       if (gzip) reply.header('content-encoding', 'gzip')
-      return reply.send(Buffer.from(gzip ? blob.gzipped : blob.data))
+      if (blob.tag !== undefined) reply.header('etag', `"${blob.tag}${gzip ? '-gzip' : ''}"`)
+      const { buffer, byteLength, byteOffset } = gzip ? blob.gzipped : blob.data
+      return reply.send(Buffer.from(buffer, byteOffset, byteLength))
     },
   )
 
