@@ -129,14 +129,13 @@ export async function openMonitor(options: OpenOptions): Promise<OpenedMonitor> 
     const { crawlers } = config
     const views = new ViewReader({ db, http, crawlers, digests: backend, clock, logger })
     const close = async (): Promise<void> => {
+      // Each is told before its requests are ended, so that it knows why they end.
+      const looking = logs.flatMap(({ comparer, follower }) => [comparer, follower])
+      const parts = [...looking, forwarder, views, judge, ...(probe === undefined ? [] : [probe])]
+      const stopped = Promise.all(parts.map((part) => part.stop()))
       stopping.abort()
       await dns?.close()
-      await probe?.stop()
-      await views.stop()
-      await forwarder.stop()
-      await Promise.all(logs.map(({ comparer }) => comparer.stop()))
-      await Promise.all(logs.map(({ follower }) => follower.stop()))
-      await judge.stop()
+      await stopped
       await lock.release()
       await db.close()
     }
