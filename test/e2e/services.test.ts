@@ -122,7 +122,7 @@ it('both in one process, and it says in words what there is and what is not', as
   const { said, stop } = await service(args, url, {})
   await expect.poll(said, { timeout: 30_000 }).toContain('Ctrl-C stops it.')
   for (const text of [
-    `log.example/words: 1 entries, in ${data}\n`,
+    `log.example/words: 1 entry, in ${data}\n`,
     `  log       ${url} `,
     `  monitor   http://127.0.0.1:${port + 1} `,
     `  policy    ${join(data, 'policy')} `,

@@ -161,13 +161,18 @@ export function dsOf(entry: DelegationEntry): string[] {
   return entry.type === 'ds' ? entry.ds.map(dsToText).sort() : []
 }
 
+/** A number and what it counts: `1 entry`, `2 entries`. */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`
+}
+
 /** A checkpoint for people, who cosigned it included. */
 export function treeText({ checkpoint, witnesses }: TrustedCheckpoint): string {
   const signed =
     witnesses.length === 0
       ? 'no witness'
       : `the witnesses ${witnesses.map(({ name }) => name).join(', ')}`
-  return `the tree of ${checkpoint.size} entries of ${checkpoint.origin}, cosigned by ${signed}`
+  return `the tree of ${counted(checkpoint.size, 'entry', 'entries')} of ${checkpoint.origin}, cosigned by ${signed}`
 }
 
 function isoTime(ms: number): string {

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { toBase64 } from '@dslog/tlog/bytes'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { writeFileAtomic } from '@dslog/service/files'
+import { counted } from '@dslog/verify/describe'
 import {
   type AuditContext,
   type AuditReport,
@@ -88,10 +89,11 @@ export async function look(
 }
 
 function verdictOf(origin: string, size: number, { from, names }: AuditReport): string {
-  if (from === size) return `${origin}: nothing new since the last audit; ${size} entries are good`
-  const range = from === 0 ? `all ${size} entries` : `entries ${from} to ${size - 1}`
-  const map = names === undefined ? '' : `, and the name map of ${names} keys is theirs`
-  return `${origin}: ${range} are good: hashes, encoding, DNSSEC evidence${map}`
+  const all = counted(size, 'entry is', 'entries are')
+  if (from === size) return `${origin}: nothing new since the last audit; ${all} good`
+  const range = from === 0 ? `all ${all}` : `entries ${from} to ${size - 1} are`
+  const map = names === undefined ? '' : `, and the name map of ${counted(names, 'key')} is theirs`
+  return `${origin}: ${range} good: hashes, encoding, DNSSEC evidence${map}`
 }
 
 /** Shows and keeps what the log was caught at. */

@@ -75,7 +75,10 @@ function conclude(session: Session, views: readonly View[], states: number): voi
   const bogus = views.filter((view) => 'failure' in view && view.failure.code === 'unverifiable')
   if (states > 1) throw new Failure(EXIT.unverified, 'not all places show the same')
   if (bogus.length > 0) {
-    throw new Failure(EXIT.unverified, `${bogus.length} answers do not verify`)
+    throw new Failure(
+      EXIT.unverified,
+      bogus.length === 1 ? 'an answer does not verify' : `${bogus.length} answers do not verify`,
+    )
   }
   if (states > 0) return
   const unsigned = views.some((view) => 'failure' in view && view.failure.code === 'unsigned')

@@ -7,7 +7,7 @@ import { LogClient } from '@dslog/tlog/client'
 import { MisbehaviourError } from '@dslog/tlog/misbehaviour'
 import type { TrustedCheckpoint } from '@dslog/tlog/policy'
 import { type NamedCheckpoint, readCheckpoint } from '../checkpoint.ts'
-import { checkpointObject } from '@dslog/verify/describe'
+import { checkpointObject, counted } from '@dslog/verify/describe'
 import type { Session } from '../session.ts'
 import { type LogSource, openSource } from '../source.ts'
 
@@ -36,7 +36,7 @@ export async function consistency(session: Session, older: string, newer: string
   const { origin, size: to } = b.trusted.checkpoint
   const { root, size: from } = a.trusted.checkpoint
   output.line(
-    `${origin}: the tree of ${to} entries begins with that of ${from} (root ${toBase64(root)})`,
+    `${origin}: the tree of ${counted(to, 'entry', 'entries')} begins with that of ${from} (root ${toBase64(root)})`,
   )
 }
 

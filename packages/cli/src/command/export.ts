@@ -9,6 +9,7 @@ import { encodeBundle, TILE_WIDTH } from '@dslog/tlog/tile'
 import { FolderTarget } from '@dslog/log/publish/folder'
 import { countFiles, type TreeFiles, writeTree } from '@dslog/log/publish/write'
 import { ensureFolder } from '@dslog/service/files'
+import { counted } from '@dslog/verify/describe'
 import type { Session } from '../session.ts'
 import { clientOf, openSource } from '../source.ts'
 
@@ -36,7 +37,7 @@ export async function exportLog(session: Session, folder: string): Promise<void>
     bar.end()
     output.event({ event: 'exported', folder, origin, size, ...written })
     output.line(
-      `${folder}: ${origin} of ${size} entries; ${written.tiles} tiles and ${written.bundles} bundles written`,
+      `${folder}: ${origin} of ${counted(size, 'entry', 'entries')}; ${counted(written.tiles, 'tile')} and ${counted(written.bundles, 'bundle')} written`,
     )
   } finally {
     await source.close()

@@ -15,6 +15,7 @@ import { readZoneFile } from '@dslog/dnssec/zonefile'
 import { type RR, TYPE } from '@dslog/dnssec/records'
 import type { SubmitResult } from '@dslog/schema/api'
 import { streamInput } from '@dslog/service/input'
+import { counted } from '@dslog/verify/describe'
 import { diffZone, observationsOf, recordsOf } from '@dslog/verify/zonediff'
 import { EXIT, Failure } from '../failure.ts'
 import { readName } from '../name.ts'
@@ -122,11 +123,11 @@ export async function importInto(
   const size = await (await opening).size()
   output.event({ event: 'summary', ...totals, size })
   output.line(
-    `${totals.files} files: ${totals.entries} entries added, ${totals.changes} changes, ` +
-      `${totals.unverifiable} unverifiable; the log has ${size} entries`,
+    `${counted(totals.files, 'file')}: ${counted(totals.entries, 'entry', 'entries')} added, ${counted(totals.changes, 'change')}, ` +
+      `${totals.unverifiable} unverifiable; the log has ${counted(size, 'entry', 'entries')}`,
   )
   if (totals.unverifiable > 0) {
-    throw new Failure(EXIT.unverified, `${totals.unverifiable} records were refused`)
+    throw new Failure(EXIT.unverified, `${counted(totals.unverifiable, 'record')} refused`)
   }
 }
 

@@ -25,6 +25,7 @@ import {
 import { FolderTarget } from '@dslog/log/publish/folder'
 import { countFiles, type TreeFiles, writeTree } from '@dslog/log/publish/write'
 import { ensureFolder, writeFileAtomic } from '@dslog/service/files'
+import { counted } from '@dslog/verify/describe'
 import { evidenceObject } from '../audit/audit.ts'
 import type { Session } from '../session.ts'
 
@@ -65,7 +66,7 @@ export async function mirror(
     const { fetched } = files
     output.event({ event: 'mirrored', folder, origin, size, ...written, fetched })
     output.line(
-      `${folder}: ${origin} of ${size} entries, verified; ${written.tiles} tiles and ${written.bundles} bundles, ${fetched} of them fetched`,
+      `${folder}: ${origin} of ${counted(size, 'entry', 'entries')}, verified; ${counted(written.tiles, 'tile')} and ${counted(written.bundles, 'bundle')}, ${fetched} of them fetched`,
     )
   } catch (error) {
     const origin = policy.logs[0]?.key.name ?? url

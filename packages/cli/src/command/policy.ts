@@ -2,6 +2,7 @@
 import { formatVkey } from '@dslog/tlog/key'
 import { parsePolicy, type Policy } from '@dslog/tlog/policy'
 import { readInput } from '@dslog/service/input'
+import { counted } from '@dslog/verify/describe'
 import { EXIT, Failure } from '../failure.ts'
 import type { Session } from '../session.ts'
 
@@ -38,7 +39,7 @@ export async function policy(session: Session, action: string, file: string): Pr
   output.line(
     policy.quorum === undefined
       ? 'quorum none: the signature of the log is enough'
-      : `quorum ${policy.quorum}: ${fewest} ${fewest === 1 ? 'witness' : 'witnesses'} at least must have cosigned`,
+      : `quorum ${policy.quorum}: ${counted(fewest, 'witness', 'witnesses')} at least must have cosigned`,
   )
   for (const warning of warnings) output.line(`~ ${warning}`)
 }

@@ -16,6 +16,7 @@ import { SourceError } from '@dslog/crawler/source/source'
 import { PRIVATE_FILE, writeFileAtomic } from '@dslog/service/files'
 import { isRunningProcess, processIdentity } from '@dslog/service/lock'
 import type { Component } from '@dslog/service/run'
+import { counted } from '@dslog/verify/describe'
 import { Beside } from '../beside.ts'
 import { readServiceConfig } from '../config.ts'
 import { EXIT, Failure } from '../failure.ts'
@@ -202,7 +203,7 @@ function announce(
   const { crawler, log, monitor } = service
   const where = { log, monitor, ...(crawler === undefined ? {} : { crawler }) }
   output.event({ event: 'ready', origin, size, ...where, data, policy })
-  output.line(`${origin}: ${size} entries, in ${data}
+  output.line(`${origin}: ${counted(size, 'entry', 'entries')}, in ${data}
 
   explorer  ${log}/
   log       ${log}      description of the API: ${log}/docs

@@ -9,7 +9,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { isAtOrBelow, type Name, nameKey, nameToText } from '@dslog/dnssec/name'
 import type { AlertLevel } from '@dslog/schema/alert'
-import { type Change, changesOf, entryObject, historyLines, treeText } from '@dslog/verify/describe'
+import {
+  type Change,
+  changesOf,
+  counted,
+  entryObject,
+  historyLines,
+  treeText,
+} from '@dslog/verify/describe'
 import type { ProofVerifier } from '@dslog/verify/verify'
 import { changedNames } from '../eventstream.ts'
 import { EXIT, Failure } from '../failure.ts'
@@ -92,7 +99,7 @@ class Watching {
       const { report } = await proveName(this.#source, name, this.#verifier)
       const { history, trusted } = report
       size = Math.min(size, trusted.checkpoint.size)
-      const entries = `${history.length} ${history.length === 1 ? 'entry' : 'entries'}`
+      const entries = counted(history.length, 'entry', 'entries')
       output.note(`${nameToText(name)}: ${entries} so far, proven in ${treeText(trusted)}`)
     }
     this.#start = from ?? size
