@@ -5,6 +5,7 @@ import type { HttpClient } from '@dslog/tlog/http'
 import { MAX_NOTE_BYTES } from '@dslog/tlog/note'
 import { checkPolicy, type Policy, type TrustedCheckpoint } from '@dslog/tlog/policy'
 import { readInput } from '@dslog/service/input'
+import { naming } from './failure.ts'
 
 const CHECKPOINT = '/checkpoint'
 
@@ -17,7 +18,7 @@ export interface NamedCheckpoint {
 /**
  * Reads a checkpoint and holds it against a policy.
  *
- * @throws TlogError as checkPolicy's, or of the request
+ * @throws Failure that names it, as checkPolicy's error; TlogError of the request
  */
 export async function readCheckpoint(
   what: string,
@@ -31,7 +32,8 @@ export async function readCheckpoint(
     log === undefined
       ? await readInput(what)
       : (await http.request(log + CHECKPOINT, { maxBytes: MAX_NOTE_BYTES, fresh: true })).body
-  return { trusted: checkPolicy(policy, noteOf(bytes), { now: Date.now() }), log }
+  const trusted = await naming(what, () => checkPolicy(policy, noteOf(bytes), { now: Date.now() }))
+  return { trusted, log }
 }
 
 function noteOf(bytes: Uint8Array): string {

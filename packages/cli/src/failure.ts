@@ -75,6 +75,16 @@ export function exitCodeOf(error: unknown): ExitCode | undefined {
   return /^E[A-Z0-9]+$/.test(error.code) || 'severity' in error ? EXIT.service : undefined
 }
 
+/** Says in which file something did not hold; every other failure says by itself where it was. */
+export async function naming<T>(file: string, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    if (cause instanceof Failure || exitCodeOf(cause) !== EXIT.unverified) throw cause
+    throw new Failure(EXIT.unverified, `${file}: ${messageOf(cause)}`, { cause })
+  }
+}
+
 /** What to say of an error, in one line and without control characters: a server may have worded it. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)

@@ -10,7 +10,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { formatVkey, isKeyName, type SignerKey } from '@dslog/tlog/key'
 import {
@@ -78,6 +78,22 @@ export async function prepareFolder(
     await writeFileAtomic(policy, text)
   }
   return key
+}
+
+/**
+ * Notes what is not in a folder yet.
+ *
+ * @returns removes what has been put there since; only for a log that nobody has seen, whose database is closed
+ */
+export function unmakeFolder(data: string): () => Promise<void> {
+  const isNew = !existsSync(data)
+  const files = [LOG_FILES.database, LOG_FILES.signer, POLICY_FILE, LOG_FILES.key]
+  const made = files.map((file) => join(data, file)).filter((path) => !existsSync(path))
+  return async () => {
+    for (const path of made) await rm(path, { recursive: true, force: true })
+    // What somebody else has put there stays.
+    if (isNew) await rmdir(data).catch(() => {})
+  }
 }
 
 async function keysIn(data: string, origin: string | undefined): Promise<SignerKey[]> {

@@ -1,7 +1,8 @@
 /**
  * A fresh log in a folder: its first import runs as a load (services/log, load.ts), so that a zone of
  * millions of names goes in as fast as the disk takes it. Closing the target ends the load, also after
- * an import that failed half-way: what went in before is signed and published.
+ * an import that failed half-way: what went in before is signed and published. If nothing did, because the first file
+ * was refused, a log that was made for it is unmade: nobody has asked for an empty one.
  */
 import { decodeBundle, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
 import { type Name, nameToText } from '@dslog/dnssec/name'
@@ -17,9 +18,13 @@ const PAGE = 10_000
 
 export class LoadTarget implements Target {
   readonly #load: OpenedLoad
+  readonly #unmake: (() => Promise<void>) | undefined
+  #isUsed = false
 
-  constructor(load: OpenedLoad) {
+  /** @param unmake removes the log, if it was made when it was opened */
+  constructor(load: OpenedLoad, unmake?: () => Promise<void>) {
     this.#load = load
+    this.#unmake = unmake
   }
 
   async size(): Promise<number> {
@@ -53,14 +58,16 @@ export class LoadTarget implements Target {
   }
 
   submit(observations: readonly Observation[]): Promise<SubmitResult[]> {
+    this.#isUsed = true
     return this.#load.admitter.submit(observations)
   }
 
   async close(): Promise<void> {
     try {
-      await this.#load.loader.finish()
+      if (this.#isUsed || this.#unmake === undefined) await this.#load.loader.finish()
     } finally {
       await this.#load.close()
     }
+    if (!this.#isUsed) await this.#unmake?.()
   }
 }

@@ -1,14 +1,17 @@
 /** The log of a data folder as a target of submissions, opened in this process. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { type Name, nameToText } from '@dslog/dnssec/name'
 import { dsToText } from '@dslog/dnssec/records'
 import type { Observation, SubmitResult } from '@dslog/schema/api'
 import { MapKind } from '@dslog/schema/identity'
+import { LOG_FILES } from '@dslog/log/files'
 import { type OpenedLog, openLogOrLoad } from '@dslog/log/main'
 import { createLogger } from '@dslog/service/log'
 import { Lifecycle } from '@dslog/service/run'
 import { readServiceConfig } from './config.ts'
 import { EXIT, Failure } from './failure.ts'
-import { prepareFolder } from './folder.ts'
+import { prepareFolder, unmakeFolder } from './folder.ts'
 import { LoadTarget } from './load-target.ts'
 import type { Session } from './session.ts'
 import { type SignedDs, signedDsOf, type Target } from './target.ts'
@@ -34,14 +37,17 @@ export class LocalTarget implements Target {
   static async open(session: Session, origin?: string): Promise<Target> {
     const env = session.serviceEnv({ DSLOG_LOG_PUBLISH_INTERVAL: LOCAL_INTERVAL })
     const { log: config } = readServiceConfig(env)
+    const unmake = unmakeFolder(session.data)
     await prepareFolder(session.data, {
       origin,
       key: config.key,
       witnesses: config.witnessPolicy,
     })
     const logger = createLogger({ service: 'log', level: 'silent' })
+    const isNew =
+      config.databaseUrl === undefined && !existsSync(join(session.data, LOG_FILES.database))
     const opened = await openLogOrLoad({ config, logger })
-    if ('loader' in opened) return new LoadTarget(opened)
+    if ('loader' in opened) return new LoadTarget(opened, isNew ? unmake : undefined)
     const lifecycle = new Lifecycle([opened.sequencer], logger)
     await lifecycle.start()
     return new LocalTarget(opened, lifecycle)

@@ -87,10 +87,11 @@ describe('dslog consistency', () => {
     await writeFile(path, note.replace(String(world.scribe.size), '1000'))
     const called = await world.call(newer, 'consistency', await checkpointOf(older), path)
     expect(called).toMatchObject({ code: 1, events: [] })
+    expect(called.stderr).toContain(`dslog: ${path}: `)
     await writeFile(path, Uint8Array.of(0xff, 0xfe))
     const garbage = await world.call(newer, 'consistency', await checkpointOf(older), path)
     expect(garbage).toMatchObject({ code: 1, events: [] })
-    expect(garbage.stderr).toContain('a checkpoint is UTF-8')
+    expect(garbage.stderr).toBe(`dslog: ${path}: a checkpoint is UTF-8\n`)
   })
 
   it('needs files that are there', async () => {

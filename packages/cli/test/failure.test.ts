@@ -9,7 +9,7 @@ import { ConfigError } from '@dslog/service/config'
 import { DatabaseError, EmbeddedLocked } from '@dslog/service/database-error'
 import { Problem } from '@dslog/service/problem'
 import { VerifyError } from '@dslog/verify/error'
-import { EXIT, exitCodeOf, Failure, messageOf } from '../src/failure.ts'
+import { EXIT, exitCodeOf, Failure, messageOf, naming } from '../src/failure.ts'
 
 const errno = (code: string, path = '/x') =>
   Object.assign(new Error(`${code}: some words, open '${path}'`), { code, path })
@@ -50,6 +50,25 @@ describe('exit codes', () => {
     'has none for a bug: %s',
     (error) => expect(exitCodeOf(error)).toBeUndefined(),
   )
+})
+
+describe('naming a file', () => {
+  const failing = (error: unknown) => naming('some/file', () => Promise.reject(error))
+
+  it('is done where what is in it does not hold', async () => {
+    const error = failing(new TlogError('bad-proof', 'too short'))
+    await expect(error).rejects.toMatchObject({ exitCode: 1, message: 'some/file: too short' })
+    await expect(naming('some/file', () => 1)).resolves.toBe(1)
+  })
+
+  it.each([
+    new Failure(EXIT.unverified, 'says so itself'),
+    new TlogError('network', 'no answer'),
+    errno('ENOENT'),
+    new TypeError('a bug'),
+  ])('is not where something else is wrong: %s', async (error) => {
+    await expect(failing(error)).rejects.toBe(error)
+  })
 })
 
 describe('messages', () => {

@@ -91,7 +91,13 @@ export async function openEmbedded(
 async function create(data: string, template: string): Promise<void> {
   const unfinished = `${data}.new`
   await rm(unfinished, { recursive: true, force: true })
-  if (!(await unpackTemplate(template, unfinished))) await createCluster(unfinished)
+  try {
+    if (!(await unpackTemplate(template, unfinished))) await createCluster(unfinished)
+  } catch (error) {
+    // On a full disk what there is of it is in the way of all others.
+    await rm(unfinished, { recursive: true, force: true })
+    throw error
+  }
   await rename(unfinished, data)
 }
 

@@ -62,9 +62,17 @@ export async function unpackTemplate(path: string, folder: string): Promise<bool
   let at = start
   // A thousand small files: one after the other and at once takes a tenth of the time of waiting for each.
   for (const [name, size] of index) {
-    const to = join(folder, name)
-    if (size === undefined) mkdirSync(to)
-    else writeFileSync(to, bytes.subarray(at, (at += size)), { mode: PRIVATE_FILE })
+    const path = join(folder, name)
+    if (size === undefined) {
+      mkdirSync(path)
+      continue
+    }
+    try {
+      writeFileSync(path, bytes.subarray(at, (at += size)), { mode: PRIVATE_FILE })
+    } catch (error) {
+      // A full disk is found when the file is open, and then Node does not say which it was.
+      throw Object.assign(error as Error, { path })
+    }
   }
   return true
 }

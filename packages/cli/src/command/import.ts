@@ -17,7 +17,7 @@ import type { SubmitResult } from '@dslog/schema/api'
 import { streamInput } from '@dslog/service/input'
 import { counted } from '@dslog/verify/describe'
 import { diffZone, observationsOf, recordsOf } from '@dslog/verify/zonediff'
-import { EXIT, Failure } from '../failure.ts'
+import { EXIT, Failure, naming } from '../failure.ts'
 import { readName } from '../name.ts'
 import type { Output } from '../output.ts'
 import type { Session } from '../session.ts'
@@ -65,14 +65,21 @@ export async function importFiles(
   const zone = apex === undefined ? undefined : readName(apex)
   await checkFiles(files)
   const anchors = await session.anchors()
-  // A database opens in a thread of its own: meanwhile the first file is read and verified here.
-  const opening = openTarget(session)
-  opening.catch(() => {})
+  let opened: Promise<Target> | undefined
+  const open = (): Promise<Target> => (opened ??= openTarget(session))
+  // A folder's database opens in a thread of its own: meanwhile the first file is read and verified here. On a server
+  // a log is made for good, so that waits for a file that is good.
+  if (!hasServer(session)) open().catch(() => {})
   try {
-    await importInto(opening, files, { anchors, at, zone }, session.output)
+    await importInto(open, files, { anchors, at, zone }, session.output)
   } finally {
-    await (await opening).close()
+    await (await opened)?.close()
   }
+}
+
+function hasServer(session: Session): boolean {
+  const env = session.serviceEnv()
+  return env['DATABASE_URL'] !== undefined || env['DATABASE_URL_FILE'] !== undefined
 }
 
 /** Each kind is loaded when it is needed: most of the one has nothing to do with the other. */
@@ -97,10 +104,10 @@ export async function checkFiles(files: readonly string[]): Promise<void> {
 /**
  * Imports files into a log; also what `dslog up --zone-file` does.
  *
- * @param opening the log, which is not waited for before it is needed
+ * @param open the log, which is not waited for before it is needed
  */
 export async function importInto(
-  opening: Target | Promise<Target>,
+  open: () => Promise<Target>,
   files: readonly string[],
   plan: ImportPlan,
   output: Output,
@@ -111,8 +118,8 @@ export async function importInto(
   for (const [i, file] of files.entries()) {
     plan.signal?.throwIfAborted()
     bar.step(i, file)
-    const verified = await readSignedZone(file, plan, opening)
-    const target = await opening
+    const verified = await readSignedZone(file, plan, open)
+    const target = await open()
     const apex = nameToText(verified.zone.zone)
     const known = states.get(apex) ?? (await target.states(verified.zone.zone))
     states.set(apex, known)
@@ -120,7 +127,7 @@ export async function importInto(
     totals.files++
   }
   bar.end()
-  const size = await (await opening).size()
+  const size = await (await open()).size()
   output.event({ event: 'summary', ...totals, size })
   output.line(
     `${counted(totals.files, 'file')}: ${counted(totals.entries, 'entry', 'entries')} added, ${counted(totals.changes, 'change')}, ` +
@@ -135,7 +142,7 @@ export async function importInto(
 async function readSignedZone(
   file: string,
   plan: ImportPlan,
-  opening: Target | Promise<Target>,
+  open: () => Promise<Target>,
 ): Promise<VerifiedZone> {
   const records = (): AsyncIterable<RR> =>
     readZoneFile(streamInput(file), plan.zone === undefined ? {} : { origin: plan.zone })
@@ -143,7 +150,7 @@ async function readSignedZone(
   return naming(file, async () => {
     const apex = plan.zone ?? (await apexOf(records()))
     const isRoot = labelCount(apex) === 0
-    const above = isRoot ? undefined : await (await opening).delegation(apex)
+    const above = isRoot ? undefined : await (await open()).delegation(apex)
     if (above === undefined && !isRoot) {
       throw new Failure(
         EXIT.unverified,
@@ -167,16 +174,6 @@ async function readSignedZone(
 async function apexOf(records: AsyncIterable<RR>): Promise<Name> {
   for await (const { owner, type } of records) if (type === TYPE.SOA) return owner
   throw new DnssecError('bad-zone', 'no SOA record')
-}
-
-/** Says in which file something was wrong. */
-async function naming<T>(file: string, work: () => T | Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (cause) {
-    if (!(cause instanceof DnssecError)) throw cause
-    throw new Failure(EXIT.unverified, `${file}: ${cause.message}`, { cause })
-  }
 }
 
 async function submitZone(

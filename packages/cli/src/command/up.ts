@@ -170,7 +170,7 @@ async function importFirst(session: Session, files: readonly string[]): Promise<
   const target = await LocalTarget.open(session)
   try {
     const plan = { anchors: await session.anchors(), signal: stop.signal }
-    await importInto(target, files, plan, session.output)
+    await importInto(async () => target, files, plan, session.output)
     return true
   } catch (error) {
     if (!stop.signal.aborted) throw error

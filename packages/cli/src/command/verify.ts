@@ -1,6 +1,7 @@
 /** `dslog verify`: what a proof file proves. Offline: policy and trust anchors are the verifier's own. */
 import { MAX_TLOG_PROOF_BYTES } from '@dslog/tlog/bundle'
 import { concat, toBase64 } from '@dslog/tlog/bytes'
+import { TlogError } from '@dslog/tlog/error'
 import { nameToText } from '@dslog/dnssec/name'
 import { MapKind } from '@dslog/schema/identity'
 import { streamInput } from '@dslog/service/input'
@@ -13,15 +14,17 @@ import {
   treeText,
   witnessObjects,
 } from '@dslog/verify/describe'
-import { EXIT, Failure } from '../failure.ts'
+import { naming } from '../failure.ts'
 import { verifierOf } from '../proof.ts'
 import type { Session } from '../session.ts'
 
 export async function verify(session: Session, path: string): Promise<void> {
   const verifier = await verifierOf(session)
-  const input = path === '-' ? session.io.stdin : streamInput(path)
-  const file = await readAll(input, MAX_TLOG_PROOF_BYTES)
-  const report = await verifyProofFile(file, verifier)
+  const [input, name] =
+    path === '-' ? [session.io.stdin, 'standard input'] : [streamInput(path), path]
+  const report = await naming(name, async () => {
+    return verifyProofFile(await readAll(input, MAX_TLOG_PROOF_BYTES), verifier)
+  })
   session.output.event(reportObject(report))
   for (const line of reportLines(report)) session.output.change(line)
 }
@@ -33,7 +36,7 @@ async function readAll(input: AsyncIterable<Uint8Array>, limit: number): Promise
     chunks.push(chunk)
     length += chunk.length
     if (length > limit) {
-      throw new Failure(EXIT.unverified, `a proof file has at most ${limit} bytes`)
+      throw new TlogError('bad-proof', `a proof file has at most ${limit} bytes`)
     }
   }
   return concat(...chunks)
