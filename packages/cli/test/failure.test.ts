@@ -53,7 +53,10 @@ describe('exit codes', () => {
 })
 
 describe('naming a file', () => {
-  const failing = (error: unknown) => naming('some/file', () => Promise.reject(error))
+  const failing = (error: Error) =>
+    naming('some/file', () => {
+      throw error
+    })
 
   it('is done where what is in it does not hold', async () => {
     const error = failing(new TlogError('bad-proof', 'too short'))

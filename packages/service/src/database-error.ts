@@ -10,6 +10,8 @@ export type DatabaseErrorCode =
   | 'held'
   /** No connection became free in time. */
   | 'busy'
+  /** The server cannot be reached, is starting or stopping, or a standby gave the query up for what it has to replay. */
+  | 'away'
   /** A COMMIT turned into a rollback, because a statement of the transaction had failed. */
   | 'aborted'
   /** An int8 is beyond 2^53-1. */

@@ -69,14 +69,38 @@ export class ClientPool implements PostgresPool {
       if (error instanceof Error && error.message.startsWith('timeout exceeded')) {
         throw new DatabaseError('busy', 'no database connection became free', { cause: error })
       }
-      throw error
+      throw awayOr(error)
     }
   }
+}
+
+/**
+ * SQLSTATEs by which a server says that it is there no more or not yet: shutdown, crash, starting; all connections taken;
+ * a conflict with recovery, on a standby.
+ */
+const AWAY: ReadonlySet<string | undefined> = new Set(['57P01', '57P02', '57P03', '53300', '40001'])
+
+/** pg-pool and node-postgres give these errors no code. */
+const BROKEN = /^Connection terminated|connection error and is not queryable|^Client was closed/
+
+/** An error as it came, unless it says that the server is away. */
+function awayOr(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof DatabaseError) return error
+  const { code } = error as { code?: string }
+  const isAway =
+    error instanceof pg.DatabaseError
+      ? AWAY.has(code)
+      : /^E[A-Z]+$/.test(code ?? '') || BROKEN.test(error.message)
+  if (!isAway) return error
+  const reason = error.message === '' ? code : error.message
+  return new DatabaseError('away', `the database is away: ${reason}`, { cause: error })
 }
 
 class Client implements PostgresPoolClient {
   readonly #client: pg.PoolClient
   readonly #copyIn: CopyIn
+  /** Why nobody should get this connection any more. */
+  #gone: Error | undefined
 
   constructor(client: pg.PoolClient, copyIn: CopyIn) {
     this.#client = client
@@ -94,20 +118,32 @@ class Client implements PostgresPoolClient {
     if (typeof sql !== 'string') throw new TypeError('cursors are not supported')
     const [rows] = parameters
     if (rows instanceof CopyRows) {
-      await this.#copyIn(this.#client, sql, rows)
+      await this.#attempt(() => this.#copyIn(this.#client, sql, rows))
       return { command: 'INSERT', rowCount: 0, rows: [] }
     }
-    const result = await this.#client.query(sql, [...parameters])
+    const result = await this.#attempt(() => this.#client.query(sql, [...parameters]))
     if (sql === 'commit' && result.command === 'ROLLBACK') {
       throw new DatabaseError('aborted', 'a statement had failed: the transaction was rolled back')
     }
     return result as PostgresQueryResult<R>
   }
 
+  async #attempt<R>(act: () => Promise<R>): Promise<R> {
+    try {
+      return await act()
+    } catch (cause) {
+      const error = awayOr(cause)
+      if (error !== cause) this.#gone = cause as Error
+      throw error
+    }
+  }
+
   release(): void {
     const status = this.#client.getTransactionStatus()
     // Neither the transaction nor its locks may pass to whoever gets the connection next.
     const clean = status === 'I' || status === null
-    this.#client.release(clean ? undefined : new Error('released inside a transaction'))
+    this.#client.release(
+      this.#gone ?? (clean ? undefined : new Error('released inside a transaction')),
+    )
   }
 }

@@ -22,8 +22,8 @@ const PARTS = { body: 'body', querystring: 'query', params: 'path', headers: 'he
 /** The problem an error stands for. */
 export function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
-  if (error instanceof DatabaseError && error.code === 'busy') {
-    return new Problem('unavailable', 'The database is busy', {
+  if (error instanceof DatabaseError && (error.code === 'busy' || error.code === 'away')) {
+    return new Problem('unavailable', `The database is ${error.code}`, {
       retryAfter: spreadRetry(BUSY_RETRY),
       cause: error,
     })
