@@ -21,7 +21,7 @@ import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
 import { type AlertDraft, alertId, raiseAlerts, resolveAlert } from './alert.ts'
-import type { FollowStatus } from './follow.ts'
+import type { FollowStatus } from './standing.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS

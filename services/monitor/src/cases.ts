@@ -16,9 +16,9 @@ import { type Name, nameKey } from '@dslog/dnssec/name'
 import type { CaseTable } from '@dslog/schema/judgedb'
 import type { MonitorTables } from '@dslog/schema/db'
 import { suffixOf } from '@dslog/schema/lognumber'
-import { type Clock, Ticker } from '@dslog/service/clock'
+import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
-import type { Component } from '@dslog/service/run'
+import { Periodic } from '@dslog/service/periodic'
 import { testPoint } from '@dslog/service/testpoint'
 import { listenersOf, type Subject, subjectKey } from './audience.ts'
 import { MonitorError } from './error.ts'
@@ -62,30 +62,13 @@ export interface JudgeOptions {
  * Judges the changes of the followed logs, one after the other: what two of them show is judged in the one
  * that showed it first (twins.ts). Rounds must not overlap.
  */
-export class Judge implements Component {
+export class Judge extends Periodic {
   readonly name = 'judge'
   readonly #options: JudgeOptions
-  #ticker: Ticker | undefined
 
   constructor(options: JudgeOptions) {
+    super({ interval: INTERVAL_MS, immediately: true, clock: options.clock })
     this.#options = options
-  }
-
-  start(fail: (error: unknown) => void): void {
-    this.#ticker = new Ticker({
-      interval: INTERVAL_MS,
-      immediately: true,
-      clock: this.#options.clock,
-      run: (signal) => this.round(signal),
-      onError: (error) => {
-        fail(error)
-        throw error
-      },
-    })
-  }
-
-  async stop(): Promise<void> {
-    await this.#ticker?.stop()
   }
 
   /** Looks once: at every entry verified since, and every case that is due. */

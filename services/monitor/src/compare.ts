@@ -10,9 +10,9 @@ import { isNotFound } from '@dslog/tlog/http'
 import { openNote } from '@dslog/tlog/note'
 import type { Policy } from '@dslog/tlog/policy'
 import { witnessedCheckpoint } from '@dslog/tlog/witnessclient'
-import { type Clock, Ticker } from '@dslog/service/clock'
+import type { Clock } from '@dslog/service/clock'
 import type { Logger } from '@dslog/service/log'
-import type { Component } from '@dslog/service/run'
+import { Periodic } from '@dslog/service/periodic'
 import type { Follower } from './follow.ts'
 
 /** From one comparison to the next, ms. A witness's answer may be an hour old as it is. */
@@ -34,35 +34,21 @@ export interface ComparerOptions {
 }
 
 /** See the head of this file. */
-export class Comparer implements Component {
+export class Comparer extends Periodic {
   readonly name = 'comparer'
   readonly #options: ComparerOptions
   readonly #urls: readonly string[]
-  #ticker: Ticker | undefined
 
   constructor(options: ComparerOptions) {
+    super({ interval: INTERVAL_MS, jitter: JITTER, clock: options.clock })
     this.#options = options
     const { own, policy } = options
     const others = policy.witnesses.filter(({ key }) => !own.has(`${key.name}+${key.id}`))
     this.#urls = [...new Set(others.flatMap(({ url }) => url ?? []))]
   }
 
-  start(fail: (error: unknown) => void): void {
-    if (this.#urls.length === 0) return
-    this.#ticker = new Ticker({
-      interval: INTERVAL_MS,
-      jitter: JITTER,
-      clock: this.#options.clock,
-      run: (signal) => this.round(signal),
-      onError: (error) => {
-        fail(error)
-        throw error
-      },
-    })
-  }
-
-  async stop(): Promise<void> {
-    await this.#ticker?.stop()
+  override start(fail: (error: unknown) => void): void {
+    if (this.#urls.length > 0) super.start(fail)
   }
 
   /** Asks each witness once. */

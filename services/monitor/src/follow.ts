@@ -5,23 +5,17 @@
  *
  * What comes of a look is a state. A log that does not answer, or shows a checkpoint that the policy
  * does not accept, has not been caught at anything: anyone can serve such a thing. What it was caught
- * at is evidence, and kept. After a final piece of it nothing more is verified, since no later tree
- * can take back what was signed; the others are tried again with each look.
+ * at is evidence, and kept (caught.ts); what is not final is tried again with each look.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { equal } from '@dslog/tlog/bytes'
 import type { LogClient, LogEntry } from '@dslog/tlog/client'
-import { TlogError } from '@dslog/tlog/error'
-import type { Hash } from '@dslog/tlog/hash'
-import { vouchedAt } from '@dslog/tlog/freshness'
-import { MisbehaviourError } from '@dslog/tlog/misbehaviour'
 import type { Policy, TrustedCheckpoint } from '@dslog/tlog/policy'
 import { firstOf } from '@dslog/resolver/abort'
-import type { MonitorStatus } from '@dslog/schema/api'
 import type { MonitorTables } from '@dslog/schema/db'
-import { claimsMapHead } from '@dslog/schema/entry'
-import { type Clock, Ticker } from '@dslog/service/clock'
+import type { Clock } from '@dslog/service/clock'
 import type { Logger } from '@dslog/service/log'
+import { Periodic } from '@dslog/service/periodic'
 import {
   Replay,
   UNIT_LIMITS,
@@ -29,53 +23,21 @@ import {
   UnitReader,
   ViolationError,
 } from '@dslog/service/replay'
-import type { Component } from '@dslog/service/run'
-import { testPoint } from '@dslog/service/testpoint'
 import { Turns } from '@dslog/service/turns'
 import type { Verifier } from '@dslog/verify/evidence'
+import { breachOf } from './breach.ts'
+import { Caught } from './caught.ts'
 import { MonitorError } from './error.ts'
-import { type Breach, BreachError, type Finding, type FindingKind, isFinal } from './evidence.ts'
-import { type Followed, type MonitorStore, type Position, rootOf } from './store.ts'
-import { failureOf, reopened, signedBy } from './trust.ts'
-
-/** Not known to be fresh for so long, ms, what is verified is old: witnesses are asked every ten minutes. */
-export const STALE_AFTER_MS: number = 24 * 3600 * 1000
-
-/** How often it is recorded that a log without witnesses still answers, ms. */
-const RECORD_FRESH_MS = 600_000
+import { SignedTrees } from './signedtrees.ts'
+import { type FollowStatus, type Outcome, outcomeOfFollowing } from './standing.ts'
+import { type MonitorStore, type Position, rootOf } from './store.ts'
+import { signedBy } from './trust.ts'
 
 /** Longest that whoever asks for an audit waits for it, ms; the log's own patience is twice that. */
 export const AUDIT_MS = 5_000
 
-const MS_PER_SECOND = 1000
-
 /** Spreads the looks of many monitors. */
 const JITTER = 0.1
-
-export type FollowState = MonitorStatus['logs'][number]['state']
-
-/** How it stands with a log. Times are ms since the Unix epoch. */
-export interface FollowStatus {
-  readonly state: FollowState
-  readonly detail: string | undefined
-  /** Everything below has been verified, and the root of that tree. */
-  readonly size: number
-  readonly root: Hash
-  /** Size of the newest checkpoint that satisfied the policy. */
-  readonly published: number
-  readonly backlog: number
-  /**
-   * Until when the log is known to be alive: when a quorum of witnesses last vouched for its tree. Under a
-   * policy without witnesses, when it last answered with a good checkpoint: more cannot be known.
-   */
-  readonly freshAt: number | undefined
-  /** When all of the newest checkpoint was last found right. */
-  readonly verifiedAt: number | undefined
-  readonly mapRoot: Hash
-  readonly mapKeys: number
-  /** Pieces of evidence kept, by kind. */
-  readonly findings: ReadonlyMap<FindingKind, number>
-}
 
 export interface FollowerOptions {
   readonly client: LogClient
@@ -92,43 +54,36 @@ export interface FollowerOptions {
   readonly limits?: UnitLimits
 }
 
-type Outcome = Pick<FollowStatus, 'state' | 'detail'>
+/** What a follower goes on from. */
+interface Left {
+  readonly replay: Replay<MonitorTables, Position>
+  readonly trees: SignedTrees
+  readonly caught: Caught
+  readonly verifiedAt: number | undefined
+}
 
-/** Follows one log. Rounds must not overlap. */
-export class Follower implements Component {
+/** Follows one log. */
+export class Follower extends Periodic {
   readonly name = 'follower'
   readonly #options: FollowerOptions
   readonly #replay: Replay<MonitorTables, Position>
-  readonly #findings: Map<FindingKind, number>
-  /** Set for good once the log was caught at something final. */
-  #caught: Outcome | undefined
-  #accepted: { readonly trusted: TrustedCheckpoint; readonly freshAt: number } | undefined
-  /** A signed tree, larger than the accepted one, that the log has not published yet: see {@link audit}. */
-  #pending: TrustedCheckpoint | undefined
-  #recordedAt = -Infinity
+  readonly #trees: SignedTrees
+  readonly #caught: Caught
   /** Looks and audits take turns. */
   readonly #turns = new Turns()
   #verifiedAt: number | undefined
   #published: number
   #outcome: Outcome = { state: 'starting', detail: undefined }
-  #ticker: Ticker | undefined
 
-  private constructor(
-    options: FollowerOptions,
-    replay: Replay<MonitorTables, Position>,
-    findings: Map<FindingKind, number>,
-    accepted: { readonly trusted: TrustedCheckpoint; readonly freshAt: number } | undefined,
-    { pending, verifiedAt }: Pick<Followed, 'pending' | 'verifiedAt'>,
-  ) {
+  private constructor(options: FollowerOptions, { caught, replay, trees, verifiedAt }: Left) {
+    const { clock, interval } = options
+    super({ interval, jitter: JITTER, immediately: true, clock })
     this.#options = options
     this.#replay = replay
-    this.#findings = findings
-    this.#accepted = accepted
+    this.#trees = trees
+    this.#caught = caught
     this.#verifiedAt = verifiedAt
-    this.#pending = pending === undefined ? undefined : reopened(options.policy, pending)
-    this.#published = accepted?.trusted.checkpoint.size ?? 0
-    const final = [...findings.keys()].find(isFinal)
-    if (final !== undefined) this.#caught = { state: 'misbehaving', detail: `caught: ${final}` }
+    this.#published = trees.published?.checkpoint.size ?? 0
   }
 
   /**
@@ -137,55 +92,37 @@ export class Follower implements Component {
    * @throws MonitorError if what is stored is of another log, or does not fit together
    */
   static async open(options: FollowerOptions): Promise<Follower> {
-    const { policy, store, verifier } = options
+    const { store, verifier } = options
     const followed = await store.open()
-    const { accepted, position } = followed
-    const replay = new Replay(store, verifier, position)
-    const stored = accepted && {
-      trusted: reopened(policy, accepted.note),
-      freshAt: accepted.freshAt,
-    }
-    return new Follower(options, replay, await store.findings(), stored, followed)
-  }
-
-  start(fail: (error: unknown) => void): void {
-    const { clock, interval } = this.#options
-    this.#ticker = new Ticker({
-      interval,
-      jitter: JITTER,
-      immediately: true,
-      clock,
-      run: (signal) => this.round(signal),
-      onError: (error) => {
-        fail(error)
-        throw error
-      },
+    return new Follower(options, {
+      replay: new Replay(store, verifier, followed.position),
+      trees: new SignedTrees(options, followed),
+      caught: new Caught(options, await store.findings()),
+      verifiedAt: followed.verifiedAt,
     })
-  }
-
-  async stop(): Promise<void> {
-    await this.#ticker?.stop()
   }
 
   get status(): FollowStatus {
     const { head, upper } = this.#replay.position
+    const backlog = Math.max(0, this.#published - head.size)
+    const { freshAt } = this.#trees
     return {
-      ...this.#current(),
+      ...this.#standing({ backlog, freshAt }),
       size: head.size,
       root: rootOf(this.#replay.position),
       published: this.#published,
-      backlog: this.#backlog,
-      freshAt: this.#accepted?.freshAt,
+      backlog,
+      freshAt,
       verifiedAt: this.#verifiedAt,
       mapRoot: upper.root(),
       mapKeys: head.keyCount,
-      findings: this.#findings,
+      findings: this.#caught.findings,
     }
   }
 
   /** Whether the log was caught at something that no later tree can take back. */
   get isCaught(): boolean {
-    return this.#caught !== undefined
+    return this.#caught.final !== undefined
   }
 
   /** One look at the log. Throws only what needs a restart or an operator. */
@@ -227,7 +164,7 @@ export class Follower implements Component {
     const other = signedBy(policy, note)
     await this.#turns.run(() =>
       this.#catching(signal, async () => {
-        const own = this.#pending ?? this.#accepted?.trusted
+        const own = this.#trees.newest
         if (own === undefined || this.isCaught) return
         const [older, newer] =
           other.checkpoint.size < own.checkpoint.size ? [other, own] : [own, other]
@@ -238,26 +175,19 @@ export class Follower implements Component {
 
   /** An entry of the accepted tree, checked to be in it. Throws what a log that does not deliver does. */
   async entry(index: number, signal: AbortSignal): Promise<Uint8Array | undefined> {
-    const trusted = this.#accepted?.trusted
-    if (trusted === undefined || index >= trusted.checkpoint.size) return undefined
-    const found = this.#options.client.entries(index, index + 1, trusted, signal)
+    const tree = this.#trees.published
+    if (tree === undefined || index >= tree.checkpoint.size) return undefined
+    const found = this.#options.client.entries(index, index + 1, tree, signal)
     for await (const { entry } of found) return entry
     return undefined
   }
 
   async #audit(target: TrustedCheckpoint, signal: AbortSignal): Promise<boolean> {
-    const { client, store } = this.#options
-    const before = this.#pending ?? this.#accepted?.trusted
-    const { size } = target.checkpoint
-    if (this.isCaught || size < (before?.checkpoint.size ?? 0)) return false
+    if (this.isCaught || target.checkpoint.size < (this.#trees.newest?.checkpoint.size ?? 0)) {
+      return false
+    }
     await this.#catching(signal, async () => {
-      if (before !== undefined) await client.advance(before, target)
-      if (before?.checkpoint.size !== size) {
-        await this.#checkEnd(target, signal)
-        await store.await(target.note)
-        this.#pending = target
-        // Signed, so the log can show nothing else any more, and published or not it is replayed.
-      }
+      await this.#trees.await(target, signal)
       await this.#replayTo(target, signal, AUDIT_MS)
     })
     return this.#isVerified(target)
@@ -287,9 +217,9 @@ export class Follower implements Component {
       // Signed by the log and witnessed as the policy demands: nobody else can have made it up.
       const newest = await client.checkpoint(signal)
       this.#published = newest.checkpoint.size
-      if (this.#caught !== undefined) return
+      if (this.isCaught) return
 
-      await this.#accept(newest, signal)
+      await this.#trees.publish(newest, signal)
       await this.#verify(newest, signal)
       this.#outcome = { state: 'following', detail: undefined }
     } catch (error) {
@@ -301,78 +231,13 @@ export class Follower implements Component {
     if (state !== before.state) logger.info({ state, detail }, 'the state of the log has changed')
   }
 
-  /** Takes note of a checkpoint. */
-  async #accept(newest: TrustedCheckpoint, signal: AbortSignal): Promise<void> {
-    const { client, store } = this.#options
-    const before = this.#accepted?.trusted
-    if (before?.note === newest.note) return this.#stayFresh(newest)
-    if (before !== undefined) await client.advance(before, newest)
-    // The log has appended, or nothing: what was verified is how it begins.
-
-    const pending = this.#pending
-    const caughtUp = pending !== undefined && pending.checkpoint.size <= newest.checkpoint.size
-    if (pending !== undefined) {
-      await client.advance(
-        ...(caughtUp ? ([pending, newest] as const) : ([newest, pending] as const)),
-      )
-    }
-    // Nor does it exclude the tree that it has signed and not published yet.
-
-    if (before?.checkpoint.size !== newest.checkpoint.size) await this.#checkEnd(newest, signal)
-    // It ends with a MAP_HEAD. Seen now, since there may be a newer tree before this one is verified.
-
-    await this.#record(newest)
-    testPoint('monitor.accepted')
-    // From here on a fork or a rollback behind this very tree is noticed, also after a crash.
-
-    if (caughtUp) await store.await(undefined)
-    if (caughtUp) this.#pending = undefined
-  }
-
-  /** The same note again: under a policy without witnesses that is all the life a log can show. */
-  async #stayFresh(newest: TrustedCheckpoint): Promise<void> {
-    const { clock, policy } = this.#options
-    if (policy.quorum !== undefined) return
-    this.#accepted = { trusted: newest, freshAt: clock() }
-    if (clock() - this.#recordedAt >= RECORD_FRESH_MS) await this.#record(newest)
-  }
-
-  async #record(newest: TrustedCheckpoint): Promise<void> {
-    const { clock, policy, store } = this.#options
-    const vouched = vouchedAt(policy, newest.witnesses)
-    // No clock but ours counts for the future.
-    const freshAt = Math.min(clock(), vouched === undefined ? Infinity : vouched * MS_PER_SECOND)
-    await store.accept(newest.note, freshAt)
-    this.#accepted = { trusted: newest, freshAt }
-    this.#recordedAt = clock()
-  }
-
-  async #checkEnd(newest: TrustedCheckpoint, signal: AbortSignal): Promise<void> {
-    const { size } = newest.checkpoint
-    const reason = 'the tree does not end with a MAP_HEAD'
-    if (size === 0) {
-      const evidence = { checkpoint: newest.note, index: 0, entry: new Uint8Array(0), path: [] }
-      throw new BreachError({ kind: 'no-map-head', evidence: { ...evidence, reason } })
-    }
-    for await (const { entry, index } of this.#options.client.entries(
-      size - 1,
-      size,
-      newest,
-      signal,
-    )) {
-      if (claimsMapHead(entry)) continue
-      throw await this.#breach({ kind: 'no-map-head', index, entry, reason }, newest)
-    }
-  }
-
-  /** Verifies entries of an accepted tree: all of them, or as many as there is time for. */
+  /** Verifies entries of a published tree: all of them, or as many as there is time for. */
   async #verify(target: TrustedCheckpoint, signal: AbortSignal): Promise<void> {
     const { clock, interval, store } = this.#options
     const { root, size } = target.checkpoint
-    const { position } = this.#replay
-    const isAhead = this.#pending !== undefined && position.head.size > size
-    if (!isAhead && !(await this.#replayTo(target, signal, interval))) return
-    if (!isAhead && !equal(rootOf(this.#replay.position), root)) {
+    const isPast = this.#trees.isAhead && this.#replay.position.head.size > size
+    if (!isPast && !(await this.#replayTo(target, signal, interval))) return
+    if (!isPast && !equal(rootOf(this.#replay.position), root)) {
       throw new MonitorError('corrupt', `the stored entries are not those of the tree of ${size}`)
     }
     // The tree of all verified hashes is the signed one, or begins with it: nothing was left out, nothing
@@ -383,7 +248,7 @@ export class Follower implements Component {
 
   /** Replays entries of a tree for so long, ms. @returns whether there are none left */
   async #replayTo(target: TrustedCheckpoint, signal: AbortSignal, time: number): Promise<boolean> {
-    const { clock } = this.#options
+    const { client, clock } = this.#options
     const started = clock()
     for await (const unit of this.#units(target, signal)) {
       // Each entry hashes to its leaf of the signed tree.
@@ -391,7 +256,7 @@ export class Follower implements Component {
         await this.#replay.take(unit)
       } catch (error) {
         if (!(error instanceof ViolationError)) throw error
-        throw await this.#breach(error.violation, target)
+        throw await breachOf(client, error.violation, target)
       }
       // Each decodes, is proven by the DNSSEC evidence in it, and is what the rules demand; each
       // MAP_HEAD is that of the replayed map; and the position is durable behind them.
@@ -414,50 +279,14 @@ export class Follower implements Component {
     }
   }
 
-  async #breach(
-    { kind, ...found }: Omit<Breach['evidence'], 'checkpoint' | 'path'> & Pick<Breach, 'kind'>,
-    trusted: TrustedCheckpoint,
-  ): Promise<BreachError> {
-    const path = await this.#options.client.tree(trusted).inclusionProof(found.index)
-    return new BreachError({ kind, evidence: { checkpoint: trusted.note, path, ...found } })
+  #outcomeOf(error: unknown): Promise<Outcome> {
+    return this.#caught.outcomeOf(error, this.#replay.position.head.size)
   }
 
-  async #outcomeOf(error: unknown): Promise<Outcome> {
-    if (error instanceof BreachError) return this.#keep(error.breach, error.message)
-    if (error instanceof MisbehaviourError) return this.#keep(error.misbehaviour, error.message)
-    if (!(error instanceof TlogError)) throw error
-    const detail = error.message
-    const state = failureOf(error)
-    if (state === undefined) throw error
-    return { state, detail }
-  }
-
-  async #keep(finding: Finding, detail: string): Promise<Outcome> {
-    const { clock, logger, store } = this.#options
-    const { kind } = finding
-    if (await store.keep(finding, detail, this.#replay.position.head.size, clock())) {
-      this.#findings.set(kind, (this.#findings.get(kind) ?? 0) + 1)
-      logger.error({ kind, detail }, 'the log was caught: see /v1/evidence')
-    }
-    const outcome: Outcome = { state: 'misbehaving', detail }
-    if (isFinal(kind)) this.#caught = outcome
-    return outcome
-  }
-
-  get #backlog(): number {
-    return Math.max(0, this.#published - this.#replay.position.head.size)
-  }
-
-  #current(): Outcome {
-    if (this.#caught !== undefined) return this.#caught
-    if (this.#outcome.state !== 'following') return this.#outcome
-    if (this.#backlog > 0) {
-      return { state: 'behind', detail: `${this.#backlog} entries to verify` }
-    }
+  #standing(shown: Pick<FollowStatus, 'backlog' | 'freshAt'>): Outcome {
     const { clock, policy } = this.#options
-    const freshAt = this.#accepted?.freshAt
-    if (freshAt === undefined || clock() - freshAt < STALE_AFTER_MS) return this.#outcome
-    const who = policy.quorum === undefined ? 'the log has not answered' : 'no quorum has cosigned'
-    return { state: 'stale', detail: `${who} for a day` }
+    if (this.#caught.final !== undefined) return this.#caught.final
+    if (this.#outcome.state !== 'following') return this.#outcome
+    return outcomeOfFollowing(policy, shown, clock())
   }
 }

@@ -14,10 +14,10 @@ import { CLASS_IN, parseRrsig, type RR, TYPE } from '@dslog/dnssec/records'
 import { encodeRecord } from '@dslog/dnssec/wire'
 import type { ChangeTable, MonitorTables } from '@dslog/schema/db'
 import { decodeEntry, type DelegationEntry, isParentLink } from '@dslog/schema/entry'
-import { type Clock, Ticker } from '@dslog/service/clock'
+import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
-import type { Component } from '@dslog/service/run'
+import { Periodic } from '@dslog/service/periodic'
 import type { Verifier } from '@dslog/verify/evidence'
 import { chainAt, type ZoneKeys } from '@dslog/verify/keys'
 import type { Follower } from './follow.ts'
@@ -52,31 +52,17 @@ export interface ForwarderOptions {
 }
 
 /** See the head of this file. Rounds must not overlap. */
-export class Forwarder implements Component {
+export class Forwarder extends Periodic {
   readonly name = 'forwarder'
   readonly #options: ForwarderOptions
-  #ticker: Ticker | undefined
 
   constructor(options: ForwarderOptions) {
+    super({ interval: INTERVAL_MS, clock: options.clock })
     this.#options = options
   }
 
-  start(fail: (error: unknown) => void): void {
-    const { clock, logs } = this.#options
-    if (logs.length < 2) return
-    this.#ticker = new Ticker({
-      interval: INTERVAL_MS,
-      clock,
-      run: (signal) => this.round(signal),
-      onError: (error) => {
-        fail(error)
-        throw error
-      },
-    })
-  }
-
-  async stop(): Promise<void> {
-    await this.#ticker?.stop()
+  override start(fail: (error: unknown) => void): void {
+    if (this.#options.logs.length > 1) super.start(fail)
   }
 
   /** Looks through what is new of each log, and after what was handed on before. */

@@ -2,7 +2,7 @@
 import type { Clock } from '@dslog/service/clock'
 import type { Metrics } from '@dslog/service/metrics'
 import type { FollowedLog } from './followed.ts'
-import type { FollowStatus } from './follow.ts'
+import type { FollowStatus } from './standing.ts'
 import type { Witness } from './witness.ts'
 
 const MS_PER_SECOND = 1000

@@ -11,10 +11,10 @@
 import { sql } from 'kysely'
 import type { ChannelRow, OutboxRow } from '@dslog/schema/alertdb'
 import type { MonitorTables } from '@dslog/schema/db'
-import { type Clock, Ticker } from '@dslog/service/clock'
+import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
-import type { Component } from '@dslog/service/run'
+import { Periodic } from '@dslog/service/periodic'
 import { testPoint } from '@dslog/service/testpoint'
 import type { Channels, Outcome } from './channel/channel.ts'
 import type { ContentReader } from './content.ts'
@@ -68,39 +68,14 @@ export interface OutboxCounts {
 }
 
 /** Delivers what waits. */
-export class Outbox implements Component {
+export class Outbox extends Periodic {
   readonly name = 'outbox'
   readonly counts: OutboxCounts = { sent: 0, failed: 0, dead: 0 }
   readonly #options: OutboxOptions
-  #ticker: Ticker | undefined
 
   constructor(options: OutboxOptions) {
+    super({ interval: INTERVAL_MS, immediately: true, clock: options.clock })
     this.#options = options
-  }
-
-  start(fail: (error: unknown) => void): void {
-    const { clock } = this.#options
-    this.#ticker = new Ticker({
-      interval: INTERVAL_MS,
-      immediately: true,
-      clock,
-      run: async (signal) => {
-        await this.round(signal)
-      },
-      onError: (error) => {
-        fail(error)
-        throw error
-      },
-    })
-  }
-
-  async stop(): Promise<void> {
-    await this.#ticker?.stop()
-  }
-
-  /** Something was put in: look at once. */
-  poke(): void {
-    this.#ticker?.poke()
   }
 
   /**

@@ -7,7 +7,7 @@ import type { HttpClient } from '@dslog/tlog/http'
 import { nameFromText, ROOT } from '@dslog/dnssec/name'
 import type { ChannelRow } from '@dslog/schema/alertdb'
 import type { MonitorTables } from '@dslog/schema/db'
-import { type Clock, Ticker } from '@dslog/service/clock'
+import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
 import type { Component } from '@dslog/service/run'
@@ -19,26 +19,24 @@ import { HookChannel } from './channel/hook.ts'
 import { NtfyChannel } from './channel/ntfy.ts'
 import { StdoutChannel } from './channel/stdout.ts'
 import { WebhookChannel } from './channel/webhook.ts'
+import { Chores } from './chores.ts'
 import type { MonitorConfig } from './config.ts'
 import { ContentReader } from './content.ts'
 import { Digests } from './digest.ts'
-import { forget } from './ending.ts'
 import { Links } from './links.ts'
 import { MailLimit } from './maillimit.ts'
 import { describeChannel, tell } from './notice.ts'
 import { Outbox, type OutboxEvents } from './outbox.ts'
 import { OwnerError } from './owner-error.ts'
 import type { OwnerContext } from './route/context.ts'
-import { Statements } from './statements.ts'
+import { Pins } from './pins.ts'
 import { Subscriptions } from './subscriptions.ts'
 import { operatorTarget, publicTarget, type Target } from './target.ts'
 import { LinkTokens, openSecret } from './token.ts'
 import { Watchlist } from './watchlist.ts'
+import { Windows } from './windows.ts'
 import { levelRank } from '@dslog/schema/alert'
 import { pathOf } from './watch.ts'
-
-/** How often summaries, alarms and what is to be forgotten are looked at, ms. */
-const CHORES_INTERVAL_MS = 30_000
 
 /** File of the secret of links. */
 const SECRET_FILE = 'monitor-secret'
@@ -82,7 +80,7 @@ export async function openOwners(options: OwnersOptions): Promise<Owners> {
   const links = new Links(url, tokens)
   const origin = originOf(url)
   const subscriptions = new Subscriptions(db, clock)
-  const statements = new Statements(db, clock, origin)
+  const pins = new Pins(db, clock, origin)
   const egress = new Egress(edges)
   const email = emailOf(options, links)
   const isTrusted = async ({ subscription }: ChannelRow): Promise<boolean> => {
@@ -119,14 +117,16 @@ export async function openOwners(options: OwnersOptions): Promise<Owners> {
   })
   await addOperator(db, config.operator.map(operatorTarget), clock())
   const poke = (): void => outbox.poke()
-  const parts: Component[] = [outbox, choresOf(options, new Digests(db, clock), alarms, poke)]
+  const chores = new Chores({ db, clock, digests: new Digests(db, clock), alarms, poke })
+  const parts: Component[] = [outbox, chores]
   if (config.watchlist !== undefined) {
     parts.unshift(new Watchlist({ path: config.watchlist, db, clock, logger, poke }))
   }
   const context: OwnerContext = {
     db,
     subscriptions,
-    statements,
+    pins,
+    windows: new Windows(db, clock),
     tokens,
     links,
     info: {
@@ -262,36 +262,6 @@ function pingOf({ config, http, logger }: OwnersOptions): (() => Promise<void>) 
     } catch (error) {
       logger.warn({ reason: String(error) }, 'the dead-man ping was not taken')
     }
-  }
-}
-
-/** What is looked at now and then. */
-function choresOf(
-  { clock, db }: OwnersOptions,
-  digests: Digests,
-  alarms: Alarms,
-  poke: () => void,
-): Component {
-  let ticker: Ticker | undefined
-  return {
-    name: 'chores',
-    start(fail) {
-      ticker = new Ticker({
-        interval: CHORES_INTERVAL_MS,
-        clock,
-        async run() {
-          await digests.round()
-          await alarms.round()
-          await forget(db, clock())
-          poke()
-        },
-        onError: (error) => {
-          fail(error)
-          throw error
-        },
-      })
-    },
-    stop: () => ticker?.stop(),
   }
 }
 

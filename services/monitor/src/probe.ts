@@ -25,11 +25,11 @@ import { ResolverError } from '@dslog/resolver/error'
 import type { Exchange, Server } from '@dslog/resolver/exchange'
 import type { Walker, ZoneServers } from '@dslog/resolver/walk'
 import type { MonitorTables } from '@dslog/schema/db'
-import { type Clock, Ticker } from '@dslog/service/clock'
+import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import { decodeDsSet } from '@dslog/service/foldtables'
 import type { Logger } from '@dslog/service/log'
-import type { Component } from '@dslog/service/run'
+import { Periodic } from '@dslog/service/periodic'
 import { type AlertDraft, raiseAlerts } from './alert.ts'
 import { watchersOf } from './audience.ts'
 import { judgeAgain } from './cases.ts'
@@ -78,31 +78,13 @@ export interface ProbeOptions {
 }
 
 /** Looks at the names that are watched. Rounds must not overlap. */
-export class Probe implements Component {
+export class Probe extends Periodic {
   readonly name = 'probe'
   readonly #options: ProbeOptions
-  #ticker: Ticker | undefined
 
   constructor(options: ProbeOptions) {
+    super({ interval: INTERVAL_MS, immediately: true, clock: options.clock })
     this.#options = options
-  }
-
-  start(fail: (error: unknown) => void): void {
-    const { clock } = this.#options
-    this.#ticker = new Ticker({
-      interval: INTERVAL_MS,
-      immediately: true,
-      clock,
-      run: (signal) => this.round(signal),
-      onError: (error) => {
-        fail(error)
-        throw error
-      },
-    })
-  }
-
-  async stop(): Promise<void> {
-    await this.#ticker?.stop()
   }
 
   /** Looks at every name that is due. */

@@ -15,10 +15,10 @@ import { type View as Seen, Views } from '@dslog/schema/crawlerapi'
 import type { MonitorTables } from '@dslog/schema/db'
 import { stateId } from '@dslog/schema/identity'
 import type { ViewTable } from '@dslog/schema/judgedb'
-import { type Clock, Ticker } from '@dslog/service/clock'
+import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
-import type { Component } from '@dslog/service/run'
+import { Periodic } from '@dslog/service/periodic'
 import { raiseAlerts, resolveAlert } from './alert.ts'
 import { Intents, watchersOf } from './audience.ts'
 import { has, inForce, type State } from './judge/state.ts'
@@ -45,32 +45,17 @@ export interface ViewReaderOptions {
 }
 
 /** Reads and judges views. Rounds must not overlap. */
-export class ViewReader implements Component {
+export class ViewReader extends Periodic {
   readonly name = 'views'
   readonly #options: ViewReaderOptions
-  #ticker: Ticker | undefined
 
   constructor(options: ViewReaderOptions) {
+    super({ interval: INTERVAL_MS, immediately: true, clock: options.clock })
     this.#options = options
   }
 
-  start(fail: (error: unknown) => void): void {
-    const { clock, crawlers } = this.#options
-    if (crawlers.length === 0) return
-    this.#ticker = new Ticker({
-      interval: INTERVAL_MS,
-      immediately: true,
-      clock,
-      run: (signal) => this.round(signal),
-      onError: (error) => {
-        fail(error)
-        throw error
-      },
-    })
-  }
-
-  async stop(): Promise<void> {
-    await this.#ticker?.stop()
+  override start(fail: (error: unknown) => void): void {
+    if (this.#options.crawlers.length > 0) super.start(fail)
   }
 
   /** Reads what is new of every crawler, and judges the names that it is about. */

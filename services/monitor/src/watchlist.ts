@@ -18,10 +18,10 @@ import { type Name, nameFromText } from '@dslog/dnssec/name'
 import { ALERT_LEVELS, type AlertLevel, levelRank } from '@dslog/schema/alert'
 import type { SubscriptionSource } from '@dslog/schema/alertdb'
 import type { MonitorTables } from '@dslog/schema/db'
-import { type Clock, Ticker } from '@dslog/service/clock'
+import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
-import type { Component } from '@dslog/service/run'
+import { Periodic } from '@dslog/service/periodic'
 import { MonitorError } from './error.ts'
 import { announceHistory } from './history.ts'
 import { OwnerError } from './owner-error.ts'
@@ -185,35 +185,25 @@ export interface WatchlistOptions {
 }
 
 /** Keeps what is watched at what the file says. */
-export class Watchlist implements Component {
+export class Watchlist extends Periodic {
   readonly name = 'watch list'
   readonly #options: WatchlistOptions
   #seen = ''
-  #ticker: Ticker | undefined
 
   constructor(options: WatchlistOptions) {
+    // A file changes by the machine's clock.
+    super({ interval: LOOK_INTERVAL_MS })
     this.#options = options
   }
 
   /** @throws MonitorError `watchlist` if the file cannot be read: then nothing would be watched */
-  async start(fail: (error: unknown) => void): Promise<void> {
+  override async start(fail: (error: unknown) => void): Promise<void> {
     await this.#load(await this.#version())
-    this.#ticker = new Ticker({
-      interval: LOOK_INTERVAL_MS,
-      run: () => this.look(),
-      onError: (error) => {
-        fail(error)
-        throw error
-      },
-    })
-  }
-
-  async stop(): Promise<void> {
-    await this.#ticker?.stop()
+    await super.start(fail)
   }
 
   /** Takes up the file if it has changed; a mistake in it is logged, once. */
-  async look(): Promise<void> {
+  async round(): Promise<void> {
     try {
       const version = await this.#version()
       if (version === this.#seen) return

@@ -5,7 +5,7 @@ import { nameFromText } from '@dslog/dnssec/name'
 import { createLogger } from '@dslog/service/log'
 import { DAY, HOUR, TestClock } from '@dslog/testbed/clock'
 import { Alarms, OPERATOR } from '../src/alarm.ts'
-import type { FollowStatus } from '../src/follow.ts'
+import type { FollowStatus } from '../src/standing.ts'
 import { addOwners } from './owners.ts'
 import { type Place, quickPlace } from './world.ts'
 

@@ -60,7 +60,8 @@ export class OwnerHttp {
     const context = {
       db,
       subscriptions: post.subscriptions,
-      statements: post.statements,
+      pins: post.pins,
+      windows: post.windows,
       tokens: new LinkTokens(new Uint8Array(32).fill(1)),
       links: post.links,
       info: {

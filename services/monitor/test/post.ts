@@ -16,7 +16,8 @@ import { Digests } from '../src/digest.ts'
 import { Links } from '../src/links.ts'
 import { MailLimit } from '../src/maillimit.ts'
 import { Outbox } from '../src/outbox.ts'
-import { Statements } from '../src/statements.ts'
+import { Pins } from '../src/pins.ts'
+import { Windows } from '../src/windows.ts'
 import { Subscriptions } from '../src/subscriptions.ts'
 import { LinkTokens } from '../src/token.ts'
 
@@ -31,7 +32,8 @@ export class Post {
   readonly failing: string[] = []
   readonly links = new Links(`https://${ORIGIN}`, new LinkTokens(new Uint8Array(32).fill(1)))
   readonly subscriptions: Subscriptions
-  readonly statements: Statements
+  readonly pins: Pins
+  readonly windows: Windows
   readonly digests: Digests
   readonly outbox: Outbox
   readonly #close: (() => Promise<unknown>)[] = []
@@ -55,7 +57,8 @@ export class Post {
       proofs: options.proofs ?? (async () => undefined),
     })
     this.subscriptions = new Subscriptions(db, clock)
-    this.statements = new Statements(db, clock, ORIGIN)
+    this.pins = new Pins(db, clock, ORIGIN)
+    this.windows = new Windows(db, clock)
     this.digests = new Digests(db, clock)
     this.outbox = new Outbox({
       db,

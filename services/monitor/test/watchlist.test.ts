@@ -117,18 +117,18 @@ describe('while the monitor runs', () => {
     expect((await of()).map(({ rule }) => rule)).toEqual(['history', 'history'])
 
     await writeFile(path, 'a.example stdout:\nc.example stdout:\nd.example stdout: CRITICAL\n')
-    await list.look()
+    await list.round()
     expect(await names()).toEqual(['a.example.', 'c.example.', 'd.example.'])
     expect((await of()).map(({ subscription }) => subscription)).toContain(alert!.subscription)
 
     await writeFile(path, 'a.example stdout:\nc..example stdout:\n')
-    await list.look()
+    await list.round()
     expect(await names()).toEqual(['a.example.', 'c.example.', 'd.example.'])
     await rm(path)
-    await list.look()
+    await list.round()
     expect(await names()).toEqual(['a.example.', 'c.example.', 'd.example.'])
     await writeFile(path, '# nothing any more\n')
-    await list.look()
+    await list.round()
     expect(await names()).toEqual([])
     // Subscriptions of others are theirs.
     expect(await home.db.kysely.selectFrom('subscription').select('id').execute()).toEqual([

@@ -14,9 +14,8 @@ import { leafHash } from '@dslog/tlog/hash'
 import type { NoteVerifier } from '@dslog/tlog/note'
 import { TreeReader } from '@dslog/tlog/reader'
 import { decodeBundle, TILE_WIDTH, tileHash, tileWidth } from '@dslog/tlog/tile'
-import { Ticker } from '@dslog/service/clock'
 import type { Logger } from '@dslog/service/log'
-import type { Component } from '@dslog/service/run'
+import { Periodic } from '@dslog/service/periodic'
 import { LogError } from '../error.ts'
 import type { PublishedTree } from '../shown.ts'
 import type { TreeStore } from '../store.ts'
@@ -60,11 +59,10 @@ export interface PublishState {
 }
 
 /** See the head of this file. */
-export class Publisher implements Component {
+export class Publisher extends Periodic {
   readonly name: string
   readonly #options: PublisherOptions
   readonly #clock: () => number
-  #ticker: Ticker | undefined
   #unlisten: (() => void) | undefined
   #shown: string | undefined
   /** The note that was last to be shown there. */
@@ -76,6 +74,7 @@ export class Publisher implements Component {
   #behindSince: number | undefined
 
   constructor(options: PublisherOptions) {
+    super({ interval: LOOK_MS, immediately: true })
     this.name = options.target.name
     this.#options = options
     this.#clock = options.clock ?? Date.now
@@ -86,7 +85,7 @@ export class Publisher implements Component {
   }
 
   /** @throws LogError `behind` or `forked`; PublishError `foreign` */
-  async start(fail: (error: unknown) => void): Promise<void> {
+  override async start(fail: (error: unknown) => void): Promise<void> {
     const { log, onPublished } = this.#options
     try {
       if (log.isPublished) await this.#held(log.published)
@@ -94,27 +93,19 @@ export class Publisher implements Component {
       if (isFatal(error) || isForeign(error)) throw error
       this.#failed(error)
     }
-    this.#ticker = new Ticker({
-      interval: LOOK_MS,
-      immediately: true,
-      run: () => this.#look(),
-      onError: (error) => {
-        fail(error)
-        throw error
-      },
-    })
-    this.#unlisten = onPublished?.(() => this.#ticker?.poke())
+    await super.start(fail)
+    this.#unlisten = onPublished?.(() => this.poke())
   }
 
-  async stop(): Promise<void> {
+  override async stop(): Promise<void> {
     this.#unlisten?.()
-    // If it has failed, `fail` was told why.
-    await this.#ticker?.stop().catch(() => {})
+    await super.stop()
     // What the sequencer did last is shown, too, if the place lets us.
-    if (this.#ticker !== undefined) await this.#look().catch(() => {})
+    if (this.isStarted) await this.round().catch(() => {})
   }
 
-  async #look(): Promise<void> {
+  /** Shows the newest tree, unless it is shown or the place is given a rest. */
+  async round(): Promise<void> {
     if (!this.#options.log.isPublished) return
     const tree = this.#options.log.published
     if (tree.note === this.#shown) return

@@ -3,6 +3,7 @@ import Type from 'typebox'
 import { Acknowledged, AlertList, AlertsQuery } from '@dslog/schema/monitorapi'
 import type { Http } from '@dslog/service/http'
 import { cursorOf, VOLATILE } from '@dslog/service/params'
+import { acknowledge } from '../acknowledge.ts'
 import { alertOf, alertRows } from '../content.ts'
 import { OwnerError } from '../owner-error.ts'
 import type { OwnerContext } from './context.ts'
@@ -12,10 +13,7 @@ const IdParam = Type.Object({ id: Type.String({ maxLength: 64 }) })
 
 const MAX_ALERTS = 100
 
-export function alertRoutes(
-  app: Http,
-  { db, poke, statements, subscriptions }: OwnerContext,
-): void {
+export function alertRoutes(app: Http, { clock, db, poke, subscriptions }: OwnerContext): void {
   const tags = ['alerts']
 
   app.get(
@@ -68,7 +66,7 @@ export function alertRoutes(
           throw new OwnerError('token', 'this is not the token of the subscription')
         }
         await subscriptions.authorize(row.subscription, token)
-        const pinned = await statements.acknowledge(id)
+        const pinned = await acknowledge(db, id, clock())
         poke()
         reply.header('cache-control', VOLATILE)
         return { id, pinned }

@@ -10,10 +10,11 @@ import { decodeDsSet } from '@dslog/service/foldtables'
 import type { ChangeRow, Changes } from '../changes.ts'
 import type { FollowedLog } from '../followed.ts'
 import type { Links } from '../links.ts'
-import type { Statements } from '../statements.ts'
+import type { Pins } from '../pins.ts'
 import type { Subscriptions } from '../subscriptions.ts'
 import type { Target } from '../target.ts'
 import type { LinkTokens } from '../token.ts'
+import type { Windows } from '../windows.ts'
 
 /** What a route may use. */
 export interface MonitorContext {
@@ -28,7 +29,8 @@ export interface MonitorContext {
 export interface OwnerContext {
   readonly db: Database<MonitorTables>
   readonly subscriptions: Subscriptions
-  readonly statements: Statements
+  readonly pins: Pins
+  readonly windows: Windows
   readonly tokens: LinkTokens
   readonly links: Links
   readonly info: MonitorInfo

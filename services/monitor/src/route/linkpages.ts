@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import type { Http } from '@dslog/service/http'
 import { HIDDEN } from '@dslog/service/http/openapi'
+import { acknowledge } from '../acknowledge.ts'
 import { alertOf, alertRows } from '../content.ts'
 import { OwnerError } from '../owner-error.ts'
 import { askPage, donePage } from '../page.ts'
@@ -13,7 +14,7 @@ const TokenQuery = Type.Object({ token: Type.Optional(Type.String({ maxLength: 6
 
 /** Adds the pages. */
 export function linkPages(app: Http, context: OwnerContext): void {
-  const { db, poke, statements, subscriptions, tokens } = context
+  const { clock, db, pins, poke, subscriptions, tokens } = context
   const schema = { ...HIDDEN, params: IdParam, querystring: TokenQuery }
   const post = { schema, config: FORM_LIMIT }
   const tokenOf = (request: FastifyRequest): string => {
@@ -71,7 +72,7 @@ export function linkPages(app: Http, context: OwnerContext): void {
     orPage(
       reply,
       async () => {
-        await statements.confirmPins(request.params.id, tokenOf(request))
+        await pins.confirm(request.params.id, tokenOf(request))
         return send(
           reply,
           donePage({ title: 'Confirmed', note: 'The new pins count from now on.' }),
@@ -121,7 +122,7 @@ export function linkPages(app: Http, context: OwnerContext): void {
       async () => {
         const { id } = request.params
         acknowledging(request, id)
-        const pinned = await statements.acknowledge(id)
+        const pinned = await acknowledge(db, id, clock())
         poke()
         const note = pinned
           ? 'Noted. These DS will count as pins in a day; all channels are told.'

@@ -6,11 +6,13 @@ import { PinsBody } from '@dslog/schema/monitorapi'
 import type { Http } from '@dslog/service/http'
 import { HIDDEN } from '@dslog/service/http/openapi'
 import { sourceOf } from '@dslog/service/http/source'
+import { acknowledge } from '../acknowledge.ts'
 import { formatSecret } from '../channel/webhook.ts'
 import { alertOf, alertRows } from '../content.ts'
 import { OwnerError } from '../owner-error.ts'
 import { donePage, loginPage, managePage } from '../page.ts'
 import type { Subscription } from '../records.ts'
+import { sendTest } from '../sendtest.ts'
 import type { OwnerContext } from './context.ts'
 import { type Form, FORM_LIMIT, formOf, IdParam, orPage, sameSite, send, STATUS } from './form.ts'
 import { viewOf } from './owner.ts'
@@ -42,7 +44,7 @@ function statementOf(text: string | undefined): PinsBody {
 
 /** Adds the pages. */
 export function managePages(app: Http, context: OwnerContext): void {
-  const { db, poke, statements, subscriptions, targetOf } = context
+  const { clock, db, pins, poke, subscriptions, targetOf, windows } = context
 
   const show = async (
     reply: FastifyReply,
@@ -58,7 +60,7 @@ export function managePages(app: Http, context: OwnerContext): void {
       .limit(SHOWN_ALERTS)
       .execute()
     const title = nameToText(subscription.name as Name)
-    const view = await viewOf(subscription, subscriptions, statements)
+    const view = await viewOf(subscription, context)
     return send(
       reply,
       managePage({ title, ...more, subscription: view, token, alerts: rows.map(alertOf) }),
@@ -109,15 +111,15 @@ export function managePages(app: Http, context: OwnerContext): void {
 
   form('', async () => undefined)
   form('/test', async (subscription) => {
-    await statements.test(subscription)
+    await sendTest(db, subscription, clock())
     return 'A test is on its way over all channels.'
   })
   form('/pins', async (subscription, { statement }) => {
-    const at = await statements.setPins(subscription, readPins(statementOf(statement)))
+    const at = await pins.set(subscription, readPins(statementOf(statement)))
     return `Taken. The pins count from ${new Date(at).toISOString()} on, or once another channel has confirmed them.`
   })
   form('/window', async (subscription, fields) => {
-    await statements.announce(subscription, {
+    await windows.announce(subscription, {
       begins_at: timeOf(fields['begins']),
       ends_at: timeOf(fields['ends']),
       unsigned: fields['unsigned'] === 'yes',
@@ -134,7 +136,7 @@ export function managePages(app: Http, context: OwnerContext): void {
     if (row?.subscription !== subscription.id) {
       throw new OwnerError('invalid', 'this alert is not of this subscription')
     }
-    return (await statements.acknowledge(alert))
+    return (await acknowledge(db, alert, clock()))
       ? 'Noted. These DS will count as pins in a day.'
       : 'Noted.'
   })

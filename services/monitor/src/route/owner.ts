@@ -9,9 +9,9 @@ import { Problem } from '@dslog/service/problem'
 import type { ProblemName } from '@dslog/schema/problem'
 import { OwnerError, type OwnerErrorCode } from '../owner-error.ts'
 import type { Subscription } from '../records.ts'
-import type { ShownPins, Statements } from '../statements.ts'
-import type { Subscriptions } from '../subscriptions.ts'
+import type { ShownPins } from '../pins.ts'
 import type { Target } from '../target.ts'
+import type { OwnerContext } from './context.ts'
 
 const PROBLEMS: Readonly<Record<OwnerErrorCode, ProblemName>> = {
   invalid: 'validation',
@@ -65,13 +65,12 @@ export function warningsFor(name: Name, { kind, target }: Target): string[] {
 /** A subscription as it is shown to whoever has its token. */
 export async function viewOf(
   subscription: Subscription,
-  subscriptions: Subscriptions,
-  statements: Statements,
+  { pins, subscriptions, windows }: Pick<OwnerContext, 'pins' | 'subscriptions' | 'windows'>,
 ): Promise<SubscriptionView> {
   const { active, confirmed_at, created_at, id, name, subtree } = subscription
   const channels = await subscriptions.channels(id)
   const dead = await subscriptions.deadLetters(id)
-  const { coming, current } = await statements.pinsOf(id)
+  const { coming, current } = await pins.of(id)
   return {
     id,
     name: nameToText(name as Name),
@@ -82,7 +81,7 @@ export async function viewOf(
     channels: channels.map((channel) => channelView(channel, dead.get(channel.id) ?? 0)),
     pins: pinsView(current),
     coming_pins: pinsView(coming),
-    windows: await statements.windowsOf(id),
+    windows: await windows.of(id),
   }
 }
 

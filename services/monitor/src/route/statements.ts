@@ -7,7 +7,7 @@ import { VerifyError } from '@dslog/verify/error'
 import { pinFromText } from '@dslog/verify/pins'
 import { OwnerError } from '../owner-error.ts'
 import type { Subscription } from '../records.ts'
-import type { SignedPins } from '../statements.ts'
+import type { SignedPins } from '../pins.ts'
 import type { OwnerContext } from './context.ts'
 import { asProblem, bearerOf } from './owner.ts'
 import { IdParam, TOKEN_LIMIT } from './subscriptions.ts'
@@ -16,7 +16,7 @@ const SIGNATURE_BYTES = 64
 const KEY_BYTES = 32
 
 export function statementRoutes(app: Http, context: OwnerContext): void {
-  const { poke, statements, subscriptions } = context
+  const { pins, poke, subscriptions, windows } = context
   const config = TOKEN_LIMIT
   const open = (id: string, authorization: string | undefined): Promise<Subscription> =>
     subscriptions.authorize(id, bearerOf(authorization))
@@ -36,7 +36,7 @@ export function statementRoutes(app: Http, context: OwnerContext): void {
     async ({ body, headers, params }, reply) =>
       asProblem(async () => {
         const subscription = await open(params.id, headers.authorization)
-        const effective_at = await statements.setPins(subscription, readPins(body))
+        const effective_at = await pins.set(subscription, readPins(body))
         poke()
         return reply.code(202).send({ effective_at })
       }),
@@ -55,7 +55,7 @@ export function statementRoutes(app: Http, context: OwnerContext): void {
     },
     async ({ body, params }, reply) =>
       asProblem(async () => {
-        await statements.confirmPins(params.id, body.token)
+        await pins.confirm(params.id, body.token)
         return reply.code(204).send()
       }),
   )
@@ -76,7 +76,7 @@ export function statementRoutes(app: Http, context: OwnerContext): void {
       asProblem(async () => {
         const subscription = await open(params.id, headers.authorization)
         const { begins_at, ends_at, note = '', unsigned = false } = body
-        const id = await statements.announce(subscription, { begins_at, ends_at, unsigned, note })
+        const id = await windows.announce(subscription, { begins_at, ends_at, unsigned, note })
         poke()
         return reply.code(201).send({ id })
       }),

@@ -21,6 +21,7 @@ import { sourceOf } from '@dslog/service/http/source'
 import { nameOf, VOLATILE } from '@dslog/service/params'
 import { formatSecret } from '../channel/webhook.ts'
 import type { Subscription } from '../records.ts'
+import { sendTest } from '../sendtest.ts'
 import type { OwnerContext } from './context.ts'
 import { asProblem, bearerOf, lowestOf, viewOf, warningsFor } from './owner.ts'
 
@@ -35,7 +36,7 @@ const ChannelParam = Type.Object({
 export const TOKEN_LIMIT = limitedTo({ max: 120, window: 60_000 })
 
 export function subscriptionRoutes(app: Http, context: OwnerContext): void {
-  const { info, poke, statements, subscriptions, targetOf } = context
+  const { clock, db, info, poke, subscriptions, targetOf } = context
   const tags = ['subscriptions']
   const config = TOKEN_LIMIT
   const open = (id: string, authorization: string | undefined): Promise<Subscription> =>
@@ -130,7 +131,7 @@ export function subscriptionRoutes(app: Http, context: OwnerContext): void {
     },
     async ({ headers, params }) =>
       asProblem(async () => {
-        return viewOf(await open(params.id, headers.authorization), subscriptions, statements)
+        return viewOf(await open(params.id, headers.authorization), context)
       }),
   )
 
@@ -152,7 +153,7 @@ export function subscriptionRoutes(app: Http, context: OwnerContext): void {
         if (subtree !== undefined) await subscriptions.setSubtree(subscription, subtree)
         if (levels !== undefined) await subscriptions.setLevel(subscription, lowestOf(levels))
         poke()
-        return viewOf(await open(params.id, headers.authorization), subscriptions, statements)
+        return viewOf(await open(params.id, headers.authorization), context)
       }),
   )
 
@@ -219,7 +220,7 @@ export function subscriptionRoutes(app: Http, context: OwnerContext): void {
       asProblem(async () => {
         const subscription = await open(params.id, headers.authorization)
         await subscriptions.setLevel(subscription, lowestOf(body.levels), params.channel)
-        return viewOf(subscription, subscriptions, statements)
+        return viewOf(subscription, context)
       }),
   )
 
@@ -277,7 +278,7 @@ export function subscriptionRoutes(app: Http, context: OwnerContext): void {
     },
     async ({ headers, params }, reply) =>
       asProblem(async () => {
-        const alert = await statements.test(await open(params.id, headers.authorization))
+        const alert = await sendTest(db, await open(params.id, headers.authorization), clock())
         poke()
         return reply.code(202).send({ alert })
       }),

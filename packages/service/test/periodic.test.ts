@@ -1,0 +1,78 @@
+/** Components that do the same again and again: rounds, their end, and what a failed one leads to. */
+import { describe, expect, it } from 'vitest'
+import { Periodic, type Rhythm } from '@dslog/service/periodic'
+
+class Counted extends Periodic {
+  readonly name = 'counted'
+  rounds = 0
+  ended = 0
+  work: (signal: AbortSignal) => Promise<void> = async () => {}
+
+  constructor(rhythm: Partial<Rhythm> = {}) {
+    super({ interval: 60_000, immediately: true, ...rhythm })
+  }
+
+  async round(signal: AbortSignal): Promise<void> {
+    this.rounds++
+    await this.work(signal)
+    this.ended++
+  }
+}
+
+describe('a periodic component', () => {
+  it('begins at once where it is told to, and when it is poked', async () => {
+    const part = new Counted()
+    void part.start(() => {})
+    await expect.poll(() => part.rounds).toBe(1)
+    part.poke()
+    await expect.poll(() => part.rounds).toBe(2)
+    await part.stop()
+    part.poke()
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(part.rounds).toBe(2)
+  })
+
+  it('waits for its interval where it is not', async () => {
+    const part = new Counted({ immediately: false })
+    void part.start(() => {})
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(part.rounds).toBe(0)
+    await part.stop()
+  })
+
+  it('is over when the round in flight is, which is told to end', async () => {
+    const part = new Counted()
+    const reasons: boolean[] = []
+    part.work = (signal) =>
+      new Promise((resolve) => {
+        signal.addEventListener('abort', () => {
+          reasons.push(signal.aborted)
+          setTimeout(resolve, 20)
+        })
+      })
+    void part.start(() => {})
+    await expect.poll(() => part.rounds).toBe(1)
+    await part.stop()
+    expect([reasons, part.ended]).toEqual([[true], 1])
+  })
+
+  it('ends with the first failure, which is told once, and stops without another word', async () => {
+    const part = new Counted({ interval: 1 })
+    const failures: unknown[] = []
+    const broken = new Error('broken')
+    part.work = () => Promise.reject(broken)
+    void part.start((error) => failures.push(error))
+    await expect.poll(() => failures).toEqual([broken])
+    part.poke()
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect([part.rounds, failures]).toEqual([1, [broken]])
+    await part.stop()
+  })
+
+  it('may be stopped without ever having been started', async () => {
+    const part = new Counted()
+    await part.stop()
+    part.poke()
+    expect(part.rounds).toBe(0)
+  })
+})
