@@ -13,6 +13,7 @@ import { probeTables } from './migrations/monitor/0005-probing.ts'
 import { viewTables } from './migrations/monitor/0006-views.ts'
 import { monitorGuards } from './migrations/monitor/0007-guards.ts'
 import { logsTables } from './migrations/monitor/0008-logs.ts'
+import { wildcardsIndex } from './migrations/monitor/0009-wildcards.ts'
 
 export const LOG_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_log': logTables,
@@ -30,6 +31,7 @@ export const MONITOR_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0006_views': viewTables,
   '0007_guards': monitorGuards,
   '0008_logs': logsTables,
+  '0009_wildcards': wildcardsIndex,
 }
 
 export const CRAWLER_MIGRATIONS: Readonly<Record<string, Migration>> = {

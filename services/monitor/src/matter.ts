@@ -16,6 +16,7 @@ import type { Question } from './judge/rules.ts'
 import type { Absence, State } from './judge/state.ts'
 import { numberOf } from './lognumber.ts'
 import { lookOf, looksAt } from './looks.ts'
+import { wildcardSince } from './wildcards.ts'
 
 /** A case as it is stored. */
 export type OpenCase = Selectable<CaseTable>
@@ -79,22 +80,28 @@ export async function mattersOf(
     select c.*, f.origin from change c join followed f on f.log = c.log
     where name = any(${names}::bytea[]) order by idx`.execute(trx)
   const states = new Map<string, State[]>()
+  const logs = new Map<string, number>()
   for (const row of rows) {
+    logs.set(row.origin, row.log)
     const key = pastKey(row.origin, row.name as Name)
     const past = states.get(key) ?? []
     past.push(stateOfRow(row))
     states.set(key, past)
   }
   const looks = await looksAt(trx, names)
-  return cases.map((open) => {
+  const matters: Matter[] = []
+  for (const open of cases) {
     const name = open.name as Name
     const all = states.get(pastKey(open.origin, name)) ?? []
     const at = all.findIndex(({ index }) => index === open.idx)
     const state = all[at]
     if (state === undefined) throw new Error(`case ${open.id} is about no change`)
-    const question = { history: all.slice(0, at), state, child: lookOf(looks, name), now }
-    return { open, question, later: all.slice(at + 1) }
-  })
+    const since = await wildcardSince(trx, logs.get(open.origin)!, state)
+    const about = { history: all.slice(0, at), state, wildcardSince: since }
+    const question = { ...about, child: lookOf(looks, name), now }
+    matters.push({ open, question, later: all.slice(at + 1) })
+  }
+  return matters
 }
 
 function pastKey(origin: string, name: Name): string {

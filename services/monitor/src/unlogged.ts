@@ -30,6 +30,7 @@ import { absenceOf, type Absence, inForce, sameState, type State } from './judge
 import { lookOf, looksAt } from './looks.ts'
 import { statesOf } from './matter.ts'
 import type { MonitorStore } from './store.ts'
+import { wildcardSince } from './wildcards.ts'
 
 /** A log that waits for witnesses and is busy shows a state within minutes; ms. */
 export const WITHHELD_AFTER_MS = 3_600_000
@@ -234,19 +235,20 @@ export class Unlogged {
     past: readonly State[],
     what: string,
   ): Promise<void> {
-    const { clock, digests } = this.#options
+    const { clock, digests, store } = this.#options
     const now = clock()
     const name = row.name as Name
     const state = stateOf(row)
     const rule = row.answer?.startsWith('refused') === true ? 'refused' : 'withheld'
     const child = lookOf(await looksAt(trx, [name]), name)
+    const since = await wildcardSince(trx, store.log, state)
     const subscriptions = await watchersOf(trx, name)
     const intents = await Intents.of(trx, subscriptions, now, row.first_at, digests)
     const drafts: AlertDraft[] = []
     for (const subscription of subscriptions) {
       const listener: Listener = { subscription, watched: name, relation: 'same' }
       const intent = await intents.of(listener, row.first_at)
-      const [verdict] = judge({ history: past, state, child, now }, intent)
+      const [verdict] = judge({ history: past, state, child, wildcardSince: since, now }, intent)
       const level =
         levelRank(verdict?.level ?? 'INFO') > levelRank('NOTICE') ? verdict!.level : 'NOTICE'
       const before = inForce(past).at(-1)
@@ -318,7 +320,7 @@ function causeOf({ name, state, first_at: first }: UnloggedTable): string {
   return `unlogged#${nameToText(name as Name)}#${toHex(state)}#${first}`
 }
 
-function stateSeen({ observedAt, verdict, zone }: Observation): State {
+function stateSeen({ observedAt, owner, verdict, zone }: Observation): State {
   const head = { index: undefined, time: observedAt, zone, outOfOrder: false }
   return verdict.verdict === 'present'
     ? { ...head, inception: verdict.inception, ds: verdict.ds, absence: undefined }
@@ -326,7 +328,7 @@ function stateSeen({ observedAt, verdict, zone }: Observation): State {
         ...head,
         inception: verdict.inception,
         ds: [],
-        absence: absenceOf({ proof: verdict.kind, records: verdict.records }),
+        absence: absenceOf({ owner, zone, proof: verdict.kind, records: verdict.records }),
       }
 }
 

@@ -8,7 +8,7 @@
  * R1    a DS added that no pin allows                   -                       CRITICAL      0
  * R2    all DS gone, not announced                      HIGH, CRITICAL (NS)     CRITICAL      10 min
  * R3    all DS gone, announced                          NOTICE                  INFO          60 min
- * R4a   the name is gone                                NOTICE                  HIGH          60 min
+ * R4a   the name is gone, also under an old wildcard    NOTICE                  HIGH          60 min
  * R4b   the parent answers for the name itself          CRITICAL                CRITICAL      0
  * R5    a DS added that is explained                    INFO                    R1            60 min
  * R6    a DS added that the child serves no key for     HIGH, CRITICAL          R1            15 min
@@ -46,12 +46,23 @@ export const STILL_ABSENT_MS: number = 7 * DAY
 /** A set that comes this soon, ms, after the one before was taken away is in its place. */
 export const REPLACES_MS: number = 7 * DAY
 
+/**
+ * A wildcard that the zone above has had for so long, ms, was not put there for this name. Whoever signs in
+ * that zone can add one; for a week it shows in the log, and answers for everybody's mistyped names.
+ */
+export const WILDCARD_SETTLED_MS: number = 7 * DAY
+
 /** A change, and all that is known of it. */
 export interface Question {
   /** Every state of the name before this one, in the order of the log. */
   readonly history: readonly State[]
   readonly state: State
   readonly child: Child
+  /**
+   * Since when the log has had proof, by other names, that the zone of the state has a wildcard for names
+   * that do not exist, ms; undefined where it has none.
+   */
+  readonly wildcardSince?: number | undefined
   /** ms. */
   readonly now: number
 }
@@ -96,7 +107,7 @@ function judgeChange(question: Question, intent: Intent): Verdict | undefined {
 // --- all DS gone ---
 
 function judgeLoss(
-  { child, state }: Question,
+  { child, state, wildcardSince }: Question,
   intent: Intent,
   past: readonly State[],
 ): Verdict | undefined {
@@ -117,9 +128,17 @@ function judgeLoss(
     const why = 'the zone above answers for this name itself: it is no longer delegated'
     return { rule: 'R4b', level: 'CRITICAL', hold: 0, why }
   }
+  const gone = { rule: 'R4a', level: pinned ? 'HIGH' : 'NOTICE', hold: HOUR } as const
   if (state.absence === 'gone') {
-    const why = 'the name does not exist any more, as the zone above proves'
-    return { rule: 'R4a', level: pinned ? 'HIGH' : 'NOTICE', hold: HOUR, why }
+    return { ...gone, why: 'the name does not exist any more, as the zone above proves' }
+  }
+  if (state.absence === 'wildcard') {
+    const why = 'the name is no longer delegated: a wildcard of the zone above answers for it'
+    if (wildcardSince !== undefined && state.time - wildcardSince >= WILDCARD_SETTLED_MS) {
+      return { ...gone, why: `${why}, as it has for all names that do not exist for over a week` }
+    }
+    const unknown = `${why}, and no other name has shown for a week that it has one`
+    return { rule: 'R4b', level: 'CRITICAL', hold: 0, why: unknown }
   }
   const announced = explainRemoval(before.ds, state, child, intent)
   if (announced !== undefined) {

@@ -7,7 +7,7 @@
 import { equal } from '@dslog/tlog/bytes'
 import { DENIAL } from '@dslog/dnssec/denial'
 import { isInsecureDsSet } from '@dslog/dnssec/ds'
-import { type Name, sameName } from '@dslog/dnssec/name'
+import { labelCount, type Name, sameName } from '@dslog/dnssec/name'
 import { parseNsec, parseNsec3, TYPE } from '@dslog/dnssec/records'
 import type { DelegationEntry, NoDsEntry } from '@dslog/schema/entry'
 import { inceptionOf } from '@dslog/schema/inception'
@@ -17,10 +17,11 @@ import { inceptionOf } from '@dslog/schema/inception'
  *
  *   delegated   a delegation that is not signed
  *   gone        nothing: the name does not exist
- *   parent      the parent itself answers: for the name, for names below it, or by a wildcard
+ *   wildcard    nothing, but that the parent has a wildcard for all names that do not exist
+ *   parent      the parent itself answers: for the name, for names below it, or by a wildcard closer to it
  *   unknown     NSEC3 with opt-out does not tell
  */
-export type Absence = 'delegated' | 'gone' | 'parent' | 'unknown'
+export type Absence = 'delegated' | 'gone' | 'wildcard' | 'parent' | 'unknown'
 
 /** A set of DS, RDATA in canonical order; empty where there is provably none. */
 export type DsSet = readonly Uint8Array[]
@@ -93,8 +94,10 @@ export function stateOf(index: number, entry: DelegationEntry): State {
     : { ...head, ds: [], absence: absenceOf(entry) }
 }
 
+type Denial = Pick<NoDsEntry, 'owner' | 'proof' | 'records' | 'zone'>
+
 /** What a proof of absence says about the name. */
-export function absenceOf({ proof, records }: Pick<NoDsEntry, 'proof' | 'records'>): Absence {
+export function absenceOf({ owner, proof, records, zone }: Denial): Absence {
   switch (proof) {
     case DENIAL.NSEC_MATCH:
       return matched(parseNsec(records[0]!.rdata).types)
@@ -105,9 +108,11 @@ export function absenceOf({ proof, records }: Pick<NoDsEntry, 'proof' | 'records
       return 'gone'
     case DENIAL.NSEC3_OPT_OUT:
       return 'unknown'
-    case DENIAL.NSEC_EMPTY_NON_TERMINAL:
     case DENIAL.NSEC_WILDCARD:
     case DENIAL.NSEC3_WILDCARD:
+      // Only of a child's wildcard is it known that it stands directly below the zone, for all names there.
+      return labelCount(owner) === labelCount(zone) + 1 ? 'wildcard' : 'parent'
+    case DENIAL.NSEC_EMPTY_NON_TERMINAL:
       return 'parent'
   }
 }

@@ -113,6 +113,24 @@ describe('R4: the name leaves the parent, or the parent takes it', () => {
     expect(said(states, { intent: { windows } })).toEqual(['R4b CRITICAL'])
   })
 
+  it.each([
+    ['no other name has shown', undefined, 'R4b CRITICAL'],
+    ['this name is the first to show', 10, 'R4b CRITICAL'],
+    ['others have shown for less than a week', 3.1, 'R4b CRITICAL'],
+    ['others have shown for a week', 3, 'R4a NOTICE'],
+  ])('answered by a wildcard that %s', (_, wildcardSince, expected) => {
+    const states = [state(0, [A]), state(10, [], { absence: 'wildcard' })]
+    const known = { ...(wildcardSince !== undefined && { wildcardSince }) }
+    expect(said(states, known)).toEqual([expected])
+    const pinned = expected.startsWith('R4b') ? 'R4b CRITICAL' : 'R4a HIGH'
+    expect(said(states, { ...known, intent: { pins: [A] } })).toEqual([pinned])
+  })
+
+  it('an old wildcard excuses no other answer of the parent’s own', () => {
+    const states = [state(0, [A]), state(10, [], { absence: 'parent' })]
+    expect(said(states, { wildcardSince: 0 })).toEqual(['R4b CRITICAL'])
+  })
+
   it('another zone signs the same DS', () => {
     expect(said([state(0, [A]), state(10, [A], { zone: ROOT })])).toEqual(['R4b CRITICAL'])
     expect(said([state(0, [A]), state(10, [], { zone: ROOT })])).toEqual(['R4b CRITICAL'])

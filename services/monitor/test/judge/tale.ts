@@ -72,6 +72,7 @@ export interface Known {
   readonly intent?: Partial<Intent>
   /** Days. */
   readonly now?: number
+  readonly wildcardSince?: number
 }
 
 /** All verdicts on the last of these states. */
@@ -79,7 +80,8 @@ export function verdicts(states: readonly State[], known: Known = {}): Verdict[]
   const last = states.at(-1)!
   const now = known.now === undefined ? last.time : at(known.now)
   const child = { ...UNSEEN, ...known.child }
-  const question = { history: states.slice(0, -1), state: last, child, now }
+  const wildcardSince = known.wildcardSince === undefined ? undefined : at(known.wildcardSince)
+  const question = { history: states.slice(0, -1), state: last, child, wildcardSince, now }
   return judge(question, { ...SILENT, ...known.intent })
 }
 

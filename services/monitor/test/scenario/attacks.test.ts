@@ -298,6 +298,36 @@ describe('a parent takes the name over', () => {
     await expectAfter(0, 'R4b CRITICAL raised')
   })
 
+  test('it puts up a wildcard, and takes the delegation away: no other name has shown that wildcard', async () => {
+    stage = await Stage.set(home)
+    stage.fi.undelegate(stage.name)
+    stage.fi.add(record(nameFromText('*.fi.'), 'A', '192.0.2.1'))
+    await stage.seen()
+    await expectAfter(0, 'R4b CRITICAL raised')
+  })
+
+  test.each(['nsec', { nsec3: {} }] as const)(
+    'the same, with a wildcard that it has had for six days (%j)',
+    async (denial) => {
+      stage = await Stage.set(home, { parent: { denial } })
+      await stage.lapses('other.fi.', '*.fi.')
+      await stage.wait(6 * DAY)
+      stage.fi.undelegate(stage.name)
+      await stage.seen()
+      await expectAfter(0, 'R4b CRITICAL raised')
+    },
+  )
+
+  test('it has a wildcard closer to the name than the one that all others have shown', async () => {
+    stage = await Stage.set(home, { watched: 'www.example.fi.' })
+    await stage.lapses('other.fi.', '*.fi.')
+    await stage.wait(8 * DAY)
+    stage.fi.undelegate(stage.name)
+    stage.fi.add(record(nameFromText('*.example.fi.'), 'A', '192.0.2.1'))
+    await stage.seen()
+    await expectAfter(0, 'R4b CRITICAL raised')
+  })
+
   test('it has only names below it', async () => {
     stage = await Stage.set(home)
     stage.fi.undelegate(stage.name)

@@ -297,3 +297,18 @@ test('a name that is left to lapse is a notice, and no more', async () => {
   await stage.wait(9 * DAY)
   expect(await stage.alerts()).toEqual(['R4a NOTICE raised'])
 })
+
+test.each(['nsec', { nsec3: {} }] as const)(
+  'the same under a registry that has long had a wildcard, as another name has shown (%j)',
+  async (denial) => {
+    stage = await Stage.set(home, { parent: { denial } })
+    await stage.lapses('other.fi.', '*.fi.')
+    await stage.wait(8 * DAY)
+    stage.fi.undelegate(stage.name)
+    await stage.seen()
+    await stage.wait(30 * 60_000)
+    expect(await stage.alerts()).toEqual([])
+    await stage.wait(9 * DAY)
+    expect(await stage.alerts()).toEqual(['R4a NOTICE raised'])
+  },
+)

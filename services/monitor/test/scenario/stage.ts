@@ -15,13 +15,13 @@ import { LogClient } from '@dslog/tlog/client'
 import { HttpClient } from '@dslog/tlog/http'
 import { parsePolicy } from '@dslog/tlog/policy'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
-import { type Name, nameFromText } from '@dslog/dnssec/name'
+import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
 import { type RR, TYPE } from '@dslog/dnssec/records'
 import { ALERT_LEVELS } from '@dslog/schema/alert'
 import type { Observation } from '@dslog/schema/api'
 import { decodeEntry, isParentLink } from '@dslog/schema/entry'
 import { keysId } from '@dslog/schema/identity'
-import { type Authority, Internet, type ZoneOptions } from '@dslog/testbed/internet'
+import { type Authority, Internet, record, type ZoneOptions } from '@dslog/testbed/internet'
 import { HOUR } from '@dslog/testbed/clock'
 import { dsOf, KSK, type ZoneKey, zoneKey } from '@dslog/testbed/key'
 import type { LyingLog, Scribe } from '@dslog/testbed/lyinglog'
@@ -50,13 +50,24 @@ export function rogueKey(seed = 'rogue', algorithm = 13): ZoneKey {
   return zoneKey({ algorithm, flags: KSK, seed })
 }
 
+export interface StageOptions {
+  /** The watched name. */
+  readonly watched?: string
+  readonly signed?: boolean
+  readonly parent?: ZoneOptions
+  readonly child?: ZoneOptions
+  readonly subtree?: boolean
+  /** Whether there is a second log that is followed. */
+  readonly logs?: 1 | 2
+}
+
 /** Everything on it. */
 export class Stage {
   readonly net = new Internet({ servers: 2 })
   readonly fi: Authority
   readonly home: Place
   /** The watched name, and its zone. */
-  readonly name: Name = nameFromText('example.fi.')
+  readonly name: Name
   readonly child: Authority
   /** Name servers that the parent refers to. */
   servers = ['ns1.operator.example.', 'ns2.operator.example.']
@@ -65,30 +76,21 @@ export class Stage {
   #judge: Judge | undefined
   #forwarder: Forwarder | undefined
 
-  private constructor(home: Place, options: { parent?: ZoneOptions; child?: ZoneOptions }) {
+  private constructor(home: Place, options: StageOptions) {
     this.home = home
+    this.name = nameFromText(options.watched ?? 'example.fi.')
     this.fi = this.net.addZone('fi.', options.parent)
     this.child = this.net.addZone(this.name, { split: false, ...options.child })
     this.fi.undelegate(this.name)
   }
 
   /** A stage where a name is watched that was never signed, or is signed already. */
-  static async set(
-    home: Place,
-    options: {
-      signed?: boolean
-      parent?: ZoneOptions
-      child?: ZoneOptions
-      subtree?: boolean
-      /** Whether there is a second log that is followed. */
-      logs?: 1 | 2
-    } = {},
-  ): Promise<Stage> {
+  static async set(home: Place, options: StageOptions = {}): Promise<Stage> {
     await home.empty()
     const stage = new Stage(home, options)
     await stage.#open(options.logs ?? 1)
     await addOwners(home.db, [
-      { id: 'owner', name: 'example.fi.', subtree: options.subtree ?? false },
+      { id: 'owner', name: nameToText(stage.name), subtree: options.subtree ?? false },
     ])
     const ds = options.signed === false ? [] : stage.child.dsRecords()
     stage.fi.delegate(stage.name, ds, stage.child.servers)
@@ -160,6 +162,16 @@ export class Stage {
   /** Puts these DS into the parent, and signs it. */
   delegate(...ds: readonly Uint8Array[]): void {
     this.fi.delegate(this.name, ds, this.child.servers)
+  }
+
+  /** A name of somebody else lapses, and is answered for by a wildcard from then on. */
+  async lapses(other: string, wildcard: string): Promise<void> {
+    const owner = nameFromText(other)
+    this.fi.delegate(owner, [dsOf(owner, rogueKey(other))])
+    await this.seen(owner)
+    this.fi.undelegate(owner)
+    this.fi.add(record(nameFromText(wildcard), 'A', '192.0.2.80'))
+    await this.seen(owner)
   }
 
   /** The child asks its parent for these DS by CDS; for none, to take all away; undefined: takes CDS out. */

@@ -1,0 +1,10 @@
+/** Which zones have a wildcard for names that do not exist, and since when: few rows of many. */
+import { type Kysely, type Migration, sql } from 'kysely'
+
+export const wildcardsIndex: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await sql`
+      create index change_by_wildcard on change (log, zone, time)
+        where absence = 'wildcard' and not historical`.execute(db)
+  },
+}
