@@ -28,7 +28,8 @@ export abstract class Periodic implements Component {
   /** One round. `signal` is aborted when the component is told to stop. */
   abstract round(signal: AbortSignal): Promise<unknown>
 
-  start(fail: (error: unknown) => void): Promise<void> | void {
+  /** What has to be done first, a class says in an override of its own. */
+  async start(fail: (error: unknown) => void): Promise<void> {
     this.#ticker = new Ticker({
       ...this.#rhythm,
       run: async (signal) => {

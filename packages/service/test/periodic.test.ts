@@ -22,7 +22,7 @@ class Counted extends Periodic {
 describe('a periodic component', () => {
   it('begins at once where it is told to, and when it is poked', async () => {
     const part = new Counted()
-    void part.start(() => {})
+    await part.start(() => {})
     await expect.poll(() => part.rounds).toBe(1)
     part.poke()
     await expect.poll(() => part.rounds).toBe(2)
@@ -34,7 +34,7 @@ describe('a periodic component', () => {
 
   it('waits for its interval where it is not', async () => {
     const part = new Counted({ immediately: false })
-    void part.start(() => {})
+    await part.start(() => {})
     await new Promise((resolve) => setTimeout(resolve, 20))
     expect(part.rounds).toBe(0)
     await part.stop()
@@ -50,7 +50,7 @@ describe('a periodic component', () => {
           setTimeout(resolve, 20)
         })
       })
-    void part.start(() => {})
+    await part.start(() => {})
     await expect.poll(() => part.rounds).toBe(1)
     await part.stop()
     expect([reasons, part.ended]).toEqual([[true], 1])
@@ -61,7 +61,7 @@ describe('a periodic component', () => {
     const failures: unknown[] = []
     const broken = new Error('broken')
     part.work = () => Promise.reject(broken)
-    void part.start((error) => failures.push(error))
+    await part.start((error) => failures.push(error))
     await expect.poll(() => failures).toEqual([broken])
     part.poke()
     await new Promise((resolve) => setTimeout(resolve, 20))

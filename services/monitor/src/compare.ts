@@ -47,8 +47,8 @@ export class Comparer extends Periodic {
     this.#urls = [...new Set(others.flatMap(({ url }) => url ?? []))]
   }
 
-  override start(fail: (error: unknown) => void): void {
-    if (this.#urls.length > 0) super.start(fail)
+  override async start(fail: (error: unknown) => void): Promise<void> {
+    if (this.#urls.length > 0) await super.start(fail)
   }
 
   /** Asks each witness once. */

@@ -61,8 +61,8 @@ export class Forwarder extends Periodic {
     this.#options = options
   }
 
-  override start(fail: (error: unknown) => void): void {
-    if (this.#options.logs.length > 1) super.start(fail)
+  override async start(fail: (error: unknown) => void): Promise<void> {
+    if (this.#options.logs.length > 1) await super.start(fail)
   }
 
   /** Looks through what is new of each log, and after what was handed on before. */

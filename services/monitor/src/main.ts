@@ -182,20 +182,20 @@ export function monitorService(options: OpenOptions): Service<OpenedMonitor> {
       },
       {
         name: 'follower',
-        start({ logs }, fail) {
+        async start({ logs }, fail) {
           for (const { comparer, follower } of logs) {
-            follower.start(fail)
-            comparer.start(fail)
+            await follower.start(fail)
+            await comparer.start(fail)
           }
         },
       },
       {
         name: 'judge',
-        start({ forwarder, judge, probe, views }, fail) {
-          judge.start(fail)
-          forwarder.start(fail)
-          probe?.start(fail)
-          views.start(fail)
+        async start({ forwarder, judge, probe, views }, fail) {
+          await judge.start(fail)
+          await forwarder.start(fail)
+          await probe?.start(fail)
+          await views.start(fail)
         },
       },
     ],

@@ -54,8 +54,8 @@ export class ViewReader extends Periodic {
     this.#options = options
   }
 
-  override start(fail: (error: unknown) => void): void {
-    if (this.#options.crawlers.length > 0) super.start(fail)
+  override async start(fail: (error: unknown) => void): Promise<void> {
+    if (this.#options.crawlers.length > 0) await super.start(fail)
   }
 
   /** Reads what is new of every crawler, and judges the names that it is about. */
