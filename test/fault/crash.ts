@@ -16,6 +16,7 @@ import { DatabaseError } from '@dslog/service/database-error'
 import type { SubmitResult } from '@dslog/schema/api'
 import { keyOf, type Place } from '../place.ts'
 import { broken, complaints, TestLog } from '../testlog.ts'
+import { bundleOf } from './bundle.ts'
 import { type Step, Stream } from './stream.ts'
 import type { Said, Task } from './submitter.ts'
 
@@ -112,12 +113,16 @@ export class CrashedLog {
     const env: NodeJS.ProcessEnv = { ...process.env }
     delete env['DSLOG_TEST_CRASH']
     if (at !== undefined && server === undefined) env['DSLOG_TEST_CRASH'] = `${at.point}:${at.pass}`
-    const child = spawn(
-      process.execPath,
-      ['--conditions=@dslog/source', '--import', 'tsx', PROGRAM, JSON.stringify(task)],
-      // What it says about a server that went away is of no interest.
-      { env, stdio: ['pipe', 'pipe', isKilled(end) ? 'inherit' : 'ignore'] },
-    )
+    const program =
+      this.#place.kind === 'postgres'
+        ? [bundleOf(PROGRAM)]
+        : ['--conditions=@dslog/source', '--import', 'tsx', PROGRAM]
+    // What it says about a server that went away is of no interest.
+    const stderr = isKilled(end) ? 'inherit' : 'ignore'
+    const child = spawn(process.execPath, [...program, JSON.stringify(task)], {
+      env,
+      stdio: ['pipe', 'pipe', stderr],
+    })
     const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
     let lines = 0
     let dying: Promise<void> | undefined
