@@ -16,8 +16,8 @@ import {
   type Reply,
   type Server,
 } from './exchange.ts'
-import { TcpConnections } from './tcp.ts'
-import { type UdpCounts, UdpSockets, type Waiting } from './udp.ts'
+import { TcpConnections, type TcpQuestion } from './tcp.ts'
+import { type UdpCounts, UdpSockets, type Unwanted, type Waiting } from './udp.ts'
 
 /** How a client asks. */
 export interface DnsClientOptions {
@@ -27,6 +27,8 @@ export interface DnsClientOptions {
   readonly permits?: (address: string) => boolean
   /** Random case in names over UDP. A server that does not keep it does not answer, but over TCP. Default true. */
   readonly mixCase?: boolean
+  /** A datagram came that answers no question: somebody guesses, or a server does not do as it should. */
+  readonly onUnwanted?: (what: Unwanted) => void
 }
 
 /** What was counted since the start. */
@@ -40,7 +42,7 @@ export class DnsClient implements Exchange {
   readonly #port: number
   readonly #permits: (address: string) => boolean
   readonly #mixCase: boolean
-  readonly #udp = new UdpSockets()
+  readonly #udp: UdpSockets
   readonly #tcp = new TcpConnections(({ address, port }) =>
     connect({ host: address, port, noDelay: true }),
   )
@@ -51,6 +53,7 @@ export class DnsClient implements Exchange {
     this.#port = options.port ?? DNS_PORT
     this.#permits = options.permits ?? ((address) => specialRange(address) === undefined)
     this.#mixCase = options.mixCase ?? true
+    this.#udp = new UdpSockets(options.onUnwanted)
   }
 
   /** Counts, of UDP where nothing else is said. */
@@ -66,8 +69,8 @@ export class DnsClient implements Exchange {
   // One promise for a question, and few objects: a crawler asks 10^5 a second.
   ask(to: Server, question: Question, options: AskOptions = {}): Promise<Reply> {
     return new Promise((resolve, reject) => {
-      const { recursive, checkingDisabled, signal, timeout = DEFAULT_TIMEOUT_MS } = options
-      const { server, refusal } = this.#targetOf(to)
+      const { signal } = options
+      const { key, refusal, server } = this.#targetOf(to)
       if (refusal !== undefined) {
         reject(new ResolverError('forbidden-address', refusal, { server }))
         return
@@ -76,34 +79,38 @@ export class DnsClient implements Exchange {
         reject(abortError(signal, server))
         return
       }
-      const mixCase = this.#mixCase
-      const asked = { server, question, recursive, checkingDisabled, mixCase, timeout, signal }
+      const asking = new Asking(this.#overTcp, server, key, question, this.#mixCase, options)
       if (options.transport === 'tcp') {
-        this.#tcp.ask(asked).then(resolve, reject)
+        this.#tcp.ask(asking, key).then(resolve, reject)
         return
       }
-      const waiting = new Asking(resolve, reject, () => {
-        this.#truncated++
-        return this.#tcp.ask(asked)
-      })
-      const cancel = this.#udp.ask(asked, waiting)
+      asking.resolve = resolve
+      asking.reject = reject
+      const pending = this.#udp.ask(asking)
       if (signal === undefined) return
-      waiting.settled = onAbort(signal, () => {
-        cancel()
+      asking.settled = onAbort(signal, () => {
+        pending?.cancel()
         reject(abortError(signal, server))
       })
     })
+  }
+
+  readonly #overTcp = (asking: Asking): Promise<Reply> => {
+    this.#truncated++
+    return this.#tcp.ask(asking, asking.key)
   }
 
   /** Looked at once for each server that is named, not for each question. */
   #targetOf(to: Server): Target {
     const known = this.#targets.get(to)
     if (known !== undefined) return known
-    const server = { ...to, port: to.port ?? this.#port }
+    const port = to.port ?? this.#port
+    const server = { ...to, port }
+    const key = `${to.address} ${port}`
     const isPermitted = this.#permits(to.address)
     const why = specialRange(to.address) ?? 'not permitted'
     const refusal = isPermitted ? undefined : `${to.address} is not asked: ${why}`
-    const target = { server, refusal }
+    const target = { server, key, refusal }
     this.#targets.set(to, target)
     return target
   }
@@ -117,39 +124,61 @@ export class DnsClient implements Exchange {
 
 /** A server as it is asked, or why not. */
 interface Target {
-  readonly server: Server & { readonly port: number }
+  readonly server: TcpQuestion['server']
+  /** What shares a socket, made once for many questions. */
+  readonly key: string
   readonly refusal: string | undefined
 }
 
-/** One question over UDP. */
-class Asking implements Waiting {
-  readonly #resolve: (reply: Reply | Promise<Reply>) => void
-  readonly #reject: (error: ResolverError) => void
-  readonly #overTcp: () => Promise<Reply>
+const NOTHING = (): void => {}
+
+/** One question, and the promise of its reply. */
+class Asking implements Waiting, TcpQuestion {
+  readonly server: TcpQuestion['server']
+  readonly key: string
+  readonly question: Question
+  readonly mixCase: boolean
+  readonly recursive: boolean | undefined
+  readonly checkingDisabled: boolean | undefined
+  readonly timeout: number
+  readonly signal: AbortSignal | undefined
+  readonly #overTcp: (asking: Asking) => Promise<Reply>
+  resolve: (reply: Reply | Promise<Reply>) => void = NOTHING
+  reject: (error: ResolverError) => void = NOTHING
+  /** To be called first: nobody gives up any more. */
   settled: (() => void) | undefined
 
   constructor(
-    resolve: (reply: Reply | Promise<Reply>) => void,
-    reject: (error: ResolverError) => void,
-    overTcp: () => Promise<Reply>,
+    overTcp: (asking: Asking) => Promise<Reply>,
+    server: TcpQuestion['server'],
+    key: string,
+    question: Question,
+    mixCase: boolean,
+    { checkingDisabled, recursive, signal, timeout = DEFAULT_TIMEOUT_MS }: AskOptions,
   ) {
-    this.#resolve = resolve
-    this.#reject = reject
     this.#overTcp = overTcp
+    this.server = server
+    this.key = key
+    this.question = question
+    this.mixCase = mixCase
+    this.recursive = recursive
+    this.checkingDisabled = checkingDisabled
+    this.timeout = timeout
+    this.signal = signal
   }
 
   reply(reply: Reply): void {
     this.settled?.()
-    this.#resolve(reply)
+    this.resolve(reply)
   }
 
   truncated(): void {
     this.settled?.()
-    this.#resolve(this.#overTcp())
+    this.resolve(this.#overTcp(this))
   }
 
   fail(error: ResolverError): void {
     this.settled?.()
-    this.#reject(error)
+    this.reject(error)
   }
 }

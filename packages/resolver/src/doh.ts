@@ -61,7 +61,7 @@ export class DohExchange implements Exchange {
     if (this.#outstanding >= MAX_OUTSTANDING) {
       throw new ResolverError('busy', `${MAX_OUTSTANDING} questions are under way`, { server })
     }
-    const query = encodeQuery(question, { id: 0, recursive, checkingDisabled })
+    const query = encodeQuery(question, 0, { recursive, checkingDisabled })
     const end = questionEnd(question)
     const given = firstOf(this.#closing.signal, signal)
     const started = performance.now()

@@ -26,35 +26,46 @@ const FLAG_CD = 0x10
 
 /** How to ask. */
 export interface QueryOptions {
-  readonly id: number
   readonly recursive?: boolean | undefined
   readonly checkingDisabled?: boolean | undefined
   /** Random case for the letters of the name. */
-  readonly mixCase?: boolean
+  readonly mixCase?: boolean | undefined
 }
 
 /** The message of a question. */
-export function encodeQuery(question: Question, options: QueryOptions): Uint8Array {
-  const { name, type } = question
-  const { id, recursive = false, checkingDisabled = recursive } = options
+export function encodeQuery(
+  { name, type }: Question,
+  id: number,
+  { recursive = false, checkingDisabled = recursive, mixCase = false }: QueryOptions = {},
+): Uint8Array {
   const end = HEADER_BYTES + name.length + QUESTION_FIXED_BYTES
   // Sending a small array of V8's own heap makes it move to another: a Buffer is there from the start.
-  const out = Buffer.allocUnsafe(end + OPT_BYTES).fill(0)
+  const out = Buffer.allocUnsafe(end + OPT_BYTES)
   out[0] = id >> 8
   out[1] = id
   out[2] = recursive ? FLAG_RD : 0
   out[3] = checkingDisabled ? FLAG_CD : 0
+  out[4] = 0
   out[5] = 1
+  for (let i = 6; i < 11; i++) out[i] = 0
   out[11] = 1
-  out.set(name, HEADER_BYTES)
-  if (options.mixCase === true) mixCase(out, HEADER_BYTES, name)
+  if (mixCase) copyMixed(out, name)
+  else for (let i = 0; i < name.length; i++) out[HEADER_BYTES + i] = name[i]!
   out[end - 4] = type >> 8
   out[end - 3] = type
+  out[end - 2] = 0
   out[end - 1] = CLASS_IN
+  out[end] = 0
+  out[end + 1] = 0
   out[end + 2] = TYPE.OPT
   out[end + 3] = EDNS_PAYLOAD_BYTES >> 8
   out[end + 4] = EDNS_PAYLOAD_BYTES & 0xff
+  out[end + 5] = 0
+  out[end + 6] = 0
   out[end + 7] = OPT_DO
+  out[end + 8] = 0
+  out[end + 9] = 0
+  out[end + 10] = 0
   return out
 }
 
@@ -64,12 +75,13 @@ export function questionEnd(question: Question): number {
 }
 
 /** Names are lower-case, and length bytes below 0x41, so bit 0x20 of what is a letter is its case. */
-function mixCase(out: Uint8Array, start: number, name: Name): void {
+function copyMixed(out: Uint8Array, name: Name): void {
   let bits = 0
   for (let i = 0; i < name.length; i++) {
     if (i % 16 === 0) bits = random16()
     const byte = name[i]!
-    if (byte >= 0x61 && byte <= 0x7a && (bits & (1 << (i % 16))) !== 0) out[start + i] = byte - 0x20
+    const isLetter = byte >= 0x61 && byte <= 0x7a
+    out[HEADER_BYTES + i] = isLetter && (bits & (1 << (i % 16))) !== 0 ? byte - 0x20 : byte
   }
 }
 

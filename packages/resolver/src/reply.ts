@@ -42,7 +42,8 @@ export function isReplyTo(
   if ((bytes[2]! & (FLAG_QR | OPCODE_BITS)) !== FLAG_QR) return false
   if (bytes[4] !== 0 || bytes[5] !== 1) return false
   for (let i = HEADER_BYTES; i < end; i++) {
-    const [a, b] = [bytes[i]!, query[i]!]
+    const a = bytes[i]!
+    const b = query[i]!
     if (a !== b && (exactCase || lower(a) !== lower(b))) return false
   }
   return true

@@ -9,7 +9,7 @@ import type { AskOptions, Exchange, Question, Reply, Server } from './exchange.t
 export const UDP_TRIES = 3
 
 /** After these a packet may have been lost, dropped or changed on the way: TCP may get through. */
-const TRY_TCP: ReadonlySet<ResolverErrorCode> = new Set(['timeout', 'mismatch', 'malformed'])
+export const TRY_TCP: ReadonlySet<ResolverErrorCode> = new Set(['timeout', 'mismatch', 'malformed'])
 /** These say nothing about a server: no other one is tried. */
 const ENDS: ReadonlySet<ResolverErrorCode> = new Set(['aborted', 'busy'])
 

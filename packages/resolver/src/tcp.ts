@@ -166,7 +166,7 @@ class Connection {
       )
       const keepOn = onAbort(signal, () => settle(abortError(signal, server)))
       clearTimeout(this.#idle)
-      const query = encodeQuery(question, { id, recursive, checkingDisabled })
+      const query = encodeQuery(question, id, { recursive, checkingDisabled })
       const sentAt = performance.now()
       this.#pending.set(id, { query, end: questionEnd(question), asked, sentAt, settle })
       this.#stream.write(frame(query))

@@ -66,7 +66,7 @@ export async function* transferMessages(
   const { key, now = systemClock } = options
   const session = key === undefined ? undefined : new TsigSession(key, now)
   const id = random16()
-  const query = encodeQuery({ name: zone, type: TYPE_AXFR }, { id })
+  const query = encodeQuery({ name: zone, type: TYPE_AXFR }, id)
   const sent = session?.sign(query) ?? query
   const reading = new ZoneStream(zone, server)
   for await (const bytes of messagesOf(server, sent, options)) {

@@ -29,20 +29,24 @@ const SWEEP_MS = 25
 /** A sweep this long after the last, in ms, says that timers ran late, and so did whoever reads replies. */
 const STANDSTILL_MS = 4 * SWEEP_MS
 
+/**
+ * A datagram that is the reply to no question: `stray` if no question under way has its id, so late or
+ * guessed; `mismatched` if it is of the right id and to another question.
+ */
+export type Unwanted = 'stray' | 'mismatched'
+
 /** What came that was not waited for, and what did not come. */
-export interface UdpCounts {
+export interface UdpCounts extends Record<Unwanted, number> {
   sent: number
   received: number
-  /** Of an id that no question under way has: late, or guessed. */
-  stray: number
-  /** Of the right id, to another question. */
-  mismatched: number
   timeouts: number
 }
 
 /** How to ask over UDP. */
 export interface UdpQuestion {
   readonly server: Required<Pick<Server, 'port'>> & Server
+  /** What shares a socket: the server's address and port. */
+  readonly key: string
   readonly question: Question
   readonly recursive?: boolean | undefined
   readonly checkingDisabled?: boolean | undefined
@@ -51,23 +55,36 @@ export interface UdpQuestion {
   readonly timeout: number
 }
 
-/** Who waits: exactly one of the three is called, once, after `ask` has returned. */
-export interface Waiting {
+/** A question and who waits: exactly one of the three is called, once, after `ask` has returned. */
+export interface Waiting extends UdpQuestion {
   reply(reply: Reply): void
   /** The reply is cut: ask over TCP. */
   truncated(): void
   fail(error: ResolverError): void
 }
 
-interface Pending {
+/** A question under way. */
+class Pending {
+  readonly socket: UdpSocket
   readonly id: number
   readonly query: Uint8Array
-  readonly end: number
-  readonly asked: UdpQuestion
   readonly waiting: Waiting
   readonly sentAt: number
   /** Something of our id came that was no reply to our question. */
-  mismatched: boolean
+  mismatched = false
+
+  constructor(socket: UdpSocket, id: number, query: Uint8Array, waiting: Waiting) {
+    this.socket = socket
+    this.id = id
+    this.query = query
+    this.waiting = waiting
+    this.sentAt = performance.now()
+  }
+
+  /** Gives up, without a word to who waits. */
+  cancel(): void {
+    this.socket.cancel(this)
+  }
 }
 
 /** Sockets to many servers. */
@@ -79,17 +96,24 @@ export class UdpSockets {
   #sweeper: NodeJS.Timeout | undefined
   #sweptAt = 0
   #spared = false
+  readonly #onUnwanted: (what: Unwanted) => void
 
-  /** Asks. The function returned gives up, without a word to `waiting`. */
-  ask(asked: UdpQuestion, waiting: Waiting): () => void {
-    const socket = this.#socketTo(asked.server)
-    if (socket === undefined) {
-      const { server } = asked
-      const error = new ResolverError('busy', `${MAX_SOCKETS} sockets are open`, { server })
-      queueMicrotask(() => waiting.fail(error))
-      return () => {}
+  /** @param onUnwanted called for each */
+  constructor(onUnwanted: (what: Unwanted) => void = () => {}) {
+    this.#onUnwanted = (what) => {
+      this.counts[what]++
+      onUnwanted(what)
     }
-    return socket.ask(asked, waiting)
+  }
+
+  /** Asks. What is returned can be given up. */
+  ask(waiting: Waiting): { cancel(): void } | undefined {
+    const socket = this.#socketTo(waiting)
+    if (socket !== undefined) return socket.ask(waiting)
+    const { server } = waiting
+    const error = new ResolverError('busy', `${MAX_SOCKETS} sockets are open`, { server })
+    queueMicrotask(() => waiting.fail(error))
+    return undefined
   }
 
   /** Sockets open now. */
@@ -102,12 +126,11 @@ export class UdpSockets {
     for (const socket of this.#all) socket.fail('aborted', 'closed')
   }
 
-  #socketTo({ address, port }: UdpQuestion['server']): UdpSocket | undefined {
-    const key = `${address} ${port}`
+  #socketTo({ key, server: { address, port } }: UdpQuestion): UdpSocket | undefined {
     const current = this.#current.get(key)
     if (current?.takesMore() === true) return current
     if (this.#all.size >= MAX_SOCKETS) return undefined
-    const socket = new UdpSocket(address, port, this.counts, () => {
+    const socket = new UdpSocket(address, port, this.counts, this.#onUnwanted, () => {
       this.#all.delete(socket)
       if (this.#current.get(key) === socket) this.#current.delete(key)
       if (this.#all.size > 0) return
@@ -135,6 +158,7 @@ export class UdpSockets {
 class UdpSocket {
   readonly #socket: Socket
   readonly #counts: UdpCounts
+  readonly #onUnwanted: (what: Unwanted) => void
   readonly #onClose: () => void
   readonly #pending = new Map<number, Pending>()
   readonly #openedAt = performance.now()
@@ -144,8 +168,15 @@ class UdpSocket {
   #retired = false
   #closed = false
 
-  constructor(address: string, port: number, counts: UdpCounts, onClose: () => void) {
+  constructor(
+    address: string,
+    port: number,
+    counts: UdpCounts,
+    onUnwanted: (what: Unwanted) => void,
+    onClose: () => void,
+  ) {
     this.#counts = counts
+    this.#onUnwanted = onUnwanted
     this.#onClose = onClose
     const family = isIPv6(address) ? 6 : 4
     this.#socket = createSocket({
@@ -168,20 +199,20 @@ class UdpSocket {
     return !this.#retired && !this.#closed && this.#pending.size < SOCKET_OUTSTANDING
   }
 
-  ask(asked: UdpQuestion, waiting: Waiting): () => void {
+  ask(waiting: Waiting): Pending {
     let id = random16()
     while (this.#pending.has(id)) id = random16()
-    const { question, recursive, checkingDisabled, mixCase } = asked
-    const query = encodeQuery(question, { id, recursive, checkingDisabled, mixCase })
-    const sentAt = performance.now()
-    const end = questionEnd(question)
-    this.#pending.set(id, { id, query, end, asked, waiting, sentAt, mismatched: false })
+    const query = encodeQuery(waiting.question, id, waiting)
+    const pending = new Pending(this, id, query, waiting)
+    this.#pending.set(id, pending)
     if (++this.#asked >= SOCKET_QUESTIONS) this.#retired = true
     if (this.#unsent === undefined) this.#send(query)
     else this.#unsent.push(query)
-    return () => {
-      if (this.#pending.get(id)?.query === query) this.#forget(id)
-    }
+    return pending
+  }
+
+  cancel(pending: Pending): void {
+    if (this.#pending.get(pending.id) === pending) this.#forget(pending.id)
   }
 
   /** No new questions: closes when those under way have ended. */
@@ -193,11 +224,11 @@ class UdpSocket {
   sweep(now: number): void {
     if (now - this.#openedAt > SOCKET_AGE_MS) this.#retired = true
     for (const pending of this.#pending.values()) {
-      const { asked, sentAt } = pending
-      if (now - sentAt < asked.timeout) continue
+      const { sentAt, waiting } = pending
+      if (now - sentAt < waiting.timeout) continue
       this.#counts.timeouts++
       this.#forget(pending.id)
-      pending.waiting.fail(timeoutError(pending))
+      waiting.fail(timeoutError(pending))
     }
     this.#closeIfDone()
   }
@@ -207,8 +238,8 @@ class UdpSocket {
     const all = [...this.#pending.values()]
     this.#pending.clear()
     this.#closeIfDone()
-    for (const { asked, waiting } of all) {
-      const { server } = asked
+    for (const { waiting } of all) {
+      const { server } = waiting
       waiting.fail(new ResolverError(code, `${server.address}: ${reason}`, { server, cause }))
     }
   }
@@ -230,12 +261,14 @@ class UdpSocket {
     this.#counts.received++
     const pending = this.#pending.get(idOf(bytes) ?? -1)
     if (pending === undefined) {
-      this.#counts.stray++
+      this.#onUnwanted('stray')
       return
     }
-    const { query, end, asked, waiting, sentAt } = pending
-    if (!isReplyTo(bytes, query, end, asked.mixCase)) {
-      this.#counts.mismatched++
+    const { query, sentAt, waiting } = pending
+    const { mixCase, question, server } = waiting
+    const end = questionEnd(question)
+    if (!isReplyTo(bytes, query, end, mixCase)) {
+      this.#onUnwanted('mismatched')
       pending.mismatched = true
       return
     }
@@ -244,7 +277,6 @@ class UdpSocket {
       waiting.truncated()
       return
     }
-    const { question, server } = asked
     const rtt = performance.now() - sentAt
     const read = readReply(bytes, end, { question, server, transport: 'udp', rtt })
     if (read instanceof ResolverError) waiting.fail(read)
@@ -264,8 +296,8 @@ class UdpSocket {
   }
 }
 
-function timeoutError({ asked, mismatched }: Pending): ResolverError {
-  const { question, server, timeout } = asked
+function timeoutError({ mismatched, waiting }: Pending): ResolverError {
+  const { question, server, timeout } = waiting
   const text = `to ${questionToText(question)} from ${server.address} in ${timeout} ms`
   return mismatched
     ? new ResolverError('mismatch', `only answers to other questions ${text}`, { server })

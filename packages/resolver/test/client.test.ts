@@ -34,7 +34,7 @@ afterAll(() => world.stop())
 
 describe('queries', () => {
   it('are what dns-packet reads', () => {
-    const query = encodeQuery(QUESTION, { id: 0xabcd })
+    const query = encodeQuery(QUESTION, 0xabcd)
     const packet = decode(Buffer.from(query))
     expect(packet).toMatchObject({ id: 0xabcd, type: 'query', flag_rd: false, flag_cd: false })
     expect(packet.questions).toEqual([{ name: 'example.fi', type: 'DS', class: 'IN' }])
@@ -42,20 +42,20 @@ describe('queries', () => {
       { type: 'OPT', udpPayloadSize: 1232, flag_do: true, ednsVersion: 0, options: [] },
     ])
     expect(query.length).toBe(questionEnd(QUESTION) + 11)
-    const recursive = decode(Buffer.from(encodeQuery(QUESTION, { id: 1, recursive: true })))
+    const recursive = decode(Buffer.from(encodeQuery(QUESTION, 1, { recursive: true })))
     expect(recursive).toMatchObject({ flag_rd: true, flag_cd: true })
-    const checked = { id: 1, recursive: true, checkingDisabled: false }
-    expect(decode(Buffer.from(encodeQuery(QUESTION, checked))).flag_cd).toBe(false)
-    expect(
-      decode(Buffer.from(encodeQuery({ name: ROOT, type: 257 }, { id: 0 }))).questions,
-    ).toEqual([{ name: '.', type: 'CAA', class: 'IN' }])
+    const checked = { recursive: true, checkingDisabled: false }
+    expect(decode(Buffer.from(encodeQuery(QUESTION, 1, checked))).flag_cd).toBe(false)
+    expect(decode(Buffer.from(encodeQuery({ name: ROOT, type: 257 }, 0))).questions).toEqual([
+      { name: '.', type: 'CAA', class: 'IN' },
+    ])
   })
 
   it('mix the case of letters and of nothing else', () => {
     const name = nameFromText('a-0.{\\[\\]\\200}.' + 'x'.repeat(63) + '.fi.')
     const seen = new Set<string>()
     for (let i = 0; i < 50; i++) {
-      const query = encodeQuery({ name, type: 1 }, { id: 0, mixCase: true })
+      const query = encodeQuery({ name, type: 1 }, 0, { mixCase: true })
       const sent = query.slice(12, 12 + name.length)
       const text = Buffer.from(sent).toString('latin1')
       expect(text.toLowerCase()).toBe(Buffer.from(name).toString('latin1').toLowerCase())
@@ -181,6 +181,36 @@ describe('a server that is not', () => {
     await expectFailure(late, 'timeout')
     await other
     expect(world.client.counts.stray).toBeGreaterThanOrEqual(stray)
+  })
+
+  it('is answered for by nobody else, however many guess', async () => {
+    const seen: string[] = []
+    const forger = createSocket('udp4')
+    forger.on('message', (query, { address, port }) => {
+      const reply = Buffer.from(query.subarray(0, questionEnd(QUESTION)))
+      reply[2]! |= 0x80
+      reply[11] = 0
+      const send = (change: (copy: Buffer) => void): void => {
+        const copy = Buffer.from(reply)
+        change(copy)
+        forger.send(copy, port, address)
+      }
+      for (let i = 1; i <= 200; i++) send((copy) => copy.writeUInt16BE(copy.readUInt16BE() ^ i))
+      send((copy) => (copy[13]! ^= 1))
+      send((copy) => (copy[2]! &= 0x7f))
+      send(() => {})
+      send((copy) => copy.writeUInt16BE(copy.readUInt16BE() ^ 1))
+    })
+    await new Promise<void>((resolve) => forger.bind(0, '127.0.0.1', resolve))
+    const client = new DnsClient({ permits: () => true, onUnwanted: (what) => seen.push(what) })
+    const { port } = forger.address()
+    const reply = await client.ask({ address: '127.0.0.1', port }, QUESTION, PATIENT)
+    expect(reply.message).toMatchObject({ rcode: 0, answer: [] })
+    expect(seen.filter((what) => what === 'stray')).toHaveLength(200)
+    expect(seen.filter((what) => what === 'mismatched')).toHaveLength(2)
+    expect(client.counts).toMatchObject({ stray: 200, mismatched: 2, timeouts: 0 })
+    await client.close()
+    forger.close()
   })
 
   it('is not blamed where this process stood still', async () => {

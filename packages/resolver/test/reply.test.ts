@@ -51,7 +51,7 @@ function take(
   question: Question,
   id: number,
 ): Reply | ResolverError | undefined {
-  const query = encodeQuery(question, { id })
+  const query = encodeQuery(question, id)
   const end = questionEnd(question)
   if (idOf(bytes) !== id || !isReplyTo(bytes, query, end, false)) return undefined
   if (isTruncated(bytes)) return undefined
@@ -116,7 +116,7 @@ describe('a reply', () => {
           expect(take(changed, question, idOf(bytes)!), `${at} ${bit}`).toBeUndefined()
         }
       }
-      const exact = encodeQuery(question, { id: idOf(bytes)! })
+      const exact = encodeQuery(question, idOf(bytes)!)
       exact.set(bytes.subarray(12, end), 12)
       expect(isReplyTo(bytes, exact, end, true)).toBe(true)
       const first = 12 + 1

@@ -49,12 +49,18 @@ export interface Datagram {
   readonly port: number
 }
 
+/** How long an answer may take on a busy machine, ms. */
+const PATIENCE_MS = 30_000
+
 /** Asks by UDP, from one port. */
 export class UdpAsker {
+  /** Datagrams that `ask` did not take: of another id than it had sent. */
+  strays = 0
   readonly #socket: UdpSocket
   readonly #to: string
   readonly #port: number
   readonly #came: Datagram[] = []
+  #lastId = 0
 
   private constructor(socket: UdpSocket, to: string, port: number) {
     this.#socket = socket
@@ -87,10 +93,29 @@ export class UdpAsker {
     return this.#came.shift()!
   }
 
+  /** The answer to a question, with its id, which is a new one unless told. */
   async ask(ask: Ask): Promise<Message> {
-    this.send(encodeQuery(ask))
-    const { bytes } = await this.next()
-    return parseMessage(bytes)
+    const { id = ++this.#lastId } = ask
+    this.send(encodeQuery({ ...ask, id }))
+    for (;;) {
+      const { bytes } = await this.#soon()
+      if (id === bytes[0]! * 256 + bytes[1]!) return parseMessage(bytes)
+      this.strays++
+    }
+  }
+
+  /** The next, if it comes at all. */
+  async #soon(): Promise<Datagram> {
+    const late = new AbortController()
+    const timer = setTimeout(() => late.abort(), PATIENCE_MS)
+    try {
+      while (this.#came.length === 0) await once(this.#socket, 'came', { signal: late.signal })
+      return this.#came.shift()!
+    } catch (cause) {
+      throw new Error(`no answer from ${this.#to} in ${PATIENCE_MS} ms`, { cause })
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   close(): void {

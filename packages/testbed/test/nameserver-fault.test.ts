@@ -130,8 +130,17 @@ describe('another zone', () => {
 
 describe('the message', () => {
   test('wrong-id', async () => {
-    server.inject('wrong-id')
-    expect((await udp.ask({ ...ASK, id: 1 })).id).not.toBe(1)
+    server.inject('wrong-id', { times: 1 })
+    udp.send(encodeQuery({ ...ASK, id: 1 }))
+    expect(parseMessage((await udp.next()).bytes).id).not.toBe(1)
+  })
+
+  test('wrong-id is no answer to who asks', async () => {
+    server.inject('wrong-id', { when: ({ id }) => id === 1 })
+    const { strays } = udp
+    udp.send(encodeQuery({ ...ASK, id: 1 }))
+    expect((await udp.ask({ ...ASK, id: 2 })).id).toBe(2)
+    expect(udp.strays).toBe(strays + 1)
   })
 
   test('wrong-question', async () => {

@@ -18,6 +18,7 @@ import type { Clock } from '@dslog/service/clock'
 import { isSpecialAddress } from '@dslog/service/specialaddress'
 import type { CrawlerConfig } from './config.ts'
 import { CrawlerError } from './error.ts'
+import type { Counters } from './metrics.ts'
 import { type AskCounter, PacedExchange } from './paced.ts'
 import type { Pace } from './pace.ts'
 import { serialOf, type TransferEdges } from './source/transfer.ts'
@@ -36,7 +37,7 @@ export interface DnsOptions {
   readonly config: CrawlerConfig
   readonly anchors: readonly Anchor[]
   readonly pace: Pace
-  readonly counters: AskCounter
+  readonly counters: AskCounter & Pick<Counters, 'unwanted'>
   readonly clock: Clock
 }
 
@@ -53,7 +54,8 @@ export function openDns(options: DnsOptions): Dns {
     opened.push(own)
     return own
   }
-  const exchange = paced(new DnsClient({ port: config.dnsPort, permits }))
+  const onUnwanted = counters.unwanted
+  const exchange = paced(new DnsClient({ port: config.dnsPort, permits, onUnwanted }))
   const hints = config.rootServers.map((address) => ({ address: addressOf(address) }))
   const walker = new ReferralWalker({
     exchange,

@@ -5,6 +5,7 @@
 import { ResolverError } from '@dslog/resolver/error'
 import type { KeysObservation } from '@dslog/resolver/collect'
 import type { Server } from '@dslog/resolver/exchange'
+import { TRY_TCP } from '@dslog/resolver/retry'
 import type { ZoneServers } from '@dslog/resolver/walk'
 import { type Name, nameKey } from '@dslog/dnssec/name'
 import type { Clock } from '@dslog/service/clock'
@@ -201,8 +202,13 @@ export class Looker {
       else failure = result.failure
     }
     const [first] = servers
-    if (seen.length === 0 && first !== undefined && failure?.code === 'timeout') {
-      // What lets no datagram through may let a connection.
+    if (
+      seen.length === 0 &&
+      first !== undefined &&
+      failure !== undefined &&
+      TRY_TCP.has(failure.code)
+    ) {
+      // What lets no datagram through, or changes it, may let a connection.
       const result = await this.#try(owner, parent, first, signal, 'tcp')
       if ('evidence' in result) seen.push(result.evidence)
     }

@@ -1,4 +1,5 @@
 /** The numbers of a crawler that an operator watches. */
+import type { Unwanted } from '@dslog/resolver/udp'
 import type { Clock } from '@dslog/service/clock'
 import type { Metrics } from '@dslog/service/metrics'
 import type { AskCounter } from './paced.ts'
@@ -7,6 +8,8 @@ const MS_PER_SECOND = 1000
 
 /** What the parts of a crawler count. */
 export interface Counters extends AskCounter {
+  /** A datagram came that answers no question. */
+  readonly unwanted: (what: Unwanted) => void
   /** A delegation was seen, from a vantage. */
   seen(verdict: 'present' | 'absent', vantage: string): void
   /** A task came to nothing. */
@@ -25,6 +28,11 @@ export function countersIn(metrics: Metrics): Counters {
     name: 'dslog_crawler_questions_total',
     help: 'Questions asked, by the way they went and how they ended',
     labels: ['transport', 'outcome'],
+  })
+  const unwanted = metrics.counter({
+    name: 'dslog_crawler_unwanted_replies_total',
+    help: 'Datagrams that answer no question: of no id that was asked (stray), or to another question',
+    labels: ['what'],
   })
   const seen = metrics.counter({
     name: 'dslog_crawler_seen_total',
@@ -52,6 +60,7 @@ export function countersIn(metrics: Metrics): Counters {
   })
   return {
     asked: (transport, outcome) => questions.inc({ transport, outcome }),
+    unwanted: (what) => unwanted.inc({ what }),
     seen: (verdict, vantage) => seen.inc({ verdict, vantage }),
     failed: (reason) => failures.inc({ reason }),
     submitted: (status) => submitted.inc({ status }),
