@@ -22,7 +22,7 @@ const client = new DnsClient({ port: server.port, permits, mixCase: false })
 const owners = Array.from({ length: Number(names) }, (_, i) => nameFromText(`name${i}.`))
 
 /** Calls `work` for each name, some at once. */
-async function all(work: (index: number) => Promise<void>): Promise<number> {
+async function all(work: (index: number) => Promise<unknown>): Promise<number> {
   let next = 0
   const worker = async (): Promise<void> => {
     while (next < owners.length) await work(next++)
@@ -32,9 +32,7 @@ async function all(work: (index: number) => Promise<void>): Promise<number> {
 }
 
 const raw = (): Promise<number> =>
-  all(async (i) => {
-    await client.ask(server, { name: owners[i]!, type: TYPE.DS })
-  })
+  all((i) => client.ask(server, { name: owners[i]!, type: TYPE.DS }))
 
 const [ksk] = rootKeys()
 const walker = new ReferralWalker({ exchange: client, hints: [server], permits })
