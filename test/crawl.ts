@@ -192,6 +192,16 @@ export class CrawlWorld {
       .reduce((sum, { value }) => sum + value, 0)
   }
 
+  /** A counter by the values of one of its labels. */
+  async counts(metric: string, label: string): Promise<Map<string, number>> {
+    const found = await this.metrics.registry.getSingleMetric(metric)?.get()
+    return new Map(
+      (found?.values ?? []).map(({ labels, value }) => {
+        return [String((labels as Record<string, unknown>)[label]), value]
+      }),
+    )
+  }
+
   /** Names that are in the queue. */
   async names(): Promise<string[]> {
     const rows = await this.crawler.db.kysely.selectFrom('task').select('name').execute()

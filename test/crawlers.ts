@@ -43,6 +43,8 @@ export interface CrawlReport {
   readonly seen: number
   /** Of each worker, what it said of its memory, bytes; the first was killed. */
   readonly memory: readonly (readonly number[])[]
+  /** The same, of what was still held after garbage had been collected. */
+  readonly held: readonly (readonly number[])[]
   /** Names that the log has, of {@link signed}. */
   readonly logged: number
   readonly signed: number
@@ -57,7 +59,7 @@ class Worker {
   constructor(env: Readonly<Record<string, string>>) {
     this.#child = spawn(
       process.execPath,
-      ['--conditions=@dslog/source', '--import', 'tsx', WORKER],
+      ['--expose-gc', '--conditions=@dslog/source', '--import', 'tsx', WORKER],
       { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] },
     )
     this.#exited = once(this.#child, 'exit')
@@ -141,6 +143,7 @@ export async function crawlWithDeath(
       late: await late(queue, since),
       seen: running.reduce((sum, { seen }) => sum + seen, 0),
       memory: running.map(({ said }) => said.map(({ rss }) => rss)),
+      held: running.map(({ said }) => said.flatMap(({ held }) => held ?? [])),
       logged: (await log.opened().reader.zoneCounts(ROOT)).signed,
       signed: SIGNED,
     }

@@ -14,14 +14,18 @@ import type { PaceLimits } from '@dslog/crawler/pace'
 
 /** The servers are ours. */
 const UNLIMITED: PaceLimits = { server: 1e6, burst: 1e6, zone: 1e6, all: 1e6 }
-const SAY_MS = 500
+const SAY_MS = 1_000
+/** Every so many times garbage is collected before, so that what is left is what is held. */
+const COLLECT_EVERY = 5
 
 /** What a worker says of itself. */
 export interface Said {
   /** Names that it has asked and proven something about. */
   readonly seen: number
-  /** Memory of the process, bytes. */
+  /** Memory of the process, bytes: what it once needed, garbage included. */
   readonly rss: number
+  /** What is held on the heap and beside it, bytes; not told each time. */
+  readonly held?: number
 }
 
 installNodeCrypto()
@@ -34,10 +38,19 @@ const metrics = new Metrics('crawler')
 const { components } = crawlerService({ config, logger, clock, metrics, limits: UNLIMITED })
 await runProcess(components, { logger })
 
+let times = 0
 async function say(): Promise<void> {
   const counted = await metrics.registry.getSingleMetric('dslog_crawler_seen_total')?.get()
   const seen = (counted?.values ?? []).reduce((sum, { value }) => sum + value, 0)
-  const said: Said = { seen, rss: process.memoryUsage.rss() }
+  const rss = process.memoryUsage.rss()
+  const said: Said = ++times % COLLECT_EVERY === 0 ? { seen, rss, held: held() } : { seen, rss }
   writeSync(1, `${JSON.stringify(said)}\n`)
 }
+
+function held(): number {
+  globalThis.gc?.()
+  const { external, heapUsed } = process.memoryUsage()
+  return heapUsed + external
+}
+
 setInterval(() => void say(), SAY_MS).unref()
