@@ -37,39 +37,56 @@ export interface CrawlOptions {
   readonly dns?: { readonly port: number }
 }
 
+/** A crawler at work. */
+interface Running {
+  readonly url: string
+  readonly crawler: OpenedCrawler
+  readonly metrics: Metrics
+  readonly life: Lifecycle
+}
+
 /** See the head of this file. */
 export class CrawlWorld {
   readonly net: Internet
   readonly place: Place
   /** Of the log. */
   readonly url: string
-  readonly crawlerUrl: string
   readonly servers: NameServers | undefined
   readonly log: OpenedLog
-  readonly crawler: OpenedCrawler
-  readonly metrics: Metrics
-  readonly #lifecycles: readonly Lifecycle[]
+  readonly #logLife: Lifecycle
+  readonly #start: () => Promise<Running>
+  #running: Running
 
   private constructor(parts: {
     readonly net: Internet
     readonly place: Place
     readonly url: string
-    readonly crawlerUrl: string
     readonly servers: NameServers | undefined
     readonly log: OpenedLog
-    readonly crawler: OpenedCrawler
-    readonly metrics: Metrics
-    readonly lifecycles: readonly Lifecycle[]
+    readonly logLife: Lifecycle
+    readonly start: () => Promise<Running>
+    readonly running: Running
   }) {
     this.net = parts.net
     this.place = parts.place
     this.url = parts.url
-    this.crawlerUrl = parts.crawlerUrl
     this.servers = parts.servers
     this.log = parts.log
-    this.crawler = parts.crawler
-    this.metrics = parts.metrics
-    this.#lifecycles = parts.lifecycles
+    this.#logLife = parts.logLife
+    this.#start = parts.start
+    this.#running = parts.running
+  }
+
+  get crawler(): OpenedCrawler {
+    return this.#running.crawler
+  }
+
+  get crawlerUrl(): string {
+    return this.#running.url
+  }
+
+  get metrics(): Metrics {
+    return this.#running.metrics
   }
 
   static async open(options: CrawlOptions): Promise<CrawlWorld> {
@@ -82,13 +99,14 @@ export class CrawlWorld {
     await logLife.start()
     const servers = options.dns === undefined ? await NameServers.start(net) : undefined
     const roots = net.root.servers.flatMap(({ addresses }) => addresses)
+    const url = `http://127.0.0.1:${log.port()}`
     const { crawler: config } = readConfig(
       { crawler: CRAWLER_CONFIG },
       {
         ...place.env,
         ...TOKEN,
         DSLOG_CRAWLER_PORT: '0',
-        DSLOG_CRAWLER_LOG_URL: `http://127.0.0.1:${log.port()}`,
+        DSLOG_CRAWLER_LOG_URL: url,
         DSLOG_CRAWLER_ROOT_SERVERS: roots.join(),
         DSLOG_CRAWLER_DNS_PORT: String(options.dns?.port ?? servers!.port),
         DSLOG_CRAWLER_ALLOW: '127.0.0.0/8,::1',
@@ -96,21 +114,35 @@ export class CrawlWorld {
         ...options.env,
       },
     )
-    const metrics = new Metrics('crawler')
-    const crawler = crawlerService({ config, logger: silent, clock, metrics, limits })
-    const crawlerLife = new Lifecycle(crawler.components, silent)
-    await crawlerLife.start()
+    const start = async (): Promise<Running> => {
+      const metrics = new Metrics('crawler')
+      const crawler = crawlerService({ config, logger: silent, clock, metrics, limits })
+      const life = new Lifecycle(crawler.components, silent)
+      await life.start()
+      return {
+        url: `http://127.0.0.1:${crawler.port()}`,
+        crawler: crawler.opened(),
+        metrics,
+        life,
+      }
+    }
+    const running = await start()
     return new CrawlWorld({
       net,
       place,
-      url: `http://127.0.0.1:${log.port()}`,
-      crawlerUrl: `http://127.0.0.1:${crawler.port()}`,
+      url,
       servers,
-      metrics,
       log: log.opened(),
-      crawler: crawler.opened(),
-      lifecycles: [crawlerLife, logLife],
+      logLife,
+      start,
+      running,
     })
+  }
+
+  /** Stops the crawler as a signal would, and starts another on the same queue. */
+  async restart(): Promise<void> {
+    await this.#running.life.stop()
+    this.#running = await this.#start()
   }
 
   /** Has names asked for, as a file of names would. */
@@ -209,7 +241,8 @@ export class CrawlWorld {
   }
 
   async close(): Promise<void> {
-    for (const lifecycle of this.#lifecycles) await lifecycle.stop()
+    await this.#running.life.stop()
+    await this.#logLife.stop()
     await this.servers?.stop()
   }
 }
