@@ -75,7 +75,7 @@ it('a log and a monitor, each alone', async () => {
 
   // A log is not made by starting one.
   const none = await dslog(['log'], { env })
-  expect(none.code).toBe(3)
+  expect(none.code).toBe(4)
   expect(none.stderr).toMatch(/^dslog: cannot read the key file [^\n]+\n$/)
 
   const made = await service(['log', '--create', '--origin', 'log.example/alone'], logUrl, env)

@@ -1,13 +1,13 @@
 /**
- * How a command ends: 0 ok, 1 verification failed, 2 usage, 3 network or service (api.md). Errors of
- * the packages below are told apart here and nowhere else.
+ * How a command ends: 0 ok, 1 verification failed, 2 usage, 3 network or service, 4 a service that refuses to go
+ * on. Errors of the packages below are told apart here and nowhere else.
  */
 import { MisbehaviourError } from '@dslog/tlog/misbehaviour'
 import { TlogError, type TlogErrorCode } from '@dslog/tlog/error'
 import { CrawlerError } from '@dslog/crawler/error'
-import { LogError } from '@dslog/log/error'
+import { LogError, type LogErrorCode } from '@dslog/log/error'
 import { PublishError } from '@dslog/log/publish/target'
-import { MonitorError } from '@dslog/monitor/error'
+import { MonitorError, type MonitorErrorCode } from '@dslog/monitor/error'
 import { ConfigError } from '@dslog/service/config'
 import { DatabaseError, EmbeddedLocked } from '@dslog/service/database-error'
 import { LogAnswerError } from '@dslog/service/logapi-error'
@@ -15,12 +15,13 @@ import { Problem } from '@dslog/service/problem'
 import { ViolationError } from '@dslog/service/replay'
 import { isVerificationFailure } from '@dslog/verify/verify'
 
-export const EXIT = { ok: 0, unverified: 1, usage: 2, service: 3 } as const
+export const EXIT = { ok: 0, unverified: 1, usage: 2, service: 3, refused: 4 } as const
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 
 /** The codes, for the help. */
 export const EXIT_HELP = `
-Exit codes: 0 ok, 1 verification failed, 2 usage, 3 network or service.
+Exit codes: 0 ok, 1 verification failed, 2 usage, 3 network or service, 4 a service that refuses
+to go on before somebody has looked.
 \`dslog COMMAND --help\` shows options and examples.`
 
 /** Ends a command with a message for people and a code for programs. */
@@ -83,6 +84,19 @@ export async function naming<T>(file: string, work: () => T | Promise<T>): Promi
     if (cause instanceof Failure || exitCodeOf(cause) !== EXIT.unverified) throw cause
     throw new Failure(EXIT.unverified, `${file}: ${messageOf(cause)}`, { cause })
   }
+}
+
+/** Passes by itself: whoever has taken over ends, and what waits for witnesses is published after the next start. */
+const PASSING: ReadonlySet<LogErrorCode | MonitorErrorCode> = new Set(['fenced', 'unwitnessed'])
+
+/**
+ * The exit code of a service that failed. Its supervisor starts it again, but for {@link EXIT.usage} and
+ * {@link EXIT.refused}: then the same would happen again until somebody has looked.
+ */
+export function serviceExitCodeOf(error: unknown): ExitCode {
+  const code = exitCodeOf(error) ?? EXIT.service
+  const isRefusal = error instanceof LogError || error instanceof MonitorError
+  return isRefusal && code !== EXIT.usage && !PASSING.has(error.code) ? EXIT.refused : code
 }
 
 /** What to say of an error, in one line and without control characters: a server may have worded it. */

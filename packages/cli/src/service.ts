@@ -4,7 +4,7 @@ import { createLogger, type Logger } from '@dslog/service/log'
 import type { Component } from '@dslog/service/run'
 import { runProcess } from '@dslog/service/run'
 import type { LogConfig } from '@dslog/log/config'
-import { EXIT, exitCodeOf, messageOf } from './failure.ts'
+import { messageOf, serviceExitCodeOf } from './failure.ts'
 import type { Io } from './io.ts'
 
 /** Runs components until a signal or a failure ends the process; resolves when all have started. */
@@ -17,7 +17,7 @@ export async function runServices(
     logger,
     onFailure(error) {
       stderr.write(`dslog: ${messageOf(error)}\n`)
-      return exitCodeOf(error) ?? EXIT.service
+      return serviceExitCodeOf(error)
     },
   })
 }

@@ -9,7 +9,14 @@ import { ConfigError } from '@dslog/service/config'
 import { DatabaseError, EmbeddedLocked } from '@dslog/service/database-error'
 import { Problem } from '@dslog/service/problem'
 import { VerifyError } from '@dslog/verify/error'
-import { EXIT, exitCodeOf, Failure, messageOf, naming } from '../src/failure.ts'
+import {
+  EXIT,
+  exitCodeOf,
+  Failure,
+  messageOf,
+  naming,
+  serviceExitCodeOf,
+} from '../src/failure.ts'
 
 const errno = (code: string, path = '/x') =>
   Object.assign(new Error(`${code}: some words, open '${path}'`), { code, path })
@@ -71,6 +78,30 @@ describe('naming a file', () => {
     new TypeError('a bug'),
   ])('is not where something else is wrong: %s', async (error) => {
     await expect(failing(error)).rejects.toBe(error)
+  })
+})
+
+describe('exit codes of a service', () => {
+  it.each([
+    // An hour without PostgreSQL is over some time.
+    [errno('ECONNREFUSED'), 3],
+    [new DatabaseError('held', 'x'), 3],
+    [new DatabaseError('standby', 'x'), 3],
+    [new LogError('fenced', 'x'), 3],
+    [new LogError('unwitnessed', 'x'), 3],
+    [new MonitorError('fenced', 'x'), 3],
+    [new TypeError('x'), 3],
+    // A log that must not sign does not become one that may.
+    [new LogError('behind', 'x'), 4],
+    [new LogError('forked', 'x'), 4],
+    [new LogError('corrupt', 'x'), 4],
+    [new LogError('signer', 'x'), 4],
+    [new LogError('key', 'x'), 4],
+    [new MonitorError('corrupt', 'x'), 4],
+    [new MonitorError('policy', 'x'), 2],
+    [new ConfigError(['x']), 2],
+  ])('%s is %i', (error, code) => {
+    expect(serviceExitCodeOf(error)).toBe(code)
   })
 })
 
