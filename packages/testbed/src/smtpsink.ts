@@ -10,6 +10,8 @@ export type SmtpMode = 'accept' | 'busy' | 'refuse'
 
 /** A mail as it came. */
 export interface SunkMail {
+  /** When it came, ms since the Unix epoch. */
+  readonly at: number
   readonly from: string
   readonly to: readonly string[]
   readonly raw: string
@@ -69,7 +71,7 @@ export class SmtpSink {
           const raw = Buffer.concat(chunks).toString('latin1')
           const from = envelope.mailFrom === false ? '' : envelope.mailFrom.address
           const to = envelope.rcptTo.map(({ address }) => address)
-          this.mails.push({ from, to, raw, ...parseMail(raw) })
+          this.mails.push({ at: Date.now(), from, to, raw, ...parseMail(raw) })
           done()
         })
       },
