@@ -17,7 +17,7 @@ import { TestClock } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
-import type { Benchmark } from './harness.ts'
+import { type Benchmark, quantile } from './harness.ts'
 import { startLog, TOKEN } from './running.ts'
 import { serverUrl } from './server.ts'
 
@@ -164,9 +164,4 @@ async function lost(log: string, accepted: number): Promise<number> {
     missing = accepted - zone.names
   }
   return Math.max(0, missing)
-}
-
-function quantile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!
 }

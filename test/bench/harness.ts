@@ -144,6 +144,12 @@ export function medianOf(runs: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
+/** What so large a share of the values does not pass. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!
+}
+
 /** Seconds that something takes. */
 export async function secondsOf(work: () => unknown): Promise<number> {
   const start = process.hrtime.bigint()

@@ -18,6 +18,7 @@ import { importZone } from './import.ts'
 import { load } from './load.ts'
 import { names } from './names.ts'
 import { proofs } from './proofs.ts'
+import { scaleout } from './scaleout.ts'
 import { sequence } from './sequence.ts'
 import { serve } from './serve.ts'
 import { tree } from './tree.ts'
@@ -38,6 +39,7 @@ const ALL: readonly Benchmark[] = [
   dns,
   crawlers,
   watching,
+  scaleout,
 ]
 
 installNodeCrypto()
