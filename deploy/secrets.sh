@@ -12,13 +12,9 @@ put() { [ -s "$folder/$1" ] || { printf '%s' "$2" >"$folder/$1" && chmod 0444 "$
 random() { head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n'; }
 
 put postgres-password "$(random)"
-for role in owner log crawler monitor; do
-  case $role in
-    owner | log) database=dslog ;;
-    *) database=$role ;;
-  esac
+for role in owner log log-reader crawler monitor; do
   put "$role-password" "$(random)"
-  put "$role-database-url" "postgres://dslog_$role:$(cat "$folder/$role-password")@postgres/$database"
+  put "$role-database-url" "postgres://dslog_${role//-/_}:$(cat "$folder/$role-password")@postgres/dslog"
 done
 put operator-token "$(random)"
 put crawler-token "$(random)"

@@ -8,6 +8,7 @@ import type { Service } from './services.ts'
 export interface ComposeService {
   readonly image: string
   readonly build?: string
+  readonly entrypoint?: readonly string[]
   readonly command?: readonly string[]
   readonly environment?: Readonly<Record<string, string>>
   readonly secrets?: readonly string[]
@@ -23,7 +24,9 @@ export interface ComposeService {
 }
 
 export interface Compose {
-  readonly services: Readonly<Record<Service | 'migrate' | 'postgres', ComposeService>> &
+  readonly services: Readonly<
+    Record<Service | `migrate-${Service}` | 'policy' | 'postgres' | 'reader', ComposeService>
+  > &
     Readonly<Record<string, ComposeService>>
   readonly volumes: Readonly<Record<string, unknown>>
   readonly secrets: Readonly<Record<string, { readonly file: string }>>

@@ -19,12 +19,15 @@ describe('docker-compose.yml', () => {
     expect(plain.map(([name]) => name).sort((a, b) => (a < b ? -1 : 1))).toEqual([
       'crawler',
       'log',
-      'migrate',
+      'migrate-crawler',
+      'migrate-log',
+      'migrate-monitor',
       'monitor',
+      'policy',
       'postgres',
     ])
     const onDemand = services.flatMap(([, { profiles = [] }]) => profiles)
-    expect(new Set(onDemand)).toEqual(new Set(['mail', 'observe']))
+    expect(new Set(onDemand)).toEqual(new Set(['mail', 'observe', 'read']))
   })
 
   test.each(services)('%s gives away no more than it must', (_name, service) => {
@@ -49,6 +52,25 @@ describe('docker-compose.yml', () => {
     }
     expect(environment).toHaveProperty('DATABASE_URL_FILE')
     expect(healthcheck?.test.slice(-2)).toEqual(['health', name])
+  })
+
+  test('a process that only reads is the log, without its folder', () => {
+    const { command, environment = {}, secrets, volumes = [] } = compose.services.reader
+    expect(command).toEqual(['log', '--read-only'])
+    expect(secrets).toEqual(['log-reader-database-url'])
+    const settings = settingsOf('log')
+    for (const variable of Object.keys(environment)) {
+      expect(settings.has(variable.replace(/_FILE$/, '')), variable).toBe(true)
+    }
+    expect(volumes).toEqual(['/data', 'policy:/policy:ro'])
+  })
+
+  test('the folder with the key is that of the log alone', () => {
+    const using = services.filter(([, { volumes = [] }]) =>
+      volumes.some((volume) => volume.startsWith('log:')),
+    )
+    // The other one copies the policy, and ends.
+    expect(using.map(([name]) => name)).toEqual(['log', 'policy'])
   })
 
   test('every secret, volume and file that is named is there', () => {
@@ -122,15 +144,27 @@ describe('Dockerfile', () => {
 describe('systemd', () => {
   const units = readdirSync(join(ROOT, 'deploy/systemd'))
 
+  const services = SERVICES.map((name) => ({ name, unit: `dslog-${name}.service`, command: name }))
+  const reader = {
+    name: 'log',
+    unit: 'dslog-log-reader@.service',
+    command: 'log --read-only',
+  } as const
+  const all = [...services, reader]
+
   test('has a unit for each service', () => {
-    expect(new Set(units)).toEqual(new Set(SERVICES.map((name) => `dslog-${name}.service`)))
+    expect(new Set(units)).toEqual(new Set(all.map(({ unit }) => unit)))
   })
 
-  test.each(SERVICES)('the unit of the %s', (name) => {
-    const unit = text(`deploy/systemd/dslog-${name}.service`)
+  test.each(all)('$unit', ({ command, name, unit: file }) => {
+    const unit = text(`deploy/systemd/${file}`)
     expect(unit).toMatch(
-      new RegExp(`^ExecStart=\\S+/node /opt/dslog/packages/cli/bin/dslog\\.js ${name}$`, 'm'),
+      new RegExp(`^ExecStart=\\S+/node /opt/dslog/packages/cli/bin/dslog\\.js ${command}$`, 'm'),
     )
+    // It comes back by itself, however long a database was away; unless somebody has to look first.
+    expect(unit).toMatch(/^StartLimitIntervalSec=0$/m)
+    expect(unit).toMatch(/^Restart=on-failure$/m)
+    expect(unit).toMatch(/^RestartPreventExitStatus=2 4$/m)
     const settings = settingsOf(name)
     for (const [, variable] of unit.matchAll(/^Environment=(\w+)=/gm)) {
       if (variable === 'NODE_ENV') continue

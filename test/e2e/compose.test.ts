@@ -54,7 +54,7 @@ describe.skipIf(postgres === undefined || !psql)('docker-compose.yml', () => {
       if ('uid' in asUser) chownSync(path, USER, USER)
     }
     // The host of the URLs is the name of a container; its password is not asked for on this server.
-    for (const role of ['owner', 'log', 'crawler', 'monitor']) {
+    for (const role of ['owner', 'log', 'log-reader', 'crawler', 'monitor']) {
       const file = join(secrets, `${role}-database-url`)
       const url = new URL(readFileSync(file, 'utf8'))
       url.host = server.host
@@ -73,15 +73,20 @@ describe.skipIf(postgres === undefined || !psql)('docker-compose.yml', () => {
     folders.remove()
   })
 
-  /** The environment of a service, with what is elsewhere here. */
-  function environmentOf(name: string, { environment = {}, volumes: mounts = [] }: ComposeService) {
-    const places = mounts.map((mount) => {
+  /** Folders of a service in its container, and here. */
+  function placesOf(name: string, { volumes: mounts = [] }: ComposeService): string[][] {
+    return mounts.map((mount) => {
       const [source, target] = mount.split(':')
       // An anonymous volume is the service's own.
       return target === undefined
         ? [source!, join(volumes, name)]
         : [target, join(volumes, source!)]
     })
+  }
+
+  /** The environment of a service, with what is elsewhere here. */
+  function environmentOf(name: string, service: ComposeService) {
+    const places = placesOf(name, service)
     const env: Record<string, string> = {
       PATH: process.env['PATH'] ?? '',
       // As the image sets them.
@@ -92,7 +97,7 @@ describe.skipIf(postgres === undefined || !psql)('docker-compose.yml', () => {
       DSLOG_CRAWLER_DNS_PORT: '9',
       DSLOG_CRAWLER_ALLOW: '127.0.0.0/8',
       DSLOG_CRAWLER_TRANSFERS: '.@127.0.0.1',
-      ...environment,
+      ...service.environment,
       DSLOG_LOG_URL: '',
     }
     for (const service of SERVICES) {
@@ -100,13 +105,16 @@ describe.skipIf(postgres === undefined || !psql)('docker-compose.yml', () => {
       env[`DSLOG_${service.toUpperCase()}_PORT`] = String(ports[service])
     }
     for (const [variable, value] of Object.entries(env)) {
-      let here = value.replace('/run/secrets', secrets).replace('http://log:8080', urlOf('log'))
-      for (const [target, folder] of places) {
-        if (here === target || here.startsWith(`${target}/`)) here = here.replace(target!, folder!)
-      }
-      env[variable] = here
+      const here = value.replace('/run/secrets', secrets).replace('http://log:8080', urlOf('log'))
+      env[variable] = inPlace(here, places)
     }
     return env
+  }
+
+  /** A path in a container, where it is here. */
+  function inPlace(path: string, places: readonly (readonly string[])[]): string {
+    const mount = places.find(([target]) => path === target || path.startsWith(`${target}/`))
+    return mount === undefined ? path : path.replace(mount[0]!, mount[1]!)
   }
 
   const urlOf = (service: Service): string => `http://127.0.0.1:${ports[service]}`
@@ -129,6 +137,18 @@ describe.skipIf(postgres === undefined || !psql)('docker-compose.yml', () => {
     const child = start(name, args)
     const [out, [code]] = await Promise.all([text(child.stdout!), once(child, 'close')])
     return { code, out }
+  }
+
+  function handOnPolicy(): void {
+    const { policy } = compose.services
+    const [program = '', ...words] = policy.entrypoint!
+    const places = placesOf('policy', policy)
+    const done = spawnSync(
+      program,
+      words.map((word) => inPlace(word, places)),
+      asUser,
+    )
+    expect(done.status, done.stderr.toString()).toBe(0)
   }
 
   async function healthy(name: Service): Promise<void> {
@@ -160,8 +180,11 @@ describe.skipIf(postgres === undefined || !psql)('docker-compose.yml', () => {
   })
 
   it('makes the tables, then the log, once', async () => {
-    const { command } = compose.services.migrate
-    expect(await run('migrate', command!)).toMatchObject({ code: 0 })
+    for (const service of SERVICES) {
+      const name = `migrate-${service}` as const
+      const { command } = compose.services[name]
+      expect(await run(name, command!)).toMatchObject({ code: 0 })
+    }
     const created = start('log', ['log', '--create', '--origin', 'log.example/ds'])
     await healthy('log')
     created.kill('SIGTERM')
@@ -173,6 +196,8 @@ describe.skipIf(postgres === undefined || !psql)('docker-compose.yml', () => {
     for (const name of SERVICES) {
       start(name, compose.services[name].command!)
       await healthy(name)
+      // It is handed on when there is a log.
+      if (name === 'log') handOnPolicy()
     }
     const { origin } = (await (await fetch(`${urlOf('log')}/v1/log`)).json()) as { origin: string }
     expect(origin).toBe('log.example/ds')
@@ -185,18 +210,46 @@ describe.skipIf(postgres === undefined || !psql)('docker-compose.yml', () => {
     await expect.poll(status, { timeout: READY_MS, interval: 500 }).toBe('following')
   })
 
-  it('the log cannot change what it has, and a crawler cannot look into it', () => {
-    const as = (role: string, database: string, sql: string) => {
-      const url = new URL(server)
-      url.username = role
-      url.pathname = `/${database}`
-      return spawnSync('psql', [url.href, '--command', sql])
+  it('a process that only reads shows what the log does', async () => {
+    const { command } = compose.services.reader
+    const port = String(await freePort())
+    const env = { ...environmentOf('reader', compose.services.reader), DSLOG_LOG_PORT: port }
+    const reader = spawn(process.execPath, [BIN, ...command!], { env, cwd: volumes, ...asUser })
+    running.push(reader)
+    const checkpoint = async (url: string): Promise<string | undefined> => {
+      const answer = await fetch(`${url}/checkpoint`).catch(() => undefined)
+      return answer?.text()
     }
-    const spoil = as('dslog_log', 'dslog', "update log.bundle set data = ''")
-    expect(spoil.status).not.toBe(0)
-    expect(as('dslog_log', 'dslog', 'delete from log.bundle').status).not.toBe(0)
-    expect(as('dslog_crawler', 'dslog', 'select 1').status).not.toBe(0)
-    expect(as('dslog_log', 'monitor', 'select 1').status).not.toBe(0)
+    const shown = await checkpoint(urlOf('log'))
+    await expect
+      .poll(() => checkpoint(`http://127.0.0.1:${port}`), { timeout: READY_MS, interval: 500 })
+      .toBe(shown)
+    const closed = once(reader, 'close')
+    reader.kill('SIGTERM')
+    await closed
+    expect(reader.exitCode).toBe(0)
+  })
+
+  it('nobody can change what is logged, or look into the tables of another', () => {
+    const as = (role: string, sql: string): number | null => {
+      const url = Object.assign(new URL(server), { username: role, pathname: '/dslog' })
+      return spawnSync('psql', [url.href, '--command', sql]).status
+    }
+    expect(as('dslog_log', 'select * from log.bundle')).toBe(0)
+    expect(as('dslog_log', "update log.bundle set data = ''")).not.toBe(0)
+    expect(as('dslog_log', 'delete from log.bundle')).not.toBe(0)
+    expect(as('dslog_log_reader', 'select * from log.bundle')).toBe(0)
+    expect(as('dslog_log_reader', 'insert into log.published default values')).not.toBe(0)
+    for (const [role, table] of [
+      ['dslog_crawler', 'log.bundle'],
+      ['dslog_log_reader', 'crawler.task'],
+      ['dslog_log', 'monitor.subscription'],
+      ['dslog_monitor', 'log.bundle'],
+      ['dslog_crawler', 'monitor.subscription'],
+    ] as const) {
+      expect(as(role, `select * from ${table}`), `${role} reads ${table}`).not.toBe(0)
+    }
+    expect(as('dslog_monitor', 'drop table monitor.subscription')).not.toBe(0)
   })
 
   it('stops within the time that it is given', async () => {

@@ -14,6 +14,13 @@ const SOURCE = fileURLToPath(new URL('helmrender/', import.meta.url))
 const missing = spawnSync('go', ['version']).status !== 0
 if (missing) console.log('skipped: no go, so the Helm chart is not rendered')
 
+/** What is deployed, and which service each is. Only those that share their work may be several. */
+const PARTS = [
+  ...SERVICES.map((name) => ({ part: name, service: name, args: [name] })),
+  { part: 'reader', service: 'log', args: ['log', '--read-only'] },
+] as const
+const SEVERAL = { crawler: 1, reader: 2 } as const
+
 interface Container {
   readonly name: string
   readonly image: string
@@ -85,7 +92,7 @@ describe.skipIf(missing)('the Helm chart', () => {
   }
 
   const all = (values: Values): void => {
-    for (const service of SERVICES) values[service].enabled = true
+    for (const { part } of PARTS) values[part].enabled = true
   }
 
   test('has a deployment and a service for each part that is enabled', () => {
@@ -93,33 +100,47 @@ describe.skipIf(missing)('the Helm chart', () => {
       manifests
         .map(({ kind, metadata }) => `${kind} ${metadata.name}`)
         .sort((a, b) => (a < b ? -1 : 1))
-    expect(kinds(render())).toEqual(
-      ['crawler', 'log']
-        .flatMap((s) => [`Deployment demo-${s}`])
-        .concat(['Service demo-crawler', 'Service demo-log']),
-    )
-    expect(kinds(render(all))).toHaveLength(2 * SERVICES.length)
+    expect(kinds(render())).toEqual([
+      'Deployment demo-crawler',
+      'Deployment demo-log',
+      'Job demo-migrate',
+      'Service demo-crawler',
+      'Service demo-log',
+    ])
+    expect(kinds(render(all))).toHaveLength(2 * PARTS.length + 1)
   })
 
-  test.each(SERVICES)('the deployment of the %s', (service) => {
+  test('tables are made by their owner, to whom nothing else has the key', () => {
+    const manifests = render(all)
+    const job = manifests.find(({ kind }) => kind === 'Job')!
+    const { containers, volumes } = job.spec.template.spec
+    expect(containers.map(({ args }) => args.slice(0, 4))).toEqual([
+      ['migrate', 'crawler', '--role', 'dslog_crawler'],
+      ['migrate', 'log', '--role', 'dslog_log'],
+    ])
+    expect(JSON.stringify(volumes)).toContain('"dslog-owner"')
+    const others = manifests.filter((manifest) => manifest !== job)
+    expect(JSON.stringify(others)).not.toContain('dslog-owner')
+  })
+
+  test.each(PARTS)('the deployment of the $part', ({ args, part, service }) => {
     const manifests = render((values) => {
       all(values)
-      values[service].env = { DSLOG_LOG_LEVEL: 'debug' }
+      values[part].env = { DSLOG_LOG_LEVEL: 'debug' }
     })
     const deployment = manifests.find(
-      ({ kind, metadata }) => kind === 'Deployment' && metadata.name === `demo-${service}`,
+      ({ kind, metadata }) => kind === 'Deployment' && metadata.name === `demo-${part}`,
     )!
     expect(deployment.apiVersion).toBe('apps/v1')
     const { replicas, selector, strategy, template } = deployment.spec
     expect(template.metadata.labels).toMatchObject(selector['matchLabels'] as object)
-    // Only crawlers share their work; a second log or monitor would refuse to start.
-    expect([replicas, strategy.type]).toEqual([
-      1,
-      service === 'crawler' ? 'RollingUpdate' : 'Recreate',
-    ])
+    const isShared = part in SEVERAL
+    // A second log or monitor would refuse to start.
+    expect(replicas).toBe(isShared ? SEVERAL[part as keyof typeof SEVERAL] : 1)
+    expect(strategy.type).toBe(isShared ? 'RollingUpdate' : 'Recreate')
 
     const [container] = template.spec.containers
-    expect(container!.args).toEqual([service])
+    expect(container!.args).toEqual(args)
     expect(container!.image).toMatch(/^ghcr\.io\/dslog\/dslog:\d+\.\d+\.\d+$/)
     expect(container!.securityContext).toEqual({
       allowPrivilegeEscalation: false,
@@ -141,7 +162,7 @@ describe.skipIf(missing)('the Helm chart', () => {
     }
 
     const face = manifests.find(
-      ({ kind, metadata }) => kind === 'Service' && metadata.name === `demo-${service}`,
+      ({ kind, metadata }) => kind === 'Service' && metadata.name === `demo-${part}`,
     )!
     expect(template.metadata.labels).toMatchObject(face.spec.selector)
     const [port] = face.spec.ports
@@ -158,4 +179,7 @@ interface Chart {
   readonly appVersion: string
 }
 
-type Values = Record<(typeof SERVICES)[number], { enabled: boolean; env: Record<string, string> }>
+type Values = Record<
+  (typeof PARTS)[number]['part'],
+  { enabled: boolean; env: Record<string, string> }
+>
