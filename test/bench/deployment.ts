@@ -8,6 +8,7 @@ import { type ChildProcess, spawn, type SpawnOptions, spawnSync } from 'node:chi
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { finished, Program } from '@dslog/testbed/program'
 import { startPostgres } from '@dslog/testbed/postgres'
 import { type ReplicatedPostgres, startReplicated } from '@dslog/testbed/replicated'
@@ -16,8 +17,8 @@ import { REPOSITORY } from './repository.ts'
 import { freePort, start, TOKEN } from './running.ts'
 
 const DSLOG = join(REPOSITORY, 'packages/cli/bin/dslog.js')
-const CRAWLER = join(REPOSITORY, 'test/crawlworker.ts')
-const MONITOR = join(REPOSITORY, 'test/bench/fastmonitor.ts')
+const CRAWLER = fileURLToPath(new URL('../crawlworker.ts', import.meta.url))
+const MONITOR = fileURLToPath(new URL('fastmonitor.ts', import.meta.url))
 const NGINX = join(REPOSITORY, 'deploy/nginx/readers.conf')
 const ROLES = join(REPOSITORY, 'deploy/postgres/roles.sql')
 

@@ -9,14 +9,7 @@ import { ConfigError } from '@dslog/service/config'
 import { DatabaseError, EmbeddedLocked } from '@dslog/service/database-error'
 import { Problem } from '@dslog/service/problem'
 import { VerifyError } from '@dslog/verify/error'
-import {
-  EXIT,
-  exitCodeOf,
-  Failure,
-  messageOf,
-  naming,
-  serviceExitCodeOf,
-} from '../src/failure.ts'
+import { EXIT, exitCodeOf, Failure, messageOf, naming, serviceExitCodeOf } from '../src/failure.ts'
 
 const errno = (code: string, path = '/x') =>
   Object.assign(new Error(`${code}: some words, open '${path}'`), { code, path })
