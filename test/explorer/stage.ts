@@ -16,6 +16,7 @@ import { Lifecycle } from '@dslog/service/run'
 import { DAY, TestClock } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
+import { SmtpSink } from '@dslog/testbed/smtpsink'
 import { ownerKey, STORIES } from '@dslog/testbed/stories'
 import { logService, type OpenedLog } from '@dslog/log/main'
 import { policyText } from '@dslog/log/policy'
@@ -36,18 +37,21 @@ export class Stage {
     root: { algorithm: ALGORITHM.RSASHA256 },
   })
   readonly between = new Between()
+  /** Where the mails of the monitor arrive. */
+  readonly mailbox: SmtpSink
   readonly #places: Places
   readonly #running: Lifecycle[] = []
   readonly #started = performance.now()
   #log: OpenedLog | undefined
   monitor = ''
 
-  private constructor(places: Places) {
+  private constructor(places: Places, mailbox: SmtpSink) {
     this.#places = places
+    this.mailbox = mailbox
   }
 
   static async open({ monitor = true }: { monitor?: boolean } = {}): Promise<Stage> {
-    const stage = new Stage(await Places.open(['embedded']))
+    const stage = new Stage(await Places.open(['embedded']), await SmtpSink.start())
     try {
       await stage.#fill(monitor)
     } catch (error) {
@@ -90,6 +94,7 @@ export class Stage {
   async close(): Promise<void> {
     await this.between.close()
     for (const lifecycle of this.#running.toReversed()) await lifecycle.stop()
+    await this.mailbox.down()
     await this.#places.close()
   }
 
@@ -159,6 +164,10 @@ export class Stage {
       ...place.env,
       DSLOG_MONITOR_PORT: String(port),
       DSLOG_MONITOR_INTERVAL: '200ms',
+      DSLOG_MONITOR_SMTP: this.mailbox.url,
+      DSLOG_MONITOR_MAIL_FROM: 'alerts@monitor.example',
+      // The children are not on the stage.
+      DSLOG_MONITOR_PROBE: 'false',
     }
     const config = readConfig({ monitor: MONITOR_CONFIG }, env).monitor
     const monitor = monitorService({ config, logger: silent, clock: this.#clock })

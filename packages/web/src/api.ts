@@ -2,10 +2,15 @@
  * What is asked of logs and monitors and shown as they tell it, unverified. Answers are read for what
  * is used of them, and refused if that is not there.
  */
+import { nameFromText } from '@dslog/dnssec/name'
 import type { EntryView } from '@dslog/schema/api'
+import { pathOf } from '@dslog/schema/path'
 
 /** Largest answer that is read: a page of 256 changes is far below. */
 const MAX_TEXT = 16_000_000
+
+/** Longest wait for an answer, ms. */
+const TIMEOUT_MS = 20_000
 
 /** A request failed; the message is in plain words. */
 export class AskError extends Error {
@@ -24,7 +29,11 @@ export async function ask(url: string, init: RequestInit = {}): Promise<unknown>
   let response: Response
   let text: string
   try {
-    response = await fetch(url, { credentials: 'omit', ...init })
+    response = await fetch(url, {
+      credentials: 'omit',
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...init,
+    })
     text = await response.text()
   } catch {
     throw new AskError(0, `${new URL(url).host} does not answer.`)
@@ -128,4 +137,29 @@ export async function askMonitor(
     }
   }
   return undefined
+}
+
+/** What a monitor has seen of a name in one log. */
+export interface MonitorNameView {
+  /** Entries of the log that it has verified. */
+  readonly size: number
+  /** Of those, the entries of the name. */
+  readonly indices: readonly number[]
+}
+
+/** `GET /v1/names/:name` of a monitor: what it has seen in one log, if it follows it. */
+export async function askMonitorOfName(
+  monitor: string,
+  name: string,
+  origin: string,
+): Promise<MonitorNameView | undefined> {
+  const answer = recordOf(await ask(`${monitor}/v1/names/${pathOf(nameFromText(name))}`))
+  const recordsIn = (value: unknown) => (Array.isArray(value) ? value.map(recordOf) : [])
+  const size = recordsIn(answer['logs']).find((log) => log['origin'] === origin)?.['size']
+  if (typeof size !== 'number' || !Array.isArray(answer['entries'])) return undefined
+  const indices = recordsIn(answer['entries'])
+    .filter(({ log }) => log === origin)
+    .map(({ index }) => index)
+    .filter((index) => typeof index === 'number')
+  return { size, indices }
 }

@@ -20,13 +20,14 @@ import { Warnings } from './view/warnings.tsx'
 export function App({ log, memory }: { log: string; memory: Memory }) {
   const [info, setInfo] = useState<LogInfo | AskError>()
   const [trusted, setTrusted] = useState<LogMemory | undefined>(() => memory.get(log))
+  const [round, setRound] = useState(0)
   const route = useRoute()
 
   useEffect(() => {
     askInfo(log).then(setInfo, (error: unknown) => {
       setInfo(error instanceof AskError ? error : new AskError(0, String(error)))
     })
-  }, [log])
+  }, [log, round])
 
   const session = useMemo<Session>(() => {
     const remember: Session['remember'] = (change) => {
@@ -39,7 +40,8 @@ export function App({ log, memory }: { log: string; memory: Memory }) {
       memory.forget(log)
       location.reload()
     }
-    return { log, memory, info, trusted, remember, forget }
+    const askAgain = (): void => setRound((n) => n + 1)
+    return { log, memory, info, trusted, remember, forget, askAgain }
   }, [log, memory, info, trusted])
 
   // Trust on first use, and the page says so wherever it claims anything.

@@ -1,6 +1,7 @@
 /** A verification as a page sees it: its steps so far, and how it ended. */
 import { useEffect, useState } from 'preact/hooks'
 import type { Failure, Proven, Step, Task } from './protocol.ts'
+import { AskError } from './api.ts'
 import { trustOf } from './memory.ts'
 import { useSession } from './session.ts'
 import { CheckFailure, verifyTask } from './verifier.ts'
@@ -24,7 +25,7 @@ export type Question =
 
 /** Verifies an answer of the log, once it is known whom to trust, and again when that changes. */
 export function useCheck(question: Question): Check {
-  const { log, memory, trusted } = useSession()
+  const { askAgain, info, log, memory, trusted } = useSession()
   const [round, setRound] = useState(0)
   const [state, setState] = useState<Omit<Check, 'again'>>({ steps: [] })
   const asked = JSON.stringify(question)
@@ -44,7 +45,15 @@ export function useCheck(question: Question): Check {
       current = false
     }
   }, [asked, round, log, trusted?.policy, trusted?.anchors])
-  return { ...state, again: () => setRound((n) => n + 1) }
+  const isAway = info instanceof AskError
+  const again = (): void => {
+    if (isAway) askAgain()
+    setRound((n) => n + 1)
+  }
+  if (trusted !== undefined || !isAway) return { ...state, again }
+  // Nobody is trusted yet, and the log does not say whom to: nothing will be asked.
+  const { message } = info
+  return { steps: [], failure: { kind: 'unreachable', words: message, detail: message }, again }
 }
 
 /** Runs a task and tells of each step and the end. */

@@ -16,6 +16,8 @@ export interface Session {
   readonly remember: (change: (kept: LogMemory | undefined) => LogMemory) => void
   /** Forgets this log and starts afresh. */
   readonly forget: () => void
+  /** Asks the log once more what it is. */
+  readonly askAgain: () => void
 }
 
 export const SessionContext = createContext<Session | undefined>(undefined)

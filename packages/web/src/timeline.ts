@@ -49,6 +49,8 @@ export interface Mark {
 export interface Timeline {
   readonly rows: readonly Row[]
   readonly marks: readonly Mark[]
+  /** Rows that were left out, since there are too many: what went first. */
+  readonly hidden: number
 }
 
 /** What of the width is shared evenly between spans. */
@@ -70,34 +72,61 @@ export function scaleOf(times: readonly number[]): (time: number) => number {
   return (time) => Math.min(1, places[moments.indexOf(time)] ?? 1)
 }
 
+/** A bar before it has a place. */
+type Span = Omit<Bar, 'from' | 'to'>
+
 /**
  * The picture of a history up to `now` (ms).
  *
  * @param states oldest first, in log order
+ * @param maxRows rows at most; with more, the picture begins where the last so many do
  */
-export function timelineOf(states: readonly State[], now: number): Timeline {
+export function timelineOf(
+  states: readonly State[],
+  now: number,
+  maxRows: number = Infinity,
+): Timeline {
+  const { marks, rows } = foldStates(states)
+  const drawn = newest(rows, maxRows)
+  const start = Math.min(...drawn.flatMap(([, spans]) => spans.map(({ since }) => since)))
+  const shown = drawn.length < rows.size ? marks.filter(({ time }) => time >= start) : marks
   const end = Math.max(now, ...states.map(({ time }) => time + 1))
-  const at = scaleOf([...states.map(({ time }) => time), end])
-  const rows = new Map<string, Bar[]>()
+  const at = scaleOf([...shown.map(({ time }) => time), end])
+  const barOf = (span: Span): Bar => {
+    if (!span.odd) return { ...span, from: at(span.since), to: span.open ? 1 : at(span.until ?? end) }
+    const from = Math.min(at(span.since), 1 - ODD_WIDTH)
+    return { ...span, from, to: from + ODD_WIDTH }
+  }
+  return {
+    rows: drawn.map(([record, spans]) => ({ record, bars: spans.map(barOf) })),
+    marks: shown.map((mark) => ({ ...mark, at: at(mark.time) })),
+    hidden: rows.size - drawn.length,
+  }
+}
+
+/** Which records were in force from when to when, in the order in which they came, and what each entry did. */
+function foldStates(states: readonly State[]): {
+  rows: Map<string, Span[]>
+  marks: Omit<Mark, 'at'>[]
+} {
+  const rows = new Map<string, Span[]>()
   const open = new Map<string, number>()
-  const marks: Mark[] = []
-  const push = (record: string, bar: Bar): void => {
-    rows.set(record, [...(rows.get(record) ?? []), bar])
+  const marks: Omit<Mark, 'at'>[] = []
+  const push = (record: string, span: Span): void => {
+    rows.set(record, [...(rows.get(record) ?? []), span])
   }
   let signed = false
   for (const { index, outOfOrder, records, time } of states) {
     if (outOfOrder) {
-      marks.push({ at: at(time), index, time, kind: 'odd' })
+      marks.push({ index, time, kind: 'odd' })
       for (const record of records) {
-        if (open.has(record)) continue
-        const from = Math.min(at(time), 1 - ODD_WIDTH)
-        push(record, { from, to: from + ODD_WIDTH, open: false, odd: true, since: time })
+        if (!open.has(record)) push(record, { open: false, odd: true, since: time })
       }
       continue
     }
     for (const [record, since] of open) {
       if (records.includes(record)) continue
-      push(record, { from: at(since), to: at(time), open: false, odd: false, since, until: time })
+      push(record, { open: false, odd: false, since, until: time })
       open.delete(record)
     }
     for (const record of records) {
@@ -105,13 +134,21 @@ export function timelineOf(states: readonly State[], now: number): Timeline {
       if (!rows.has(record)) rows.set(record, [])
     }
     const kind = records.length === 0 ? 'removed' : signed ? 'replaced' : 'added'
-    marks.push({ at: at(time), index, time, kind })
+    marks.push({ index, time, kind })
     signed = records.length > 0
   }
-  for (const [record, since] of open) {
-    push(record, { from: at(since), to: 1, open: true, odd: false, since })
-  }
-  return { rows: [...rows].map(([record, bars]) => ({ record, bars })), marks }
+  for (const [record, since] of open) push(record, { open: true, odd: false, since })
+  return { rows, marks }
+}
+
+/** The rows that were in force last, in the order in which they came. */
+function newest(rows: ReadonlyMap<string, Span[]>, count: number): [string, Span[]][] {
+  const all = [...rows]
+  if (all.length <= count) return all
+  const last = (spans: readonly Span[]): number =>
+    Math.max(...spans.map(({ open, since, until }) => (open ? Infinity : (until ?? since))))
+  const kept = new Set(all.toSorted(([, a], [, b]) => (last(b) > last(a) ? 1 : -1)).slice(0, count))
+  return all.filter((row) => kept.has(row))
 }
 
 /** Which of some places, in increasing order, can be labelled: each at least `gap` from the one before. */

@@ -60,16 +60,37 @@ export function timeText(ms: number): string {
   return `${MOMENT.format(ms)} UTC`
 }
 
+const DAY_MS = 86_400_000
+const YEAR_MS = 365.25 * DAY_MS
+
 /** A span of time, roughly. */
 export function spanText(ms: number): string {
+  if (ms >= 2 * YEAR_MS) return plural(Math.floor(ms / YEAR_MS), 'year')
   const units = [
-    [86_400_000, 'day'],
+    [DAY_MS, 'day'],
     [3_600_000, 'hour'],
     [60_000, 'minute'],
     [1000, 'second'],
   ] as const
   for (const [unit, name] of units) if (ms >= unit) return plural(Math.floor(ms / unit), name)
   return 'a moment'
+}
+
+/** A tree older than this may be withheld news: even a quiet log changes within a week. */
+const OLD_TREE_MS = 7 * DAY_MS
+
+/** How far clocks may differ, ms. */
+const CLOCK_SKEW_MS = 300_000
+
+/** What is to be said of the time at which a tree was closed: too old, or still to come. */
+export function datingWords(time: number, now: number): string {
+  if (now - time > OLD_TREE_MS) {
+    return `The tree is ${spanText(now - time)} old. Nothing was logged since, or the log does not show it to you.`
+  }
+  if (time - now > CLOCK_SKEW_MS) {
+    return `The tree is dated ${spanText(time - now)} ahead of the clock here: either that clock is wrong or the log's.`
+  }
+  return ''
 }
 
 /** What changed, in a headline. */

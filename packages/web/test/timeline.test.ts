@@ -43,7 +43,29 @@ describe('bars', () => {
   })
 
   it('of nothing are none', () => {
-    expect(timelineOf([], DAY)).toEqual({ rows: [], marks: [] })
+    expect(timelineOf([], DAY)).toEqual({ rows: [], marks: [], hidden: 0 })
+  })
+
+  it('of too many are the last, from when the first of them came', () => {
+    const rolls = Array.from(
+      { length: 500 },
+      (_, day) => [day, String.fromCharCode(256 + day)] as const,
+    )
+    const whole = states([0, 'z'], ...rolls, [500, 'z'])
+    const { hidden, marks, rows } = timelineOf(whole, 501 * DAY, 3)
+    expect(hidden).toBe(498)
+    // One that came back stands where it came first.
+    expect(rows.map(({ record }) => record)).toEqual([
+      'z',
+      ...rolls.slice(-2).map(([, key]) => key),
+    ])
+    expect(marks[0]).toMatchObject({ time: 0, at: 0 })
+    const later = timelineOf(states(...rolls), 501 * DAY, 3)
+    expect(later.marks.map(({ time }) => time / DAY)).toEqual([497, 498, 499])
+    expect(later.marks.map(({ kind }) => kind)).toEqual(['replaced', 'replaced', 'replaced'])
+    expect(later.rows.map(({ bars }) => bars.length)).toEqual([1, 1, 1])
+    expect(later.rows[0]!.bars[0]).toMatchObject({ from: 0 })
+    expect(later.rows[2]!.bars[0]).toMatchObject({ open: true, to: 1 })
   })
 
   it('reach the end also for entries that are later than the clock here', () => {

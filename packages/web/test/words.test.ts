@@ -4,7 +4,15 @@ import { HttpError } from '@dslog/tlog/http'
 import { MisbehaviourError } from '@dslog/tlog/misbehaviour'
 import { VerifyError } from '@dslog/verify/error'
 import type { EntryModel } from '../src/protocol.ts'
-import { changeMeaning, changeTitle, dsParts, keyText, plural, spanText } from '../src/words.ts'
+import {
+  changeMeaning,
+  changeTitle,
+  datingWords,
+  dsParts,
+  keyText,
+  plural,
+  spanText,
+} from '../src/words.ts'
 import { failureOf, InputError } from '../src/worker/words.ts'
 
 const HEX = 'AB'.repeat(32)
@@ -135,5 +143,25 @@ describe('why there is no proof', () => {
       ),
     )
     expect(tile).toMatchObject({ kind: 'caught', evidence: [{ text: 'c' }] })
+  })
+})
+
+describe('the time of a tree', () => {
+  const NOW = Date.UTC(2026, 10, 28)
+  const HOUR = 3_600_000
+  it.each([
+    [0, ''],
+    [6 * 24 * HOUR, ''],
+    [-240_000, ''],
+    [-24 * HOUR, 'The tree is dated 1 day ahead of the clock here'],
+    [
+      8 * 24 * HOUR,
+      'The tree is 8 days old. Nothing was logged since, or the log does not show it',
+    ],
+    [3 * 366 * 24 * HOUR, 'The tree is 3 years old.'],
+  ])('%i ms ago is remarked upon where it is odd', (ago, words) => {
+    const said = datingWords(NOW - ago, NOW)
+    if (words === '') expect(said).toBe('')
+    else expect(said).toContain(words)
   })
 })

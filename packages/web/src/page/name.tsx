@@ -1,17 +1,14 @@
 /** Everything the log holds about the delegation of a name, verified: the picture, the changes, the evidence. */
-import { useEffect, useState } from 'preact/hooks'
-import { ask, AskError, recordOf } from '../api.ts'
 import { useCheck } from '../check.ts'
 import type { EntryModel, Proven } from '../protocol.ts'
 import { hrefOf } from '../route.ts'
-import { monitorOf, useSession } from '../session.ts'
 import { timelineOf } from '../timeline.ts'
 import { changeMeaning, changeTitle, keyText, nameText, plural, spanText } from '../words.ts'
-import { pathOf } from '@dslog/schema/path'
-import { nameFromText } from '@dslog/dnssec/name'
-import { EntryCard } from '../view/entry-card.tsx'
+import { Dating } from '../view/dating.tsx'
+import { EntryList } from '../view/entry-list.tsx'
+import { MonitorOpinion } from '../view/monitor-opinion.tsx'
 import { NameText } from '../view/name-text.tsx'
-import { TimelineView } from '../view/timeline.tsx'
+import { MAX_LANES, TimelineView } from '../view/timeline.tsx'
 import { Download, Verdict } from '../view/verdict.tsx'
 
 const STEPS = ['answer', 'checkpoint', 'map', 'evidence', 'past'] as const
@@ -26,7 +23,12 @@ export function NamePage({ name }: { name: string }) {
       </h1>
       {proven === undefined ? null : <State proven={proven} />}
       <Verdict check={check} expected={STEPS} again={check.again}>
-        {proven === undefined ? null : <Sentence name={name} proven={proven} />}
+        {proven === undefined ? null : (
+          <>
+            <Sentence name={name} proven={proven} />
+            <Dating tree={proven.tree} />
+          </>
+        )}
       </Verdict>
       {proven === undefined ? null : <Picture name={name} proven={proven} />}
       {proven === undefined ? null : <History name={name} proven={proven} />}
@@ -99,6 +101,7 @@ function Picture({ name, proven: { entries } }: { name: string; proven: Proven }
         : [{ index, time, records: ds ?? [], outOfOrder: outOfOrder === true }],
     ),
     Date.now(),
+    MAX_LANES,
   )
   const odd = entries.filter(({ outOfOrder }) => outOfOrder === true).length
   const many = `${plural(entries.length, 'change')}${odd > 0 ? `, ${odd} out of order` : ''}`
@@ -131,66 +134,17 @@ function History({ name, proven }: { name: string; proven: Proven }) {
           </a>
         )}
       </p>
-      <MonitorView name={name} proven={proven} />
+      <MonitorOpinion name={name} proven={proven} />
       {entries.length === 0 ? null : (
         <section aria-labelledby="history">
           <h2 id="history">Every change, newest first</h2>
-          {entries
-            .map((entry, i) => (
-              <EntryCard
-                key={entry.index}
-                entry={entry}
-                title={changeTitle(entry, i === 0)}
-                meaning={changeMeaning(entry)}
-              />
-            ))
-            .reverse()}
+          <EntryList
+            entries={entries}
+            titleOf={(entry, i) => changeTitle(entry, i === 0)}
+            meaningOf={changeMeaning}
+          />
         </section>
       )}
     </>
-  )
-}
-
-/** What a monitor, which replays the whole log by itself, has seen of the name. Its word, compared. */
-function MonitorView({ name, proven: { entries, tree } }: { name: string; proven: Proven }) {
-  const monitor = monitorOf(useSession())
-  const [words, setWords] = useState<{ readonly text: string; readonly alarm: boolean }>()
-  useEffect(() => {
-    if (monitor === undefined) return
-    let current = true
-    const tell = (text: string, alarm = false): void => {
-      if (current) setWords({ text, alarm })
-    }
-    const host = new URL(monitor).host
-    ask(`${monitor}/v1/names/${pathOf(nameFromText(name))}`)
-      .then((answer) => {
-        const { entries: seen, size } = recordOf(answer)
-        if (typeof size !== 'number' || !Array.isArray(seen)) return undefined
-        const both = Math.min(size, tree.size)
-        const below = (index: unknown): index is number => typeof index === 'number' && index < both
-        const theirs = seen.map((entry) => recordOf(entry)['index']).filter(below)
-        const ours = entries.map(({ index }) => index).filter(below)
-        if (theirs.join() !== ours.join()) {
-          return tell(
-            `The monitor at ${host} saw other entries of this name than the log shows you.`,
-            true,
-          )
-        }
-        const missing = entries.length - ours.length
-        const later = missing === 0 ? '' : `; it has not come to the last ${missing} yet`
-        return tell(`The monitor at ${host}, which replays the whole log, says the same${later}.`)
-      })
-      .catch((error: unknown) => tell(error instanceof AskError ? error.message : String(error)))
-    return () => {
-      current = false
-    }
-  }, [monitor, name, tree.root])
-  if (words === undefined) return null
-  return words.alarm ? (
-    <p class="notice alarm" role="alert">
-      {words.text}
-    </p>
-  ) : (
-    <p class="quiet">{words.text}</p>
   )
 }

@@ -6,8 +6,8 @@ import type { Proven, StepId } from '../protocol.ts'
 import { useSession } from '../session.ts'
 import { timelineOf } from '../timeline.ts'
 import { changeMeaning, changeTitle, keyText, nameText } from '../words.ts'
-import { EntryCard } from '../view/entry-card.tsx'
-import { TimelineView } from '../view/timeline.tsx'
+import { EntryList } from '../view/entry-list.tsx'
+import { MAX_LANES, TimelineView } from '../view/timeline.tsx'
 import { Verdict } from '../view/verdict.tsx'
 
 const NAME_STEPS: readonly StepId[] = ['answer', 'checkpoint', 'map', 'evidence', 'past']
@@ -100,6 +100,7 @@ function Contents({ proven: { entries, kind, name = '' } }: { proven: Proven }) 
       time === undefined ? [] : [{ index, time, records: ds, outOfOrder: outOfOrder === true }],
     ),
     Date.now(),
+    MAX_LANES,
   )
   return (
     <>
@@ -110,20 +111,15 @@ function Contents({ proven: { entries, kind, name = '' } }: { proven: Proven }) 
           title={`Timeline of ${nameText(name)}, listed below`}
         />
       ) : null}
-      {entries
-        .map((entry, i) => (
-          <EntryCard
-            key={entry.index}
-            entry={entry}
-            title={
-              entry.change === undefined
-                ? `Entry ${entry.index}`
-                : changeTitle(entry, i === 0 && kind === 'name')
-            }
-            meaning={changeMeaning(entry)}
-          />
-        ))
-        .reverse()}
+      <EntryList
+        entries={entries}
+        titleOf={(entry, i) =>
+          entry.change === undefined
+            ? `Entry ${entry.index}`
+            : changeTitle(entry, i === 0 && kind === 'name')
+        }
+        meaningOf={changeMeaning}
+      />
     </>
   )
 }

@@ -9,9 +9,10 @@ import { hrefOf } from '../route.ts'
 import { useSession } from '../session.ts'
 import { timelineOf } from '../timeline.ts'
 import { algorithmText, nameText, plural, zoneText } from '../words.ts'
-import { EntryCard } from '../view/entry-card.tsx'
+import { Dating } from '../view/dating.tsx'
+import { EntryList } from '../view/entry-list.tsx'
 import { NameText } from '../view/name-text.tsx'
-import { TimelineView } from '../view/timeline.tsx'
+import { MAX_LANES, TimelineView } from '../view/timeline.tsx'
 import { Download, Verdict } from '../view/verdict.tsx'
 
 const STEPS = ['answer', 'checkpoint', 'map', 'evidence', 'past'] as const
@@ -31,6 +32,7 @@ export function ZonePage({ zone }: { zone: string }) {
             ? `The log holds no keys of ${nameText(zone)}, and proves it: it records nothing that this zone signed.`
             : `These are all key sets of ${zoneText(zone)} in the log. What the zone signed is checked against them.`}
         </p>
+        {proven === undefined ? null : <Dating tree={proven.tree} />}
       </Verdict>
       {proven === undefined ? null : <Picture zone={zone} proven={proven} />}
       {proven?.file === undefined ? null : (
@@ -51,15 +53,10 @@ export function ZonePage({ zone }: { zone: string }) {
       {proven === undefined || proven.entries.length === 0 ? null : (
         <section aria-labelledby="sets">
           <h2 id="sets">Key sets, newest first</h2>
-          {proven.entries
-            .map((entry, i) => (
-              <EntryCard
-                key={entry.index}
-                entry={entry}
-                title={setTitle(entry, proven.entries[i - 1])}
-              />
-            ))
-            .reverse()}
+          <EntryList
+            entries={proven.entries}
+            titleOf={(entry, i) => setTitle(entry, proven.entries[i - 1])}
+          />
         </section>
       )}
       <Names zone={zone} />
@@ -95,7 +92,13 @@ function Picture({ proven: { entries }, zone }: { zone: string; proven: Proven }
     time === undefined ? [] : [{ index, time, records: keys.map(idOf), outOfOrder: false }],
   )
   const title = `Keys of ${zoneText(zone)} over time, from ${plural(entries.length, 'key set')}, which are listed below.`
-  return <TimelineView timeline={timelineOf(states, Date.now())} label={labelOf} title={title} />
+  return (
+    <TimelineView
+      timeline={timelineOf(states, Date.now(), MAX_LANES)}
+      label={labelOf}
+      title={title}
+    />
+  )
 }
 
 interface NameRow {

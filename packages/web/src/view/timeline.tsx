@@ -1,7 +1,7 @@
 /** Draws a timeline: a lane for each record, a bar for each span in which it was in force. */
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { type Mark, spaced, type Timeline } from '../timeline.ts'
-import { dateText } from '../words.ts'
+import { dateText, plural } from '../words.ts'
 
 const LANE = 42
 const BAR = 12
@@ -9,6 +9,8 @@ const TOP = 16
 const BOTTOM = 30
 /** Room at both sides for what stands on the first and last moment. */
 const SIDE = 10
+/** Lanes that are drawn: more would be no picture. */
+export const MAX_LANES = 16
 /** Width of a date on the axis. */
 const DATE_WIDTH = 92
 
@@ -32,7 +34,7 @@ export function TimelineView({ label, timeline, title }: TimelineProps) {
     observer.observe(element)
     return () => observer.disconnect()
   }, [])
-  const { marks, rows } = timeline
+  const { hidden, marks, rows } = timeline
   const height = TOP + Math.max(1, rows.length) * LANE + BOTTOM
   const x = (at: number): number => Math.round(SIDE + at * (width - 2 * SIDE))
   const floor = height - BOTTOM
@@ -98,6 +100,11 @@ export function TimelineView({ label, timeline, title }: TimelineProps) {
           </g>
         ))}
       </svg>
+      {hidden === 0 ? null : (
+        <figcaption class="quiet">
+          {plural(hidden, 'older key is', 'older keys are')} not drawn, but listed below.
+        </figcaption>
+      )}
     </figure>
   )
 }

@@ -16,6 +16,9 @@ const TITLES: Readonly<Record<Failure['kind'], string>> = {
   bug: 'Something went wrong',
 }
 
+/** A verification that takes longer is remarked upon, ms. */
+const LONG_MS = 4_000
+
 export interface VerdictProps {
   readonly check: Omit<Check, 'again'>
   readonly expected: readonly StepId[]
@@ -34,7 +37,10 @@ export function Verdict({ again, check, children, expected }: VerdictProps) {
     >
       <div aria-live="polite">
         {proven === undefined && failure === undefined ? (
-          <h2 id={id}>Verifying in your browser…</h2>
+          <>
+            <h2 id={id}>Verifying in your browser…</h2>
+            <Patience />
+          </>
         ) : null}
         {proven === undefined ? null : (
           <>
@@ -57,6 +63,16 @@ export function Verdict({ again, check, children, expected }: VerdictProps) {
       {proven === undefined ? null : <Basis proven={proven} />}
     </section>
   )
+}
+
+/** Says that it goes on, when it takes long. */
+function Patience() {
+  const [isLong, setLong] = useState(false)
+  useEffect(() => {
+    const timer = setTimeout(() => setLong(true), LONG_MS)
+    return () => clearTimeout(timer)
+  }, [])
+  return isLong ? <p class="quiet">This takes longer than usual; nothing is shown before.</p> : null
 }
 
 function Refusal({

@@ -22,7 +22,9 @@ const TLOG: Partial<Record<TlogErrorCode, string>> = {
   unverified:
     'Nobody you trust has signed this. It may come from another log, or from an impostor.',
   'unknown-log': 'It is signed, but not by the log you trust: another key, or another log.',
-  quorum: 'Too few of the witnesses you ask for have confirmed this tree.',
+  quorum:
+    'Too few of the witnesses you ask for have confirmed this tree. If the clock of this computer is ' +
+    'behind, set it: what they signed later than now does not count.',
   'bad-proof': 'What the log claims is not in the tree it signed.',
   'bad-map': "The log's own index contradicts this answer: something was left out or put in.",
   'bad-proof-file': 'This is not a proof file, or it was damaged on its way.',

@@ -1,0 +1,37 @@
+/** Proven entries, newest first; of very many the newest at first, and the rest when they are asked for. */
+import { useState } from 'preact/hooks'
+import type { EntryModel } from '../protocol.ts'
+import { plural } from '../words.ts'
+import { EntryCard } from './entry-card.tsx'
+
+/** Entries shown at once. */
+const PAGE = 50
+
+interface EntryListProps {
+  /** Oldest first. */
+  readonly entries: readonly EntryModel[]
+  readonly titleOf: (entry: EntryModel, i: number) => string
+  /** What it may mean. */
+  readonly meaningOf?: (entry: EntryModel) => string
+}
+
+export function EntryList({ entries, meaningOf = () => '', titleOf }: EntryListProps) {
+  const [shown, setShown] = useState(PAGE)
+  const older = Math.max(0, entries.length - shown)
+  return (
+    <>
+      {entries
+        .map((entry, i) => ({ entry, title: titleOf(entry, i), meaning: meaningOf(entry) }))
+        .slice(older)
+        .reverse()
+        .map((card) => (
+          <EntryCard key={card.entry.index} {...card} />
+        ))}
+      {older === 0 ? null : (
+        <button type="button" onClick={() => setShown(entries.length)}>
+          Show {plural(older, 'older one', 'older ones')}, verified too
+        </button>
+      )}
+    </>
+  )
+}

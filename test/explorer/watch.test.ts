@@ -1,0 +1,138 @@
+/**
+ * Watching a name, from the explorer to the mail of a change, as its owner does it: in a browser, with
+ * the links that the mails hold and no knowledge of any API.
+ */
+import type { Browser, Page } from 'playwright'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { SunkMail } from '@dslog/testbed/smtpsink'
+import { canBrowse, launch, Visitor } from './browser.ts'
+import { Stage } from './stage.ts'
+
+const OWNER = 'owner@elsewhere.example'
+
+describe.runIf(canBrowse())('watching a name', () => {
+  let stage: Stage
+  let browser: Browser
+  let visitor: Visitor
+  let page: Page
+
+  beforeAll(async () => {
+    ;[stage, browser] = await Promise.all([Stage.open(), launch()])
+    visitor = await Visitor.come(browser)
+    page = await visitor.open(stage.url, '#/name/bank.fi.')
+  })
+  afterAll(async () => {
+    await visitor.leave()
+    await browser.close()
+    await stage.close()
+  })
+
+  /** The mail of a subject, once it has come. */
+  async function mail(subject: RegExp): Promise<{ subject: string; text: string } & SunkMail> {
+    const find = () =>
+      stage.mailbox.mails.find(({ headers }) => subject.test(headers.get('subject') ?? ''))
+    await expect.poll(find, { timeout: 30_000, message: `a mail: ${subject}` }).toBeDefined()
+    const found = find()!
+    const text = found.parts.find(({ type }) => type === 'text/plain')!.content
+    return { ...found, subject: found.headers.get('subject')!, text }
+  }
+
+  const linkOf = (text: string, kind: string): string =>
+    new RegExp(`${stage.monitor}/${kind}/\\S+`).exec(text)![0]
+
+  test('what is no name and no address is told so, and nothing is sent', async () => {
+    await page.getByRole('link', { name: 'Watch this name' }).click()
+    expect(await page.getByLabel('Domain name').last().inputValue()).toBe('bank.fi.')
+    await page.getByLabel('Domain name').last().fill('no domain!')
+    await page.getByLabel('Where to').fill(OWNER)
+    await page.getByRole('button', { name: 'Subscribe' }).click()
+    await page.getByRole('alert').getByText('takes a domain name').waitFor()
+    await page.getByLabel('Domain name').last().fill('bank.fi')
+    await page.getByLabel('Where to').fill('somebody')
+    await page.getByRole('button', { name: 'Subscribe' }).click()
+    await page
+      .getByRole('alert')
+      .getByText(/answered: .*channel/)
+      .waitFor()
+    expect(stage.mailbox.attempts).toBe(0)
+  })
+
+  test('a subscription is asked for, and nothing but the question is sent', async () => {
+    await page.getByLabel('Where to').fill(OWNER)
+    await page.getByLabel('What for').selectOption({ label: 'What deserves a look' })
+    const asked = page.waitForRequest((request) => request.method() === 'POST')
+    await page.getByRole('button', { name: 'Subscribe' }).click()
+    expect((await asked).postDataJSON()).toEqual({
+      name: 'bank.fi.',
+      channel: OWNER,
+      levels: ['NOTICE'],
+    })
+    await page.getByRole('heading', { name: 'One step is left' }).waitFor()
+    expect(await page.locator('main').innerText()).toContain(`sends a message to ${OWNER}`)
+    const question = await mail(/^Please confirm/)
+    expect(question.subject).toBe('Please confirm: watch bank.fi.')
+    expect(question.to).toEqual([OWNER])
+    expect(stage.mailbox.mails).toHaveLength(1)
+  })
+
+  test('the link in the mail asks, and its button confirms', async () => {
+    const { text } = await mail(/^Please confirm/)
+    await page.goto(linkOf(text, 'confirm'))
+    await page.getByRole('heading', { name: 'Confirm' }).waitFor()
+    // Mail scanners follow links: what was opened has done nothing.
+    expect(await confirmed()).toBe('0')
+    await page.getByRole('button', { name: 'Confirm' }).click()
+    await page.getByText('This channel is told from now on.').waitFor()
+    expect(await confirmed()).toBe('1')
+    const token = await page.locator('code').first().innerText()
+    expect(token).toMatch(/^[\w-]{40,}$/)
+    await page.getByRole('link', { name: 'Manage the subscription' }).click()
+    await page.getByLabel('Token of the subscription').fill(`${token.slice(0, -1)}!`)
+    await page.getByRole('button', { name: 'Open' }).click()
+    await page.getByRole('alert').waitFor()
+    await page.getByLabel('Token of the subscription').fill(token)
+    await page.getByRole('button', { name: 'Open' }).click()
+    await page.getByRole('heading', { name: 'bank.fi.' }).waitFor()
+    expect(await page.locator('table').innerText()).toMatch(`${OWNER}\tactive, from NOTICE on`)
+    // The link does it once.
+    const again = await page.context().newPage()
+    await again.goto(linkOf(text, 'confirm'))
+    await again.getByRole('button', { name: 'Confirm' }).click()
+    await again.getByRole('heading', { name: 'Nothing was done' }).waitFor()
+    await again.close()
+  })
+
+  test('a change is mailed with its proof, and shown where it is managed', async () => {
+    await stage.change('bank.fi.', 7)
+    const alert = await mail(/^(HIGH|CRITICAL): /)
+    expect(alert.subject).toContain('bank.fi.')
+    const proof = alert.parts.find(({ filename }) => filename?.endsWith('.tlog-proof'))
+    // Whoever gets the mail verifies it in the explorer, where nothing is asked of anybody.
+    const reader = await visitor.open(stage.url, '#/verify')
+    await reader.setInputFiles('#proof', {
+      name: proof!.filename!,
+      mimeType: 'text/plain',
+      buffer: Buffer.from(proof!.content),
+    })
+    await reader.getByRole('heading', { name: 'Verified in your browser' }).waitFor()
+    expect(await reader.locator('section.entry').innerText()).toContain('bank.fi.')
+
+    await page.goto(linkOf(alert.text, 'ack'))
+    await page.getByRole('button', { name: 'That was me' }).click()
+    await page.getByRole('heading', { name: 'Acknowledged' }).waitFor()
+  })
+
+  test('one click in the mail ends it', async () => {
+    const { text } = await mail(/^(HIGH|CRITICAL): /)
+    await page.goto(linkOf(text, 'unsubscribe'))
+    await page.getByRole('button', { name: 'Unsubscribe' }).click()
+    await page.getByRole('heading', { name: 'Unsubscribed' }).waitFor()
+    expect(visitor.errors.filter((line) => !/status of 4\d\d/.test(line))).toEqual([])
+  })
+
+  /** Subscriptions that are confirmed, as the monitor counts. */
+  async function confirmed(): Promise<string | undefined> {
+    const metrics = await (await fetch(`${stage.monitor}/metrics`)).text()
+    return /^dslog_monitor_subscriptions (\d+)$/m.exec(metrics)?.[1]
+  }
+})
