@@ -28,6 +28,9 @@ export function send(reply: FastifyReply, html: string, status = 200): FastifyRe
       'content-security-policy': PAGE_POLICY,
       // A page may hold a token: nobody else may read it, and nothing may keep it.
       'cache-control': 'no-store',
+      // Addresses hold tokens, which nobody else is told. Without any referrer a browser would not say of
+      // our own forms where they come from either, and `sameSite` would refuse them.
+      'referrer-policy': 'same-origin',
       'cross-origin-resource-policy': 'same-origin',
     })
     .removeHeader('access-control-allow-origin')
