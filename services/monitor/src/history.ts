@@ -17,7 +17,7 @@ export async function announceHistory(
   const why =
     last === undefined
       ? `No log that is followed has anything about ${text} yet. From now on you are told what happens to it.`
-      : `The log has ${changes.length === 1 ? 'one entry' : `${changes.length} entries`} about ${text}. ` +
+      : `Of ${text} the log has ${changes.length === 1 ? 'one entry' : `${changes.length} entries`}. ` +
         `Since ${new Date(last.time).toISOString().slice(0, 10)} it ${last.present ? 'is signed, with the DS shown' : 'is provably without DS'}. ` +
         `All of them: /v1/names/${text}`
   const draft: AlertDraft = {

@@ -279,6 +279,7 @@ describe('a mail address', () => {
     expect(isMailboxUnder('a@mail.example.net', name)).toBe(true)
     expect(isMailboxUnder('a@notexample.net', name)).toBe(false)
     expect(isMailboxUnder('a@example.net.org', name)).toBe(false)
+    expect(isMailboxUnder('a@example.net', nameFromText('.'))).toBe(false)
   })
 
   test('counts once, with and without a tag', () => {

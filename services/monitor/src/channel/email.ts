@@ -5,7 +5,7 @@
  * have had drop a mail that is sent again.
  */
 import { createTransport } from 'nodemailer'
-import { isAtOrBelow, type Name, nameFromText } from '@dslog/dnssec/name'
+import { isAtOrBelow, type Name, nameFromText, ROOT } from '@dslog/dnssec/name'
 import { DnssecError } from '@dslog/dnssec/error'
 import type { Links } from '../links.ts'
 import {
@@ -51,10 +51,10 @@ export function domainOfAddress(address: string): Name | undefined {
   }
 }
 
-/** Whether a mailbox lies under a name: who takes over the name reads its mail. */
+/** Whether a mailbox lies under a name: who takes over the name reads its mail. Under the root, all do. */
 export function isMailboxUnder(address: string, name: Name): boolean {
   const domain = domainOfAddress(address)
-  return domain !== undefined && isAtOrBelow(domain, name)
+  return domain !== undefined && name.length > ROOT.length && isAtOrBelow(domain, name)
 }
 
 /** Gives the proof file of an entry, verified; undefined where there is none now. */
