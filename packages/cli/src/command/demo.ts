@@ -28,7 +28,8 @@ export async function demo(session: Session, options: DemoOptions): Promise<void
   let stage: Stage | undefined
   try {
     session.output.line(
-      'A small signed internet, a log of it, a crawler and a monitor are set up …',
+      'A small signed internet, a log of it, a crawler and a monitor are set up. The clock of it all is\n' +
+        'put forward between the steps: half a day takes a minute.',
     )
     stage = await Stage.set(folder, STORY_MS, session.io)
     stopping.signal.throwIfAborted()
@@ -58,15 +59,24 @@ async function run(
   output.line(`
 Every step came out as told. All of it runs on, for you to look at:
 
-  explorer   ${log}/#/name/bank.example.
-  evidence   ${monitor}/v1/evidence
-  alerts     ${monitor}/manage/${id}    token ${token}
-  mailbox    ${mailbox}
+  ${log}/#/name/bank.example.
+             what the log has of the bank, with the swap as its newest change; the page asks first
+             whether you accept the root keys of this made-up internet
+  ${log}/#/log
+             the log as the monitor judges it, after the fork
+  ${mailbox}
+             every mail of the story
+  ${monitor}/manage/${id}
+             the alerts of the bank; its token is ${token}
+  ${monitor}/v1/evidence
+             both signatures of the log, for programs
 
-  dslog history bank.example --data ${stage.data} --anchors ${join(stage.data, 'anchors')}
-  dslog verify ${join(stage.data, 'mail')}/*.tlog-proof --policy ${join(stage.data, POLICY_FILE)} --anchors ${join(stage.data, 'anchors')}
+With the command line, in another terminal:
 
-The internet is made up, so its root keys are in the file anchors. Ctrl-C ends it.`)
+  npx dslog history bank.example --data ${stage.data} --anchors ${join(stage.data, 'anchors')}
+  npx dslog verify ${join(stage.data, 'mail')}/*.tlog-proof --policy ${join(stage.data, POLICY_FILE)} --anchors ${join(stage.data, 'anchors')}
+
+Ctrl-C ends all of it, and removes it.`)
   await Promise.race([
     new Promise((resolve) => signal.addEventListener('abort', resolve)),
     failing(stage),

@@ -95,7 +95,7 @@ function pageOf(mails: readonly Mail[]): string {
     return `<article>${head}<pre>${linked(text)}</pre>${attached}</article>`
   })
   return `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Mailbox of the demo</title>
-<style>body{font:16px/1.5 system-ui;max-width:52rem;margin:2rem auto;padding:0 1rem}
+<style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui;max-width:52rem;margin:2rem auto;padding:0 1rem}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;border:1px solid;padding:1rem}</style></head><body>
 <h1>Mailbox of the demo</h1><p>${mails.length} mails, the newest first. Reload to see new ones.</p>
 ${shown.join('\n')}</body></html>`
@@ -107,5 +107,5 @@ function escaped(text: string): string {
 
 /** Text with its web addresses as links. */
 function linked(text: string): string {
-  return escaped(text).replaceAll(/http:\/\/127\.0\.0\.1:\d+\/[\w/?=.-]*/g, '<a href="$&">$&</a>')
+  return escaped(text).replaceAll(/http:\/\/127\.0\.0\.1:\d+\/[\w/?=.@%-]*/g, '<a href="$&">$&</a>')
 }

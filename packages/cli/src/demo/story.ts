@@ -65,37 +65,45 @@ export class Story {
 
   async #baseline(): Promise<void> {
     const teller = this.#teller
-    teller.begin('baseline', 1, 'A small internet is looked at, and the bank asks to be told')
+    teller.begin('baseline', 1, 'The log is filled, and a bank asks to be told of changes')
     await this.#api.watch([BANK])
     for (const name of [BANK, ...OTHERS]) {
       const history = await this.#history(name, 1)
       teller.expect(history.length === 1, `one entry of ${name}`)
       const [line] = historyLines(history)
-      teller.tell('logged', `${name} is in the log, proven complete`, {
-        name,
-        index: history[0]!.index,
-      })
+      teller.tell(
+        'logged',
+        `${name} has one entry in the log, and the log proves that there is no other`,
+        {
+          name,
+          index: history[0]!.index,
+        },
+      )
       if (name === BANK) teller.show(line!)
     }
     const nothing = await this.#history(UNSIGNED, 0)
     teller.expect(nothing.length === 0, `nothing about ${UNSIGNED}`)
-    teller.tell('absent', `${UNSIGNED} has no keys: that nothing is logged of it is proven too`, {
-      name: UNSIGNED,
-    })
+    teller.tell(
+      'absent',
+      `${UNSIGNED} has no DNSSEC: the log proves that it has nothing about it`,
+      {
+        name: UNSIGNED,
+      },
+    )
 
     await teller.until('the monitor has verified all of it', async () => {
       const { backlog, size, state } = await this.#api.status()
       return state === 'following' && backlog === 0 && size > 1 ? size : undefined
     })
     const { id } = await this.#api.subscribe(BANK, OWNER)
-    teller.tell('subscribed', `The bank asks the monitor to watch ${BANK}, and to mail ${OWNER}`)
+    teller.tell('subscribed', `The bank asks the monitor to watch ${BANK} and to mail ${OWNER}`)
     const mail = await this.#mail('a mail that asks for confirmation', /^Please confirm/)
     const token = /\/confirm\/\S+\?token=(\S+)/.exec(mail.text)?.[1]
     teller.expect(token !== undefined, 'a link to confirm in the mail')
     const confirmed = await this.#api.confirm(id, token!)
     teller.expect(confirmed.token !== undefined, 'a token of the subscription')
     this.#subscription = { id: confirmed.id, token: confirmed.token! }
-    teller.tell('confirmed', 'The link in the mail is followed: the subscription is confirmed')
+    teller.tell('confirmed', 'It follows the link in the mail it gets, and so confirms')
     await this.#mail('a mail with what the log has', /\bhistory\b|^NOTICE/i)
     await this.#probed(0)
     teller.done()
@@ -114,13 +122,13 @@ export class Story {
     this.#askParent([oldDs, nextDs])
     teller.tell(
       'announced',
-      `It publishes its next key ${next.tag}, and asks for it (CDS), signed with the key it has`,
+      `It publishes its next key, ${next.tag}, and asks the registry for it (CDS), signed with the key it has`,
     )
     await this.#probed(PROBED_AGAIN)
     registry.delegate(this.#name, [oldDs, nextDs])
     clock.advance(CRAWLED_AGAIN)
     const [added] = (await this.#history(BANK, 2)).slice(-1)
-    teller.tell('logged', 'The registry adds its DS; the log has it', {
+    teller.tell('logged', 'The registry adds the DS of that key; the log has it', {
       name: BANK,
       index: added!.index,
     })
@@ -132,21 +140,21 @@ export class Story {
     registry.delegate(this.#name, [nextDs])
     clock.advance(CRAWLED_AGAIN)
     const history = await this.#history(BANK, 3)
-    teller.tell('logged', 'The old DS is withdrawn; the log has that too', {
+    teller.tell('logged', 'The old DS is withdrawn; the log has that, too', {
       name: BANK,
       index: history.at(-1)!.index,
     })
     await this.#quietly('R9', history.at(-1)!.index)
     const mails = mailbox.mails.length - before
     teller.expect(mails === 0, `no mail, but there are ${mails}`)
-    teller.tell('quiet', 'No mail was sent', { mails })
+    teller.tell('quiet', 'No mail was sent: an ordinary change wakes nobody', { mails })
     teller.done()
   }
 
   async #swapped(): Promise<void> {
     const { clock, mailbox, registry, verifier } = this.#stage
     const teller = this.#teller
-    teller.begin('swap', 3, 'The registry is made to swap the DS of the bank')
+    teller.begin('swap', 3, 'The registry is forced to swap the DS record of the bank')
     const rogue = zoneKey({ algorithm: ALGORITHM.ECDSAP256SHA256, flags: KSK, seed: 'rogue' })
     const ds = dsOf(this.#name, rogue)
     registry.delegate(this.#name, [ds])
@@ -159,7 +167,7 @@ export class Story {
     this.#swap = index
     teller.tell(
       'logged',
-      `The crawler sees it; entry ${index} of the log has it, with the registry's signature`,
+      `The crawler sees it: entry ${index} of the log has it, with the registry's own signature`,
       {
         name: BANK,
         index,
@@ -197,13 +205,13 @@ export class Story {
   async #fork(): Promise<void> {
     const { key, policy, view } = this.#stage
     const teller = this.#teller
-    teller.begin('fork', 4, 'The operator of the log is made to hide it')
+    teller.begin('fork', 4, 'The operator of the log is forced to hide it')
     const lie = new LyingLog(key).append(...(await this.#without(this.#swap)))
     const note = lie.sign()
     view.shown = (path) => lie.fetch(path, {})
     teller.tell(
       'forked',
-      `A second history without entry ${this.#swap} is signed with the log's own key, and shown to the monitor`,
+      `He signs a second history without entry ${this.#swap}, with the log's own key, and shows it to the monitor`,
       {
         size: lie.size,
       },
@@ -219,10 +227,14 @@ export class Story {
     teller.expect(finding.kind === 'fork', `a fork, not ${finding.kind}`)
     const notes = finding.kind === 'fork' ? [finding.evidence.smaller, finding.evidence.larger] : []
     teller.expect(notes.includes(note), 'the second history in the evidence')
-    teller.tell('caught', 'The monitor catches it, and keeps both signatures as evidence', {
-      kind: piece.kind,
-      notes,
-    })
+    teller.tell(
+      'caught',
+      'The monitor catches him, and keeps both signatures: together they prove it to anyone',
+      {
+        kind: piece.kind,
+        notes,
+      },
+    )
     for (const each of notes) teller.show(`${each.trimEnd()}\n`)
     const { state } = await this.#api.status()
     teller.expect(state === 'misbehaving', `the monitor calls the log misbehaving, not ${state}`)
@@ -245,10 +257,15 @@ export class Story {
   #history(text: string, count: number): Promise<readonly ProvenEntry[]> {
     const { places } = this.#stage
     const source = { url: places.log, http: this.#stage.http(), close: async () => {} }
-    return this.#teller.until(`${count} entries of ${text}`, async () => {
-      const proof = await proveName(source, nameFromText(text), this.#stage.verifier)
-      return proof.report.history.length >= count ? proof.report.history : undefined
-    })
+    // A crawler that was at the name when the clock went on asks again later than was to be expected.
+    return this.#teller.until(
+      `${count} entries of ${text}`,
+      async () => {
+        const proof = await proveName(source, nameFromText(text), this.#stage.verifier)
+        return proof.report.history.length >= count ? proof.report.history : undefined
+      },
+      MINUTE,
+    )
   }
 
   /** Entries of the log as they are, but for one: as many, so that the last stands in for it. */
@@ -281,7 +298,8 @@ export class Story {
     const count = (): number => servers.questions.filter(({ type }) => type === TYPE.CDS).length
     const before = ms === 0 ? 0 : count()
     clock.advance(ms)
-    await this.#teller.until('the monitor asks for CDS', async () => count() > before || undefined)
+    const isAsked = async (): Promise<true | undefined> => count() > before || undefined
+    await this.#teller.until('the monitor asks for CDS', isAsked, MINUTE)
   }
 
   /** The monitor has judged an entry, and found it worth no more than a line in a summary. */
