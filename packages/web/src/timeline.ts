@@ -93,7 +93,9 @@ export function timelineOf(
   const end = Math.max(now, ...states.map(({ time }) => time + 1))
   const at = scaleOf([...shown.map(({ time }) => time), end])
   const barOf = (span: Span): Bar => {
-    if (!span.odd) return { ...span, from: at(span.since), to: span.open ? 1 : at(span.until ?? end) }
+    if (!span.odd) {
+      return { ...span, from: at(span.since), to: span.open ? 1 : at(span.until ?? end) }
+    }
     const from = Math.min(at(span.since), 1 - ODD_WIDTH)
     return { ...span, from, to: from + ODD_WIDTH }
   }

@@ -46,6 +46,13 @@ export function plural(count: number, one: string, many = `${one}s`): string {
 }
 
 const DATE = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeZone: 'UTC' })
+const SHORT = new Intl.DateTimeFormat('en-GB', {
+  day: 'numeric',
+  month: 'short',
+  hour: '2-digit',
+  minute: '2-digit',
+  timeZone: 'UTC',
+})
 const MOMENT = new Intl.DateTimeFormat('en-GB', {
   dateStyle: 'medium',
   timeStyle: 'short',
@@ -54,6 +61,11 @@ const MOMENT = new Intl.DateTimeFormat('en-GB', {
 
 export function dateText(ms: number): string {
   return DATE.format(ms)
+}
+
+/** A time of these days, for where there is little room. */
+export function shortTimeText(ms: number): string {
+  return SHORT.format(ms)
 }
 
 export function timeText(ms: number): string {
@@ -146,6 +158,19 @@ function linkWords({ anchor, index, keys, signer, zone }: LinkModel): string {
   return anchor === undefined
     ? `${head}, which the zone above vouches for.`
     : `${head}; the trust anchor of DNSSEC vouches for ${anchor}.`
+}
+
+// Scripts whose letters look alike. Others are written side by side: Latin with those of East Asia.
+const ALIKE = [
+  /\p{Script=Latin}/u,
+  /\p{Script=Cyrillic}/u,
+  /\p{Script=Greek}/u,
+  /\p{Script=Armenian}/u,
+] as const
+
+/** Whether a label has letters of several scripts that look alike. */
+export function mixesScripts(label: string): boolean {
+  return ALIKE.filter((script) => script.test(label)).length > 1
 }
 
 /** A name within a sentence, whose full stop is not the name's. */

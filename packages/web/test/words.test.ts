@@ -10,6 +10,7 @@ import {
   datingWords,
   dsParts,
   keyText,
+  mixesScripts,
   plural,
   spanText,
 } from '../src/words.ts'
@@ -163,5 +164,19 @@ describe('the time of a tree', () => {
     const said = datingWords(NOW - ago, NOW)
     if (words === '') expect(said).toBe('')
     else expect(said).toContain(words)
+  })
+})
+
+describe('scripts', () => {
+  it.each([
+    ['bank', false],
+    ['bаnk', true], // Cyrillic а
+    ['банк', false],
+    ['αpple', true], // Greek α
+    ['bücher-24', false],
+    ['日本vpn', false],
+    ['яндекс1', false],
+  ])('of %s are mixed: %s', (label, mixed) => {
+    expect(mixesScripts(label)).toBe(mixed)
   })
 })

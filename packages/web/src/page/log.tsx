@@ -121,6 +121,17 @@ function Monitor({ monitor, origin }: { monitor: string | undefined; origin: str
   return <Compared monitor={monitor} view={view} />
 }
 
+/** States of `MonitorStatus`, schema's api.ts: whether every entry keeps the rules. */
+const STATES: Readonly<Record<string, string>> = {
+  starting: 'it has only begun',
+  following: 'all of it does',
+  behind: 'all that it has come to does',
+  stale: 'all of it does, but nothing new has come for long',
+  unreachable: 'the log does not answer it',
+  untrusted: 'what it is shown now does not satisfy its policy',
+  misbehaving: 'the log does not keep them, and there is evidence',
+}
+
 function Compared({ monitor, view }: { monitor: string; view: MonitorView }) {
   const { misbehaviour, root, size, state } = view
   const check = useCheck({ task: 'checkpoint', view: { root, size } })
@@ -137,7 +148,7 @@ function Compared({ monitor, view }: { monitor: string; view: MonitorView }) {
         <p>
           The tree that the monitor at {host} has replayed, {plural(size, 'entry', 'entries')}, is
           the beginning of the one the log shows you. That every entry in it keeps the rules is the
-          monitor's word; it says: {state}
+          monitor's word; it says: {STATES[state] ?? state}
           {view.lastSuccess === null ? '' : `, last complete ${timeText(view.lastSuccess)}`}.
         </p>
       </Verdict>

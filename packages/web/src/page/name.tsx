@@ -7,7 +7,7 @@ import { changeMeaning, changeTitle, keyText, nameText, plural, spanText } from 
 import { Dating } from '../view/dating.tsx'
 import { EntryList } from '../view/entry-list.tsx'
 import { MonitorOpinion } from '../view/monitor-opinion.tsx'
-import { NameText } from '../view/name-text.tsx'
+import { LookalikeNotice, NameText } from '../view/name-text.tsx'
 import { MAX_LANES, TimelineView } from '../view/timeline.tsx'
 import { Download, Verdict } from '../view/verdict.tsx'
 
@@ -21,6 +21,7 @@ export function NamePage({ name }: { name: string }) {
       <h1>
         <NameText name={name} />
       </h1>
+      <LookalikeNotice name={name} />
       {proven === undefined ? null : <State proven={proven} />}
       <Verdict check={check} expected={STEPS} again={check.again}>
         {proven === undefined ? null : (

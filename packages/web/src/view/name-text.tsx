@@ -2,6 +2,7 @@
 import { nameToUnicode } from '@dslog/dnssec/idn'
 import { nameFromText } from '@dslog/dnssec/name'
 import { DnssecError } from '@dslog/dnssec/error'
+import { mixesScripts } from '../words.ts'
 
 export function NameText({ name }: { name: string }) {
   const shown = unicodeOf(name)
@@ -17,6 +18,18 @@ export function NameText({ name }: { name: string }) {
         </>
       )}
     </span>
+  )
+}
+
+/** A remark on a name that mixes scripts as no word does, which is how one name is made to look like another. */
+export function LookalikeNotice({ name }: { name: string }) {
+  const shown = unicodeOf(name)
+  if (shown === undefined || !shown.split('.').some(mixesScripts)) return null
+  return (
+    <p class="notice">
+      This name mixes letters of several scripts, so it can look like another one. It is the name{' '}
+      <code>{name}</code> and no other.
+    </p>
   )
 }
 

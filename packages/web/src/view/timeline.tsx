@@ -1,7 +1,7 @@
 /** Draws a timeline: a lane for each record, a bar for each span in which it was in force. */
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { type Mark, spaced, type Timeline } from '../timeline.ts'
-import { dateText, plural } from '../words.ts'
+import { plural, shortTimeText, dateText } from '../words.ts'
 
 const LANE = 42
 const BAR = 12
@@ -11,6 +11,8 @@ const BOTTOM = 30
 const SIDE = 10
 /** Lanes that are drawn: more would be no picture. */
 export const MAX_LANES = 16
+/** Below this, the hour matters. */
+const SHORT_MS = 3 * 86_400_000
 /** Width of a date on the axis. */
 const DATE_WIDTH = 92
 
@@ -38,6 +40,8 @@ export function TimelineView({ label, timeline, title }: TimelineProps) {
   const height = TOP + Math.max(1, rows.length) * LANE + BOTTOM
   const x = (at: number): number => Math.round(SIDE + at * (width - 2 * SIDE))
   const floor = height - BOTTOM
+  // Within a few days, dates would all be the same.
+  const isShort = (marks.at(-1)?.time ?? 0) - (marks[0]?.time ?? 0) < SHORT_MS
   const dates = spaced(
     marks.map(({ at }) => x(at)),
     DATE_WIDTH,
@@ -94,7 +98,7 @@ export function TimelineView({ label, timeline, title }: TimelineProps) {
                 y={height - 8}
                 text-anchor={anchorAt(x(mark.at), width)}
               >
-                {dateText(mark.time)}
+                {isShort ? shortTimeText(mark.time) : dateText(mark.time)}
               </text>
             ) : null}
           </g>
