@@ -1,7 +1,7 @@
 /** The system's Chromium, as root in a container and without a word to anybody; and visits that are watched. */
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright'
+import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright'
 
 const path = process.env['DSLOG_TEST_CHROMIUM'] ?? '/usr/bin/chromium'
 const site = fileURLToPath(new URL('../../packages/web/dist/site/', import.meta.url))
@@ -75,5 +75,20 @@ export class Visitor {
 
   leave(): Promise<void> {
     return this.#context.close()
+  }
+}
+
+/** The first verdict on a page. */
+export function verdictOf(page: Page): Locator {
+  return page.locator('.verdict').first()
+}
+
+/** Waits until the page says that it has verified. Throws with what it says instead. */
+export async function expectVerified(page: Page): Promise<void> {
+  const verdict = verdictOf(page)
+  try {
+    await verdict.getByRole('heading', { name: 'Verified in your' }).waitFor()
+  } catch (cause) {
+    throw new Error(`not verified: ${await verdict.innerText()}`, { cause })
   }
 }

@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import type { AddressInfo } from 'node:net'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { formatVkey } from '@dslog/tlog/key'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
@@ -25,8 +26,8 @@ import { monitorService } from '@dslog/monitor/main'
 import { keyOf, ORIGIN, type Place, Places } from '../place.ts'
 import { configOf, observe, silent } from '../testlog.ts'
 
-/** When the stories begin: they are over before anybody looks. */
-const BEGIN = Date.UTC(2026, 5, 1)
+/** When the stories begin: they are over before anybody looks, but not long before. */
+const BEGIN = Date.now() - 120 * DAY
 
 /** Entries of the name that has the most. */
 export const MANY = 10
@@ -71,10 +72,10 @@ export class Stage {
     return policyText([formatVkey(keyOf(ORIGIN))], undefined)
   }
 
-  /** A change of a name, logged now. */
-  async change(text: string, generation: number): Promise<void> {
+  /** A change of a name, logged now, and some time after the last. */
+  async change(text: string, generation: number, after: number = DAY): Promise<void> {
     const owner = nameFromText(text)
-    this.net.clock.advance(DAY)
+    this.net.clock.advance(after)
     this.net.parentOf(owner).delegate(owner, [dsOf(owner, ownerKey(owner, generation))])
     await this.#submit(this.#log!, owner)
   }
@@ -91,6 +92,12 @@ export class Stage {
     return url
   }
 
+  /** A log of which nothing is known but that it is there. */
+  async empty(): Promise<string> {
+    const place = await this.#places.make('embedded', this.net.anchors)
+    return (await this.#startLog(place, {})).url
+  }
+
   async close(): Promise<void> {
     await this.between.close()
     for (const lifecycle of this.#running.toReversed()) await lifecycle.stop()
@@ -99,8 +106,7 @@ export class Stage {
   }
 
   /** The time of the stories, which goes on by itself, too: a sequencer waits for its clock. */
-  readonly #clock = (): number =>
-    this.net.clock.now() + Math.floor(performance.now() - this.#started)
+  readonly now = (): number => this.net.clock.now() + Math.floor(performance.now() - this.#started)
 
   async #fill(monitored: boolean): Promise<void> {
     const { net } = this
@@ -152,7 +158,7 @@ export class Stage {
       DSLOG_LOG_RATE_LIMIT: '100000',
       ...env,
     })
-    const log = logService({ config, logger: silent, clock: this.#clock, create: true })
+    const log = logService({ config, logger: silent, clock: this.now, create: true })
     await this.#run(log.components)
     return { opened: log.opened(), url: `http://127.0.0.1:${log.port()}` }
   }
@@ -170,12 +176,13 @@ export class Stage {
       DSLOG_MONITOR_PROBE: 'false',
     }
     const config = readConfig({ monitor: MONITOR_CONFIG }, env).monitor
-    const monitor = monitorService({ config, logger: silent, clock: this.#clock })
+    const monitor = monitorService({ config, logger: silent, clock: this.now })
     await this.#run(monitor.components)
     for (;;) {
-      const status = (await (await fetch(`${this.monitor}/v1/status`)).json()) as MonitorStatus
-      if (status.logs[0]?.state === 'following') return
-      await new Promise((resolve) => setTimeout(resolve, 100))
+      const { logs } = (await (await fetch(`${this.monitor}/v1/status`)).json()) as MonitorStatus
+      if (logs[0]?.state === 'following') return
+      // On a slow machine it takes long, and whoever asks too often is told to wait.
+      await sleep(300)
     }
   }
 
@@ -195,7 +202,9 @@ export class Between {
   target = ''
   /** Changes texts; event streams and files of the page pass untouched. */
   tamper: Tamper | undefined
-  readonly #server = createServer((question, answer) => this.#pass(question, answer))
+  /** How long an answer of the log takes, ms. */
+  delay = 0
+  readonly #server = createServer((question, answer) => void this.#pass(question, answer))
 
   get url(): string {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
@@ -215,16 +224,18 @@ export class Between {
     })
   }
 
-  #pass(question: IncomingMessage, answer: ServerResponse): void {
+  async #pass(question: IncomingMessage, answer: ServerResponse): Promise<void> {
     const path = question.url ?? '/'
     const { tamper } = this
     // What a browser has kept it would not ask for again.
     const { host: _, 'if-none-match': __, ...headers } = question.headers
+    const isAsked = /^\/(v1|checkpoint)/.test(path)
+    if (isAsked && this.delay > 0) await sleep(this.delay)
     const onward = request(
       `${this.target}${path}`,
       { method: question.method, headers },
       (came) => {
-        if (tamper === undefined || !/^\/(v1|checkpoint)/.test(path)) {
+        if (tamper === undefined || !isAsked) {
           answer.writeHead(came.statusCode ?? 502, came.headers)
           answer.flushHeaders()
           came.pipe(answer)

@@ -5,7 +5,7 @@
 import type { Browser, Page } from 'playwright'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { SunkMail } from '@dslog/testbed/smtpsink'
-import { canBrowse, launch, Visitor } from './browser.ts'
+import { canBrowse, expectVerified, launch, Visitor } from './browser.ts'
 import { Stage } from './stage.ts'
 
 const OWNER = 'owner@elsewhere.example'
@@ -22,7 +22,6 @@ describe.runIf(canBrowse())('watching a name', () => {
     page = await visitor.open(stage.url, '#/name/bank.fi.')
   })
   afterAll(async () => {
-    await visitor.leave()
     await browser.close()
     await stage.close()
   })
@@ -114,7 +113,7 @@ describe.runIf(canBrowse())('watching a name', () => {
       mimeType: 'text/plain',
       buffer: Buffer.from(proof!.content),
     })
-    await reader.getByRole('heading', { name: 'Verified in your browser' }).waitFor()
+    await expectVerified(reader)
     expect(await reader.locator('section.entry').innerText()).toContain('bank.fi.')
 
     await page.goto(linkOf(alert.text, 'ack'))

@@ -1,0 +1,241 @@
+/**
+ * The explorer where things are not as they should be: a log that is away, slow or new, clocks that are
+ * wrong, no monitor, names and histories beyond all measure. It says so in plain words, and never claims
+ * what it has not verified.
+ */
+import type { Browser, Page } from 'playwright'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { DAY } from '@dslog/testbed/clock'
+import { canBrowse, expectVerified, launch, verdictOf, Visitor } from './browser.ts'
+import { Stage } from './stage.ts'
+
+/** Where nobody answers. */
+const NOWHERE = 'http://127.0.0.1:9'
+
+/** Labels as long as they get, in a name as long as one gets that has a name server below it. */
+const LONG_NAME = `${['a', 'b', 'c'].map((letter) => letter.repeat(63)).join('.')}.${'d'.repeat(53)}.fi.`
+
+/** More changes than are drawn, and than are listed at first. */
+const CHANGES = 52
+
+describe.runIf(canBrowse())('the explorer in trouble', () => {
+  let stage: Stage
+  let browser: Browser
+  let visitor: Visitor
+  let honest: string
+
+  beforeAll(async () => {
+    ;[stage, browser] = await Promise.all([Stage.open(), launch()])
+    honest = stage.between.target
+  })
+  afterAll(async () => {
+    await browser.close()
+    await stage.close()
+  })
+  afterEach(async () => {
+    Object.assign(stage.between, { target: honest, tamper: undefined, delay: 0 })
+    await visitor.leave()
+  })
+
+  async function visit(hash = '#/', options?: Parameters<Browser['newContext']>[0]): Promise<Page> {
+    visitor = await Visitor.come(browser, options)
+    return visitor.open(stage.url, hash)
+  }
+
+  /** Makes the log name another monitor, or none. */
+  function nameMonitor(monitor: string | null): void {
+    stage.between.tamper = (path, body) =>
+      path === '/v1/log'
+        ? JSON.stringify({ ...(JSON.parse(body) as object), monitor: monitor ?? undefined })
+        : body
+  }
+
+  test('a log that is away at the first visit is asked again', async () => {
+    visitor = await Visitor.come(browser)
+    const { page } = visitor
+    stage.between.tamper = (path, body) => (path.startsWith('/v1/') ? 'out of order' : body)
+    await page.goto(`${stage.url}/#/name/bank.fi.`)
+    await page.getByText('There is no log to read here').waitFor()
+    await page.getByRole('heading', { name: 'Nothing could be verified' }).waitFor()
+    expect(await page.locator('section.entry').count()).toBe(0)
+    stage.between.tamper = undefined
+    await page.getByRole('button', { name: 'Try again' }).click()
+    await page.getByRole('button', { name: 'Use its test anchors' }).click()
+    await expectVerified(page)
+    expect(await page.getByText('There is no log to read here').count()).toBe(0)
+  })
+
+  test('a log that goes away is said to be', async () => {
+    const page = await visit('#/name/bank.fi.')
+    await expectVerified(page)
+    stage.between.target = NOWHERE
+    await page.getByRole('link', { name: 'The log', exact: true }).click()
+    await page.getByRole('heading', { name: 'Nothing could be verified' }).first().waitFor()
+    await page.goto(`${stage.url}/#/changes`)
+    await page.getByText('Not connected').waitFor()
+    await page.goto(`${stage.url}/#/zone/fi.`)
+    await page.getByRole('heading', { name: 'Nothing could be verified' }).waitFor()
+    stage.between.target = honest
+    await page.getByRole('button', { name: 'Try again' }).click()
+    await expectVerified(page)
+  })
+
+  test('another address without a log is told so', async () => {
+    visitor = await Visitor.come(browser)
+    const { page } = visitor
+    await page.goto(`${stage.url}/?log=${encodeURIComponent(NOWHERE)}#/name/bank.fi.`)
+    await page.getByText('127.0.0.1:9 does not answer.').first().waitFor()
+    await page.getByRole('heading', { name: 'Nothing could be verified' }).waitFor()
+    await page.getByRole('link', { name: 'choose one' }).click()
+    await page.getByLabel('Address of the log').fill('nowhere')
+    await page.getByRole('button', { name: 'Open' }).click()
+    await page.getByLabel('Address of the log').fill(stage.url)
+    await page.getByRole('button', { name: 'Open' }).click()
+    await page.getByRole('button', { name: 'Use its test anchors' }).waitFor()
+    expect(page.url()).toContain(encodeURIComponent(stage.url))
+  })
+
+  test('a slow log is waited for, and nothing is claimed before', async () => {
+    const page = await visit()
+    await page.getByText('example.fi').first().waitFor()
+    stage.between.delay = 5_000
+    await page.goto(`${stage.url}/#/name/bank.fi.`)
+    await page.getByText('This takes longer than usual').waitFor()
+    expect(await page.locator('.timeline, section.entry').count()).toBe(0)
+    expect(await page.locator('.steps li.now').innerText()).toContain('Ask the log for its proof')
+    await expectVerified(page)
+  })
+
+  test('a clock that is a day behind, and a log that has slept, are remarked upon', async () => {
+    visitor = await Visitor.come(browser)
+    const { page } = visitor
+    await page.clock.setFixedTime(stage.now() - DAY)
+    await visitor.open(stage.url, '#/name/bank.fi.')
+    await expectVerified(page)
+    expect(await verdictOf(page).innerText()).toContain('ahead of the clock here')
+    await page.clock.setFixedTime(stage.now() + 30 * DAY)
+    await page.reload()
+    await expectVerified(page)
+    expect(await verdictOf(page).innerText()).toMatch(/The tree is (29|30) days old\./)
+    await page.clock.setFixedTime(stage.now() + DAY)
+    await page.reload()
+    await expectVerified(page)
+    expect(await verdictOf(page).innerText()).not.toMatch(/days old|ahead/)
+  })
+
+  test('a name that looks like another is shown in letters that cannot', async () => {
+    const page = await visit()
+    await page.getByLabel('Domain name').fill('bаnk.fi') // its a is Cyrillic
+    await page.keyboard.press('Enter')
+    await expectVerified(page)
+    expect(await page.getByRole('heading', { level: 1 }).innerText()).toMatch(/^xn--bnk-6cd\.fi\./)
+    expect(await page.title()).toMatch(/^xn--bnk-6cd\.fi\./)
+    expect(await verdictOf(page).innerText()).toContain('has never recorded anything about xn--')
+    expect(await page.getByText('mixes letters of several scripts').count()).toBe(1)
+    await page.goto(`${stage.url}/#/name/xn--bcher-kva.se.`)
+    await expectVerified(page)
+    expect(await page.getByText('mixes letters of several scripts').count()).toBe(0)
+  })
+
+  test('the longest of names fits the narrowest of screens', async () => {
+    await stage.change(LONG_NAME, 1)
+    const page = await visit('#/', { viewport: { width: 320, height: 640 } })
+    await page.getByRole('link', { name: LONG_NAME }).waitFor()
+    const width = () => page.evaluate<number>('document.documentElement.scrollWidth')
+    expect(await width()).toBeLessThanOrEqual(320)
+    await page.getByRole('link', { name: LONG_NAME }).click()
+    await expectVerified(page)
+    expect(await width()).toBeLessThanOrEqual(320)
+    await page.goto(`${stage.url}/#/watch/${LONG_NAME}`)
+    await page.getByLabel('Where to').waitFor()
+    expect(await width()).toBeLessThanOrEqual(320)
+  })
+
+  test('a name that never rests is drawn in part and listed as a whole', async () => {
+    for (let generation = 1; generation <= CHANGES; generation++) {
+      await stage.change('restless.fi.', generation, 3_600_000)
+    }
+    const page = await visit('#/name/restless.fi.')
+    await expectVerified(page)
+    expect(await verdictOf(page).innerText()).toContain(`These ${CHANGES} entries are everything`)
+    expect(await page.locator('.timeline .lane').count()).toBe(16)
+    await page.getByText(`${CHANGES - 16} older keys are not drawn`).waitFor()
+    expect(await page.locator('section.entry').count()).toBe(50)
+    await page.getByRole('button', { name: `Show ${CHANGES - 50} older` }).click()
+    expect(await page.locator('section.entry').count()).toBe(CHANGES)
+    expect(await page.locator('section.entry').last().innerText()).toContain('First seen')
+  })
+
+  test('a log with nothing in it says so, and proves it', async () => {
+    stage.between.target = await stage.empty()
+    const page = await visit()
+    await page.getByText('No change is logged yet.').waitFor()
+    for (const hash of ['#/name/bank.fi.', '#/zone/fi.', '#/zone/@', '#/log']) {
+      await page.goto(`${stage.url}/${hash}`)
+      await expectVerified(page)
+    }
+    await page.goto(`${stage.url}/#/changes`)
+    await page.getByText('No change is logged yet.').waitFor()
+    expect(visitor.errors).toEqual([])
+  })
+
+  test('without a monitor nothing is compared, and nobody can subscribe', async () => {
+    nameMonitor(null)
+    const page = await visit('#/log')
+    await expectVerified(page)
+    await page.getByText('None is known here').waitFor()
+    await page.goto(`${stage.url}/#/watch/bank.fi.`)
+    await page.getByRole('heading', { name: 'No monitor is known here' }).waitFor()
+    expect(await page.getByRole('button', { name: 'Subscribe' }).count()).toBe(0)
+    await page.goto(`${stage.url}/#/name/bank.fi.`)
+    await expectVerified(page)
+    expect(await page.getByText('The monitor at').count()).toBe(0)
+  })
+
+  test('a monitor that is away is no opinion', async () => {
+    nameMonitor(NOWHERE)
+    const page = await visit('#/name/bank.fi.')
+    await expectVerified(page)
+    await page.getByText('No second opinion: 127.0.0.1:9 does not answer.').waitFor()
+    await page.goto(`${stage.url}/#/log`)
+    await page.getByText('127.0.0.1:9 does not answer.').waitFor()
+    await page.goto(`${stage.url}/#/watch/bank.fi.`)
+    await page.getByLabel('Where to').fill('owner@elsewhere.example')
+    await page.getByRole('button', { name: 'Subscribe' }).click()
+    await page.getByRole('alert').getByText('127.0.0.1:9 does not answer.').waitFor()
+  })
+
+  test('a monitor that saw something else is an alarm', async () => {
+    const page = await visit('#/log')
+    await expectVerified(page)
+    await page.route(`${stage.monitor}/v1/names/**`, (route) =>
+      route.fulfill({
+        headers: { 'access-control-allow-origin': '*' },
+        json: {
+          name: 'bank.fi.',
+          logs: [{ origin: 'log.example/test', size: 3, checked_at: 0 }],
+          entries: [{ log: 'log.example/test', index: 2 }],
+        },
+      }),
+    )
+    await page.goto(`${stage.url}/#/name/bank.fi.`)
+    await page.getByRole('alert').getByText('saw other entries of this name').waitFor()
+  })
+
+  test.each([
+    ['#/name/bank.fi.', 'bank.fi.'],
+    ['#/zone/@', 'Keys of the DNS root'],
+    ['#/entry/1', 'Entry 1'],
+    ['#/watch/bank.fi.', 'Watch a name'],
+    ['#/changes', 'Changes'],
+    ['#/log', 'The log'],
+    ['#/verify', 'Verify a proof file'],
+    ['#/by-hand', 'Verify by hand'],
+    ['#/trust', 'Whom you trust'],
+  ])('%s is an address that can be given away', async (hash, heading) => {
+    const page = await visit(hash)
+    await page.reload()
+    await page.getByRole('heading', { level: 1, name: heading }).waitFor()
+    expect(page.url()).toBe(`${stage.url}/${hash}`)
+  })
+})
