@@ -73,6 +73,11 @@ describe.runIf(canBrowse())('the explorer in trouble', () => {
     await page.getByRole('heading', { name: 'Nothing could be verified' }).first().waitFor()
     await page.goto(`${stage.url}/#/changes`)
     await page.getByText('Not connected').waitFor()
+    // What is not known is not said to be nothing.
+    expect(await page.getByText('No change is logged').count()).toBe(0)
+    await page.goto(`${stage.url}/#/`)
+    await page.locator('.wrong').getByText('127.0.0.1').waitFor()
+    expect(await page.getByText('No change is logged').count()).toBe(0)
     await page.goto(`${stage.url}/#/zone/fi.`)
     await page.getByRole('heading', { name: 'Nothing could be verified' }).waitFor()
     stage.between.target = honest

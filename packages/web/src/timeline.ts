@@ -43,7 +43,8 @@ export interface Mark {
   readonly at: number
   readonly index: number
   readonly time: number
-  readonly kind: 'added' | 'replaced' | 'removed' | 'odd'
+  /** `swapped`: replaced, and nothing of what was in force stayed. */
+  readonly kind: 'added' | 'replaced' | 'swapped' | 'removed' | 'odd'
 }
 
 export interface Timeline {
@@ -117,7 +118,7 @@ function foldStates(states: readonly State[]): {
   const push = (record: string, span: Span): void => {
     rows.set(record, [...(rows.get(record) ?? []), span])
   }
-  let signed = false
+  let inForce: readonly string[] = []
   for (const { index, outOfOrder, records, time } of states) {
     if (outOfOrder) {
       marks.push({ index, time, kind: 'odd' })
@@ -135,12 +136,17 @@ function foldStates(states: readonly State[]): {
       if (!open.has(record)) open.set(record, time)
       if (!rows.has(record)) rows.set(record, [])
     }
-    const kind = records.length === 0 ? 'removed' : signed ? 'replaced' : 'added'
-    marks.push({ index, time, kind })
-    signed = records.length > 0
+    marks.push({ index, time, kind: kindOf(inForce, records) })
+    inForce = records
   }
   for (const [record, since] of open) push(record, { open: true, odd: false, since })
   return { rows, marks }
+}
+
+function kindOf(before: readonly string[], records: readonly string[]): Mark['kind'] {
+  if (records.length === 0) return 'removed'
+  if (before.length === 0) return 'added'
+  return records.some((record) => before.includes(record)) ? 'replaced' : 'swapped'
 }
 
 /** The rows that were in force last, in the order in which they came. */
@@ -153,12 +159,12 @@ function newest(rows: ReadonlyMap<string, Span[]>, count: number): [string, Span
   return all.filter((row) => kept.has(row))
 }
 
-/** Which of some places, in increasing order, can be labelled: each at least `gap` from the one before. */
-export function spaced(places: readonly number[], gap: number): boolean[] {
+/** Which of some boxes, from left to right, can be drawn in a line: each at least `gap` from the one before. */
+export function spaced(boxes: readonly (readonly [number, number])[], gap: number): boolean[] {
   let last = -Infinity
-  return places.map((place) => {
-    if (place - last < gap) return false
-    last = place
+  return boxes.map(([left, right]) => {
+    if (left - last < gap) return false
+    last = right
     return true
   })
 }

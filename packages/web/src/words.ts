@@ -121,6 +121,11 @@ function replacedTitle({ came, kept, went }: Change): string {
   return kept.length === 0 ? 'All keys replaced' : 'A key was replaced'
 }
 
+/** Whether every key went at once, and others came. */
+export function isSwap({ came, kept, kind }: Change): boolean {
+  return kind === 'replaced' && kept.length === 0 && came.length > 0
+}
+
 /** What it may mean, where that is not plain. */
 export function changeMeaning({ absence, change, outOfOrder, zone }: EntryModel): string {
   if (outOfOrder === true) {
@@ -132,7 +137,7 @@ export function changeMeaning({ absence, change, outOfOrder, zone }: EntryModel)
   if (change?.kind === 'removed') {
     return `${zone ?? 'The zone'} proved that there is ${absence ?? 'no DS'}: resolvers no longer check this domain.`
   }
-  if (change?.kind === 'replaced' && change.kept.length === 0 && change.came.length > 0) {
+  if (change !== undefined && isSwap(change)) {
     return 'Every key went at once. A planned key change overlaps; the owner knows whether this was meant.'
   }
   return ''

@@ -29,6 +29,11 @@ describe('bars', () => {
     expect(timeline.marks.map(({ kind }) => kind)).toEqual(['added', 'replaced', 'replaced'])
   })
 
+  it('of a swap begin where all others end', () => {
+    const timeline = timelineOf(states([0, 'ab'], [1, 'bc'], [2, '!a'], [3, 'd']), 4 * DAY)
+    expect(timeline.marks.map(({ kind }) => kind)).toEqual(['added', 'replaced', 'odd', 'swapped'])
+  })
+
   it('leave a gap for an absence, and come back in the same lane', () => {
     const timeline = timelineOf(states([0, 'a'], [1, ''], [2, 'a']), 3 * DAY)
     expect(timeline.rows.map(({ record }) => record)).toEqual(['a'])
@@ -62,7 +67,7 @@ describe('bars', () => {
     expect(marks[0]).toMatchObject({ time: 0, at: 0 })
     const later = timelineOf(states(...rolls), 501 * DAY, 3)
     expect(later.marks.map(({ time }) => time / DAY)).toEqual([497, 498, 499])
-    expect(later.marks.map(({ kind }) => kind)).toEqual(['replaced', 'replaced', 'replaced'])
+    expect(later.marks.map(({ kind }) => kind)).toEqual(['swapped', 'swapped', 'swapped'])
     expect(later.rows.map(({ bars }) => bars.length)).toEqual([1, 1, 1])
     expect(later.rows[0]!.bars[0]).toMatchObject({ from: 0 })
     expect(later.rows[2]!.bars[0]).toMatchObject({ open: true, to: 1 })
@@ -116,5 +121,17 @@ describe('the scale', () => {
 })
 
 it('labels keep their distance', () => {
-  expect(spaced([0, 10, 50, 95, 100, 200], 50)).toEqual([true, false, true, false, true, true])
+  const boxes = [0, 10, 50, 95, 110, 200].map((left) => [left, left + 40] as const)
+  expect(spaced(boxes, 10)).toEqual([true, false, true, false, true, true])
+  // The first may reach further than the others.
+  expect(
+    spaced(
+      [
+        [0, 90],
+        [60, 140],
+        [95, 175],
+      ],
+      5,
+    ),
+  ).toEqual([true, false, true])
 })

@@ -31,7 +31,9 @@ export function ChangesPage() {
         </button>
       </div>
       {state === 'failed' ? <p class="wrong">{detail}</p> : null}
-      {state === 'asking' ? null : <ChangeList changes={changes} freshFrom={freshFrom} />}
+      {state === 'asking' || state === 'failed' ? null : (
+        <ChangeList changes={changes} freshFrom={freshFrom} />
+      )}
     </article>
   )
 }

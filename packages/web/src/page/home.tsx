@@ -5,14 +5,14 @@ import { Search } from '../view/search.tsx'
 import { useChanges } from '../changes.ts'
 
 export function HomePage() {
-  const { changes } = useChanges(6)
+  const { changes, detail, state } = useChanges(6)
   return (
     <article class="home">
       <h1>Did anyone swap the keys of a domain?</h1>
       <p class="lead">
-        One record at the registry decides which keys a domain is trusted with. This log keeps every
-        change of it, signed by the registry itself, where nobody can take it back. Your browser
-        checks all of it here.
+        One record at the registry decides which keys a domain is trusted with. This log keeps each
+        change that it finds, signed by the registry itself, where nobody can take it back. Your
+        browser checks every answer here.
       </p>
       <Search />
       <section aria-labelledby="recent">
@@ -20,7 +20,9 @@ export function HomePage() {
           <h2 id="recent">Latest changes</h2>
           <a href={hrefOf({ page: 'changes' })}>Follow them live</a>
         </div>
-        <ChangeList changes={changes} />
+        {state === 'asking' ? <p class="quiet">Asking the log…</p> : null}
+        {state === 'failed' ? <p class="wrong">{detail}</p> : null}
+        {state === 'asking' || state === 'failed' ? null : <ChangeList changes={changes} />}
       </section>
       <section class="trio" aria-label="What else there is">
         <div>

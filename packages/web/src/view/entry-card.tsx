@@ -2,7 +2,7 @@
 import type { ComponentChildren } from 'preact'
 import type { EntryModel } from '../protocol.ts'
 import { hrefOf } from '../route.ts'
-import { algorithmText, chainWords, dsParts, timeText } from '../words.ts'
+import { algorithmText, chainWords, dsParts, isSwap, timeText } from '../words.ts'
 
 /** DNSKEY flag: secure entry point (RFC 4034 section 2.1.1). */
 const FLAG_SEP = 1
@@ -17,7 +17,8 @@ export function EntryCard({
   meaning?: string
 }) {
   const { change, historical, index, keys, outOfOrder, time } = entry
-  const kind = outOfOrder === true ? 'odd' : (change?.kind ?? entry.type)
+  const isWhole = change !== undefined && isSwap(change)
+  const kind = outOfOrder === true ? 'odd' : isWhole ? 'swapped' : (change?.kind ?? entry.type)
   return (
     <section class={`entry ${kind}`} aria-labelledby={`entry-${index}`}>
       <p class="when">

@@ -14,7 +14,8 @@ export const MAX_LANES = 16
 /** Below this, the hour matters. */
 const SHORT_MS = 3 * 86_400_000
 /** Width of a date on the axis. */
-const DATE_WIDTH = 92
+const DATE_WIDTH = 88
+const DATE_GAP = 8
 
 export interface TimelineProps {
   readonly timeline: Timeline
@@ -43,8 +44,8 @@ export function TimelineView({ label, timeline, title }: TimelineProps) {
   // Within a few days, dates would all be the same.
   const isShort = (marks.at(-1)?.time ?? 0) - (marks[0]?.time ?? 0) < SHORT_MS
   const dates = spaced(
-    marks.map(({ at }) => x(at)),
-    DATE_WIDTH,
+    marks.map(({ at }) => labelBox(x(at), width)),
+    DATE_GAP,
   )
   return (
     <figure class="timeline" ref={frame}>
@@ -117,6 +118,12 @@ export function TimelineView({ label, timeline, title }: TimelineProps) {
 function anchorAt(x: number, width: number): 'start' | 'middle' | 'end' {
   if (x < DATE_WIDTH / 2) return 'start'
   return x > width - DATE_WIDTH / 2 ? 'end' : 'middle'
+}
+
+/** From where to where a date goes. */
+function labelBox(x: number, width: number): [number, number] {
+  const left = { start: x, middle: x - DATE_WIDTH / 2, end: x - DATE_WIDTH }[anchorAt(x, width)]
+  return [left, left + DATE_WIDTH]
 }
 
 /** What happened, told by form as well as by colour. */
