@@ -27,7 +27,7 @@ import { keyOf, ORIGIN, type Place, Places } from '../place.ts'
 import { configOf, observe, silent } from '../testlog.ts'
 
 /** When the stories begin: they are over before anybody looks, but not long before. */
-const BEGIN = Date.now() - 120 * DAY
+const BEGIN = Date.now() - 105 * DAY
 
 /** Entries of the name that has the most. */
 export const MANY = 10
