@@ -2,8 +2,8 @@
 import { useCheck } from '../check.ts'
 import type { EntryModel } from '../protocol.ts'
 import { hrefOf } from '../route.ts'
-import { plural } from '../words.ts'
 import { EntryCard } from '../view/entry-card.tsx'
+import { EntryTitle } from '../view/entry-title.tsx'
 import { Download, Verdict } from '../view/verdict.tsx'
 
 const STEPS = ['answer', 'checkpoint', 'evidence', 'past'] as const
@@ -27,7 +27,7 @@ export function EntryPage({ index }: { index: number }) {
       </Verdict>
       {entry === undefined ? null : (
         <>
-          <EntryCard entry={entry} title={<Title entry={entry} />} />
+          <EntryCard entry={entry} title={<EntryTitle entry={entry} />} />
           <p class="actions">
             {proven?.file === undefined ? null : (
               <Download name={`entry-${index}.tlog-proof`} content={proven.file}>
@@ -51,32 +51,4 @@ export function EntryPage({ index }: { index: number }) {
 
 function hasEvidence({ type }: EntryModel): boolean {
   return type !== 'map-head' && type !== 'unknown'
-}
-
-function Title({ entry }: { entry: EntryModel }) {
-  const { ds = [], keyCount = 0, name = '', type } = entry
-  switch (type) {
-    case 'ds':
-      return (
-        <>
-          <a href={hrefOf({ page: 'name', name })}>{name}</a> has {plural(ds.length, 'DS record')}
-        </>
-      )
-    case 'no-ds':
-      return (
-        <>
-          <a href={hrefOf({ page: 'name', name })}>{name}</a> has {entry.absence ?? 'no DS'}
-        </>
-      )
-    case 'zone-keys':
-      return (
-        <>
-          Keys of <a href={hrefOf({ page: 'zone', name })}>{name === '.' ? 'the root' : name}</a>
-        </>
-      )
-    case 'map-head':
-      return <>The index of {plural(keyCount, 'name')}, which ends a tree</>
-    case 'unknown':
-      return <>A kind of entry that this page does not know</>
-  }
 }

@@ -7,6 +7,7 @@ import { useSession } from '../session.ts'
 import { timelineOf } from '../timeline.ts'
 import { changeMeaning, changeTitle, keyText, nameText } from '../words.ts'
 import { EntryList } from '../view/entry-list.tsx'
+import { EntryTitle } from '../view/entry-title.tsx'
 import { MAX_LANES, TimelineView } from '../view/timeline.tsx'
 import { Verdict } from '../view/verdict.tsx'
 
@@ -114,9 +115,7 @@ function Contents({ proven: { entries, kind, name = '' } }: { proven: Proven }) 
       <EntryList
         entries={entries}
         titleOf={(entry, i) =>
-          entry.change === undefined
-            ? `Entry ${entry.index}`
-            : changeTitle(entry, i === 0 && kind === 'name')
+          entry.change === undefined ? <EntryTitle entry={entry} /> : changeTitle(entry, i === 0)
         }
         meaningOf={changeMeaning}
       />

@@ -16,7 +16,7 @@ export function EntryCard({
   title: ComponentChildren
   meaning?: string
 }) {
-  const { change, historical, index, keys, outOfOrder, time } = entry
+  const { change, ds, historical, index, keys, outOfOrder, time } = entry
   const isWhole = change !== undefined && isSwap(change)
   const kind = outOfOrder === true ? 'odd' : isWhole ? 'swapped' : (change?.kind ?? entry.type)
   return (
@@ -44,6 +44,13 @@ export function EntryCard({
           ))}
           {change.kept.map((ds) => (
             <DsLine key={ds} ds={ds} sign="=" word="Stayed: " />
+          ))}
+        </ul>
+      )}
+      {change !== undefined || ds === undefined ? null : (
+        <ul class="ds">
+          {ds.map((each) => (
+            <DsLine key={each} ds={each} sign="·" word="" />
           ))}
         </ul>
       )}
@@ -81,10 +88,12 @@ export function EntryCard({
   )
 }
 
+const CLASSES: Readonly<Record<string, string>> = { '+': 'came', '−': 'went', '=': 'kept' }
+
 function DsLine({ ds, sign, word }: { ds: string; sign: string; word: string }) {
   const { algorithm, digest, hex, tag } = dsParts(ds)
   return (
-    <li class={sign === '+' ? 'came' : sign === '−' ? 'went' : 'kept'}>
+    <li class={CLASSES[sign] ?? ''}>
       <span class="sign" aria-hidden="true">
         {sign}
       </span>

@@ -1,4 +1,5 @@
 /** Proven entries, newest first; of very many the newest at first, and the rest when they are asked for. */
+import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import type { EntryModel } from '../protocol.ts'
 import { plural } from '../words.ts'
@@ -10,7 +11,7 @@ const PAGE = 50
 interface EntryListProps {
   /** Oldest first. */
   readonly entries: readonly EntryModel[]
-  readonly titleOf: (entry: EntryModel, i: number) => string
+  readonly titleOf: (entry: EntryModel, i: number) => ComponentChildren
   /** What it may mean. */
   readonly meaningOf?: (entry: EntryModel) => string
 }

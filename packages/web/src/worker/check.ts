@@ -19,7 +19,7 @@ import { VerifyError } from '@dslog/verify/error'
 import { type ProofReport, type ProofStep, verifyProofFile } from '@dslog/verify/verify'
 import { pathOf } from '@dslog/schema/path'
 import type { Checked, Proven, Step, Task, Trust } from '../protocol.ts'
-import { entryModels, policyModel, treeModel } from './model.ts'
+import { entryModel, entryModels, policyModel, treeModel } from './model.ts'
 import { InputError } from './words.ts'
 
 /** What the world provides. */
@@ -233,7 +233,7 @@ function verify(
 function provenOf(report: ProofReport, policy: Policy): Omit<Proven, 'took' | 'trust'> {
   if (report.kind === 'entry') {
     const tree = treeModel(report.trusted, policy)
-    return { kind: 'entry', tree, entries: entryModels([report]) }
+    return { kind: 'entry', tree, entries: [entryModel(report)] }
   }
   return {
     kind: report.mapKind === MapKind.zoneKeys ? 'zone' : 'name',

@@ -20,7 +20,8 @@ export function entryModels(history: readonly ProvenEntry[]): EntryModel[] {
   })
 }
 
-function entryModel({ chain = [], entry, index }: ProvenEntry): EntryModel {
+/** An entry by itself: of what was before it, and so of what it changed, nothing is known. */
+export function entryModel({ chain = [], entry, index }: ProvenEntry): EntryModel {
   const head = {
     index,
     type: entry.type,
