@@ -318,6 +318,19 @@ describe('a parent takes the name over', () => {
     },
   )
 
+  test('the same, with a wildcard that it had long ago, and that was gone in between', async () => {
+    stage = await Stage.set(home)
+    await stage.lapses('other.fi.', '*.fi.')
+    await stage.wait(30 * DAY)
+    stage.fi.remove(nameFromText('*.fi.'), TYPE.A)
+    await stage.lapses('another.fi.')
+    await stage.wait(30 * DAY)
+    stage.fi.undelegate(stage.name)
+    stage.fi.add(record(nameFromText('*.fi.'), 'A', '192.0.2.1'))
+    await stage.seen()
+    await expectAfter(0, 'R4b CRITICAL raised')
+  })
+
   test('it has a wildcard closer to the name than the one that all others have shown', async () => {
     stage = await Stage.set(home, { watched: 'www.example.fi.' })
     await stage.lapses('other.fi.', '*.fi.')

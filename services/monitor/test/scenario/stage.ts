@@ -164,13 +164,13 @@ export class Stage {
     this.fi.delegate(this.name, ds, this.child.servers)
   }
 
-  /** A name of somebody else lapses, and is answered for by a wildcard from then on. */
-  async lapses(other: string, wildcard: string): Promise<void> {
+  /** A name of somebody else lapses, and is answered for by a wildcard from then on, if one is given. */
+  async lapses(other: string, wildcard?: string): Promise<void> {
     const owner = nameFromText(other)
     this.fi.delegate(owner, [dsOf(owner, rogueKey(other))])
     await this.seen(owner)
     this.fi.undelegate(owner)
-    this.fi.add(record(nameFromText(wildcard), 'A', '192.0.2.80'))
+    if (wildcard !== undefined) this.fi.add(record(nameFromText(wildcard), 'A', '192.0.2.80'))
     await this.seen(owner)
   }
 
