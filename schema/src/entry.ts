@@ -25,13 +25,14 @@ import { DENIAL, type DenialKind, type DenialRecord, MAX_PROOF_RECORDS } from '@
 import { DnssecError } from '@dslog/dnssec/error'
 import {
   isBelow,
+  isLowerCase,
   labelCount,
   lastLabels,
   MAX_LABEL_BYTES,
   type Name,
   nameFromWire,
 } from '@dslog/dnssec/name'
-import { parseRrsig, TYPE } from '@dslog/dnssec/records'
+import { parseRrsig, RRSIG_FIXED_BYTES, TYPE } from '@dslog/dnssec/records'
 import { EntryError } from './error.ts'
 
 export { EntryError } from './error.ts'
@@ -170,7 +171,7 @@ function writeEntry(entry: Exclude<Entry, UnknownEntry>): Uint8Array {
       checkMapHead(entry)
       break
   }
-  return w.finish()
+  return w.view()
 }
 
 /**
@@ -384,7 +385,8 @@ function readField(r: ByteReader): Uint8Array {
 
 /** The signer's name inside RRSIG RDATA must be lower-case, or one signature had 2^n encodings. */
 function writeRrsig(w: ByteWriter, rdata: Uint8Array): void {
-  if (!equal(parseRrsig(rdata).rdata, rdata)) {
+  // What is wrong, the parser says.
+  if (!isLowerCase(rdata, RRSIG_FIXED_BYTES) && !equal(parseRrsig(rdata).rdata, rdata)) {
     throw new EntryError('name', 'the RRSIG signer is not lower-case')
   }
   writeField(w, rdata)

@@ -29,7 +29,7 @@ export function keysId(zone: Name, keys: readonly Uint8Array[]): Hash {
   w.bytes(zone)
   w.u16(keys.length)
   writeSorted(w, keys)
-  return sha256(w.finish())
+  return sha256(w.view())
 }
 
 /**
@@ -45,7 +45,7 @@ export function stateId(owner: Name, zone: Name, ds: readonly Uint8Array[]): Has
   w.bytes(zone)
   w.u8(ds.length > 0 ? 1 : 0)
   writeSorted(w, ds)
-  return sha256(w.finish())
+  return sha256(w.view())
 }
 
 /** {@link stateId} of what an entry records. */
@@ -55,10 +55,7 @@ export function stateOf(entry: DelegationEntry): Hash {
 
 /** Key of the name map under which the entries of a name are found. */
 export function mapKey(kind: MapKind, name: Name): Hash {
-  const w = new ByteWriter()
-  w.u8(kind)
-  w.bytes(name)
-  return sha256(w.finish())
+  return sha256(new ByteWriter().u8(kind).bytes(name).view())
 }
 
 /** Key of the name map that an entry belongs to; `undefined` for types that have none. */

@@ -5,7 +5,8 @@
 import { Loader } from '@dslog/log/load'
 import { Log, type LogOptions } from '@dslog/log/log'
 import { Evidence } from './evidence.ts'
-import { type Bench, secondsOf } from './harness.ts'
+import type { Bench } from './harness.ts'
+import { Meter, type Spent } from './processor.ts'
 import { newLogOptions, serverUrl } from './server.ts'
 
 /** Names of one submission. */
@@ -15,14 +16,15 @@ const SUBMISSION = 50_000
 export interface LoadTimes {
   /** Leaves a second of each submission. */
   readonly leaves: readonly number[]
-  /** Seconds. */
-  readonly map: number
-  readonly indexes: number
-  readonly end: number
+  /** All of those together. */
+  readonly entries: Spent
+  readonly map: Spent
+  readonly indexes: Spent
+  readonly end: Spent
 }
 
 export interface FilledLog {
-  readonly log: Log
+  log: Log
   readonly options: LogOptions
   readonly evidence: Evidence
   readonly times: LoadTimes
@@ -59,21 +61,31 @@ export async function fill(
 ): Promise<FilledLog> {
   const loader = await Loader.open(options)
   await loader.submit([{ candidates: evidence.keys() }])
+  const meter = await Meter.of(options.db)
   const leaves: number[] = []
+  let entries: Spent = { wall: 0, node: 0, server: 0 }
   for (let from = 0; from < names; from += SUBMISSION) {
     const count = Math.min(SUBMISSION, names - from)
     const batches = Array.from({ length: count }, (_, i) => {
       return { candidates: [evidence.state(from + i, 0)] }
     })
-    leaves.push(count / (await secondsOf(() => loader.submit(batches))))
+    const spent = await meter.spent(() => loader.submit(batches))
+    leaves.push(count / spent.wall)
+    entries = sumOf(entries, spent)
   }
   const { log: loading } = loader
   let upper: Awaited<ReturnType<Loader['buildMap']>> | undefined
-  const map = await secondsOf(async () => (upper = await loader.buildMap()))
-  const indexes = await secondsOf(() => loading.store.indexLoaded())
-  const end = await secondsOf(() => loading.endLoad(upper!))
+  const map = await meter.spent(async () => (upper = await loader.buildMap()))
+  const indexes = await meter.spent(() => loading.store.indexLoaded())
+  const end = await meter.spent(() => loading.endLoad(upper!))
   await loading.close()
   const log = await Log.open(options)
-  bench.after(() => log.close())
-  return { log, options, evidence, times: { leaves, map, indexes, end }, fresh: names }
+  const times = { leaves, entries, map, indexes, end }
+  const filled: FilledLog = { log, options, evidence, times, fresh: names }
+  bench.after(() => filled.log.close())
+  return filled
+}
+
+function sumOf(a: Spent, b: Spent): Spent {
+  return { wall: a.wall + b.wall, node: a.node + b.node, server: a.server + b.server }
 }

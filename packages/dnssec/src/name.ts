@@ -118,6 +118,20 @@ function lowered(wire: Uint8Array): Name {
   return wire as Name
 }
 
+/** Whether a whole name stands at `pos`, uncompressed and lower-cased: then {@link readName} would change nothing. */
+export function isLowerCase(bytes: Uint8Array, pos: number): boolean {
+  let at = pos
+  for (let size = bytes[at]; size !== 0; size = bytes[at]) {
+    if (size === undefined || size > MAX_LABEL_BYTES) return false
+    for (const end = at + size; at < end;) {
+      const byte = bytes[++at]
+      if (byte === undefined || lower(byte) !== byte) return false
+    }
+    at++
+  }
+  return at - pos < MAX_NAME_BYTES
+}
+
 /**
  * Takes exactly one uncompressed name, lower-casing it. The result is a copy.
  *

@@ -26,11 +26,11 @@ import { decodeHistory, encodeHistory, STATE_SIZE } from './histories.ts'
 /** Key sets kept in memory. A parent zone has a handful at a time, and there are 1,500 TLDs. */
 const CACHED_KEY_SETS = 20_000
 
-/** `u16 n | n × (u16 len | DS RDATA)`. */
+/** `u16 n | n × (u16 len | DS RDATA)`; a view, to be stored at once. */
 export function encodeDsSet(ds: readonly Uint8Array[]): Uint8Array {
   const w = new ByteWriter().u16(ds.length)
   for (const rdata of ds) w.u16(rdata.length).bytes(rdata)
-  return w.finish()
+  return w.view()
 }
 
 /** The inverse of {@link encodeDsSet}. */
@@ -101,7 +101,7 @@ export class FoldTables implements FoldStore {
       select key, history from ${this.#table('name')} where key = any(array(
         select substr(${all}::bytea, 32 * i + 1, 32)
         from generate_series(0, ${keys.length - 1}::int) i))`.execute(this.#db.kysely)
-    for (const row of rows) found.set(keyText(row.key), decodeHistory(row.history))
+    for (const row of rows) found.set(keyText(asHash(row.key)), decodeHistory(row.history))
     return found
   }
 
@@ -343,14 +343,15 @@ export class FoldTables implements FoldStore {
     this.#keySets.clear()
   }
 
-  /** Small numbers of zones; unknown ones get a new one. */
+  /** Small numbers of zones, these very objects; unknown ones get a new one. */
   async zoneIds<T extends NameTables>(
     trx: Transaction<T>,
     zones: Iterable<Name>,
   ): Promise<(zone: Name) => number> {
     const tables = only(trx)
+    const asked = new Set(zones)
     const missing = new Map<string, Name>()
-    for (const zone of zones) {
+    for (const zone of asked) {
       if (!this.#zoneIds.has(nameKey(zone))) missing.set(nameKey(zone), zone)
     }
     if (missing.size > 0) {
@@ -368,14 +369,15 @@ export class FoldTables implements FoldStore {
         .execute()
       for (const { id, name } of rows) this.#zoneIds.set(nameKey(name as Name), id)
     }
-    return (zone) => this.#zoneIds.get(nameKey(zone))!
+    // Thousands of rows name few zones, most of them by the same object.
+    const known = new Map([...asked].map((zone) => [zone, this.#zoneIds.get(nameKey(zone))!]))
+    return (zone) => known.get(zone)!
   }
 
   async #saveNames(trx: Transaction<NameTables>, names: readonly NameChange[]): Promise<void> {
-    const idOf = await this.zoneIds(
-      trx,
-      names.flatMap(({ inForce }) => inForce?.zone ?? []),
-    )
+    const zones = new Set<Name>()
+    for (const { inForce } of names) if (inForce !== undefined) zones.add(inForce.zone)
+    const idOf = await this.zoneIds(trx, zones)
     const fresh: unknown[][] = []
     const grown: unknown[][] = []
     for (const { fresh: isFresh, history, inForce, key, kind, name } of names) {

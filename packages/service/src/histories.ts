@@ -10,7 +10,7 @@ const PRESENT = 4
 /** Bytes of one entry of a history. */
 export const STATE_SIZE = 57
 
-/** `n × (u64 index | [32] state_id | u64 order key | u64 time | u8 flags)`: 57 bytes an entry. */
+/** `n × (u64 index | [32] state_id | u64 order key | u64 time | u8 flags)`: 57 bytes an entry; a view, to be stored at once. */
 export function encodeHistory(history: History): Uint8Array {
   const w = new ByteWriter()
   for (const state of history) {
@@ -18,7 +18,7 @@ export function encodeHistory(history: History): Uint8Array {
     const flags = (state.historical ? HISTORICAL : 0) + (state.outOfOrder ? OUT_OF_ORDER : 0)
     w.u8(flags + (state.present ? PRESENT : 0))
   }
-  return w.finish()
+  return w.view()
 }
 
 /** The inverse of {@link encodeHistory}, without entries at or above index `below`. */

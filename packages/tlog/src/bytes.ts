@@ -245,7 +245,7 @@ export class ByteWriter {
   #limit: number
 
   constructor() {
-    if (blockUsed === BLOCK_SIZE) {
+    if (blockUsed + WRITER_START > BLOCK_SIZE) {
       block = new Uint8Array(BLOCK_SIZE)
       blockView = new DataView(block.buffer)
       blockUsed = 0
@@ -305,6 +305,19 @@ export class ByteWriter {
   /** What was written, as an array of its own. */
   finish(): Uint8Array {
     return this.#bytes.slice(this.#start, this.#end)
+  }
+
+  /**
+   * What was written, not copied: a view, which keeps the common block alive and so is for what is used up soon. Arrays
+   * of more than 64 bytes are allocated one by one, and collecting them takes longer than writing them.
+   */
+  view(): Uint8Array {
+    if (this.#bytes === block && this.#limit === blockUsed) {
+      // The next writer begins where this one ended, which from now on would grow elsewhere.
+      blockUsed = this.#end
+      this.#limit = this.#end
+    }
+    return this.#bytes.subarray(this.#start, this.#end)
   }
 
   #reserve(size: number, value = 0, max = 0): number {

@@ -10,7 +10,7 @@
  *
  * Writing a growing tree as tiles is tilewriter.ts, reading one reader.ts.
  */
-import { ByteReader, ByteWriter } from './bytes.ts'
+import { ByteReader } from './bytes.ts'
 import { TlogError } from './error.ts'
 import { HASH_SIZE, nodeHashInto, type Hash } from './hash.ts'
 import { assertSize } from './tree.ts'
@@ -183,9 +183,20 @@ export function encodeBundle(entries: readonly Uint8Array[]): Uint8Array {
   if (entries.length < 1 || entries.length > TILE_WIDTH) {
     throw new RangeError(`a bundle of ${entries.length} entries`)
   }
-  const writer = new ByteWriter()
-  for (const entry of entries) writer.u16(entry.length).bytes(entry)
-  return writer.finish()
+  let length = 0
+  for (const entry of entries) {
+    if (entry.length > MAX_ENTRY_SIZE) throw new RangeError(`an entry of ${entry.length} bytes`)
+    length += 2 + entry.length
+  }
+  const bundle = new Uint8Array(length)
+  let at = 0
+  for (const entry of entries) {
+    bundle[at] = Math.floor(entry.length / 0x100)
+    bundle[at + 1] = entry.length % 0x100
+    bundle.set(entry, at + 2)
+    at += 2 + entry.length
+  }
+  return bundle
 }
 
 /**

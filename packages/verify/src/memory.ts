@@ -19,8 +19,9 @@ export class MemoryStore implements FoldStore {
   async histories(keys: readonly Hash[]): Promise<ReadonlyMap<string, History>> {
     const found = new Map<string, History>()
     for (const key of keys) {
-      const history = this.#histories.get(keyText(key))
-      if (history !== undefined) found.set(keyText(key), history)
+      const text = keyText(key)
+      const history = this.#histories.get(text)
+      if (history !== undefined) found.set(text, history)
     }
     return found
   }

@@ -31,7 +31,7 @@ import type { ReadableLog } from './reader.ts'
 import { type PublishedTree, Shown } from './shown.ts'
 import type { SignedTree, SignerRow } from './signer.ts'
 import { type Appended, commitOf, type Position, type Step, stepFrom, zonesOf } from './step.ts'
-import { TreeStore, type TreeRow } from './store.ts'
+import { leafPrefix, TreeStore, type TreeRow } from './store.ts'
 import type { Witnesses } from './witness.ts'
 
 /** Leading bits of a map key that name a bucket: 65,536 buckets, of 380 keys at 25 M names. */
@@ -139,7 +139,7 @@ export class Log implements ReadableLog {
         from: 0,
         tiles: writer.take(),
         bundles: [{ index: 0, data: encodeBundle([bytes]) }],
-        leaves: [{ index: 0, hash: leafHash(bytes), zone: undefined }],
+        leaves: [{ index: 0, prefix: leafPrefix(leafHash(bytes)), zone: undefined }],
       })
       testPoint('log.creating')
     })
@@ -341,7 +341,8 @@ export class Log implements ReadableLog {
       const moment: Moment = { time: historicalAt ?? time, historical }
       const results: Admission[] = []
       for (const candidate of candidates) {
-        const admission = await fold.admit(candidate, moment)
+        const admission =
+          fold.admitAtOnce(candidate, moment) ?? (await fold.admit(candidate, moment))
         if (admission.status === 'logged') appended.push(admission)
         results.push(admission)
         if (++decided % DECIDED_AT_ONCE === 0) await immediate()

@@ -2,14 +2,14 @@
  * A step of the log: entries that have been decided upon, and where the log stands with them. Only
  * arithmetic; storing a step, and what happens then, is told in log.ts.
  */
-import { type Hash, leafHash } from '@dslog/tlog/hash'
+import { HASH_SIZE, leafHashInto } from '@dslog/tlog/hash'
 import type { UpperTree } from '@dslog/tlog/maptree'
-import type { Tile } from '@dslog/tlog/tile'
+import { type Tile, tileHash } from '@dslog/tlog/tile'
 import type { TileWriter } from '@dslog/tlog/tilewriter'
 import type { Name } from '@dslog/dnssec/name'
 import type { Entry } from '@dslog/schema/entry'
 import type { Fold, FoldChanges, FoldHead } from '@dslog/verify/fold'
-import { type Commit, continueBundles, type TreeRow } from './store.ts'
+import { type Commit, continueBundles, leafPrefix, type TreeRow } from './store.ts'
 
 /** Where a log stands: everything that the next step begins with. */
 export interface Position {
@@ -34,8 +34,8 @@ export interface Step {
   readonly from: number
   readonly to: Position
   readonly appended: readonly Appended[]
-  /** Leaf hashes of those. */
-  readonly hashes: readonly Hash[]
+  /** Leaf hashes of those, one after the other. */
+  readonly hashes: Uint8Array
   readonly tiles: readonly Tile[]
   readonly bundles: readonly { readonly index: number; readonly data: Uint8Array }[]
   readonly changes: FoldChanges
@@ -55,11 +55,11 @@ export function stepFrom(
 ): Step {
   const from = position.tree.size
   const writer = position.writer.fork()
-  const hashes = appended.map(({ bytes }) => {
-    const hash = leafHash(bytes)
-    writer.append(hash)
-    return hash
-  })
+  const hashes = new Uint8Array(appended.length * HASH_SIZE)
+  for (const [i, { bytes }] of appended.entries()) {
+    leafHashInto(bytes, hashes, i * HASH_SIZE)
+    writer.append(tileHash(hashes, i))
+  }
   const entries = appended.map(({ bytes }) => bytes)
   const { bundles, last: lastBundle } = continueBundles(position.lastBundle, from, entries)
   const { head } = fold
@@ -80,10 +80,11 @@ export function stepFrom(
   return { from, to, appended, hashes, tiles, bundles, changes: fold.changes() }
 }
 
-/** The zones that rows of a step name. */
-export function zonesOf({ appended, changes }: Step): Name[] {
-  const inForce = changes.names.flatMap((change) => change.inForce?.zone ?? [])
-  return [...inForce, ...appended.flatMap(({ entry }) => ('owner' in entry ? entry.zone : []))]
+/** The zones that leaves of a step name. */
+export function zonesOf({ appended }: Step): Set<Name> {
+  const zones = new Set<Name>()
+  for (const { entry } of appended) if ('owner' in entry) zones.add(entry.zone)
+  return zones
 }
 
 /** A step as the tree's tables take it. @param idOf small numbers of {@link zonesOf} */
@@ -91,7 +92,7 @@ export function commitOf(step: Step, idOf: (zone: Name) => number): Commit {
   const { appended, bundles, from, hashes, tiles, to } = step
   const leaves = appended.map(({ entry }, i) => {
     const zone = 'owner' in entry ? idOf(entry.zone) : undefined
-    return { index: from + i, hash: hashes[i]!, zone }
+    return { index: from + i, prefix: leafPrefix(hashes, i * HASH_SIZE), zone }
   })
   return { from, to: to.tree, tiles, bundles, leaves }
 }

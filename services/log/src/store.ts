@@ -29,15 +29,16 @@ export interface Commit {
   readonly bundles: readonly { readonly index: number; readonly data: Uint8Array }[]
   readonly leaves: readonly {
     readonly index: number
-    readonly hash: Hash
+    /** See {@link leafPrefix}. */
+    readonly prefix: number
     readonly zone: number | undefined
   }[]
 }
 
-/** First six bytes of a leaf hash: what the leaf table is searched by. */
-export function leafPrefix(hash: Uint8Array): number {
+/** First six bytes of the leaf hash at `at`: what the leaf table is searched by. */
+export function leafPrefix(hashes: Uint8Array, at = 0): number {
   let prefix = 0
-  for (let i = 0; i < 6; i++) prefix = prefix * 256 + hash[i]!
+  for (let i = at; i < at + 6; i++) prefix = prefix * 256 + hashes[i]!
   return prefix
 }
 
@@ -206,7 +207,7 @@ export class TreeStore implements TileSource {
       trx,
       'leaf',
       ['idx', 'prefix', 'zone'],
-      leaves.map(({ hash, index, zone }) => [index, leafPrefix(hash), zone]),
+      leaves.map(({ index, prefix, zone }) => [index, prefix, zone]),
     )
   }
 
