@@ -511,6 +511,30 @@ describe('a fold', () => {
     expect(await at(day(20) + 999)).toEqual(['zone-keys', 'zone-keys', 'ds'])
   })
 
+  test('decides at once, and alike, what it has everything for', async () => {
+    const log = await TestLog.create(options)
+    await log.observe(a, signedA, live(day(1)))
+    await log.mapHead(day(2))
+    const changed = [...chain, ...fi.ds(a, [madeUpDs(9)], days(0, 20))]
+    const candidates = await log.observer(live(day(3))).delegation(a, changed)
+    const fold = new Fold(log.head, log.upper, { store: log.store, anchors: options.anchors })
+    const [rootKeys, , state] = candidates
+    // Neither the name's history nor the chain above it is at hand.
+    expect(fold.admitAtOnce(state!, live(day(3)))).toBeUndefined()
+    await fold.prefetch(candidates)
+    expect(fold.admitAtOnce(state!, live(day(3)))).toBeUndefined()
+    expect(fold.head.size).toBe(log.head.size)
+    expect(statuses([await fold.admit(state!, live(day(3)))])).toEqual(['ds'])
+    // Now they are, for this moment; keys are always looked up.
+    expect(fold.admitAtOnce(state!, live(day(3)))).toEqual({ status: 'known' })
+    expect(fold.admitAtOnce(state!, live(day(3) + 1))).toBeUndefined()
+    expect(fold.admitAtOnce(rootKeys!, live(day(3)))).toBeUndefined()
+    // What is out of its time needs nothing to be looked up.
+    expect(statuses([fold.admitAtOnce(state!, live(day(40)))!])).toEqual(['refused: expired'])
+    expect(statuses([fold.admitAtOnce(state!, live(day(1)))!])).toEqual(['refused: time'])
+    expect(fold.head.size).toBe(log.head.size + 1)
+  })
+
   test('refuses what hangs from nothing in the log', async () => {
     const log = await TestLog.create(options)
     const candidates = await log.observer(live(day(1))).delegation(a, signedA)

@@ -10,6 +10,7 @@ import {
   firstLabel,
   isAtOrBelow,
   isBelow,
+  isLowerCase,
   isWildcard,
   labelCount,
   lastLabels,
@@ -147,6 +148,33 @@ describe('wire', () => {
     const wire = bytes(1, 0x41, 0)
     nameFromWire(wire)[1] = 0
     expect(wire).toEqual(bytes(1, 0x41, 0))
+  })
+
+  test('a lower-case name is one that reading leaves as it is', () => {
+    const byte = fc.oneof(fc.constantFrom(0, 1, 2, 0xc0, 0x3f, 0x40, 0x41, 0x5a, 0x5b), fc.nat(255))
+    const noise = fc.uint8Array({ maxLength: 40 })
+    const close = fc.array(byte, { maxLength: 40 }).map((values) => bytes(...values))
+    const named = anyLabels.map(wireOf)
+    fc.assert(
+      fc.property(fc.nat(3), fc.oneof(noise, close, named), (pos, data) => {
+        const whole = concat(new Uint8Array(pos), data)
+        const expected = (): boolean => {
+          try {
+            const { end, name } = readName(whole, pos, { compressed: false })
+            return name.every((b, i) => b === whole[pos + i]) && end <= whole.length
+          } catch {
+            return false
+          }
+        }
+        expect(isLowerCase(whole, pos)).toBe(expected())
+      }),
+      { numRuns: 500 },
+    )
+    const label = bytes(63, ...new Uint8Array(63).fill(0x61))
+    const longest = concat(label, label, label, bytes(61), label.subarray(1, 62), bytes(0))
+    expect([longest.length, isLowerCase(longest, 0)]).toEqual([255, true])
+    const over = concat(label, label, label, bytes(62), label.subarray(1, 63), bytes(0))
+    expect([over.length, isLowerCase(over, 0)]).toEqual([256, false])
   })
 
   test('bytes from 0x80 on and those beside the letters keep their value', () => {

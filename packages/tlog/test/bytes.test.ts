@@ -252,4 +252,33 @@ describe('binary fields', () => {
     expect(first).toEqual(bytes(1))
     expect(writer.finish()).toEqual(bytes(1, 2))
   })
+
+  test('a view keeps what was written, whatever is written afterwards', () => {
+    // Writers begin, go on, are looked at and left in any order; all share blocks of memory.
+    const step = fc.record({
+      which: fc.nat(5),
+      what: fc.constantFrom('new', 'write', 'view', 'finish'),
+      data: fc.uint8Array({ maxLength: 300 }),
+    })
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 400 }), (steps) => {
+        const writers = Array.from({ length: 6 }, () => ({
+          writer: new ByteWriter(),
+          sum: bytes(),
+        }))
+        const seen: [actual: Uint8Array, expected: Uint8Array][] = []
+        for (const { data, what, which } of steps) {
+          const open = writers[which]!
+          if (what === 'new') writers[which] = { writer: new ByteWriter(), sum: bytes() }
+          else if (what === 'view') seen.push([open.writer.view(), open.sum])
+          else if (what === 'finish') seen.push([open.writer.finish(), open.sum])
+          else {
+            open.writer.bytes(data)
+            open.sum = concat(open.sum, data)
+          }
+        }
+        for (const [actual, expected] of seen) expect(toHex(actual)).toBe(toHex(expected))
+      }),
+    )
+  })
 })
