@@ -146,14 +146,16 @@ function refuseWhenStopping(app: Http): void {
     setTimeout(() => app.server.closeAllConnections(), DRAIN_LIMIT).unref()
     done()
   })
-  app.addHook('onRequest', async (_request, reply) => {
-    if (!stopping.signal.aborted) return
+  // Hooks of all answers make no promises: one costs as much as the rest of the hook.
+  app.addHook('onRequest', (_request, reply, done) => {
+    if (!stopping.signal.aborted) return done()
     reply.header('connection', 'close')
-    throw new Problem('unavailable', 'The service is stopping', { retryAfter: 1 })
+    done(new Problem('unavailable', 'The service is stopping', { retryAfter: 1 }))
   })
   // Closing ends idle connections once; those that were busy then must not be kept alive after their answer.
-  app.addHook('onResponse', async () => {
+  app.addHook('onResponse', (_request, _reply, done) => {
     if (stopping.signal.aborted) setImmediate(() => app.server.closeIdleConnections())
+    done()
   })
 }
 

@@ -25,12 +25,14 @@ export default fp(function probes(
     const { contentType, text } = await metrics.render()
     return reply.header('cache-control', 'no-store').type(contentType).send(text)
   })
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, next) => {
     const { config, url = 'none' } = request.routeOptions
-    if (config.probe === true) return
-    // The pattern of the route, never the path: a label must not grow with the requests.
-    const labels = { method: request.method, route: url, status: reply.statusCode }
-    metrics.httpSeconds.observe(labels, reply.elapsedTime / 1000)
+    if (config.probe !== true) {
+      // The pattern of the route, never the path: a label must not grow with the requests.
+      const labels = { method: request.method, route: url, status: reply.statusCode }
+      metrics.httpSeconds.observe(labels, reply.elapsedTime / 1000)
+    }
+    next()
   })
   done()
 })
