@@ -7,18 +7,11 @@ import { writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { toBase64 } from '@dslog/tlog/bytes'
-import { formatAnchors } from '@dslog/dnssec/anchors'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
-import { nameFromText, nameToText } from '@dslog/dnssec/name'
-import { encodeRecord } from '@dslog/dnssec/wire'
-import type { SubmitResults, ZoneView } from '@dslog/schema/api'
-import { TestClock } from '@dslog/testbed/clock'
-import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import type { ZoneView } from '@dslog/schema/api'
+import { bodyOf, signedNames, submit } from './handin.ts'
 import { type Benchmark, quantile } from './harness.ts'
-import { startLog, TOKEN } from './running.ts'
+import { startLog } from './running.ts'
 import { serverUrl } from './server.ts'
 
 /** Observations of a request, and requests of each kind every tenth of a second: 2,000 good ones a second, 10,000 bad ones. */
@@ -28,8 +21,6 @@ const BAD = 10
 const TICK_MS = 100
 /** A reader comes so often, ms. */
 const READ_MS = 10
-/** A crawler that was sent away comes again after so long, ms. */
-const AGAIN_MS = 250
 /** What is lost is looked for so long, ms. */
 const SETTLE_MS = 30_000
 
@@ -89,37 +80,16 @@ export const flood: Benchmark = {
 
 /** Bodies of submissions: good ones, the first a single name; and a bad one, each of whose signatures is wrong. */
 function evidence(ticks: number): { anchors: string; good: string[]; bad: string } {
-  const net = new Internet({ clock: new TestClock(Date.now()) })
-  const fi = net.addZone('fi.', { algorithm: ALGORITHM.ED25519 })
-  const counts = [REQUEST, 1, ...Array.from({ length: ticks * GOOD }, () => REQUEST)]
-  // All of them first: a zone that changes is put in order anew.
-  const owners = Array.from({ length: counts.reduce((sum, count) => sum + count, 0) }, (_, i) => {
-    const owner = nameFromText(`name${i}.fi.`)
-    fi.delegate(owner, [dsOf(owner, ownerKey(owner))])
-    return owner
+  const counts = [1, ...Array.from({ length: ticks * GOOD }, () => REQUEST)]
+  const total = counts.reduce((sum, count) => sum + count, REQUEST)
+  const { anchors, names } = signedNames(total, ALGORITHM.ED25519)
+  const rest = [...names]
+  const bad = rest.splice(0, REQUEST).map(({ owner, records: [ds, rrsig, ...keys] }) => {
+    const broken = rrsig!.slice()
+    broken[broken.length - 1]! ^= 1
+    return { owner, records: [ds!, broken, ...keys] }
   })
-  const [bad, ...good] = counts.map((count, at) => {
-    const observations = owners.splice(0, count).map((owner) => {
-      const records = net.evidence(owner).map((record) => encodeRecord(record))
-      // The DS set, then its signature, then the keys.
-      if (at === 0) records[1]![records[1]!.length - 1]! ^= 1
-      return { owner: nameToText(owner), records: records.map(toBase64) }
-    })
-    return JSON.stringify({ observations })
-  })
-  return { anchors: formatAnchors(net.anchors), good, bad: bad! }
-}
-
-/** As a crawler does: whoever is told to come again comes again. */
-async function submit(log: string, body: string): Promise<SubmitResults> {
-  const headers = { 'content-type': 'application/json', authorization: `Bearer ${TOKEN}` }
-  for (;;) {
-    const answer = await fetch(`${log}/v1/observations`, { method: 'POST', headers, body })
-    const text = await answer.text()
-    if (answer.ok) return JSON.parse(text) as SubmitResults
-    if (!answer.headers.has('retry-after')) throw new Error(`${answer.status}: ${text}`)
-    await sleep(AGAIN_MS)
-  }
+  return { anchors, good: counts.map((count) => bodyOf(rest.splice(0, count))), bad: bodyOf(bad) }
 }
 
 /** Strangers come from another address than the operator. */

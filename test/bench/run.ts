@@ -14,10 +14,12 @@ import { dns } from './dns.ts'
 import { embedded } from './embedded.ts'
 import { flood } from './flood.ts'
 import { Bench, type Benchmark, type Figure, FULL, type Sizes, USUAL } from './harness.ts'
+import { http } from './http.ts'
 import { importZone } from './import.ts'
 import { load } from './load.ts'
 import { names } from './names.ts'
 import { proofs } from './proofs.ts'
+import { publish } from './publish.ts'
 import { scaleout } from './scaleout.ts'
 import { sequence } from './sequence.ts'
 import { serve } from './serve.ts'
@@ -32,7 +34,9 @@ const ALL: readonly Benchmark[] = [
   load,
   sequence,
   names,
+  http,
   serve,
+  publish,
   flood,
   embedded,
   alarms,

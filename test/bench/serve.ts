@@ -1,9 +1,8 @@
 /**
  * The log service as operators run it, `dslog log` on PostgreSQL, over HTTP: submission of a whole root
  * zone, each observation with its signature, until all of it is published; and a full tile, fetched
- * as often as wrk can, beside a bare node:http server that knows one answer.
+ * as often as wrk can, beside a bare route of Fastify, and a bare node:http server, that know one answer.
  */
-import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { toBase64 } from '@dslog/tlog/bytes'
 import { nameToText } from '@dslog/dnssec/name'
@@ -16,6 +15,7 @@ import { rootZones, verified } from './data.ts'
 import { type Bench, type Benchmark, repeat, secondsOf } from './harness.ts'
 import { freePort, start, startLog, TOKEN } from './running.ts'
 import { serverUrl } from './server.ts'
+import { hasWrk, wrk } from './wrk.ts'
 
 const BARE_SERVER = fileURLToPath(new URL('bare-server.js', import.meta.url))
 /** Observations of one request, and requests at a time. */
@@ -44,16 +44,23 @@ export const serve: Benchmark = {
       runs,
     )
 
-    if (spawnSync('wrk', ['-v']).error !== undefined) return bench.skip('wrk is not installed')
-    const bare = await startBareServer(bench)
-    const tiles = { log: [] as number[], bare: [] as number[] }
-    await repeat(Math.min(bench.sizes.runs, 3), async () => {
-      tiles.bare.push(wrk(`${bare}/tile/0/000`, bench.sizes.seconds))
-      tiles.log.push(wrk(`${log}/tile/0/000`, bench.sizes.seconds))
-      return 0
-    })
+    if (!hasWrk()) return bench.skip('wrk is not installed')
+    const servers = {
+      log,
+      fastify: await startBareServer(bench),
+      http: await startBareServer(bench, '--http'),
+    }
+    const tiles = { log: [] as number[], fastify: [] as number[], http: [] as number[] }
+    for (let run = 0; run < bench.sizes.runs; run++) {
+      for (const server of ['log', 'fastify', 'http'] as const) {
+        tiles[server].push(await wrk(`${servers[server]}/tile/0/000`, bench.sizes.seconds))
+      }
+    }
     bench.report('GET of a full tile', '/s', tiles.log)
-    bench.report('the same bytes from a bare node:http', '/s', tiles.bare)
+    bench.report('the same bytes from a bare route of Fastify', '/s', tiles.fastify)
+    bench.report('the same bytes from a bare node:http', '/s', tiles.http)
+    const ratio = tiles.log.map((rate, i) => rate / tiles.fastify[i]!)
+    bench.report('the first of the second', '', ratio, { goal: { bound: 'at least', value: 0.9 } })
   },
 }
 
@@ -95,15 +102,7 @@ async function post(log: string, observations: readonly Observation[]): Promise<
   if (wrong !== undefined) throw new Error(JSON.stringify(wrong))
 }
 
-async function startBareServer(bench: Bench): Promise<string> {
+async function startBareServer(bench: Bench, ...options: readonly string[]): Promise<string> {
   const port = await freePort()
-  return start(bench, [BARE_SERVER, String(port)], port, process.env)
-}
-
-/** Requests a second. */
-function wrk(url: string, seconds: number): number {
-  const { stdout } = spawnSync('wrk', ['-t1', '-c32', `-d${seconds}s`, url], { encoding: 'utf8' })
-  const rate = /Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1]
-  if (rate === undefined || stdout.includes('Non-2xx')) throw new Error(stdout)
-  return Number(rate)
+  return start(bench, [BARE_SERVER, String(port), ...options], port, process.env)
 }

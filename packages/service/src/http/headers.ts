@@ -75,7 +75,7 @@ function securityHeaders(policy: ContentPolicy): Readonly<Record<string, string>
     strictTransportSecurity: { includeSubDomains: false },
   })
   secure(request, response, (error) => {
-    if (error !== undefined) throw error
+    if (error !== undefined) throw new Error('helmet', { cause: error })
   })
   return Object.fromEntries(Object.entries(response.getHeaders()).map(([k, v]) => [k, String(v)]))
 }

@@ -1,0 +1,85 @@
+/** Proofs over HTTP from a log of many names on PostgreSQL, asked for as often as wrk can on the same cores. */
+import type { AddressInfo } from 'node:net'
+import { nameToText } from '@dslog/dnssec/name'
+import { LOG_CONFIG } from '@dslog/log/config'
+import { buildLogHttp } from '@dslog/log/http'
+import { LogReader } from '@dslog/log/reader'
+import { ZoneList } from '@dslog/log/zones'
+import { readConfig } from '@dslog/service/config'
+import { Health } from '@dslog/service/health'
+import type { Http } from '@dslog/service/http'
+import { createLogger } from '@dslog/service/log'
+import { Metrics } from '@dslog/service/metrics'
+import { type FilledLog, filledLog } from './filled.ts'
+import { type Benchmark, type Goal, randomOf, repeat } from './harness.ts'
+import { anyOf, hasWrk, wrk } from './wrk.ts'
+
+/** Leaves that are asked for again and again, and different paths of what is asked for at random. */
+const WARM = 1_000
+const PATHS = 50_000
+
+export const http: Benchmark = {
+  name: 'http',
+  about: 'proofs over HTTP from PostgreSQL',
+  async run(bench) {
+    const filled = await filledLog(bench)
+    if (filled === undefined || !hasWrk()) return bench.skip('http: no PostgreSQL, or no wrk')
+    const app = await serverOf(filled)
+    bench.after(() => app.close())
+    await app.listen({ host: '127.0.0.1', port: 0 })
+    const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
+    const { names, runs, seconds } = bench.sizes
+    const random = randomOf(names)
+    const below = (end: number) => Math.floor(random() * end)
+    const inclusion = (index: number) => `/v1/proofs/inclusion?index=${index}`
+    const measure = async (what: string, path: (i: number) => string, goal: Goal) => {
+      const script = anyOf(
+        bench,
+        Array.from({ length: PATHS }, (_, i) => path(i)),
+      )
+      await wrk(url, 1, script)
+      const rates = await repeat(Math.min(runs, 3), () => wrk(url, seconds, script))
+      bench.report(`${what}, over HTTP`, '/s', rates, { goal })
+    }
+    await measure('inclusion proofs, warm', (i) => inclusion(i % WARM), {
+      bound: 'at least',
+      value: 20_000,
+    })
+    const { size } = filled.log.published
+    await measure(`inclusion proofs at random over ${size}`, () => inclusion(below(size)), {
+      bound: 'at least',
+      value: 6_000,
+    })
+    const name = () => encodeURIComponent(nameToText(filled.evidence.name(below(names))))
+    await measure(`proof files of names at random of ${names}`, () => `/v1/names/${name()}/proof`, {
+      bound: 'at least',
+      value: 2_000,
+    })
+  },
+}
+
+/** The server of the log service, in this process. */
+async function serverOf({ log, options }: FilledLog): Promise<Http> {
+  const { log: config } = readConfig({ log: LOG_CONFIG }, { DSLOG_LOG_RATE_LIMIT: '1000000000' })
+  const context = {
+    reader: new LogReader(log, options.db),
+    admitter: undefined,
+    onPublished: () => () => {},
+    isFrozen: () => false,
+    zones: new ZoneList([]),
+    vkeys: [],
+    policy: '',
+    anchors: undefined,
+    monitor: undefined,
+    publishInterval: 1000,
+    announcement: undefined,
+    operatorToken: undefined,
+    software: 'dslog benchmark',
+  }
+  const logger = createLogger({ service: 'log', level: 'error' })
+  return buildLogHttp(context, config, {
+    logger,
+    health: new Health(),
+    metrics: new Metrics('log'),
+  })
+}

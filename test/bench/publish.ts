@@ -1,0 +1,149 @@
+/**
+ * From a submission to the published tree, through the log service as operators run it: how many names
+ * a second, each with signatures of P-256; and how long a single one takes where the log publishes each
+ * second, without witnesses and with three on this machine.
+ */
+import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { utf8 } from '@dslog/tlog/bytes'
+import { signerOf } from '@dslog/tlog/cosignature'
+import { formatSkey, type SignerKey } from '@dslog/tlog/key'
+import { formatSignatureLine, parseNote } from '@dslog/tlog/note'
+import { formatPolicy } from '@dslog/tlog/policy'
+import {
+  checkFollows,
+  type KnownTree,
+  openAddCheckpoint,
+  SIZE_TYPE,
+  WitnessRefusal,
+} from '@dslog/tlog/witness'
+import { ALGORITHM } from '@dslog/dnssec/backend/backend'
+import { newKey } from '@dslog/log/key'
+import { bodyOf, type SignedName, signedNames, submit } from './handin.ts'
+import { type Bench, type Benchmark, quantile, repeat, secondsOf } from './harness.ts'
+import { freePort, startLog } from './running.ts'
+import { serverUrl } from './server.ts'
+
+/** Names of a run, of a request, and requests at a time. */
+const NAMES = 10_000
+const REQUEST = 250
+const AT_ONCE = 8
+/** A single name is handed in so often, ms. */
+const EACH_MS = 50
+/** Witnesses of whom all must cosign. */
+const WITNESSES = 3
+
+export const publish: Benchmark = {
+  name: 'publish',
+  about: 'from a submission to the published tree, P-256',
+  async run(bench) {
+    const server = await serverUrl(bench)
+    if (server === undefined) return bench.skip('publish: no PostgreSQL')
+    const { runs, seconds } = bench.sizes
+    const singles = Math.ceil((seconds * 1_000) / EACH_MS)
+    const { anchors, names } = signedNames(NAMES + 2 * singles, ALGORITHM.ECDSAP256SHA256)
+    const file = join(bench.folder(), 'anchors')
+    writeFileSync(file, anchors)
+    const settings = { DSLOG_ANCHORS: file, DSLOG_LOG_RATE_LIMIT: '1000000' }
+
+    const rates = await repeat(Math.min(runs, 3), async () => {
+      const log = await startLog(bench, server, settings)
+      await submit(log, bodyOf(names.slice(0, 1)))
+      const bodies: string[] = []
+      for (let at = 1; at < NAMES; at += REQUEST) bodies.push(bodyOf(names.slice(at, at + REQUEST)))
+      return (NAMES - 1) / (await secondsOf(() => submitAll(log, bodies)))
+    })
+    bench.report(`names, ${AT_ONCE} requests of ${REQUEST} at a time`, '/s', rates, {
+      goal: { bound: 'at least', value: 4_000 },
+    })
+
+    const slow = { ...settings, DSLOG_LOG_PUBLISH_INTERVAL: '1s' }
+    const alone = await startLog(bench, server, slow)
+    await reportWaits(bench, 'no witness', alone, names.slice(0, singles), [1_500, 3_000])
+    const key = newKey('bench.example/log')
+    const witnessed = await startLog(bench, server, {
+      ...slow,
+      DSLOG_LOG_KEY: formatSkey(key),
+      DSLOG_LOG_WITNESS_POLICY: await startWitnesses(bench, key),
+    })
+    await reportWaits(bench, 'three witnesses', witnessed, names.slice(singles), [2_000, 5_000])
+  },
+}
+
+/** Until everything is published. */
+async function submitAll(log: string, bodies: string[]): Promise<void> {
+  const worker = async (): Promise<void> => {
+    for (let body = bodies.pop(); body !== undefined; body = bodies.pop()) await submit(log, body)
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, worker))
+}
+
+/** The answer to a submission comes when it is published. */
+async function reportWaits(
+  bench: Bench,
+  how: string,
+  log: string,
+  names: readonly SignedName[],
+  [half, most]: readonly [number, number],
+): Promise<void> {
+  const waits: Promise<number>[] = []
+  for (const name of names) {
+    waits.push(secondsOf(() => submit(log, bodyOf([name]))))
+    await sleep(EACH_MS)
+  }
+  const times = (await Promise.all(waits)).map((seconds) => seconds * 1_000)
+  bench.report(`submitted until published, ${how}, half`, 'ms', [quantile(times, 0.5)], {
+    goal: { bound: 'at most', value: half },
+  })
+  bench.report(`…, 99 of 100`, 'ms', [quantile(times, 0.99)], {
+    goal: { bound: 'at most', value: most },
+  })
+}
+
+/** Witnesses (C2SP tlog-witness) in this process, each at a URL of its own; the file of their policy. */
+async function startWitnesses(bench: Bench, log: SignerKey): Promise<string> {
+  const witnesses = await Promise.all(
+    Array.from({ length: WITNESSES }, async (_, i) => {
+      const key = newKey(`witness${i}.example`, 'witness')
+      return { name: `w${i}`, key, url: await startWitness(bench, key, log) }
+    }),
+  )
+  const members = witnesses.map(({ name }) => name)
+  const group = { name: 'all', threshold: WITNESSES, members }
+  const policy = formatPolicy({ logs: [{ key: log }], witnesses, groups: [group], quorum: 'all' })
+  const file = join(bench.folder(), 'witnesses')
+  writeFileSync(file, policy)
+  return file
+}
+
+async function startWitness(bench: Bench, key: SignerKey, log: SignerKey): Promise<string> {
+  const signer = signerOf(key, Date.now)
+  let latest: KnownTree | undefined
+  const cosign = (body: string): { status: number; type: string; answer: string } => {
+    try {
+      const submitted = openAddCheckpoint(body, () => [log])
+      checkFollows(submitted, latest)
+      latest = submitted.checkpoint
+      const signature = signer.sign(utf8(parseNote(submitted.note).text))
+      const answer = formatSignatureLine({ name: key.name, id: key.id, signature })
+      return { status: 200, type: 'text/plain', answer }
+    } catch (error) {
+      if (!(error instanceof WitnessRefusal)) throw error
+      const answer = error.size === undefined ? error.message : `${error.size}\n`
+      return { status: error.status, type: SIZE_TYPE, answer }
+    }
+  }
+  const server = createServer((request, response) => {
+    void text(request).then((body) => {
+      const { answer, status, type } = cosign(body)
+      response.writeHead(status, { 'content-type': type }).end(answer)
+    })
+  })
+  const port = await freePort()
+  server.listen(port, '127.0.0.1')
+  bench.after(() => void server.close())
+  return `http://127.0.0.1:${port}`
+}
