@@ -218,6 +218,9 @@ describe('workflows', () => {
     }
     const runs = Object.values(jobs).flatMap(({ steps }) => steps.flatMap(({ run }) => run ?? []))
     expect(runs).toContain('.ci/run')
+    for (const [path] of runs.join('\n').matchAll(/\.ci\/\w+/g)) {
+      expect(existsSync(join(ROOT, path)), path).toBe(true)
+    }
     const { scripts } = JSON.parse(text('package.json')) as { scripts: Record<string, string> }
     for (const [, script] of runs.join('\n').matchAll(/npm run ([\w:]+)/g)) {
       expect(scripts).toHaveProperty([script!])
