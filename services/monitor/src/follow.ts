@@ -215,11 +215,12 @@ export class Follower extends Periodic {
     const before = this.#outcome
     try {
       // Signed by the log and witnessed as the policy demands: nobody else can have made it up.
-      const newest = await client.checkpoint(signal)
-      this.#published = newest.checkpoint.size
+      const shown = await client.checkpoint(signal)
+      this.#published = shown.checkpoint.size
       if (this.isCaught) return
 
-      await this.#trees.publish(newest, signal)
+      const newest = await this.#trees.publish(shown, signal)
+      this.#published = newest.checkpoint.size
       await this.#verify(newest, signal)
       this.#outcome = { state: 'following', detail: undefined }
     } catch (error) {

@@ -16,6 +16,12 @@ import { reopened } from './trust.ts'
 /** How often it is recorded that a log without witnesses still answers, ms. */
 const RECORD_FRESH_MS = 600_000
 
+/**
+ * A cache, or a process that only reads, may serve a tree that is not the newest, after another one has served that:
+ * so long after the newest was seen, ms. A log that shows a smaller one for longer has gone back.
+ */
+const OLD_COPY_MS = 600_000
+
 const MS_PER_SECOND = 1000
 
 export interface SignedTreesOptions {
@@ -32,6 +38,8 @@ export class SignedTrees {
   #freshAt: number | undefined
   #pending: TrustedCheckpoint | undefined
   #recordedAt = -Infinity
+  /** When a tree was served last that was not smaller than the newest published one, ms. */
+  #servedAt: number
 
   /** @throws MonitorError `policy` if it does not know who signed what is stored */
   constructor(options: SignedTreesOptions, { accepted, pending }: Followed) {
@@ -40,6 +48,7 @@ export class SignedTrees {
     this.#published = accepted && reopened(policy, accepted.note)
     this.#freshAt = accepted?.freshAt
     this.#pending = pending === undefined ? undefined : reopened(policy, pending)
+    this.#servedAt = accepted?.freshAt ?? options.clock()
   }
 
   /** The newest that it has published. */
@@ -62,11 +71,25 @@ export class SignedTrees {
     return this.#freshAt
   }
 
-  /** Takes note of a published tree. */
-  async publish(tree: TrustedCheckpoint, signal: AbortSignal): Promise<void> {
-    const { client, store } = this.#options
+  /**
+   * Takes note of a published tree.
+   *
+   * @returns the newest published one: not this, if this is an older copy
+   */
+  async publish(tree: TrustedCheckpoint, signal: AbortSignal): Promise<TrustedCheckpoint> {
+    const { client, clock, store } = this.#options
     const before = this.#published
-    if (before?.note === tree.note) return this.#stayFresh(tree)
+    if (before !== undefined && tree.checkpoint.size < before.checkpoint.size) {
+      if (clock() - this.#servedAt >= OLD_COPY_MS) await client.advance(before, tree)
+      // Not for long: a copy that is late, if it is how the newest tree begins.
+      await client.advance(tree, before)
+      return before
+    }
+    this.#servedAt = clock()
+    if (before?.note === tree.note) {
+      await this.#stayFresh(tree)
+      return tree
+    }
     if (before !== undefined) await client.advance(before, tree)
     // The log has appended, or nothing: what was verified is how it begins.
 
@@ -86,6 +109,7 @@ export class SignedTrees {
 
     if (caughtUp) await store.await(undefined)
     if (caughtUp) this.#pending = undefined
+    return tree
   }
 
   /** Takes note of a tree that is signed, not smaller than the newest, and not published yet. */

@@ -27,6 +27,9 @@ import {
   RUNNING,
 } from './world.ts'
 
+/** So long a smaller tree may be a copy that is late, ms. */
+const TEN_MINUTES = 600_000
+
 let past: History
 let here: Place
 const serving: ServedLog[] = []
@@ -220,10 +223,26 @@ describe('what is served is not what was signed', () => {
     const { log, monitor } = scene
     const seen = new TextDecoder().decode(log.files.get('checkpoint'))
     const served = log.sign(past.trees.at(-4))
+    past.net.clock.advance(TEN_MINUTES)
     const finding = await expectCaught('rollback', scene)
     expect(finding.evidence).toEqual({ seen, served })
     expect(monitor.status.published).toBe(past.trees.at(-4))
     await expectRecovered(scene)
+  })
+
+  test('but not a copy that is late', async () => {
+    const { log, monitor } = await followed()
+    const { size } = monitor.status
+    // Somebody reads from two copies in turn, one of which stands still.
+    for (let turn = 0; turn < 3; turn++) {
+      log.sign(past.trees.at(-4))
+      past.net.clock.advance(TEN_MINUTES - 1)
+      await monitor.round(RUNNING)
+      expect(monitor.status).toMatchObject({ state: 'following', size, published: size })
+      log.sign(size)
+      await monitor.round(RUNNING)
+    }
+    expect(await evidence(log)).toEqual([])
   })
 
   test('evidence does not grow with the log', async () => {
