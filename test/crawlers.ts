@@ -28,8 +28,9 @@ const WORKER = fileURLToPath(new URL('crawlworker.ts', import.meta.url))
 const SIGNED = 500
 /** Clocks go so much faster: a lease ends after nine seconds. */
 const SPEED = 20
-/** How often the queue is looked at, ms. */
+/** How often the queue is looked at, ms, and not more often than it takes to count so many names. */
 const LOOK_MS = 1_000
+const NAMES_PER_MS = 100
 
 /** How it went. */
 export interface CrawlReport {
@@ -45,6 +46,8 @@ export interface CrawlReport {
   readonly memory: readonly (readonly number[])[]
   /** The same, of what was still held after garbage had been collected. */
   readonly held: readonly (readonly number[])[]
+  /** Seconds of processor time of those who lived, and names that they have seen. */
+  readonly survivors: { readonly cpu: number; readonly seen: number }
   /** Names that the log has, of {@link signed}. */
   readonly logged: number
   readonly signed: number
@@ -126,7 +129,8 @@ export async function crawlWithDeath(
     const [victim] = running
     let isKilled = false
     const end = started + timeout
-    for (let left = names; left > 0 && performance.now() < end; await sleep(LOOK_MS)) {
+    const pause = Math.max(LOOK_MS, names / NAMES_PER_MS)
+    for (let left = names; left > 0 && performance.now() < end; await sleep(pause)) {
       left = await unseen(queue)
       if (running.some(({ isDead }) => isDead)) throw new Error('a crawler has ended')
       if (isKilled || left > names / 2 || victim!.seen === 0) continue
@@ -144,6 +148,10 @@ export async function crawlWithDeath(
       seen: running.reduce((sum, { seen }) => sum + seen, 0),
       memory: running.map(({ said }) => said.map(({ rss }) => rss)),
       held: running.map(({ said }) => said.flatMap(({ held }) => held ?? [])),
+      survivors: {
+        cpu: running.slice(1).reduce((sum, { said }) => sum + (said.at(-1)?.cpu ?? 0), 0),
+        seen: running.slice(1).reduce((sum, { seen }) => sum + seen, 0),
+      },
       logged: (await log.opened().reader.zoneCounts(ROOT)).signed,
       signed: SIGNED,
     }

@@ -22,6 +22,8 @@ const COLLECT_EVERY = 5
 export interface Said {
   /** Names that it has asked and proven something about. */
   readonly seen: number
+  /** Seconds of processor time so far, since it began to work. */
+  readonly cpu: number
   /** Memory of the process, bytes: what it once needed, garbage included. */
   readonly rss: number
   /** What is held on the heap and beside it, bytes; not told each time. */
@@ -38,12 +40,15 @@ const metrics = new Metrics('crawler')
 const { components } = crawlerService({ config, logger, clock, metrics, limits: UNLIMITED })
 await runProcess(components, { logger })
 
+const atStart = process.cpuUsage()
 let times = 0
 async function say(): Promise<void> {
   const counted = await metrics.registry.getSingleMetric('dslog_crawler_seen_total')?.get()
   const seen = (counted?.values ?? []).reduce((sum, { value }) => sum + value, 0)
   const rss = process.memoryUsage.rss()
-  const said: Said = ++times % COLLECT_EVERY === 0 ? { seen, rss, held: held() } : { seen, rss }
+  const { system, user } = process.cpuUsage(atStart)
+  const now = { seen, cpu: (system + user) / 1e6, rss }
+  const said: Said = ++times % COLLECT_EVERY === 0 ? { ...now, held: held() } : now
   writeSync(1, `${JSON.stringify(said)}\n`)
 }
 

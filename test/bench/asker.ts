@@ -2,6 +2,8 @@
  * A process that asks a name server, and says how fast: what the benchmarks of the DNS client start, so that
  * it shares nothing with the harness. Plain messages on standard output, one JSON object a run.
  */
+import { generateKeyPairSync, sign } from 'node:crypto'
+import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { nameFromText, ROOT } from '@dslog/dnssec/name'
 import { TYPE } from '@dslog/dnssec/records'
@@ -49,6 +51,21 @@ const validated = async (): Promise<number> => {
   })
 }
 
+/** What is left if nothing but the signatures took time: one of P-256 for each name. */
+const signatures = async (): Promise<number> => {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const { x, y } = publicKey.export({ format: 'jwk' })
+  const point = Buffer.concat([x!, y!].map((half) => Buffer.from(half, 'base64url')))
+  const data = new Uint8Array(120)
+  const key = { key: privateKey, dsaEncoding: 'ieee-p1363' as const }
+  const signature = sign('sha256', data, key)
+  const backend = nodeBackend()
+  return all(async () => {
+    const isValid = await backend.verify(ALGORITHM.ECDSAP256SHA256, point, data, signature)
+    if (!isValid) throw new Error('a signature does not verify')
+  })
+}
+
 const transfer = async (): Promise<number> => {
   let count = 0
   for await (const records of transferMessages(server, ROOT, { permits })) count += records.length
@@ -60,7 +77,7 @@ for (let run = 0; run < Number(runs); run++) {
   if (mode === 'validate') collector = undefined
   const started = performance.now()
   const before = process.cpuUsage()
-  const count = await { raw, validate: validated, again: validated, transfer }[mode]!()
+  const count = await { raw, validate: validated, again: validated, signatures, transfer }[mode]!()
   const seconds = (performance.now() - started) / 1000
   const { user, system } = process.cpuUsage(before)
   console.log(JSON.stringify({ count, seconds, cpu: (user + system) / 1e6 }))

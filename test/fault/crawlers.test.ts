@@ -1,5 +1,6 @@
 /** Three crawlers on one queue, one of them killed: no name is lost, and hardly any asked twice. */
 import { afterAll, expect, test } from 'vitest'
+import { medianOf } from '../bench/harness.ts'
 import { crawlWithDeath } from '../crawlers.ts'
 import { Places } from '../place.ts'
 
@@ -20,5 +21,10 @@ test('a crawler that is killed loses no name', async () => {
   // What it had said last may lack some of what it did; the others did the rest, and its leases.
   expect(report.seen).toBeGreaterThan(NAMES / 2)
   for (const rss of report.memory) expect(Math.max(...rss)).toBeLessThan(MEMORY)
+  // What is held stays what it is, however many names have gone through.
+  for (const sizes of report.held.slice(1)) {
+    const middle = Math.ceil(sizes.length / 2)
+    expect(medianOf(sizes.slice(middle))).toBeLessThan(1.2 * medianOf(sizes.slice(0, middle)))
+  }
   expect(report.seen).toBeLessThan(NAMES + UNDER_WAY + report.signed * 2)
 }, 500_000)
