@@ -212,6 +212,17 @@ export class CrawlWorld {
     return row.reason
   }
 
+  /** Names that could not be asked, or not yet, when they were due. */
+  async failing(): Promise<number> {
+    const { count } = await this.crawler.db.kysely
+      .selectFrom('task')
+      .select((eb) => eb.fn.countAll<number>().as('count'))
+      .where('kind', '=', TaskKind.poll)
+      .where('reason', 'is not', null)
+      .executeTakeFirstOrThrow()
+    return count
+  }
+
   /** Value of a counter with these labels; 0 if it has none. */
   async count(metric: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
     const found = await this.metrics.registry.getSingleMetric(metric)?.get()

@@ -8,6 +8,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { sql } from 'kysely'
 import { nameFromText, ROOT } from '@dslog/dnssec/name'
 import { CRAWLER_CONFIG } from '@dslog/crawler/config'
 import { openCrawler, type OpenedCrawler } from '@dslog/crawler/main'
@@ -48,6 +49,8 @@ export interface CrawlReport {
   readonly held: readonly (readonly number[])[]
   /** Seconds of processor time of those who lived, and names that they have seen. */
   readonly survivors: { readonly cpu: number; readonly seen: number }
+  /** Bytes of the queue's table with its indexes. */
+  readonly queue: number
   /** Names that the log has, of {@link signed}. */
   readonly logged: number
   readonly signed: number
@@ -152,6 +155,7 @@ export async function crawlWithDeath(
         cpu: running.slice(1).reduce((sum, { said }) => sum + (said.at(-1)?.cpu ?? 0), 0),
         seen: running.slice(1).reduce((sum, { seen }) => sum + seen, 0),
       },
+      queue: await sizeOf(queue),
       logged: (await log.opened().reader.zoneCounts(ROOT)).signed,
       signed: SIGNED,
     }
@@ -180,6 +184,12 @@ async function unseen({ db }: OpenedCrawler): Promise<number> {
     .where('seen_at', 'is', null)
     .executeTakeFirstOrThrow()
   return count
+}
+
+async function sizeOf({ db }: OpenedCrawler): Promise<number> {
+  const { rows } = await sql<{ size: number }>`
+    select pg_total_relation_size('task')::int8 as size`.execute(db.kysely)
+  return rows[0]!.size
 }
 
 async function late({ db }: OpenedCrawler, since: number): Promise<number> {

@@ -20,7 +20,7 @@ export const crawlers: Benchmark = {
     const timeout = BESIDES_MS + (names / SLOWEST) * 1000
     const report = await crawlWithDeath(places, { names, workers: WORKERS, timeout })
     if (report === undefined) return bench.skip('crawlers: no nsd, or no PostgreSQL')
-    const { held, late, logged, lost, memory, seconds, seen, signed, survivors } = report
+    const { held, late, logged, lost, memory, queue, seconds, seen, signed, survivors } = report
     const none = { goal: { bound: 'at most', value: 0 } } as const
     bench.report(`${names} names, three processes, one of them killed`, '/s', [names / seconds])
     bench.report('a name, of a processor', 'µs', [(survivors.cpu / survivors.seen) * 1e6])
@@ -28,6 +28,7 @@ export const crawlers: Benchmark = {
     bench.report('names asked later than their interval', '', [late], none)
     bench.report('signed names that the log lacks', '', [signed - logged], none)
     bench.report('answers for each name', '×', [seen / names])
+    bench.report('queue and indexes, a million names', 'MiB', [(queue / names) * (1e6 / MIB)])
     const living = memory.slice(1)
     bench.report('memory of a process at most', 'MiB', [Math.max(...living.flat()) / MIB])
     // What a process has once needed it keeps; what it holds tells whether it leaks.

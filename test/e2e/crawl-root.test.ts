@@ -95,7 +95,7 @@ test.skipIf(!HAS_DATA)(
       await nsd.reload([zoneOf(i)])
       clock.advance(1_000)
       await expect
-        .poll(serial, { timeout: 60_000, interval: 500 })
+        .poll(serial, { timeout: 180_000, interval: 500 })
         .toBe(Number(SNAPSHOTS[i]!.serial))
       await own.settle()
     }

@@ -235,6 +235,8 @@ ${addresses.map((address) => `  ip-address: ${address}@${port}\n`).join('')}
   xfrdir: "${folder}"
   zonelistfile: "${folder}/zone.list"
   server-count: 1
+  # Room for what a whole crowd asks at once, on a machine that does something else.
+  receive-buffer-size: 8388608
   # No limit of answers a second: tests ask faster than any client should.
   rrl-ratelimit: 0
   rrl-whitelist-ratelimit: 0

@@ -72,6 +72,7 @@ class Bucket {
 interface ServerPace {
   readonly bucket: Bucket
   rate: number
+  halvedAt: number
   since: number
   asked: number
   lost: number
@@ -96,6 +97,11 @@ export class Pace {
   /** So many processes share the limits from now on. */
   share(processes: number): void {
     this.#parts = Math.max(1, processes)
+  }
+
+  /** By the clock of this pace, ms since the epoch. */
+  get now(): number {
+    return this.#clock()
   }
 
   /** How long a question to a server would wait, ms. */
@@ -134,15 +140,22 @@ export class Pace {
     return this.#zoneRate(servers).rate
   }
 
-  /** Tells how a question to a server went: `lost` is a timeout, or a reply that was truncated. */
-  report(server: string, lost: boolean): void {
+  /**
+   * Tells how a question to a server went: `lost` is a timeout, or a reply that was truncated.
+   *
+   * @param askedAt ms since the epoch; default now. What was under way when the rate was halved says
+   *   nothing of the new one: an outage halves it once, however many questions were lost in it
+   */
+  report(server: string, lost: boolean, askedAt?: number): void {
     const now = this.#clock()
     const pace = this.#serverPace(server, now)
+    if (askedAt !== undefined && askedAt < pace.halvedAt) return
     pace.asked++
     if (lost) pace.lost++
     const over = pace.lost > Math.max(1, pace.asked * TOLERATED_SHARE) && pace.asked >= ENOUGH
     if (over) {
       pace.rate = Math.max(SLOWEST, pace.rate / 2)
+      pace.halvedAt = now
       this.#newMinute(pace, now)
     } else if (now - pace.since >= MINUTE_MS) {
       if (pace.lost === 0) pace.rate = Math.min(this.#limits.server, pace.rate + INCREASE)
@@ -185,7 +198,8 @@ export class Pace {
     let pace = this.#servers.get(server)
     if (pace === undefined) {
       const bucket = new Bucket(now)
-      pace = { bucket, rate: this.#limits.server, since: now, asked: 0, lost: 0 }
+      const rate = this.#limits.server
+      pace = { bucket, rate, halvedAt: -Infinity, since: now, asked: 0, lost: 0 }
       remember(this.#servers, server, pace)
     }
     return pace

@@ -43,15 +43,16 @@ export class PacedExchange implements Exchange {
     const wait = this.#pace.takeServer(place)
     if (wait > 0) await this.#sleep(wait, options.signal)
     const { transport = 'udp' } = options
+    const askedAt = this.#pace.now
     try {
       const reply = await this.#exchange.ask(server, question, options)
       // A datagram that did not do is a reason to ask more slowly, as one that was lost.
-      this.#pace.report(place, transport === 'udp' && reply.transport === 'tcp')
+      this.#pace.report(place, transport === 'udp' && reply.transport === 'tcp', askedAt)
       this.#counter.asked(reply.transport, 'answered')
       return reply
     } catch (error) {
       const code = error instanceof ResolverError ? error.code : 'fault'
-      if (!OURS.has(code)) this.#pace.report(place, LOST.has(code))
+      if (!OURS.has(code)) this.#pace.report(place, LOST.has(code), askedAt)
       this.#counter.asked(transport, code)
       throw error
     }

@@ -107,6 +107,19 @@ describe('what is lost', () => {
     expect(own.serverRate('b')).toBe(10)
   })
 
+  test('in one outage halves the rate once, however many questions were under way', () => {
+    const { clock, pace: own } = pace({ server: 1_000 })
+    const askedAt = clock.now()
+    clock.advance(2 * SECOND)
+    for (let i = 0; i < 500; i++) own.report('a', true, askedAt)
+    expect(own.serverRate('a')).toBe(500)
+    // It goes on: those asked since are another reason.
+    const again = clock.now()
+    clock.advance(2 * SECOND)
+    for (let i = 0; i < 500; i++) own.report('a', true, again)
+    expect(own.serverRate('a')).toBe(250)
+  })
+
   test('up to two in a hundred does not', () => {
     const { clock, pace: own } = pace()
     for (let i = 0; i < 1000; i++) {
