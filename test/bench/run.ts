@@ -13,6 +13,7 @@ import { crawlers } from './crawlers.ts'
 import { dns } from './dns.ts'
 import { embedded } from './embedded.ts'
 import { flood } from './flood.ts'
+import { following } from './following.ts'
 import { Bench, type Benchmark, type Figure, FULL, type Sizes, USUAL } from './harness.ts'
 import { http } from './http.ts'
 import { importZone } from './import.ts'
@@ -44,6 +45,7 @@ const ALL: readonly Benchmark[] = [
   crawlers,
   watching,
   scaleout,
+  following,
 ]
 
 installNodeCrypto()

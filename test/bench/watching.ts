@@ -1,95 +1,130 @@
 /**
- * How long a monitor with many watched names takes to find who is to be told in a burst of changes, and to
- * put it into the outbox: a tenth of the watched names change, in units as the follower takes them.
+ * How long a monitor with many watched names takes to judge a burst of changes: a tenth of the watched
+ * names get a whole new DS set at once. The first look finds whom each is about, and opens its case; the
+ * second, when the hold is over, raises the alerts and puts them into the outbox.
  */
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { type Name, nameFromText, nameKey } from '@dslog/dnssec/name'
+import type { Kysely } from 'kysely'
+import { nodeBackend } from '@dslog/dnssec/backend/node'
+import { type Name, nameFromText } from '@dslog/dnssec/name'
 import type { MonitorTables } from '@dslog/schema/db'
 import { MONITOR_MIGRATIONS } from '@dslog/schema/migrate'
 import { type Database, openDatabase } from '@dslog/service/db'
+import { encodeDsSet } from '@dslog/service/foldtables'
 import { migrate } from '@dslog/service/migrate'
-import { type AlertDraft, raiseAlerts } from '@dslog/monitor/alert'
-import { watchesOf, withWatchesBelow } from '@dslog/monitor/watch'
+import { Judge } from '@dslog/monitor/cases'
+import { MonitorStore } from '@dslog/monitor/store'
 import { reconcile, type Watched } from '@dslog/monitor/watchlist'
-import { startPostgres } from '@dslog/testbed/postgres'
-import type { Benchmark } from './harness.ts'
+import { type Bench, type Benchmark, secondsOf } from './harness.ts'
+import { serverUrl } from './server.ts'
 
-/** Changes of a unit. */
-const UNIT = 4_096
+/** Rows stored at a time. */
+const BATCH = 50_000
 /** Of the watched names, the share that changes. */
 const SHARE = 10
+const ZONES = 100
+/** Longer than any hold of a change of the whole set, ms. */
+const HOLD = 16 * 60_000
+const DAY = 24 * 3_600_000
+const START = Date.UTC(2026, 0, 1)
+const ORIGIN = 'log.example/bench'
 const MIB = 2 ** 20
 
 export const watching: Benchmark = {
   name: 'watching',
-  about: 'who is to be told, in a burst of changes',
+  about: 'a burst of changes, judged for who watches them',
   async run(bench) {
-    // With fsync: what is committed here must not be lost.
-    const postgres = await startPostgres([])
-    if (postgres === undefined) return bench.skip('watching: no PostgreSQL')
-    const folder = mkdtempSync(join(tmpdir(), 'dslog-watching-'))
-    const db = await openDatabase<MonitorTables>({ folder, url: postgres.url, schema: 'watching' })
-    try {
-      await migrate(db, MONITOR_MIGRATIONS)
-      const { names } = bench.sizes
-      const target = { kind: 'stdout', target: '' } as const
-      const list = Array.from({ length: names }, (_, i): Watched => {
-        const name = nameFromText(`name-${i}.zone-${i % 100}.`)
-        return { name, target, level: 'NOTICE', subtree: true, secret: undefined }
-      })
-      let from = performance.now()
-      await reconcile(db, 'watchlist', list, 0)
-      bench.report(`watch list of ${names} names taken up`, 's', [
-        (performance.now() - from) / 1000,
-      ])
-
-      const changed = list.filter((_, i) => i % SHARE === 0).map(({ name }) => name)
-      const before = process.memoryUsage().rss
-      let [told, peak] = [0, before]
-      from = performance.now()
-      for (let at = 0; at < changed.length; at += UNIT) {
-        told += await tell(db, changed.slice(at, at + UNIT), at)
-        peak = Math.max(peak, process.memoryUsage().rss)
-      }
-      const seconds = (performance.now() - from) / 1000
-      bench.report(
-        `${changed.length} changes: watches found, alerts and outbox stored`,
-        's',
-        [seconds],
-        {
-          note: `${told} alerts`,
-        },
-      )
-      bench.report('changes', '1/s', [changed.length / seconds])
-      bench.report('memory of the process above what the list takes', 'MiB', [
-        (peak - before) / MIB,
-      ])
-    } finally {
-      await db.close()
-      await postgres.stop()
-    }
+    const url = await serverUrl(bench)
+    if (url === undefined) return bench.skip('watching: no PostgreSQL')
+    const { names } = bench.sizes
+    const schema = `watching_${process.pid}`
+    const db = await openDatabase<MonitorTables>({ folder: bench.folder(), url, schema })
+    bench.after(() => db.close())
+    await migrate(db, MONITOR_MIGRATIONS)
+    const target = { kind: 'stdout', target: '' } as const
+    const list = Array.from({ length: names }, (_, i): Watched => {
+      return { name: nameOf(i), target, level: 'NOTICE', subtree: true, secret: undefined }
+    })
+    const taken = await secondsOf(() => reconcile(db, 'watchlist', list, START))
+    bench.report(`watch list of ${names} names taken up`, 's', [taken])
+    await burst(bench, db, names)
   },
 }
 
-/** One unit, as the follower takes it. @returns how many alerts were raised */
-async function tell(
-  db: Database<MonitorTables>,
-  unit: readonly Name[],
-  at: number,
-): Promise<number> {
-  return db.transaction(async (trx) => {
-    const found = await watchesOf(trx, unit)
-    await withWatchesBelow(trx, unit)
-    const drafts = unit.flatMap((name, i) =>
-      (found.get(nameKey(name)) ?? []).map(({ subscription }): AlertDraft => {
-        const entry = { origin: 'log.example', index: at + i }
-        const change = { before: [], after: [], why: 'x', at }
-        return { subscription, rule: 'R6', level: 'HIGH', name, entry, ...change }
-      }),
-    )
-    await raiseAlerts(trx, drafts, at)
-    return drafts.length
+async function burst(bench: Bench, db: Database<MonitorTables>, names: number): Promise<void> {
+  const { log } = await MonitorStore.enter(db, ORIGIN)
+  let now = START
+  // Each name that is going to change has a DS already: the baseline.
+  const changed = Array.from({ length: Math.floor(names / SHARE) }, (_, i) => nameOf(i * SHARE))
+  await storeStates(db, log, 0, changed, now)
+  const published = (): number => changed.length
+  const judge = new Judge({
+    db,
+    logs: [{ origin: ORIGIN, log, published }],
+    clock: () => now,
+    digests: nodeBackend(),
   })
+  const { signal } = new AbortController()
+  await judge.round(signal)
+  now += DAY
+  await storeStates(db, log, changed.length, changed, now)
+
+  const before = process.memoryUsage().rss
+  let peak = before
+  const sampler = setInterval(() => {
+    peak = Math.max(peak, process.memoryUsage().rss)
+  }, 100)
+  const opening = await secondsOf(() => judge.round(signal))
+  bench.report(`${changed.length} changes found, and judged for the first time`, 's', [opening])
+  now += HOLD
+  const telling = await secondsOf(() => judge.round(signal))
+  clearInterval(sampler)
+  const told = await alertsOf(db.kysely)
+  if (told !== changed.length) throw new Error(`${told} alerts of ${changed.length}`)
+  const note = `${told} alerts`
+  bench.report('judged again after the hold, alerts and outbox stored', 's', [telling], { note })
+  bench.report('changes, both looks together', '/s', [changed.length / (opening + telling)])
+  bench.report('memory of the process above what the list takes', 'MiB', [(peak - before) / MIB])
+}
+
+function nameOf(index: number): Name {
+  return nameFromText(`name-${index}.zone-${index % ZONES}.`)
+}
+
+/** What the follower leaves of entries: one for each name. */
+async function storeStates(
+  db: Database<MonitorTables>,
+  log: number,
+  from: number,
+  names: readonly Name[],
+  time: number,
+): Promise<void> {
+  const columns = ['log', 'idx', 'name', 'zone', 'time', 'present', 'out_of_order', 'historical']
+  for (let at = 0; at < names.length; at += BATCH) {
+    const rows = names.slice(at, at + BATCH).map((name, i) => {
+      const index = from + at + i
+      const zone = nameFromText(`zone-${((at + i) * SHARE) % ZONES}.`)
+      const ds = encodeDsSet([dsNumber(index)])
+      return [log, index, name, zone, time, true, false, false, ds, time / 1000, null]
+    })
+    await db.transaction((trx) =>
+      db.bulkInsert(trx, 'change', [...columns, 'ds', 'inception', 'absence'], rows),
+    )
+  }
+  const size = from + names.length
+  await db.kysely.updateTable('followed').set({ size }).where('log', '=', log).execute()
+}
+
+/** A DS of nobody's key. */
+function dsNumber(index: number): Uint8Array {
+  const digest = new Uint8Array(32)
+  new DataView(digest.buffer).setUint32(0, index)
+  return Uint8Array.of(0, 1, 13, 2, ...digest)
+}
+
+async function alertsOf(db: Kysely<MonitorTables>): Promise<number> {
+  const { count } = await db
+    .selectFrom('alert')
+    .select(({ fn }) => fn.countAll<string>().as('count'))
+    .executeTakeFirstOrThrow()
+  return Number(count)
 }

@@ -48,9 +48,18 @@ export class Scribe {
   readonly #now: () => number
   readonly #backend = nodeBackend()
 
-  constructor({ anchors, now }: { anchors: readonly Anchor[]; now: () => number }) {
+  /** @param options a log of many names wants a greater depth */
+  constructor({
+    anchors,
+    mapDepth = MAP_DEPTH,
+    now,
+  }: {
+    anchors: readonly Anchor[]
+    mapDepth?: number
+    now: () => number
+  }) {
     const store = new MemoryStore()
-    this.#fold = new Fold(EMPTY_HEAD, new UpperTree(MAP_DEPTH), { store, anchors })
+    this.#fold = new Fold(EMPTY_HEAD, new UpperTree(mapDepth), { store, anchors })
     this.#anchors = anchors
     this.#now = now
   }

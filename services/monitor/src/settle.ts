@@ -8,7 +8,7 @@
  */
 import { sql, type Transaction } from 'kysely'
 import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
-import { type Name, nameToText } from '@dslog/dnssec/name'
+import { type Name, nameKey, nameToText } from '@dslog/dnssec/name'
 import { type AlertRule, levelRank } from '@dslog/schema/alert'
 import type { MonitorTables } from '@dslog/schema/db'
 import { decodeDsSet } from '@dslog/service/foldtables'
@@ -27,7 +27,7 @@ import {
   raisedBefore,
   subjectOf,
 } from './matter.ts'
-import { watchesBelow } from './watch.ts'
+import { watchesBelow, withWatchesBelow } from './watch.ts'
 
 /** Longest time until an open case is judged again, ms, though nothing is known to have changed. */
 const AGAIN_MS = 6 * 3_600_000
@@ -76,12 +76,15 @@ class Settling {
     const since = Math.min(...matters.map(({ question }) => question.state.time))
     const intents = await Intents.of(this.#trx, subscriptions, this.#now, since, this.#digests)
     const raised = await raisedBefore(this.#trx, matters, subscriptions)
+    // Asked for all at once: of most names nobody watches anything below.
+    const names = matters.map(({ open }) => open.name as Name)
+    const above = new Set((await withWatchesBelow(this.#trx, names)).map(nameKey))
     for (const [i, matter] of matters.entries()) {
       for (const listener of listeners.get(subjectKey(subjects[i]!)) ?? []) {
         const intent = await intents.of(listener, matter.open.opened_at)
         this.#tell(matter, listener, intent, raised)
       }
-      await this.#tellBelow(matter)
+      await this.#tellBelow(matter, above.has(nameKey(matter.open.name as Name)))
     }
   }
 
@@ -133,7 +136,7 @@ class Settling {
   }
 
   /** Those who watch names below get a notice, once: whoever holds a zone holds all below it. */
-  async #tellBelow(matter: Matter): Promise<void> {
+  async #tellBelow(matter: Matter, isWatched: boolean): Promise<void> {
     const { open, question } = matter
     if (open.told_below) return
     const [verdict] = judge(question, SILENT)
@@ -141,7 +144,8 @@ class Settling {
     const at = open.opened_at + verdict.hold
     if (at > this.#now) return this.#again(open, at)
     const why = `${nameToText(open.name as Name)}, above the watched name: ${verdict.why}`
-    for await (const watches of watchesBelow(this.#trx, open.name as Name)) {
+    const listening = isWatched ? watchesBelow(this.#trx, open.name as Name) : []
+    for await (const watches of listening) {
       const drafts = watches.map(({ subscription }) =>
         draftOf(matter, subscription, { ...verdict, level: 'NOTICE', why }),
       )
