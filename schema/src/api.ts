@@ -349,7 +349,7 @@ export const EvidenceList = Type.Object({
 })
 export type EvidenceList = Static<typeof EvidenceList>
 
-/** Monitor, `GET /v1/names/:name` and `GET /v1/changes`: its own view, from verified trees alone. */
+/** Monitor, `GET /v1/changes`: its own view, from verified trees alone. */
 export const MonitorChange = Type.Object({
   log: Type.String({ description: 'Origin of the log' }),
   index: Uint('Index of the entry'),
@@ -374,15 +374,3 @@ export const MonitorChanges = Type.Object({
   size: Uint('Everything below has been verified'),
 })
 export type MonitorChanges = Static<typeof MonitorChanges>
-export const MonitorName = Type.Object({
-  name: DomainName,
-  logs: Type.Array(
-    Type.Object({
-      origin: Type.String(),
-      size: Uint('Everything below has been verified'),
-      checked_at: Type.Union([Time('Last complete verification'), Type.Null()]),
-    }),
-  ),
-  entries: Type.Array(MonitorChange, { description: 'Log by log, oldest first' }),
-})
-export type MonitorName = Static<typeof MonitorName>

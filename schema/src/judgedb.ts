@@ -47,8 +47,11 @@ export interface CaseTable {
 export interface LookTable {
   id: Generated<number>
   name: Uint8Array
-  /** `keys` vouched for by a DS set; keys `served` by whoever; `servers` named by the parent. */
-  kind: 'keys' | 'served' | 'servers'
+  /**
+   * `keys` vouched for by a DS set; keys `served` by whoever; `servers` named by the parent; hashes of `owner`
+   * keys, vouched for likewise.
+   */
+  kind: 'keys' | 'served' | 'servers' | 'owner'
   /** That DS set; empty for the others. */
   under: Uint8Array
   /** JSON. */

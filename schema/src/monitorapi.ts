@@ -4,6 +4,7 @@
  */
 import Type, { type Static } from 'typebox'
 import { Alert, AlertLevelName } from './alert.ts'
+import { MonitorChange } from './api.ts'
 
 const Time = (description: string) =>
   Type.Integer({
@@ -135,6 +136,33 @@ export const ChannelAdded = Type.Object({
   secret: Type.Optional(Secret),
   warnings: Type.Array(Type.String()),
 })
+
+/** Pins that an owner shows in public, with the statement's signature (packages/verify, `verifyPins`). */
+export const PublicPins = Type.Object({
+  owner_key: Base64('Ed25519 public key'),
+  signature: Base64('Its signature over the statement'),
+  seq: Type.Integer({ minimum: 1, description: 'Number of the statement' }),
+  not_after: Time('When they end'),
+  pins: Type.Array(Type.String({ description: '`DS …` or `DNSKEY …` in presentation form' })),
+})
+export type PublicPins = Static<typeof PublicPins>
+
+/** `GET /v1/names/:name`: what this monitor has seen of it, and what its owner says in public. */
+export const MonitorName = Type.Object({
+  name: Type.String({ description: 'Domain name, ending in a dot' }),
+  logs: Type.Array(
+    Type.Object({
+      origin: Type.String(),
+      size: Type.Integer({ minimum: 0, description: 'Everything below has been verified' }),
+      checked_at: Type.Union([Time('Last complete verification'), Type.Null()]),
+    }),
+  ),
+  entries: Type.Array(MonitorChange, { description: 'Log by log, oldest first' }),
+  pins: Type.Array(PublicPins, {
+    description: 'Of owners whose key is at `_dslog.<name>`, signed under a DS set a week old',
+  }),
+})
+export type MonitorName = Static<typeof MonitorName>
 
 /** `PUT /v1/subscriptions/:id/pins`: what packages/verify calls a statement, and its signature. */
 export const PinsBody = Type.Object(

@@ -176,6 +176,15 @@ export function ownerText(ownerKey: Uint8Array): string {
   return `v=dslog1; owner=${toHex(sha256(ownerKey))}`
 }
 
+/**
+ * The inverse of {@link ownerText}.
+ *
+ * @returns the hash of the owner key in hex; undefined for a text that is about something else
+ */
+export function ownerOfText(text: string): string | undefined {
+  return /^v=dslog1; owner=([0-9a-f]{64})$/.exec(text)?.[1]
+}
+
 function encodePin({ kind, rdata }: Pin): Uint8Array {
   try {
     if (kind === 'ds') {

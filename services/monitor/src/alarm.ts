@@ -7,6 +7,7 @@
  * | --------- | ---------------------------------------------------------------------------------- |
  * | log       | caught at something; not followed for an hour; nothing new verified for a day; a   |
  * |           | state that it should show and does not                                             |
+ * | witness   | one of the policy has not answered for an hour                                     |
  * | delivery  | channels of one kind have been failing for an hour, and none of them succeeds      |
  * | canary    | the canary's delegation has not changed for 26 hours                               |
  *
@@ -21,6 +22,7 @@ import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
 import { type AlertDraft, alertId, raiseAlerts, resolveAlert } from './alert.ts'
+import type { AskedWitness } from './compare.ts'
 import type { FollowStatus } from './standing.ts'
 
 const HOUR_MS = 3_600_000
@@ -31,6 +33,9 @@ const SILENT_AFTER_MS = HOUR_MS
 
 /** Without anything verified for so long, owners are told. */
 export const BLIND_AFTER_MS: number = DAY_MS
+
+/** A witness is asked every ten minutes; one that is restarted or moved is back by then. */
+const SILENT_WITNESS_MS = HOUR_MS
 
 /** A mail server that is restarted is back by then. */
 const UNDELIVERED_AFTER_MS = HOUR_MS
@@ -48,6 +53,8 @@ export const OPERATOR = 'operator'
 export interface AlarmedLog {
   readonly origin: string
   readonly status: () => FollowStatus
+  /** Those that are asked what they have seen of it. */
+  readonly witnesses: () => readonly AskedWitness[]
 }
 
 export interface AlarmOptions {
@@ -89,13 +96,15 @@ export class Alarms {
     const now = clock()
     const alarms = [
       ...this.#options.logs.flatMap((log) => [...this.#ofLog(log, now)]),
+      ...this.#options.logs.flatMap((log) => ofWitnesses(log, now)),
       ...(await this.#ofWithheld(now)),
       ...(await this.#ofDelivery(now)),
       ...(await this.#ofCanary(now)),
     ]
     await db.transaction((trx) => this.#settle(trx, alarms, now))
     await this.#tellOwners(now)
-    if (alarms.length === 0) await ping?.()
+    // Without a witness the monitor sees and tells all the same.
+    if (alarms.every(({ rule }) => rule === 'witness')) await ping?.()
   }
 
   *#ofLog({ origin, status }: AlarmedLog, now: number): Generator<Alarm> {
@@ -210,7 +219,7 @@ export class Alarms {
       .selectFrom('alert')
       .select('id')
       .where('subscription', '=', OPERATOR)
-      .where('rule', 'in', ['log', 'delivery', 'canary'])
+      .where('rule', 'in', ['log', 'witness', 'delivery', 'canary'])
       .where('resolved_at', 'is', null)
       .execute()
     for (const { id } of open) {
@@ -268,6 +277,18 @@ export class Alarms {
     }
     return rows.length
   }
+}
+
+/** Each by its name: a quorum can do without it, and nobody notices how thin it has become. */
+function ofWitnesses({ origin, witnesses }: AlarmedLog, now: number): Alarm[] {
+  const silent = witnesses().filter(({ answeredAt, failure }) => {
+    return failure !== undefined && now - answeredAt > SILENT_WITNESS_MS
+  })
+  return silent.map(({ answeredAt: since, failure, name, url }): Alarm => {
+    const why = `The witness ${name} (${url}) of the log ${origin} has not answered since ${timeOf(since)}: ${failure}.`
+    const cause = `${origin} witness ${name} ${since}`
+    return { rule: 'witness', level: 'WARNING', cause, why, since }
+  })
 }
 
 function timeOf(ms: number): string {

@@ -65,7 +65,20 @@ async function sightingUnder(
   question: ChildQuestion,
   ds: DsSet,
 ): Promise<Omit<Sighting, 'first' | 'last'> | undefined> {
-  const { answers, at, backend, name } = question
+  const { backend, name } = question
+  const proven = await keysUnder(question, ds)
+  if (proven === undefined) return undefined
+  const keys = await Promise.all(
+    proven.slice(0, MAX_KEYS).map((key) => dsRecordsOf(name, key, backend)),
+  )
+  return { under: ds, keys, ...(await wishesOf(question, proven)) }
+}
+
+/** The keys that a DS set vouches for, of the first server that has such; undefined if none has. */
+export async function keysUnder(
+  { answers, at, backend, name }: Omit<ChildQuestion, 'under'>,
+  ds: DsSet,
+): Promise<readonly Dnskey[] | undefined> {
   for (const { dnskey } of answers) {
     const proven = await attempt(() =>
       verifyZoneKeys({
@@ -77,11 +90,7 @@ async function sightingUnder(
         backend,
       }),
     )
-    if (proven === undefined) continue
-    const keys = await Promise.all(
-      proven.keys.slice(0, MAX_KEYS).map((key) => dsRecordsOf(name, key, backend)),
-    )
-    return { under: ds, keys, ...(await wishesOf(question, proven.keys)) }
+    if (proven !== undefined) return proven.keys
   }
   return undefined
 }
@@ -137,26 +146,36 @@ async function agreed(
   for (const answer of answers) {
     const records = of(answer)
     if (records === undefined) return 'unequal'
-    const set = await attempt(async () => {
-      const found = selectRRset(records, name, type)
-      if (found === undefined) return []
-      const rrsigs = selectRrsigs(records, name, type)
-      const proven = await verifyRrsetWithKeys({
-        rrset: found,
-        rrsigs,
-        keys,
-        zone: name,
-        at,
-        backend,
-      })
-      return proven.expanded ? undefined : found.rdatas
-    })
+    const set = await signedSet(records, { owner: name, type, zone: name, keys, at, backend })
     if (set === undefined) return 'unequal'
     sets.push(set)
   }
   const [first, ...others] = sets
   if (first === undefined || !others.every((set) => sameSet(set, first))) return 'unequal'
   return first.length === 0 ? undefined : first
+}
+
+/** What an answer is asked for. */
+export interface SignedSetQuestion extends Pick<ChildQuestion, 'at' | 'backend'> {
+  readonly owner: Name
+  readonly type: number
+  /** The zone that is to have signed it, and its keys. */
+  readonly zone: Name
+  readonly keys: readonly Dnskey[]
+}
+
+/** RDATA of an RRset in an answer; none if it is not there; undefined if it is not signed with these keys. */
+export function signedSet(
+  records: readonly RR[],
+  { at, backend, keys, owner, type, zone }: SignedSetQuestion,
+): Promise<readonly Uint8Array[] | undefined> {
+  return attempt(async () => {
+    const rrset = selectRRset(records, owner, type)
+    if (rrset === undefined) return []
+    const rrsigs = selectRrsigs(records, owner, type)
+    const proven = await verifyRrsetWithKeys({ rrset, rrsigs, keys, zone, at, backend })
+    return proven.expanded ? undefined : rrset.rdatas
+  })
 }
 
 function dnskeysOf(records: readonly RR[] | undefined, name: Name): readonly Uint8Array[] {

@@ -33,28 +33,48 @@ export interface ComparerOptions {
   readonly own: ReadonlySet<string>
 }
 
+/** A witness of the policy, and when it last answered, ms; what it last failed with since. */
+export interface AskedWitness {
+  readonly name: string
+  readonly url: string
+  readonly answeredAt: number
+  readonly failure: string | undefined
+}
+
 /** See the head of this file. */
 export class Comparer extends Periodic {
   readonly name = 'comparer'
   readonly #options: ComparerOptions
-  readonly #urls: readonly string[]
+  /** By URL, since one server may be several witnesses. */
+  readonly #witnesses: Map<string, AskedWitness>
 
   constructor(options: ComparerOptions) {
     super({ interval: INTERVAL_MS, jitter: JITTER, clock: options.clock })
     this.#options = options
-    const { own, policy } = options
-    const others = policy.witnesses.filter(({ key }) => !own.has(`${key.name}+${key.id}`))
-    this.#urls = [...new Set(others.flatMap(({ url }) => url ?? []))]
+    const { clock, own, policy } = options
+    // Before it was ever asked, nothing is held against it.
+    const unasked = { answeredAt: clock(), failure: undefined }
+    const others = policy.witnesses.flatMap(({ key, url }) => {
+      const isOther = url !== undefined && !own.has(`${key.name}+${key.id}`)
+      return isOther ? [{ ...unasked, name: key.name, url }] : []
+    })
+    this.#witnesses = new Map(others.map((witness) => [witness.url, witness]))
+  }
+
+  /** The witnesses that are asked. */
+  get witnesses(): readonly AskedWitness[] {
+    return [...this.#witnesses.values()]
   }
 
   override async start(fail: (error: unknown) => void): Promise<void> {
-    if (this.#urls.length > 0) await super.start(fail)
+    if (this.#witnesses.size > 0) await super.start(fail)
   }
 
   /** Asks each witness once. */
   async round(signal: AbortSignal): Promise<void> {
-    const { follower, logger } = this.#options
-    for (const url of this.#urls) {
+    const { clock, follower, logger } = this.#options
+    for (const witness of this.witnesses) {
+      const { url } = witness
       let note
       try {
         note = await this.#ask(url, signal)
@@ -62,10 +82,15 @@ export class Comparer extends Periodic {
         if (signal.aborted) return
         if (!(error instanceof TlogError)) throw error
         // That it has cosigned nothing yet, or has no such endpoint, is nothing to tell.
-        if (!isNotFound(error)) logger.warn({ url, detail: error.message }, 'a witness is no help')
-        continue
+        if (!isNotFound(error)) {
+          const failure = error.message
+          logger.warn({ url, detail: failure }, 'a witness is no help')
+          this.#witnesses.set(url, { ...witness, failure })
+          continue
+        }
       }
-      await follower.compare(note, signal)
+      this.#witnesses.set(url, { ...witness, answeredAt: clock(), failure: undefined })
+      if (note !== undefined) await follower.compare(note, signal)
     }
   }
 

@@ -53,6 +53,33 @@ export async function keepLook(trx: Transaction<MonitorTables>, look: Look): Pro
   return news.includes(true)
 }
 
+/** Keeps what a child says of its owner keys, under the DS set that vouches for it; none: it says nothing. */
+export async function keepOwners(
+  trx: Transaction<MonitorTables>,
+  { at, name, owners, under }: { name: Name; under: DsSet; owners: readonly string[]; at: number },
+): Promise<void> {
+  await keep(trx, name, 'owner', encodeDsSet(under), { owners: [...owners].sort() }, at)
+}
+
+/** The newest of what a child said of its owner keys, and when it was last seen to, ms. */
+export async function ownersAt(
+  trx: Transaction<MonitorTables>,
+  name: Name,
+): Promise<{ owners: readonly string[]; under: DsSet; last: number } | undefined> {
+  const row = await trx
+    .selectFrom('look')
+    .select(['under', 'content', 'last_at'])
+    .where('name', '=', name)
+    .where('kind', '=', 'owner')
+    .orderBy('last_at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  if (row === undefined) return undefined
+  const { owners } = JSON.parse(row.content) as { owners: string[] }
+  return { owners, under: decodeDsSet(row.under), last: row.last_at }
+}
+
 async function keep(
   trx: Transaction<MonitorTables>,
   name: Name,
@@ -94,7 +121,7 @@ export async function looksAt(
 ): Promise<Map<string, Child>> {
   const { rows } = await sql<LookTable>`
     select name, kind, under, content, first_at, last_at from look
-    where name = any(${[...names]}::bytea[]) order by id`.execute(trx)
+    where name = any(${[...names]}::bytea[]) and kind <> 'owner' order by id`.execute(trx)
   const found = new Map<string, { sightings: Sighting[]; served: Served[]; servers: Servers[] }>()
   for (const row of rows) {
     const key = nameKey(row.name as Name)

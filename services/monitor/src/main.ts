@@ -116,7 +116,11 @@ export async function openMonitor(options: OpenOptions): Promise<OpenedMonitor> 
       clock,
       logger,
       http,
-      logs: logs.map(({ follower, origin }) => ({ origin, status: () => follower.status })),
+      logs: logs.map(({ comparer, follower, origin }) => ({
+        origin,
+        status: () => follower.status,
+        witnesses: () => comparer.witnesses,
+      })),
       proofs: proofsOf({ logs, http, policy, verifier, logger }),
       software: USER_AGENT,
       url: config.publicUrl ?? `http://${config.host}:${config.port}`,

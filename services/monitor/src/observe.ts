@@ -9,7 +9,7 @@ const MS_PER_SECOND = 1000
 
 /** What there is to count of a monitor. */
 export interface Observed {
-  readonly logs: readonly Pick<FollowedLog, 'follower' | 'origin'>[]
+  readonly logs: readonly Pick<FollowedLog, 'comparer' | 'follower' | 'origin'>[]
   readonly witness: Witness | undefined
 }
 
@@ -70,6 +70,18 @@ export function observe({ logs, witness }: Observed, metrics: Metrics, clock: Cl
     'Time since all of the newest checkpoint was last found right',
     ({ verifiedAt }) => secondsSince(verifiedAt),
   )
+  metrics.gauge({
+    name: 'dslog_monitor_witness_age_seconds',
+    help: 'Time since a witness of the policy last answered, or since the start; asked every ten minutes',
+    labels: ['log', 'witness'],
+    collect: (gauge) => {
+      for (const { comparer, origin } of logs) {
+        for (const { answeredAt, name } of comparer.witnesses) {
+          gauge.set({ log: origin, witness: name }, (clock() - answeredAt) / MS_PER_SECOND)
+        }
+      }
+    },
+  })
   metrics.gauge({
     name: 'dslog_monitor_state',
     help: '1 for the state that a followed log is in',

@@ -1,7 +1,7 @@
 /**
  * Looks for itself at the names that are watched, about once an hour each: the DS at the parent, what a
  * resolver would be told about a host below the name, and the DNSKEY, CDS and CDNSKEY of the child at all
- * its servers. What comes of it is kept (looks.ts), and what the parent has signed and the log does not
+ * its servers; for owners who pin, also their owner key (ownertext.ts). What comes of it is kept (looks.ts), and what the parent has signed and the log does not
  * show is followed up (unlogged.ts).
  *
  * A question without an answer says nothing about a name, with one exception that is no alarm either: a
@@ -36,6 +36,7 @@ import { judgeAgain } from './cases.ts'
 import { type ChildAnswers, readChild } from './child.ts'
 import { type DsSet, sameSet } from './judge/state.ts'
 import { keepLook } from './looks.ts'
+import { lookForOwner } from './ownertext.ts'
 import type { Unlogged } from './unlogged.ts'
 import { pathOf } from './watch.ts'
 
@@ -159,7 +160,9 @@ export class Probe extends Periodic {
   ): Promise<string[] | undefined> {
     const { exchange, random } = this.#options
     const server = servers[Math.floor(random() * servers.length)]!
-    const question = { name: nameFromText(HOST, name), type: TYPE.A }
+    const host = hostBelow(name)
+    if (host === undefined) return undefined
+    const question = { name: host, type: TYPE.A }
     const reply = await attempt(() => exchange.ask(server, question, { signal }))
     if (reply === undefined) return undefined
     const { answer, authority } = reply.message
@@ -189,7 +192,8 @@ export class Probe extends Periodic {
     const { backend, clock, db, walker } = this.#options
     const child = await attempt(() => walker.zoneOf(name, { signal, fresh: true }))
     const isZone = child !== undefined && sameName(child.zone, name)
-    const answers = isZone ? await this.#ask(name, child.servers.slice(0, MAX_SERVERS), signal) : []
+    const asked = isZone ? child.servers.slice(0, MAX_SERVERS) : []
+    const answers = await this.#askKeys(name, asked, signal)
     const at = clock()
     const under = await this.#setsOf(name, observation)
     const seen = await readChild({ name, under, answers, at, backend })
@@ -197,24 +201,34 @@ export class Probe extends Periodic {
       const look = { name, at, ...seen, ...(servers !== undefined && { servers }) }
       if (await keepLook(trx, look)) await judgeAgain(trx, [name])
     })
+    const ask = (owner: Name) =>
+      Promise.all(asked.map((server) => this.#ask(server, owner, TYPE.TXT, signal)))
+    await lookForOwner({ db, name, answers, ask, at, backend })
   }
 
-  #ask(name: Name, servers: readonly Server[], signal: AbortSignal): Promise<ChildAnswers[]> {
-    const { exchange } = this.#options
-    const ask = async (server: Server, type: number): Promise<readonly RR[] | undefined> => {
-      const reply = await attempt(() => exchange.ask(server, { name, type }, { signal }))
-      return reply?.message.aa === true ? reply.message.answer : undefined
-    }
+  #askKeys(name: Name, servers: readonly Server[], signal: AbortSignal): Promise<ChildAnswers[]> {
     return Promise.all(
       servers.map(async (server) => {
         const [dnskey, cds, cdnskey] = await Promise.all([
-          ask(server, TYPE.DNSKEY),
-          ask(server, TYPE.CDS),
-          ask(server, TYPE.CDNSKEY),
+          this.#ask(server, name, TYPE.DNSKEY, signal),
+          this.#ask(server, name, TYPE.CDS, signal),
+          this.#ask(server, name, TYPE.CDNSKEY, signal),
         ])
         return { dnskey, cds, cdnskey }
       }),
     )
+  }
+
+  /** The answer of a server that speaks for the zone; undefined if there is none. */
+  async #ask(
+    server: Server,
+    name: Name,
+    type: number,
+    signal: AbortSignal,
+  ): Promise<readonly RR[] | undefined> {
+    const { exchange } = this.#options
+    const reply = await attempt(() => exchange.ask(server, { name, type }, { signal }))
+    return reply?.message.aa === true ? reply.message.answer : undefined
   }
 
   /** DS sets that may vouch for the keys of a child, the newest first. */
@@ -290,6 +304,16 @@ export class Probe extends Periodic {
         now,
       )
     })
+  }
+}
+
+/** A host below a name; undefined for a name that is too long to have one of ours. */
+function hostBelow(name: Name): Name | undefined {
+  try {
+    return nameFromText(HOST, name)
+  } catch (error) {
+    if (error instanceof DnssecError) return undefined
+    throw error
   }
 }
 

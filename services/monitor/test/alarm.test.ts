@@ -6,6 +6,7 @@ import { createLogger } from '@dslog/service/log'
 import { DAY, HOUR, TestClock } from '@dslog/testbed/clock'
 import { Alarms, OPERATOR } from '../src/alarm.ts'
 import type { FollowStatus } from '../src/standing.ts'
+import type { AskedWitness } from '../src/compare.ts'
 import { addOwners } from './owners.ts'
 import { type Place, quickPlace } from './world.ts'
 
@@ -13,6 +14,7 @@ let home: Place
 let clock: TestClock
 let status: FollowStatus
 let pings: number
+let witnesses: readonly AskedWitness[]
 let alarms: Alarms
 
 beforeAll(async () => {
@@ -35,6 +37,7 @@ beforeEach(async () => {
     findings: new Map(),
   }
   pings = 0
+  witnesses = []
   alarms = make()
   await addOwners(home.db, [
     { id: OPERATOR, name: '.', kind: 'stdout', target: '' },
@@ -45,12 +48,18 @@ beforeEach(async () => {
 afterEach(() => home.empty())
 afterAll(() => home.close())
 
+/** Time passes, in which the log is well; then the alarms are looked at. */
+async function look(ms: number): Promise<void> {
+  status = { ...status, verifiedAt: clock.advance(ms) }
+  await alarms.round()
+}
+
 function make(canary?: string): Alarms {
   return new Alarms({
     db: home.db,
     clock: clock.now,
     logger: createLogger({ service: 'monitor', level: 'silent' }),
-    logs: [{ origin: 'log.example/ds', status: () => status }],
+    logs: [{ origin: 'log.example/ds', status: () => status, witnesses: () => witnesses }],
     canary: canary === undefined ? undefined : nameFromText(canary),
     ping: async () => void pings++,
   })
@@ -127,6 +136,48 @@ describe('a log', () => {
     await alarms.round()
     expect(await of(OPERATOR)).toEqual(['log 4'])
     expect(pings).toBe(0)
+  })
+})
+
+describe('a witness', () => {
+  const witness = { name: 'w1.example', url: 'https://w1.example', failure: undefined }
+
+  test('that does not answer for an hour is told of by its name, until it does', async () => {
+    const well = { ...witness, name: 'w2.example', answeredAt: clock.now() }
+    witnesses = [{ ...witness, answeredAt: clock.now(), failure: 'no answer' }, well]
+    await look(HOUR)
+    expect(await of(OPERATOR)).toEqual([])
+    await look(1)
+    await look(HOUR)
+    expect(await of(OPERATOR)).toEqual(['witness 2'])
+    const { why } = await home.db.kysely.selectFrom('alert').select('why').executeTakeFirstOrThrow()
+    expect(why).toBe(
+      'The witness w1.example (https://w1.example) of the log log.example/ds has not answered since 2024-07-01T00:00:00.000Z: no answer.',
+    )
+    // Nobody who watches the monitor need come for it.
+    expect(pings).toBe(3)
+    expect(await of('one')).toEqual([])
+
+    witnesses = [{ ...witness, answeredAt: clock.now() }, well]
+    await look(1)
+    expect(await of(OPERATOR)).toEqual(['witness 2 over'])
+  })
+
+  test('that fails again later is told of again, beside another', async () => {
+    witnesses = [{ ...witness, answeredAt: clock.now(), failure: 'no answer' }]
+    await look(2 * HOUR)
+    witnesses = [{ ...witness, answeredAt: clock.now() }]
+    await look(HOUR)
+    const failing = { ...witness, answeredAt: clock.now(), failure: 'no answer' }
+    witnesses = [failing, { ...failing, name: 'w2.example', url: 'https://w2.example' }]
+    await look(2 * HOUR)
+    expect(await of(OPERATOR)).toEqual(['witness 2 over', 'witness 2', 'witness 2'])
+  })
+
+  test('that was not asked yet, or has nothing to say, is not held to be away', async () => {
+    witnesses = [{ ...witness, answeredAt: clock.now() }]
+    await look(DAY - 1)
+    expect(await of(OPERATOR)).toEqual([])
   })
 })
 

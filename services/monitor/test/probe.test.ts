@@ -3,7 +3,7 @@
  * what it does not take for an answer, and what it tells of itself.
  */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { toHex } from '@dslog/tlog/bytes'
+import { toHex, utf8 } from '@dslog/tlog/bytes'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { nameFromText, nameToText } from '@dslog/dnssec/name'
 import { TYPE } from '@dslog/dnssec/records'
@@ -16,9 +16,11 @@ import { DAY, HOUR } from '@dslog/testbed/clock'
 import { NameServers } from '@dslog/testbed/nameserver'
 import { record } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
+import { encodePinList, ownerText } from '@dslog/verify/pins'
 import { decodeFinding, encodeFinding, verifyFinding, type Withheld } from '../src/evidence.ts'
 import { type Child, UNSEEN } from '../src/judge/state.ts'
 import { lookOf, looksAt } from '../src/looks.ts'
+import { ownerTextName, publicPins } from '../src/ownertext.ts'
 import { Probe } from '../src/probe.ts'
 import { MonitorStore } from '../src/store.ts'
 import { Unlogged } from '../src/unlogged.ts'
@@ -121,6 +123,29 @@ describe('of a child', () => {
     stage.publishCds('delete')
     await look()
     expect((await kept()).sightings.at(-1)).toMatchObject({ wanted: undefined, deletes: true })
+  })
+
+  test('asks for its owner key where somebody has pinned under one', async () => {
+    const statement = { keys: encodePinList([]), owner_key: new Uint8Array(32), seq: 1 }
+    const now = stage.net.clock.now()
+    const times = { not_after: now + 90 * DAY, created_at: now, effective_at: now }
+    const pins = { subscription: 'owner', signature: new Uint8Array(64), ...statement, ...times }
+    await home.db.kysely.insertInto('pin_set').values(pins).execute()
+    const rdata = utf8(ownerText(statement.owner_key))
+    const owner = ownerTextName(stage.name)!
+    const record = { owner, type: TYPE.TXT, class: 1, ttl: 60 }
+    stage.child.add({ ...record, rdata: Uint8Array.of(rdata.length, ...rdata) })
+    await look(8 * DAY)
+    const shown = await publicPins(home.db, stage.name, stage.net.clock.now())
+    expect(shown.map(({ seq }) => seq)).toEqual([1])
+  })
+
+  test('goes on after a name below which no host fits', async () => {
+    const long = [63, 63, 63, 49].map((length) => 'a'.repeat(length)).join('.')
+    const name = `${long}.example.fi.`
+    await addOwners(home.db, [{ id: 'long', name, subtree: false }])
+    await look()
+    expect((await kept()).served).toHaveLength(1)
   })
 
   test('keeps what a rogue server has for no more than it is', async () => {

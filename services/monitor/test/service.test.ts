@@ -13,14 +13,9 @@ import { rootOf } from '@dslog/tlog/tree'
 import { nameToText } from '@dslog/dnssec/name'
 import { rdataToText } from '@dslog/dnssec/rdata'
 import { TYPE } from '@dslog/dnssec/records'
-import {
-  EvidenceList,
-  type MonitorChange,
-  MonitorChanges,
-  MonitorName,
-  MonitorStatus,
-} from '@dslog/schema/api'
+import { EvidenceList, type MonitorChange, MonitorChanges, MonitorStatus } from '@dslog/schema/api'
 import { decodeEntry } from '@dslog/schema/entry'
+import { MonitorName } from '@dslog/schema/monitorapi'
 import { ConfigError, readConfig } from '@dslog/service/config'
 import { createLogger } from '@dslog/service/log'
 import { Lifecycle } from '@dslog/service/run'
@@ -145,7 +140,7 @@ describe('a monitor', () => {
     expect(view.entries[0]!.ds[0]).toMatch(/^\d+ 13 2 [0-9A-F]{64}$/)
     expect(view.entries[0]!.zone).toBe('se.')
     const nobody: MonitorName = await get('/v1/names/nobody.example', MonitorName)
-    expect(nobody).toMatchObject({ name: 'nobody.example.', entries: [] })
+    expect(nobody).toMatchObject({ name: 'nobody.example.', entries: [], pins: [] })
     expect(await get('/v1/evidence', EvidenceList)).toEqual({ evidence: [], next: '0' })
 
     expect((await ask('/healthz')).status).toBe(200)

@@ -481,6 +481,25 @@ describe('comparing with witnesses', () => {
     expect([...follower.status.findings]).toEqual([['fork', 1]])
   })
 
+  test('knows which of them answers: also to say that it has nothing', async () => {
+    const log = logOf(past, past.trees[3])
+    for (const [note, failure] of [
+      [log.sign(), undefined],
+      [undefined, undefined],
+      ['nothing', 'no empty line before the signatures'],
+    ] as const) {
+      await here.empty()
+      const { comparer } = await comparing(log, note)
+      const before = past.net.clock.now()
+      expect(comparer.witnesses).toMatchObject([{ answeredAt: before, failure: undefined }])
+      const asked = past.net.clock.advance(10_000)
+      await comparer.round(RUNNING)
+      const answeredAt = failure === undefined ? asked : before
+      const url = 'https://w.example'
+      expect(comparer.witnesses).toEqual([{ name: WITNESS.name, url, answeredAt, failure }])
+    }
+  })
+
   test('finds nothing in older trees, strangers, or silence', async () => {
     const log = logOf(past, past.trees[3])
     const older = logOf(past, past.trees[1]).sign()

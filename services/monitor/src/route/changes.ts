@@ -1,17 +1,19 @@
 /** The monitor's own view of names, from what it has verified itself. */
 import Type from 'typebox'
 import { nameToText } from '@dslog/dnssec/name'
-import { MonitorChanges, MonitorChangesQuery, MonitorName } from '@dslog/schema/api'
+import { MonitorChanges, MonitorChangesQuery } from '@dslog/schema/api'
+import { MonitorName } from '@dslog/schema/monitorapi'
 import type { Http } from '@dslog/service/http'
 import { cursorOf, nameOf, VOLATILE } from '@dslog/service/params'
 import { Problem } from '@dslog/service/problem'
+import { publicPins } from '../ownertext.ts'
 import { changeOf, type MonitorContext } from './context.ts'
 
 const MAX_CHANGES = 256
 
 const NameParam = Type.Object({ name: Type.String({ minLength: 1 }) })
 
-export function changeRoutes(app: Http, { changes, logs }: MonitorContext): void {
+export function changeRoutes(app: Http, { changes, clock, db, logs }: MonitorContext): void {
   app.get(
     '/v1/changes',
     {
@@ -42,7 +44,7 @@ export function changeRoutes(app: Http, { changes, logs }: MonitorContext): void
     {
       schema: {
         tags: ['names'],
-        summary: 'Every verified change of one delegation',
+        summary: 'Every verified change of one delegation, and the pins its owner shows',
         params: NameParam,
         response: { 200: MonitorName },
       },
@@ -57,6 +59,7 @@ export function changeRoutes(app: Http, { changes, logs }: MonitorContext): void
           return { origin, size: status.size, checked_at: status.verifiedAt ?? null }
         }),
         entries: rows.map(changeOf),
+        pins: await publicPins(db, name, clock()),
       }
     },
   )
