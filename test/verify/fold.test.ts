@@ -7,7 +7,7 @@ import { UpperTree } from '@dslog/tlog/maptree'
 import { decodeEntry, encodeEntry, type Entry, type MapHeadEntry } from '@dslog/schema/entry'
 import { mapKey, MapKind, mapKeyOf, mapValue } from '@dslog/schema/identity'
 import { Auditor, type Violation } from '@dslog/verify/audit'
-import { EMPTY_HEAD, Fold, keyText } from '@dslog/verify/fold'
+import { type Admission, EMPTY_HEAD, Fold, keyText } from '@dslog/verify/fold'
 import { MemoryStore } from '@dslog/verify/memory'
 import { mapOver } from './mapmodel.ts'
 import { anchorOfRoot, day, days, madeUpDs, name, Registry } from './registry.ts'
@@ -525,14 +525,42 @@ describe('a fold', () => {
     expect(fold.admitAtOnce(state!, live(day(3)))).toBeUndefined()
     expect(fold.head.size).toBe(log.head.size)
     expect(statuses([await fold.admit(state!, live(day(3)))])).toEqual(['ds'])
-    // Now they are, for this moment; keys are always looked up.
+    // Now they are, for this moment; keys are looked up.
     expect(fold.admitAtOnce(state!, live(day(3)))).toEqual({ status: 'known' })
     expect(fold.admitAtOnce(state!, live(day(3) + 1))).toBeUndefined()
     expect(fold.admitAtOnce(rootKeys!, live(day(3)))).toBeUndefined()
+    // These very keys were found to be known at this moment: they are again, and at another it has to be seen.
+    expect(statuses([await fold.admit(rootKeys!, live(day(3)))])).toEqual(['known'])
+    expect(fold.admitAtOnce(rootKeys!, live(day(3)))).toEqual({ status: 'known' })
+    expect(fold.admitAtOnce(rootKeys!, live(day(3) + 1))).toBeUndefined()
+    expect(fold.admitAtOnce({ ...rootKeys! }, live(day(3)))).toBeUndefined()
     // What is out of its time needs nothing to be looked up.
     expect(statuses([fold.admitAtOnce(state!, live(day(40)))!])).toEqual(['refused: expired'])
     expect(statuses([fold.admitAtOnce(state!, live(day(1)))!])).toEqual(['refused: time'])
     expect(fold.head.size).toBe(log.head.size + 1)
+  })
+
+  test('keys that come with each state of a tree are logged once, and known with the others', async () => {
+    const log = await TestLog.create(options)
+    const observed = await log.observer(live(day(1))).delegation(a, signedA)
+    const fold = new Fold(log.head, log.upper, { store: log.store, anchors: options.anchors })
+    await fold.prefetch([...observed, ...observed])
+    const said: Admission[] = []
+    for (const candidate of [...observed, ...observed]) {
+      said.push(
+        fold.admitAtOnce(candidate, live(day(1))) ?? (await fold.admit(candidate, live(day(1)))),
+      )
+    }
+    const all = ['zone-keys', 'zone-keys', 'ds', 'known', 'known', 'known']
+    expect(statuses(said)).toEqual(all)
+    // As one that asks for each says.
+    const asked = new Fold(log.head, log.upper, { store: log.store, anchors: options.anchors })
+    const answers: Admission[] = []
+    for (const candidate of [...observed, ...observed.map((each) => ({ ...each }))]) {
+      answers.push(await asked.admit(candidate, live(day(1))))
+    }
+    expect(statuses(answers)).toEqual(all)
+    expect(asked.changes()).toEqual(fold.changes())
   })
 
   test('refuses what hangs from nothing in the log', async () => {

@@ -168,6 +168,11 @@ export class Fold {
   /** Chains by key set: thousands of names in a row hang from the same keys at the same moment. */
   readonly #chains = new Map<string, { readonly at: number; readonly chain: Chain | undefined }>()
   readonly #addedKeys: ZoneKeys[] = []
+  /**
+   * When keys were found to be in the log, or were put there: then they are known again at that moment, whatever else comes.
+   * Each observation of a submission brings the keys that it hangs from, the same ones.
+   */
+  readonly #knownKeys = new Map<KeysCandidate, number>()
   readonly #buckets = new Map<number, Bucket>()
   /** Names whose entries no MAP_HEAD covers yet. */
   readonly #uncovered = new Set<OpenName>()
@@ -194,7 +199,7 @@ export class Fold {
 
   /** Loads in one go what deciding about these candidates takes. Optional, but much faster. */
   async prefetch(candidates: readonly Candidate[]): Promise<void> {
-    const wanted = candidates.map((candidate) => {
+    const wanted = [...new Set(candidates)].map((candidate) => {
       const key = mapKeyOfCandidate(candidate)
       return { candidate, key, text: keyText(key) }
     })
@@ -239,7 +244,9 @@ export class Fold {
     if (!historical && time < this.#head.mapTime) return refused('time')
     if (time < candidate.window.notBefore) return refused('not-yet-valid')
     if (time > candidate.window.notAfter) return refused('expired')
-    if (candidate.kind === 'keys') return undefined
+    if (candidate.kind === 'keys') {
+      return this.#knownKeys.get(candidate) === time ? { status: 'known' } : undefined
+    }
     const held = this.#chains.get(keyText(candidate.keysId))
     const open = this.#prefetched.get(candidate)
     if (held?.at !== time || open === undefined) return undefined
@@ -260,6 +267,7 @@ export class Fold {
     if (above === undefined) return refused('unproven')
     const whole = intersect(window, above)
     const fresh = await keysAreNew(keysId, link, whole, time, this.lookup, this.#anchors)
+    this.#knownKeys.set(candidate, time)
     if (!fresh) return { status: 'known' }
     const open = await this.#openFor(candidate)
     const seen = { stateId: keysId, present: true, orderKey, historical, time }

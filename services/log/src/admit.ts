@@ -54,6 +54,15 @@ export interface AdmitterOptions {
 /** An observation that is worth sequencing, or why it is not. */
 type Judged = { readonly batch: Batch } | { readonly refused: SubmitResult }
 
+/** What an observation is judged with. */
+interface Judging {
+  readonly observer: Observer
+  /** Records of this submission, by the text they were sent as. */
+  readonly parsed: Map<string, RR>
+  /** When it is judged, if that is not now. */
+  readonly historicalAt: number | undefined
+}
+
 /** A submission that has been accepted. */
 export interface HandedIn {
   /** What can be said of each observation at once: `refused` or `accepted`. */
@@ -66,6 +75,8 @@ export interface HandedIn {
 export class Admitter {
   readonly #options: AdmitterOptions
   readonly #budget: VerifyBudget
+  /** What entries can be made of: the keys of one observation come again with the next. */
+  readonly #encodable = new WeakSet<Candidate>()
 
   constructor(options: AdmitterOptions) {
     this.#options = options
@@ -118,6 +129,8 @@ export class Admitter {
     const backend = this.#backendFor(source)
     // One observer per moment: keys that one observation proves serve the next.
     const observers = new Map<string, Observer>()
+    // Nearly all of an observation's records are keys, and so those of the one before.
+    const parsed = new Map<string, RR>()
     const judged: Judged[] = []
     for (const observation of observations) {
       const historical = observation.historical === true
@@ -133,20 +146,20 @@ export class Admitter {
       const id = `${historical} ${time}`
       const observer = observers.get(id) ?? this.#observer({ time, historical }, backend)
       observers.set(id, observer)
-      judged.push(await this.#judgeOne(observation, observer, historical ? time : undefined))
+      const historicalAt = historical ? time : undefined
+      judged.push(await this.#judgeOne(observation, { observer, parsed, historicalAt }))
     }
     return judged
   }
 
   async #judgeOne(
     observation: Observation,
-    observer: Observer,
-    historicalAt: number | undefined,
+    { historicalAt, observer, parsed }: Judging,
   ): Promise<Judged> {
     const { sink } = this.#options
     try {
       const owner = nameFromText(observation.owner)
-      const bag = readBag(observation)
+      const bag = readBag(observation, parsed)
       const candidates =
         observation.kind === 'keys'
           ? await observer.zoneKeys(owner, bag)
@@ -156,7 +169,9 @@ export class Admitter {
         return refuse('rate-limited', `too much of ${nameToText(zone)} is waiting; come again`)
       }
       for (const candidate of candidates) {
+        if (this.#encodable.has(candidate)) continue
         encodeEntry(entryOf(candidate, { time: 0, historical: false }, false))
+        this.#encodable.add(candidate)
       }
       return { batch: historicalAt === undefined ? { candidates } : { candidates, historicalAt } }
     } catch (error) {
@@ -188,8 +203,12 @@ export class Admitter {
 }
 
 /** The records of an observation, from messages as they came or one by one. */
-function readBag({ messages = [], records = [] }: Observation): RR[] {
-  const bag = records.map((record) => parseRecord(fromBase64(record)))
+function readBag({ messages = [], records = [] }: Observation, parsed: Map<string, RR>): RR[] {
+  const bag = records.map((text) => {
+    const record = parsed.get(text) ?? parseRecord(fromBase64(text))
+    parsed.set(text, record)
+    return record
+  })
   for (const text of messages) {
     const message = parseMessage(fromBase64(text))
     if (!message.qr || message.tc) throw new DnssecError('bad-reply', 'not a whole reply')
