@@ -1,10 +1,15 @@
 /** The system's Chromium, as root in a container and without a word to anybody; and visits that are watched. */
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright'
 
 const path = process.env['DSLOG_TEST_CHROMIUM'] ?? '/usr/bin/chromium'
 const site = fileURLToPath(new URL('../../packages/web/dist/site/', import.meta.url))
+
+const images = fileURLToPath(new URL('../../docs/img/', import.meta.url))
+
+/** People load them with the README. */
+const MAX_PICTURE_BYTES = 100_000
 
 /** Whether there is a browser, and a page to look at. Prints why not. */
 export function canBrowse(): boolean {
@@ -76,6 +81,16 @@ export class Visitor {
   leave(): Promise<void> {
     return this.#context.close()
   }
+}
+
+/** Takes a picture of docs/img anew, with `DSLOG_TEST_WRITE=1`. */
+export async function takePicture(page: Page, name: string): Promise<void> {
+  if (process.env['DSLOG_TEST_WRITE'] !== '1') return
+  const path = `${images}${name}.png`
+  await page.mouse.move(0, 0)
+  await page.screenshot({ path, animations: 'disabled' })
+  const { size } = statSync(path)
+  if (size > MAX_PICTURE_BYTES) throw new Error(`${name}.png is ${size} bytes large`)
 }
 
 /** The first verdict on a page. */

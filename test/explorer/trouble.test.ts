@@ -3,11 +3,10 @@
  * wrong, no monitor, names and histories beyond all measure. It says so in plain words, and never claims
  * what it has not verified.
  */
-import type { Browser, Page } from 'playwright'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { DAY } from '@dslog/testbed/clock'
-import { canBrowse, expectVerified, launch, verdictOf, Visitor } from './browser.ts'
-import { Stage } from './stage.ts'
+import { canBrowse, expectVerified, verdictOf } from './browser.ts'
+import { Scene } from './scene.ts'
 
 /** Where nobody answers. */
 const NOWHERE = 'http://127.0.0.1:9'
@@ -19,46 +18,24 @@ const LONG_NAME = `${['a', 'b', 'c'].map((letter) => letter.repeat(63)).join('.'
 const CHANGES = 52
 
 describe.runIf(canBrowse())('the explorer in trouble', () => {
-  let stage: Stage
-  let browser: Browser
-  let visitor: Visitor
-  let honest: string
-
-  beforeAll(async () => {
-    ;[stage, browser] = await Promise.all([Stage.open(), launch()])
-    honest = stage.between.target
-  })
-  afterAll(async () => {
-    await browser.close()
-    await stage.close()
-  })
-  afterEach(async () => {
-    Object.assign(stage.between, { target: honest, tamper: undefined, delay: 0 })
-    await visitor.leave()
-  })
-
-  async function visit(hash = '#/', options?: Parameters<Browser['newContext']>[0]): Promise<Page> {
-    visitor = await Visitor.come(browser, options)
-    return visitor.open(stage.url, hash)
-  }
+  const scene = new Scene()
 
   /** Makes the log name another monitor, or none. */
   function nameMonitor(monitor: string | null): void {
-    stage.between.tamper = (path, body) =>
+    scene.stage.between.tamper = (path, body) =>
       path === '/v1/log'
         ? JSON.stringify({ ...(JSON.parse(body) as object), monitor: monitor ?? undefined })
         : body
   }
 
   test('a log that is away at the first visit is asked again', async () => {
-    visitor = await Visitor.come(browser)
-    const { page } = visitor
-    stage.between.tamper = (path, body) => (path.startsWith('/v1/') ? 'out of order' : body)
-    await page.goto(`${stage.url}/#/name/bank.fi.`)
+    const page = await scene.come()
+    scene.stage.between.tamper = (path, body) => (path.startsWith('/v1/') ? 'out of order' : body)
+    await page.goto(`${scene.stage.url}/#/name/bank.fi.`)
     await page.getByText('There is no log to read here').waitFor()
     await page.getByRole('heading', { name: 'Nothing could be verified' }).waitFor()
     expect(await page.locator('section.entry').count()).toBe(0)
-    stage.between.tamper = undefined
+    scene.stage.between.tamper = undefined
     await page.getByRole('button', { name: 'Try again' }).click()
     await page.getByRole('button', { name: 'Use its test anchors' }).click()
     await expectVerified(page)
@@ -66,45 +43,44 @@ describe.runIf(canBrowse())('the explorer in trouble', () => {
   })
 
   test('a log that goes away is said to be', async () => {
-    const page = await visit('#/name/bank.fi.')
+    const page = await scene.visit('#/name/bank.fi.')
     await expectVerified(page)
-    stage.between.target = NOWHERE
+    scene.stage.between.target = NOWHERE
     await page.getByRole('link', { name: 'The log', exact: true }).click()
     await page.getByRole('heading', { name: 'Nothing could be verified' }).first().waitFor()
-    await page.goto(`${stage.url}/#/changes`)
+    await page.goto(`${scene.stage.url}/#/changes`)
     await page.getByText('Not connected').waitFor()
     // What is not known is not said to be nothing.
     expect(await page.getByText('No change is logged').count()).toBe(0)
-    await page.goto(`${stage.url}/#/`)
+    await page.goto(`${scene.stage.url}/#/`)
     await page.locator('.wrong').getByText('127.0.0.1').waitFor()
     expect(await page.getByText('No change is logged').count()).toBe(0)
-    await page.goto(`${stage.url}/#/zone/fi.`)
+    await page.goto(`${scene.stage.url}/#/zone/fi.`)
     await page.getByRole('heading', { name: 'Nothing could be verified' }).waitFor()
-    stage.between.target = honest
+    scene.restore()
     await page.getByRole('button', { name: 'Try again' }).click()
     await expectVerified(page)
   })
 
   test('another address without a log is told so', async () => {
-    visitor = await Visitor.come(browser)
-    const { page } = visitor
-    await page.goto(`${stage.url}/?log=${encodeURIComponent(NOWHERE)}#/name/bank.fi.`)
+    const page = await scene.come()
+    await page.goto(`${scene.stage.url}/?log=${encodeURIComponent(NOWHERE)}#/name/bank.fi.`)
     await page.getByText('127.0.0.1:9 does not answer.').first().waitFor()
     await page.getByRole('heading', { name: 'Nothing could be verified' }).waitFor()
     await page.getByRole('link', { name: 'choose one' }).click()
     await page.getByLabel('Address of the log').fill('nowhere')
     await page.getByRole('button', { name: 'Open' }).click()
-    await page.getByLabel('Address of the log').fill(stage.url)
+    await page.getByLabel('Address of the log').fill(scene.stage.url)
     await page.getByRole('button', { name: 'Open' }).click()
     await page.getByRole('button', { name: 'Use its test anchors' }).waitFor()
-    expect(page.url()).toContain(encodeURIComponent(stage.url))
+    expect(page.url()).toContain(encodeURIComponent(scene.stage.url))
   })
 
   test('a slow log is waited for, and nothing is claimed before', async () => {
-    const page = await visit()
+    const page = await scene.visit()
     await page.getByText('example.fi').first().waitFor()
-    stage.between.delay = 5_000
-    await page.goto(`${stage.url}/#/name/bank.fi.`)
+    scene.stage.between.delay = 5_000
+    await page.goto(`${scene.stage.url}/#/name/bank.fi.`)
     await page.getByText('This takes longer than usual').waitFor()
     expect(await page.locator('.timeline, section.entry').count()).toBe(0)
     expect(await page.locator('.steps li.now').innerText()).toContain('Ask the log for its proof')
@@ -112,24 +88,23 @@ describe.runIf(canBrowse())('the explorer in trouble', () => {
   })
 
   test('a clock that is a day behind, and a log that has slept, are remarked upon', async () => {
-    visitor = await Visitor.come(browser)
-    const { page } = visitor
-    await page.clock.setFixedTime(stage.now() - DAY)
-    await visitor.open(stage.url, '#/name/bank.fi.')
+    const page = await scene.come()
+    await page.clock.setFixedTime(scene.stage.now() - DAY)
+    await scene.visitor.open(scene.stage.url, '#/name/bank.fi.')
     await expectVerified(page)
     expect(await verdictOf(page).innerText()).toContain('ahead of the clock here')
-    await page.clock.setFixedTime(stage.now() + 30 * DAY)
+    await page.clock.setFixedTime(scene.stage.now() + 30 * DAY)
     await page.reload()
     await expectVerified(page)
     expect(await verdictOf(page).innerText()).toMatch(/The tree is (29|30) days old\./)
-    await page.clock.setFixedTime(stage.now() + DAY)
+    await page.clock.setFixedTime(scene.stage.now() + DAY)
     await page.reload()
     await expectVerified(page)
     expect(await verdictOf(page).innerText()).not.toMatch(/days old|ahead/)
   })
 
   test('a name that looks like another is shown in letters that cannot', async () => {
-    const page = await visit()
+    const page = await scene.visit()
     await page.getByLabel('Domain name').fill('bаnk.fi') // its a is Cyrillic
     await page.keyboard.press('Enter')
     await expectVerified(page)
@@ -137,30 +112,30 @@ describe.runIf(canBrowse())('the explorer in trouble', () => {
     expect(await page.title()).toMatch(/^xn--bnk-6cd\.fi\./)
     expect(await verdictOf(page).innerText()).toContain('has never recorded anything about xn--')
     expect(await page.getByText('mixes letters of several scripts').count()).toBe(1)
-    await page.goto(`${stage.url}/#/name/xn--bcher-kva.se.`)
+    await page.goto(`${scene.stage.url}/#/name/xn--bcher-kva.se.`)
     await expectVerified(page)
     expect(await page.getByText('mixes letters of several scripts').count()).toBe(0)
   })
 
   test('the longest of names fits the narrowest of screens', async () => {
-    await stage.change(LONG_NAME, 1)
-    const page = await visit('#/', { viewport: { width: 320, height: 640 } })
+    await scene.stage.change(LONG_NAME, 1)
+    const page = await scene.visit('#/', { viewport: { width: 320, height: 640 } })
     await page.getByRole('link', { name: LONG_NAME }).waitFor()
     const width = () => page.evaluate<number>('document.documentElement.scrollWidth')
     expect(await width()).toBeLessThanOrEqual(320)
     await page.getByRole('link', { name: LONG_NAME }).click()
     await expectVerified(page)
     expect(await width()).toBeLessThanOrEqual(320)
-    await page.goto(`${stage.url}/#/watch/${LONG_NAME}`)
+    await page.goto(`${scene.stage.url}/#/watch/${LONG_NAME}`)
     await page.getByLabel('Where to').waitFor()
     expect(await width()).toBeLessThanOrEqual(320)
   })
 
   test('a name that never rests is drawn in part and listed as a whole', async () => {
     for (let generation = 1; generation <= CHANGES; generation++) {
-      await stage.change('restless.fi.', generation, 3_600_000)
+      await scene.stage.change('restless.fi.', generation, 3_600_000)
     }
-    const page = await visit('#/name/restless.fi.')
+    const page = await scene.visit('#/name/restless.fi.')
     await expectVerified(page)
     expect(await verdictOf(page).innerText()).toContain(`These ${CHANGES} entries are everything`)
     expect(await page.locator('.timeline .lane').count()).toBe(16)
@@ -172,48 +147,48 @@ describe.runIf(canBrowse())('the explorer in trouble', () => {
   })
 
   test('a log with nothing in it says so, and proves it', async () => {
-    stage.between.target = await stage.empty()
-    const page = await visit()
+    scene.stage.between.target = await scene.stage.empty()
+    const page = await scene.visit()
     await page.getByText('No change is logged yet.').waitFor()
     for (const hash of ['#/name/bank.fi.', '#/zone/fi.', '#/zone/@', '#/log']) {
-      await page.goto(`${stage.url}/${hash}`)
+      await page.goto(`${scene.stage.url}/${hash}`)
       await expectVerified(page)
     }
-    await page.goto(`${stage.url}/#/changes`)
+    await page.goto(`${scene.stage.url}/#/changes`)
     await page.getByText('No change is logged yet.').waitFor()
-    expect(visitor.errors).toEqual([])
+    expect(scene.visitor.errors).toEqual([])
   })
 
   test('without a monitor nothing is compared, and nobody can subscribe', async () => {
     nameMonitor(null)
-    const page = await visit('#/log')
+    const page = await scene.visit('#/log')
     await expectVerified(page)
     await page.getByText('None is known here').waitFor()
-    await page.goto(`${stage.url}/#/watch/bank.fi.`)
+    await page.goto(`${scene.stage.url}/#/watch/bank.fi.`)
     await page.getByRole('heading', { name: 'No monitor is known here' }).waitFor()
     expect(await page.getByRole('button', { name: 'Subscribe' }).count()).toBe(0)
-    await page.goto(`${stage.url}/#/name/bank.fi.`)
+    await page.goto(`${scene.stage.url}/#/name/bank.fi.`)
     await expectVerified(page)
     expect(await page.getByText('The monitor at').count()).toBe(0)
   })
 
   test('a monitor that is away is no opinion', async () => {
     nameMonitor(NOWHERE)
-    const page = await visit('#/name/bank.fi.')
+    const page = await scene.visit('#/name/bank.fi.')
     await expectVerified(page)
     await page.getByText('No second opinion: 127.0.0.1:9 does not answer.').waitFor()
-    await page.goto(`${stage.url}/#/log`)
+    await page.goto(`${scene.stage.url}/#/log`)
     await page.getByText('127.0.0.1:9 does not answer.').waitFor()
-    await page.goto(`${stage.url}/#/watch/bank.fi.`)
+    await page.goto(`${scene.stage.url}/#/watch/bank.fi.`)
     await page.getByLabel('Where to').fill('owner@elsewhere.example')
     await page.getByRole('button', { name: 'Subscribe' }).click()
     await page.getByRole('alert').getByText('127.0.0.1:9 does not answer.').waitFor()
   })
 
   test('a monitor that saw something else is an alarm', async () => {
-    const page = await visit('#/log')
+    const page = await scene.visit('#/log')
     await expectVerified(page)
-    await page.route(`${stage.monitor}/v1/names/**`, (route) =>
+    await page.route(`${scene.stage.monitor}/v1/names/**`, (route) =>
       route.fulfill({
         headers: { 'access-control-allow-origin': '*' },
         json: {
@@ -223,7 +198,7 @@ describe.runIf(canBrowse())('the explorer in trouble', () => {
         },
       }),
     )
-    await page.goto(`${stage.url}/#/name/bank.fi.`)
+    await page.goto(`${scene.stage.url}/#/name/bank.fi.`)
     await page.getByRole('alert').getByText('saw other entries of this name').waitFor()
   })
 
@@ -238,9 +213,9 @@ describe.runIf(canBrowse())('the explorer in trouble', () => {
     ['#/by-hand', 'Verify by hand'],
     ['#/trust', 'Whom you trust'],
   ])('%s is an address that can be given away', async (hash, heading) => {
-    const page = await visit(hash)
+    const page = await scene.visit(hash)
     await page.reload()
     await page.getByRole('heading', { level: 1, name: heading }).waitFor()
-    expect(page.url()).toBe(`${stage.url}/${hash}`)
+    expect(page.url()).toBe(`${scene.stage.url}/${hash}`)
   })
 })

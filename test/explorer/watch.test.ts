@@ -5,7 +5,7 @@
 import type { Browser, Page } from 'playwright'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { SunkMail } from '@dslog/testbed/smtpsink'
-import { canBrowse, expectVerified, launch, Visitor } from './browser.ts'
+import { canBrowse, expectVerified, launch, takePicture, Visitor } from './browser.ts'
 import { Stage } from './stage.ts'
 
 const OWNER = 'owner@elsewhere.example'
@@ -65,6 +65,7 @@ describe.runIf(canBrowse())('watching a name', () => {
   test('a subscription is asked for, and nothing but the question is sent', async () => {
     await page.getByLabel('Where to').fill(OWNER)
     await page.getByLabel('What for').selectOption({ label: 'What deserves a look' })
+    await takePicture(page, 'watch')
     const asked = page.waitForRequest((request) => request.method() === 'POST')
     await page.getByRole('button', { name: 'Subscribe' }).click()
     expect((await asked).postDataJSON()).toEqual({
@@ -97,6 +98,7 @@ describe.runIf(canBrowse())('watching a name', () => {
     await page.getByLabel('Token of the subscription').fill(token)
     await page.getByRole('button', { name: 'Open' }).click()
     await page.getByRole('heading', { name: 'bank.fi.' }).waitFor()
+    await takePicture(page, 'manage')
     expect(await page.locator('table').innerText()).toMatch(`${OWNER}\tactive, from NOTICE on`)
     // The link does it once.
     const again = await page.context().newPage()
