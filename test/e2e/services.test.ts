@@ -125,11 +125,12 @@ it('both in one process, and it says in words what there is and what is not', as
     `log.example/words: 1 entry, in ${data}\n`,
     `  log       ${url} `,
     `  monitor   http://127.0.0.1:${port + 1} `,
+    '  vkey      log.example/words+',
     `  policy    ${join(data, 'policy')} `,
     `  crawler   http://127.0.0.1:${port + 2} `,
     'The crawler transfers the root zone',
     `  explorer  ${url}/\n`,
-    '  dslog import FILE',
+    '  npx dslog import FILE',
   ]) {
     expect(said()).toContain(text)
   }

@@ -9,6 +9,7 @@ import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
+import { formatVkey, type SignerKey } from '@dslog/tlog/key'
 import { logService } from '@dslog/log/main'
 import { POLICY_FILE } from '@dslog/log/policy'
 import { readNames } from '@dslog/crawler/source/names'
@@ -76,7 +77,7 @@ export async function up(session: Session, options: UpOptions): Promise<void> {
     name: 'service file',
     async start() {
       await writeServiceFile(session, service())
-      announce(session, key.name, log.opened().log.published.size, service(), names)
+      announce(session, key, log.opened().log.published.size, service(), names)
     },
     stop: () => rm(join(session.data, SERVICE_FILE), { force: true }),
   }
@@ -193,7 +194,7 @@ export async function writeServiceFile(
 
 function announce(
   session: Session,
-  origin: string,
+  key: SignerKey,
   size: number,
   service: ServiceFile,
   names: string | undefined,
@@ -202,20 +203,23 @@ function announce(
   const policy = join(data, POLICY_FILE)
   const { crawler, log, monitor } = service
   const where = { log, monitor, ...(crawler === undefined ? {} : { crawler }) }
-  output.event({ event: 'ready', origin, size, ...where, data, policy })
+  const origin = key.name
+  const vkey = formatVkey(key)
+  output.event({ event: 'ready', origin, vkey, size, ...where, data, policy })
   output.line(`${origin}: ${counted(size, 'entry', 'entries')}, in ${data}
 
   explorer  ${log}/
   log       ${log}      description of the API: ${log}/docs
   monitor   ${monitor}      what it has verified: ${monitor}/v1/status
-${crawlerLine(crawler)}  policy    ${policy}      give it to those who shall verify this log
+${crawlerLine(crawler)}  vkey      ${vkey}
+  policy    ${policy}      names that key: give it to those who shall verify this log
 
 ${crawls(crawler, names)}
 
 Next, in another terminal:
-  dslog import FILE…      signed zone files
-  dslog history NAME      every change of a name, proven complete
-  dslog audit             verifies the whole log
+  npx dslog import FILE…      signed zone files
+  npx dslog history NAME      every change of a name, proven complete
+  npx dslog audit             verifies the whole log
 
 Ctrl-C stops it.`)
 }
