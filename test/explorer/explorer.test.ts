@@ -172,6 +172,7 @@ describe.runIf(canBrowse())('the explorer', () => {
     expect(await verdictOf(page).innerText()).toContain(
       'signed two histories that exclude each other',
     )
+    expect(await page.locator('.steps li.failed').innerText()).toContain('change its story')
     const notes: string[] = []
     for (const name of ['smaller.checkpoint', 'larger.checkpoint']) {
       const [download] = await Promise.all([

@@ -84,7 +84,7 @@ export class Stage {
   async fork(): Promise<string> {
     const place = await this.#places.make('embedded', this.net.anchors)
     const { opened, url } = await this.#startLog(place, {})
-    const names = Array.from({ length: 120 }, (_, i) => nameFromText(`other-${i}.se.`))
+    const names = Array.from({ length: 80 }, (_, i) => nameFromText(`other-${i}.se.`))
     for (const owner of names) {
       this.net.parentOf(owner).delegate(owner, [dsOf(owner, ownerKey(owner))])
     }

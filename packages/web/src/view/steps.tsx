@@ -21,7 +21,7 @@ export function Steps({
 }) {
   const { failure, proven, steps } = check
   const told = new Map(steps.map((step) => [step.id, step]))
-  // A history of no entries has no evidence to check; a step that did not come is not shown as done.
+  // A step that did not come is not shown as done.
   const ids = proven === undefined ? expected : expected.filter((id) => told.has(id))
   const current = ids.find((id) => told.get(id) === undefined || told.get(id)?.more === true)
   return (

@@ -218,7 +218,10 @@ function verify(
         return tell({ id: 'checkpoint', words: signedWords(step.trusted, policy) })
       case 'map':
         entries = step.entries
-        return tell({ id: 'map', words: completeWords(entries) })
+        tell({ id: 'map', words: completeWords(entries) })
+        // Else the next step that fails would look like this one.
+        if (entries === 0) tell({ id: 'evidence', words: 'So there are no signatures to check.' })
+        return
       case 'entry':
         return tell({
           id: 'evidence',
