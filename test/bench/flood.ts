@@ -1,7 +1,8 @@
 /**
  * A log under a flood: strangers hand in what does not verify while an operator's crawler hands in what does, and readers
- * read. How long readers wait, beside how long they do when nothing happens; how long it takes from a submission to the
- * published tree; and whether everything that was accepted is there in the end. Whoever floods works on the same machine.
+ * read, from the log and from a process that only reads. How long readers wait, beside how long they do when nothing
+ * happens; how long it takes from a submission to the published tree; and whether everything that was accepted is there in
+ * the end. Whoever floods works on the same machine.
  */
 import { writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
@@ -11,7 +12,7 @@ import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import type { ZoneView } from '@dslog/schema/api'
 import { bodyOf, signedNames, submit } from './handin.ts'
 import { type Benchmark, quantile } from './harness.ts'
-import { startLog } from './running.ts'
+import { startLog, startReader } from './running.ts'
 import { serverUrl } from './server.ts'
 
 /** Observations of a request, and requests of each kind every tenth of a second: 2,000 good ones a second, 10,000 bad ones. */
@@ -41,7 +42,8 @@ export const flood: Benchmark = {
     })
     await submit(log, good.shift()!)
 
-    const idle = await readFor(log, seconds)
+    const places = { 'the log': log, 'a reader': await startReader(bench, log) }
+    const idle = await readAll(places, seconds)
     const taken: number[] = []
     let accepted = 0
     const handIn = async (body: string, from: number): Promise<void> => {
@@ -59,19 +61,25 @@ export const flood: Benchmark = {
       }
       await Promise.all(sent)
     })()
-    const busy = await readFor(log, seconds)
+    const began = performance.now()
+    const busy = await readAll(places, seconds)
     await flooding
+    const took = (performance.now() - began) / 1_000
 
-    for (const what of ['checkpoint', 'tile'] as const) {
-      bench.report(`${what}, idle, 99 of 100`, 'ms', [quantile(idle[what], 0.99)])
-      bench.report(`${what}, flooded, 99 of 100`, 'ms', [quantile(busy[what], 0.99)], {
-        goal: { bound: 'at most', value: 3 * quantile(idle[what], 0.99) },
-        note: 'three times as long as idle; the flood is made on the same cores',
-      })
+    for (const [i, place] of Object.keys(places).entries()) {
+      for (const what of ['checkpoint', 'tile'] as const) {
+        const [calm, flooded] = [idle[i]![what], busy[i]![what]]
+        bench.report(`${what} of ${place}, idle, 99 of 100`, 'ms', [quantile(calm, 0.99)])
+        bench.report(`${what} of ${place}, flooded, half`, 'ms', [quantile(flooded, 0.5)])
+        bench.report(`${what} of ${place}, flooded, 99 of 100`, 'ms', [quantile(flooded, 0.99)], {
+          goal: { bound: 'at most', value: 3 * quantile(calm, 0.99) },
+          note: 'three times as long as idle; the flood is made on the same cores',
+        })
+      }
     }
     bench.report('submitted until published, half', 'ms', [quantile(taken, 0.5)])
     bench.report('submitted until published, 99 of 100', 'ms', [quantile(taken, 0.99)])
-    bench.report('accepted meanwhile', '/s', [accepted / seconds])
+    bench.report('accepted meanwhile', '/s', [accepted / took])
     bench.report('accepted and lost', '', [await lost(log, accepted + 1)], {
       goal: { bound: 'at most', value: 0 },
     })
@@ -104,6 +112,11 @@ function refused(log: string, body: string): Promise<void> {
     asked.on('response', (answer) => answer.resume().on('close', () => resolve()))
     asked.end(body)
   })
+}
+
+/** Reads from several places at once. */
+function readAll(places: Readonly<Record<string, string>>, seconds: number) {
+  return Promise.all(Object.values(places).map((url) => readFor(url, seconds)))
 }
 
 /** Times that a reader waited, ms. */

@@ -36,7 +36,19 @@ export async function startLog(
     DSLOG_OPERATOR_TOKEN: TOKEN,
     ...settings,
   }
-  return start(bench, [DSLOG, 'log', '--create'], port, environment)
+  const url = await start(bench, [DSLOG, 'log', '--create'], port, environment)
+  environments.set(url, environment)
+  return url
+}
+
+/** What logs run with, by their URLs. */
+const environments = new Map<string, NodeJS.ProcessEnv>()
+
+/** A process that only reads what a log writes; its URL. */
+export async function startReader(bench: Bench, log: string): Promise<string> {
+  const port = await freePort()
+  const environment = { ...environments.get(log), DSLOG_LOG_PORT: String(port) }
+  return start(bench, [DSLOG, 'log', '--read-only'], port, environment)
 }
 
 /** Starts a program of Node that serves `/checkpoint` when it is ready; its URL. */

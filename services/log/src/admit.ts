@@ -100,10 +100,7 @@ export class Admitter {
    * @throws Problem when the pool is full, or the source has spent its budget
    */
   async handIn(observations: readonly Observation[], source?: string): Promise<HandedIn> {
-    if (source !== undefined && !this.#budget.allows(source)) {
-      const retryAfter = spreadRetry(this.#budget.retryAfter(source) + 1)
-      throw new Problem('rate-limited', SPENT, { retryAfter })
-    }
+    if (source !== undefined) this.demandBudget(source)
     const judged = await this.#judge(observations, source)
     const batches = judged.flatMap((one) => ('batch' in one ? [one.batch] : []))
     const published =
@@ -118,6 +115,17 @@ export class Admitter {
       return 'refused' in one ? one.refused : { status: 'accepted' }
     })
     return { soFar, results }
+  }
+
+  /**
+   * Sends a source away that has spent its budget. Worth asking before its evidence is received.
+   *
+   * @throws Problem `rate-limited`
+   */
+  demandBudget(source: string): void {
+    if (this.#budget.allows(source)) return
+    const retryAfter = spreadRetry(this.#budget.retryAfter(source) + 1)
+    throw new Problem('rate-limited', SPENT, { retryAfter })
   }
 
   async #judge(
@@ -146,6 +154,7 @@ export class Admitter {
       const id = `${historical} ${time}`
       const observer = observers.get(id) ?? this.#observer({ time, historical }, backend)
       observers.set(id, observer)
+      if (source !== undefined) this.#budget.chargeReading(source, lengthOf(observation))
       const historicalAt = historical ? time : undefined
       judged.push(await this.#judgeOne(observation, { observer, parsed, historicalAt }))
     }
@@ -200,6 +209,11 @@ export class Admitter {
     }
     return new Observer(known, { anchors: log.anchors, backend }, moment)
   }
+}
+
+/** Characters of evidence. */
+function lengthOf({ messages = [], records = [] }: Observation): number {
+  return [...messages, ...records].reduce((sum, text) => sum + text.length, 0)
 }
 
 /** The records of an observation, from messages as they came or one by one. */

@@ -35,6 +35,18 @@ describe('a budget for verification', () => {
     expect(rsa).toBeGreaterThan(p256)
   })
 
+  test('is spent by reading too, whatever comes of it', async () => {
+    const { budget } = made()
+    budget.chargeReading('a', 1_000_000)
+    const all = await spend(budget, 'b', ALGORITHM.ED25519)
+    const left = await spend(budget, 'a', ALGORITHM.ED25519)
+    expect(left / all).toBeCloseTo(1 - 200 / FULL_BUDGET_MS, 2)
+    // 8 MiB in one observation are a debt of more than a second.
+    budget.chargeReading('a', 8 * 2 ** 20)
+    expect(budget.allows('a')).toBe(false)
+    expect(budget.retryAfter('a')).toBeGreaterThan(6)
+  })
+
   test('is each source’s own', async () => {
     const { budget } = made()
     await spend(budget, 'a', ALGORITHM.ED448)

@@ -30,6 +30,9 @@ export function observationRoutes(app: Http, context: LogContext): void {
         response: { 200: SubmitResults, 202: SubmitResults },
       },
       async onRequest(request, reply) {
+        // What is refused anyway is not received: reading a body takes time from those who read the log.
+        const payer = payerOf(request)
+        if (payer !== undefined) admitter.demandBudget(payer)
         const out = gate.enter(sourceOf(request.ip))
         leave.set(request, out)
         // Also of whoever hangs up before the body is whole.
@@ -42,9 +45,7 @@ export function observationRoutes(app: Http, context: LogContext): void {
       if (observations.some(({ historical }) => historical === true)) {
         authorize(authorization, reply)
       }
-      // The operator's own crawler pays with no budget. Another token is as good as none.
-      const source = isOperator(authorization) ? undefined : sourceOf(request.ip)
-      const { results, soFar } = await admitter.handIn(observations, source)
+      const { results, soFar } = await admitter.handIn(observations, payerOf(request))
       leave.get(request)?.()
       // Whoever does not wait is still owed that errors of ours reach our log.
       results.catch((error: unknown) => request.log.error({ err: error }, 'submission failed'))
@@ -62,6 +63,11 @@ export function observationRoutes(app: Http, context: LogContext): void {
       throw new Problem('unauthorized', "Historical evidence needs the operator's token")
     }
     if (!isOperator(header)) throw new Problem('forbidden', "This is not the operator's token")
+  }
+
+  /** Whose budget pays: nobody's for the operator's own crawler. Another token is as good as none. */
+  function payerOf({ headers, ip }: Request): string | undefined {
+    return isOperator(headers.authorization) ? undefined : sourceOf(ip)
   }
 
   function isOperator(header: string | undefined): boolean {
@@ -83,6 +89,12 @@ function refusals(app: Http): void {
     throw new Problem('read-only', 'Submit to the process that writes this log')
   }
   app.post('/v1/observations', { schema, onRequest: refuse }, refuse)
+}
+
+/** Who asks. */
+interface Request {
+  readonly headers: { readonly authorization?: string | undefined }
+  readonly ip: string
 }
 
 /** Where an answer takes its headers. */
