@@ -35,6 +35,7 @@ import { decodePinList, encodePinList } from '@dslog/verify/pins'
 import { decodeExtra, encodeExtra } from '@dslog/verify/prooffile'
 import { encodeReply } from '../message.ts'
 import type { Target } from './fuzz.ts'
+import { protocols } from './protocols.ts'
 
 const algorithm = ALGORITHM.ED25519
 
@@ -282,5 +283,6 @@ export async function targets(): Promise<Target[]> {
         }
       },
     },
+    ...(await protocols({ net, owners, bags, messages, key, note })),
   ]
 }
