@@ -40,6 +40,7 @@ const FILE_MISTAKES: ReadonlySet<string> = new Set([
   'ENOENT',
   'EACCES',
   'EPERM',
+  'EROFS',
   'EISDIR',
   'ENOTDIR',
   'EEXIST',

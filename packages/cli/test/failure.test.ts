@@ -38,6 +38,7 @@ describe('exit codes', () => {
     [errno('ENOENT'), 2],
     [errno('EACCES'), 2],
     [errno('EISDIR'), 2],
+    [errno('EROFS'), 2],
     [errno('ENOSPC'), 3],
     [errno('EADDRINUSE'), 3],
     [errno('ECONNREFUSED'), 3],

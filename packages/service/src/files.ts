@@ -3,7 +3,7 @@
  * temporary file, fsync it, rename it over the old one, fsync the folder. After a crash at any moment the name holds either
  * all of the old content or all of the new.
  */
-import { constants } from 'node:fs'
+import { constants, existsSync } from 'node:fs'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { testPoint } from './testpoint.ts'
@@ -66,5 +66,13 @@ export async function syncFolder(folder: string): Promise<void> {
 
 /** Creates a folder and the folders above it; an existing one is left as it is. */
 export async function ensureFolder(folder: string, mode = 0o755): Promise<void> {
-  await mkdir(folder, { recursive: true, mode })
+  try {
+    await mkdir(folder, { recursive: true, mode })
+  } catch (error) {
+    // Of a file system that is read-only Node says here that the folder is not there. One by one, it says why.
+    let first = resolve(folder)
+    while (!existsSync(dirname(first))) first = dirname(first)
+    await mkdir(first, { mode })
+    throw error
+  }
 }

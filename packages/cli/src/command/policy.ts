@@ -3,12 +3,13 @@ import { formatVkey } from '@dslog/tlog/key'
 import { parsePolicy, type Policy } from '@dslog/tlog/policy'
 import { readInput } from '@dslog/service/input'
 import { counted } from '@dslog/verify/describe'
-import { EXIT, Failure } from '../failure.ts'
+import { EXIT, Failure, naming } from '../failure.ts'
 import type { Session } from '../session.ts'
 
 export async function policy(session: Session, action: string, file: string): Promise<void> {
   if (action !== 'check') throw new Failure(EXIT.usage, `dslog policy check FILE, not ${action}`)
-  const policy = parsePolicy(await readInput(file))
+  const text = await readInput(file)
+  const policy = await naming(file, () => parsePolicy(text))
   const fewest = fewestWitnesses(policy)
   const warnings = warningsOf(policy, fewest)
   const { output } = session
