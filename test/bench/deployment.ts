@@ -4,8 +4,7 @@
  * behind nginx as deploy/nginx has it; a monitor with a server of its own. Crawlers and monitor have a clock that goes
  * faster, and crawlers no bound on questions: the servers are ours.
  */
-import { type ChildProcess, spawn, type SpawnOptions, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
+import { spawn, type SpawnOptions, spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -66,11 +65,14 @@ export class Deployment {
   readonly parts: Readonly<Record<string, string>>
   /** Seconds that the import of the zone files took. */
   readonly imported: number
-  readonly #crawlers: readonly ChildProcess[]
+  readonly #crawlers: readonly Program[]
+  readonly #monitor: Program
+  readonly #killed = new Set<Program>()
 
   private constructor(
-    parts: Omit<Deployment, 'crawlersFollow' | 'killCrawler'> & {
-      readonly crawlers: readonly ChildProcess[]
+    parts: Omit<Deployment, 'check' | 'crawlersFollow' | 'killCrawler'> & {
+      readonly crawlers: readonly Program[]
+      readonly monitorProgram: Program
     },
   ) {
     this.log = parts.log
@@ -82,6 +84,7 @@ export class Deployment {
     this.parts = parts.parts
     this.imported = parts.imported
     this.#crawlers = parts.crawlers
+    this.#monitor = parts.monitorProgram
   }
 
   /** All of it, running; `undefined`, and said so, where PostgreSQL, psql or nginx is missing. */
@@ -168,7 +171,7 @@ export class Deployment {
         DSLOG_OPERATOR_TOKEN: TOKEN,
         DSLOG_TEST_SPEED: String(options.speed),
       })
-      bench.after(() => end(child))
+      bench.after(() => child.end())
       return child
     })
 
@@ -176,7 +179,7 @@ export class Deployment {
     writeFileSync(watchlist, options.watchlist)
     const monitorPort = await freePort()
     const url = `http://127.0.0.1:${ports.nginx}`
-    const child = run(MONITOR, {
+    const monitorProgram = run(MONITOR, {
       ...common,
       DSLOG_DATA: bench.folder(),
       DATABASE_URL: as('monitor', own.url),
@@ -190,8 +193,9 @@ export class Deployment {
       DSLOG_MONITOR_WATCHLIST: watchlist,
       DSLOG_TEST_SPEED: String(options.speed),
     })
-    bench.after(() => end(child))
+    bench.after(() => monitorProgram.end())
     return new Deployment({
+      monitorProgram,
       log,
       public: url,
       monitor: `http://127.0.0.1:${monitorPort}`,
@@ -223,7 +227,16 @@ export class Deployment {
 
   /** Ends a crawler as a power cut would, for good. */
   async killCrawler(index: number): Promise<void> {
-    await end(this.#crawlers[index]!, 'SIGKILL')
+    await this.#crawlers[index]!.end('SIGKILL')
+    this.#killed.add(this.#crawlers[index]!)
+  }
+
+  /** Throws, with what it said, if a crawler or the monitor has ended that nobody has killed. */
+  check(): void {
+    for (const program of [...this.#crawlers, this.#monitor]) {
+      if (program.isRunning || this.#killed.has(program)) continue
+      throw new Error(`a service has ended:\n${program.output.slice(-2_000)}`)
+    }
   }
 }
 
@@ -250,16 +263,9 @@ function psql(url: string, args: readonly string[]): Promise<string> {
 }
 
 /** A program of the sources. */
-function run(file: string, env: Readonly<Record<string, string>>): ChildProcess {
+function run(file: string, env: Readonly<Record<string, string>>): Program {
   const args = ['--conditions=@dslog/source', '--import', 'tsx', file]
-  return spawn(process.execPath, args, { env, stdio: ['ignore', 'ignore', 'inherit'] })
-}
-
-async function end(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const exited = once(child, 'exit')
-  child.kill(signal)
-  await exited
+  return Program.start(process.execPath, args, { env })
 }
 
 /** deploy/nginx as it is, but for ports and folders. */

@@ -89,9 +89,20 @@ export const scaleout: Benchmark = {
     const start = (await ask<CheckpointInfo>(`${deployment.log}/v1/checkpoint`)).size
     reportRoom(bench, 'after the import', loaded.tables, start)
 
-    const caught = await until(async () => (await statusOf(deployment)).size >= start, 10)
+    const verified = async (size: number): Promise<boolean> => {
+      deployment.check()
+      // One that has just been started does not answer yet.
+      return statusOf(deployment).then(
+        (status) => status.size >= size,
+        () => false,
+      )
+    }
+    const caught = await until(() => verified(start), 10)
     bench.report(`monitor from the beginning, ${start} entries`, '/s', [start / (caught / SECOND)])
-    await until(() => deployment.crawlersFollow(start), 10)
+    await until(async () => {
+      deployment.check()
+      return deployment.crawlersFollow(start)
+    }, 10)
 
     const timeline = new Timeline(deployment)
     const readers = new Readers(deployment.public, registries, names, start)
@@ -126,7 +137,7 @@ export const scaleout: Benchmark = {
       return [...wanted].every((owner) => logged.has(owner))
     })
     const { size: end } = await ask<CheckpointInfo>(`${deployment.log}/v1/checkpoint`)
-    await until(async () => (await statusOf(deployment)).size >= end)
+    await until(() => verified(end))
     const spent = { ...cpuOfParts(deployment), replica }
     const seconds = (performance.now() - began) / SECOND
     await until(async () => toldOf(mail).size >= watched.length)
@@ -252,8 +263,7 @@ async function statusOf({ monitor }: Deployment): Promise<MonitorStatus['logs'][
 async function until(isSo: () => Promise<boolean>, patience = 1): Promise<number> {
   const from = performance.now()
   for (;;) {
-    // A service that has just been started does not answer yet.
-    if (await isSo().catch(() => false)) break
+    if (await isSo()) break
     if (performance.now() - from > patience * PATIENCE_MS) break
     await sleep(LOOK_MS)
   }
@@ -296,6 +306,7 @@ class Timeline {
 
   async look(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      this.#deployment.check()
       const { size } = await ask<CheckpointInfo>(`${this.#deployment.log}/v1/checkpoint`)
       this.#published.push({ at: Date.now(), size })
       this.#verified.push({ size: (await statusOf(this.#deployment)).size, at: Date.now() })

@@ -49,17 +49,21 @@ function collect(child: ChildProcess): () => string {
   return () => text
 }
 
+/** What is to be ended with this process, and by which signal. */
+const running = new Map<ChildProcess, NodeJS.Signals>()
+process.once('exit', () => {
+  for (const [child, signal] of running) child.kill(signal)
+})
+
 /** A program that runs until it is ended. */
 export class Program {
   readonly #child: ChildProcess
   readonly #output: () => string
-  readonly #onExit: () => void
 
   private constructor(child: ChildProcess, signal: NodeJS.Signals) {
     this.#child = child
     this.#output = collect(child)
-    this.#onExit = (): void => void child.kill(signal)
-    process.once('exit', this.#onExit)
+    running.set(child, signal)
   }
 
   /** @param signal that ends it at once, when the test dies */
@@ -117,7 +121,7 @@ export class Program {
 
   /** Ends it, and waits for that. */
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-    process.removeListener('exit', this.#onExit)
+    running.delete(this.#child)
     if (!this.isRunning) return
     const exited = once(this.#child, 'exit')
     this.#child.kill(signal)
