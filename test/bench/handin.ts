@@ -1,4 +1,4 @@
-/** Names of a top-level domain that was made up and is really signed, and how they are handed in. */
+/** Names of top-level domains that were made up and are really signed, and how they are handed in. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { toBase64 } from '@dslog/tlog/bytes'
 import { formatAnchors } from '@dslog/dnssec/anchors'
@@ -20,17 +20,26 @@ export interface SignedName {
   readonly records: readonly Uint8Array[]
 }
 
-/** @param algorithm of the domain's keys */
+/**
+ * Names below `fi.`, or where that gets too large, `fi1.` and so on.
+ *
+ * @param algorithm of the domains' keys
+ * @param perZone most names of a domain: finding evidence takes as long as the domain is large
+ */
 export function signedNames(
   count: number,
   algorithm: number,
+  perZone = count,
 ): { readonly anchors: string; readonly names: readonly SignedName[] } {
   const net = new Internet({ clock: new TestClock(Date.now()) })
-  const fi = net.addZone('fi.', { algorithm })
+  const zones = Array.from({ length: Math.ceil(count / perZone) }, (_, i) => {
+    return net.addZone(i === 0 ? 'fi.' : `fi${i}.`, { algorithm })
+  })
   // All of them first: a zone that changes is put in order anew.
   const owners = Array.from({ length: count }, (_, i) => {
-    const owner = nameFromText(`name${i}.fi.`)
-    fi.delegate(owner, [dsOf(owner, ownerKey(owner))])
+    const zone = zones[Math.floor(i / perZone)]!
+    const owner = nameFromText(`name${i}.${nameToText(zone.name)}`)
+    zone.delegate(owner, [dsOf(owner, ownerKey(owner))])
     return owner
   })
   const names = owners.map((owner) => {

@@ -28,7 +28,7 @@ import { freePort, startLog } from './running.ts'
 import { serverUrl } from './server.ts'
 
 /** Names of a run, of a request, and requests at a time. */
-const NAMES = 10_000
+const NAMES = 4_000
 const REQUEST = 250
 const AT_ONCE = 8
 /** A single name is handed in so often, ms. */
@@ -44,7 +44,7 @@ export const publish: Benchmark = {
     if (server === undefined) return bench.skip('publish: no PostgreSQL')
     const { runs, seconds } = bench.sizes
     const singles = Math.ceil((seconds * 1_000) / EACH_MS)
-    const { anchors, names } = signedNames(NAMES + 2 * singles, ALGORITHM.ECDSAP256SHA256)
+    const { anchors, names } = signedNames(NAMES + 2 * singles, ALGORITHM.ECDSAP256SHA256, REQUEST)
     const file = join(bench.folder(), 'anchors')
     writeFileSync(file, anchors)
     const settings = { DSLOG_ANCHORS: file, DSLOG_LOG_RATE_LIMIT: '1000000' }
