@@ -12,6 +12,7 @@ import { createLogger } from '@dslog/service/log'
 import { Metrics } from '@dslog/service/metrics'
 import { type FilledLog, filledLog } from './filled.ts'
 import { type Benchmark, type Goal, randomOf, repeat } from './harness.ts'
+import { Meter } from './processor.ts'
 import { anyOf, hasWrk, wrk } from './wrk.ts'
 
 /** Leaves that are asked for again and again, and different paths of what is asked for at random. */
@@ -29,6 +30,7 @@ export const http: Benchmark = {
     await app.listen({ host: '127.0.0.1', port: 0 })
     const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
     const { names, runs, seconds } = bench.sizes
+    const meter = await Meter.of(filled.options.db)
     const random = randomOf(names)
     const below = (end: number) => Math.floor(random() * end)
     const inclusion = (index: number) => `/v1/proofs/inclusion?index=${index}`
@@ -38,8 +40,14 @@ export const http: Benchmark = {
         Array.from({ length: PATHS }, (_, i) => path(i)),
       )
       await wrk(url, 1, script)
-      const rates = await repeat(Math.min(runs, 3), () => wrk(url, seconds, script))
+      const rates: number[] = []
+      const { node, server } = await meter.spent(async () => {
+        rates.push(...(await repeat(Math.min(runs, 3), () => wrk(url, seconds, script))))
+      })
       bench.report(`${what}, over HTTP`, '/s', rates, { goal })
+      const requests = rates.reduce((sum, rate) => sum + rate * seconds, 0)
+      bench.report('processor time of one: Node', 'µs', [(node * 1e6) / requests])
+      bench.report('processor time of one: PostgreSQL', 'µs', [(server * 1e6) / requests])
     }
     await measure('inclusion proofs, warm', (i) => inclusion(i % WARM), {
       bound: 'at least',
@@ -76,7 +84,7 @@ async function serverOf({ log, options }: FilledLog): Promise<Http> {
     operatorToken: undefined,
     software: 'dslog benchmark',
   }
-  const logger = createLogger({ service: 'log', level: 'error' })
+  const logger = createLogger({ service: 'log', level: 'silent' })
   return buildLogHttp(context, config, {
     logger,
     health: new Health(),
