@@ -71,10 +71,10 @@ export interface NameAnswer {
 /** A bundle or tile as it is sent. */
 export interface Blob {
   readonly data: Uint8Array
-  /** Of full ones, which never change: compressed and hashed once, served often. */
-  readonly gzipped?: Uint8Array
+  /** Of full ones, which never change: compressed and hashed once, when they are first sent. */
+  gzipped?: Uint8Array
   /** Names the bytes in `data`. */
-  readonly tag?: string
+  tag?: string
 }
 
 /** Reads the published tree. */
@@ -115,9 +115,18 @@ export class LogReader {
   async bundle(index: number, width: number): Promise<Blob | undefined> {
     if (width > tileWidth(this.#log.readable, 0, index)) return undefined
     const full = width === TILE_WIDTH
-    return this.#blobs.get(`entries/${index}`, full, async () => {
-      const data = await this.#log.store.bundle(index, width)
-      return full ? { data, gzipped: await compress(data), tag: tagOf(data) } : { data }
+    const blob = await this.#stored(index, width, full)
+    if (full && blob.gzipped === undefined) {
+      blob.tag = tagOf(blob.data)
+      blob.gzipped = await compress(blob.data)
+    }
+    return blob
+  }
+
+  /** A bundle to read in: compressing it would take a hundred times as long. */
+  async #stored(index: number, width: number, keep: boolean): Promise<Blob> {
+    return this.#blobs.get(`entries/${index}.p/${width}`, keep, async () => {
+      return { data: await this.#log.store.bundle(index, width) }
     })
   }
 
@@ -129,8 +138,9 @@ export class LogReader {
       const index = Math.floor(at / TILE_WIDTH)
       const first = index * TILE_WIDTH
       const width = tileWidth(tree.size, 0, index)
-      const blob = await this.bundle(index, width)
-      const entries = decodeBundle(blob!.data, width)
+      // Also a partial one, which stays as it is in this tree: each proof of a name reads the MAP_HEAD at its end.
+      const { data } = await this.#stored(index, width, true)
+      const entries = decodeBundle(data, width)
       for (; at < Math.min(end, first + width); at++) {
         leaves.push({ index: at, bytes: entries[at - first]! })
       }
@@ -336,9 +346,9 @@ class BlobCache {
     this.#half = limit / 2
   }
 
-  /** @param full partial blobs are prefixes of what may be cached, and are read each time */
-  async get(key: string, full: boolean, read: () => Promise<Blob>): Promise<Blob> {
-    if (!full) return read()
+  /** @param keep of partial blobs strangers can ask for 255 each: those are read each time */
+  async get(key: string, keep: boolean, read: () => Promise<Blob>): Promise<Blob> {
+    if (!keep) return read()
     const held = this.#young.get(key) ?? this.#old.get(key)
     if (held !== undefined) {
       this.#keep(key, held)
