@@ -38,11 +38,12 @@ export function tileRoutes(app: Http, { reader }: LogContext): void {
         throw new Problem('not-found', 'The published tree has no such tile')
       }
       reply.header('cache-control', IMMUTABLE).type('application/octet-stream')
-      const gzip = blob.gzipped !== undefined && acceptsGzip(request.headers['accept-encoding'])
-      if (blob.gzipped !== undefined) reply.header('vary', 'accept-encoding')
+      const { data, gzipped, tag } = blob
+      const gzip = gzipped !== undefined && acceptsGzip(request.headers['accept-encoding'])
+      if (gzipped !== undefined) reply.header('vary', 'accept-encoding')
       if (gzip) reply.header('content-encoding', 'gzip')
-      if (blob.tag !== undefined) reply.header('etag', `"${blob.tag}${gzip ? '-gzip' : ''}"`)
-      const { buffer, byteLength, byteOffset } = gzip ? blob.gzipped : blob.data
+      if (tag !== undefined) reply.header('etag', `"${tag}${gzip ? '-gzip' : ''}"`)
+      const { buffer, byteLength, byteOffset } = gzip ? gzipped : data
       return reply.send(Buffer.from(buffer, byteOffset, byteLength))
     },
   )
