@@ -11,6 +11,7 @@
  * on, and the log says which line is wrong.
  */
 import { readFile, stat } from 'node:fs/promises'
+import type { Transaction } from 'kysely'
 import { toHex, utf8 } from '@dslog/tlog/bytes'
 import { sha256 } from '@dslog/tlog/hash'
 import { DnssecError } from '@dslog/dnssec/error'
@@ -36,6 +37,9 @@ const MAX_HISTORIES = 100
 
 /** Rows of a statement. */
 const BATCH = 1_000
+
+/** Names added at a time: some seconds of work for the database. */
+const PART = 20_000
 
 /** Bytes of a hash that is an id. */
 const ID_BYTES = 16
@@ -112,54 +116,67 @@ export async function reconcile(
         .where('id', 'in', gone.slice(at, at + BATCH))
         .execute()
     }
-    await db.bulkInsert(
-      trx,
-      'subscription',
-      ['id', 'source', 'name', 'path', 'subtree', 'active', 'created_at', 'confirmed_at'],
-      fresh.map(([id, { name, subtree }]) => [
-        id,
-        source,
-        name,
-        pathOf(name),
-        subtree,
-        true,
-        now,
-        now,
-      ]),
-    )
-    await db.bulkInsert(
-      trx,
-      'channel',
-      [
-        'id',
-        'subscription',
-        'kind',
-        'target',
-        'secret',
-        'level',
-        'state',
-        'created_at',
-        'confirmed_at',
-        'digest_at',
-      ],
-      fresh.map(([id, { level, secret, target }]) => [
-        `ch_${id}`,
-        id,
-        target.kind,
-        target.target,
-        secret ?? null,
-        levelRank(level),
-        'active',
-        now,
-        now,
-        now,
-      ]),
-    )
+    // A part at a time: a million at once keep the database waiting for longer than it lets anybody.
+    for (let at = 0; at < fresh.length; at += PART) {
+      await add(trx, db, source, fresh.slice(at, at + PART), now)
+    }
     if (source === 'watchlist' && fresh.length <= MAX_HISTORIES) {
       for (const [id, { name }] of fresh) await announceHistory(trx, { id, name }, now)
     }
     return { added: fresh.length, removed: gone.length }
   })
+}
+
+async function add(
+  trx: Transaction<MonitorTables>,
+  db: Database<MonitorTables>,
+  source: string,
+  fresh: readonly (readonly [id: string, watched: Watched])[],
+  now: number,
+): Promise<void> {
+  await db.bulkInsert(
+    trx,
+    'subscription',
+    ['id', 'source', 'name', 'path', 'subtree', 'active', 'created_at', 'confirmed_at'],
+    fresh.map(([id, { name, subtree }]) => [
+      id,
+      source,
+      name,
+      pathOf(name),
+      subtree,
+      true,
+      now,
+      now,
+    ]),
+  )
+  await db.bulkInsert(
+    trx,
+    'channel',
+    [
+      'id',
+      'subscription',
+      'kind',
+      'target',
+      'secret',
+      'level',
+      'state',
+      'created_at',
+      'confirmed_at',
+      'digest_at',
+    ],
+    fresh.map(([id, { level, secret, target }]) => [
+      `ch_${id}`,
+      id,
+      target.kind,
+      target.target,
+      secret ?? null,
+      levelRank(level),
+      'active',
+      now,
+      now,
+      now,
+    ]),
+  )
 }
 
 /** The same line is the same subscription, so that what was found for it is known after a change of others. */
