@@ -14,6 +14,8 @@ import type { PaceLimits } from '@dslog/crawler/pace'
 
 /** The servers are ours. */
 const UNLIMITED: PaceLimits = { server: 1e6, burst: 1e6, zone: 1e6, all: 1e6 }
+/** And are there, however long they take on a machine that does other things. */
+const TIMEOUT_MS = 60_000
 const SAY_MS = 1_000
 /** Every so many times garbage is collected before, so that what is left is what is held. */
 const COLLECT_EVERY = 5
@@ -37,7 +39,14 @@ const clock = (): number => started + (Date.now() - started) * speed
 const { crawler: config } = readConfig({ crawler: CRAWLER_CONFIG }, process.env)
 const logger = createLogger({ service: 'crawler', level: 'error' })
 const metrics = new Metrics('crawler')
-const { components } = crawlerService({ config, logger, clock, metrics, limits: UNLIMITED })
+const { components } = crawlerService({
+  config,
+  logger,
+  clock,
+  metrics,
+  limits: UNLIMITED,
+  timeout: TIMEOUT_MS,
+})
 await runProcess(components, { logger })
 
 const atStart = process.cpuUsage()

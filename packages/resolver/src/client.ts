@@ -27,6 +27,8 @@ export interface DnsClientOptions {
   readonly permits?: (address: string) => boolean
   /** Random case in names over UDP. A server that does not keep it does not answer, but over TCP. Default true. */
   readonly mixCase?: boolean
+  /** How long one try takes at most unless a question says so, in ms. Default 2,000. */
+  readonly timeout?: number | undefined
   /** A datagram came that answers no question: somebody guesses, or a server does not do as it should. */
   readonly onUnwanted?: (what: Unwanted) => void
 }
@@ -42,6 +44,7 @@ export class DnsClient implements Exchange {
   readonly #port: number
   readonly #permits: (address: string) => boolean
   readonly #mixCase: boolean
+  readonly #timeout: number
   readonly #udp: UdpSockets
   readonly #tcp = new TcpConnections(({ address, port }) =>
     connect({ host: address, port, noDelay: true }),
@@ -53,6 +56,7 @@ export class DnsClient implements Exchange {
     this.#port = options.port ?? DNS_PORT
     this.#permits = options.permits ?? ((address) => specialRange(address) === undefined)
     this.#mixCase = options.mixCase ?? true
+    this.#timeout = options.timeout ?? DEFAULT_TIMEOUT_MS
     this.#udp = new UdpSockets(options.onUnwanted)
   }
 
@@ -70,7 +74,8 @@ export class DnsClient implements Exchange {
   ask(to: Server, question: Question, options: AskOptions = {}): Promise<Reply> {
     return new Promise((resolve, reject) => {
       const { signal } = options
-      const { key, refusal, server } = this.#targetOf(to)
+      const target = this.#targetOf(to)
+      const { refusal, server } = target
       if (refusal !== undefined) {
         reject(new ResolverError('forbidden-address', refusal, { server }))
         return
@@ -79,9 +84,10 @@ export class DnsClient implements Exchange {
         reject(abortError(signal, server))
         return
       }
-      const asking = new Asking(this.#overTcp, server, key, question, this.#mixCase, options)
+      const { timeout = this.#timeout } = options
+      const asking = new Asking(this.#overTcp, target, question, this.#mixCase, timeout, options)
       if (options.transport === 'tcp') {
-        this.#tcp.ask(asking, key).then(resolve, reject)
+        this.#tcp.ask(asking, target.key).then(resolve, reject)
         return
       }
       asking.resolve = resolve
@@ -150,11 +156,11 @@ class Asking implements Waiting, TcpQuestion {
 
   constructor(
     overTcp: (asking: Asking) => Promise<Reply>,
-    server: TcpQuestion['server'],
-    key: string,
+    { key, server }: Target,
     question: Question,
     mixCase: boolean,
-    { checkingDisabled, recursive, signal, timeout = DEFAULT_TIMEOUT_MS }: AskOptions,
+    timeout: number,
+    { checkingDisabled, recursive, signal }: AskOptions,
   ) {
     this.#overTcp = overTcp
     this.server = server

@@ -39,6 +39,8 @@ export interface DnsOptions {
   readonly pace: Pace
   readonly counters: AskCounter & Pick<Counters, 'unwanted'>
   readonly clock: Clock
+  /** For one try over UDP or TCP, in ms; that of the client unless told. */
+  readonly timeout?: number | undefined
 }
 
 /** Whether an address may be asked. */
@@ -46,7 +48,7 @@ export type Permission = (address: string) => boolean
 
 /** @throws CrawlerError for what cannot be meant */
 export function openDns(options: DnsOptions): Dns {
-  const { anchors, clock, config, counters, pace } = options
+  const { anchors, clock, config, counters, pace, timeout } = options
   const permits = permission(config.allow)
   const opened: Exchange[] = []
   const paced = (exchange: Exchange): Exchange => {
@@ -55,7 +57,7 @@ export function openDns(options: DnsOptions): Dns {
     return own
   }
   const onUnwanted = counters.unwanted
-  const exchange = paced(new DnsClient({ port: config.dnsPort, permits, onUnwanted }))
+  const exchange = paced(new DnsClient({ port: config.dnsPort, permits, onUnwanted, timeout }))
   const hints = config.rootServers.map((address) => ({ address: addressOf(address) }))
   const walker = new ReferralWalker({
     exchange,

@@ -75,6 +75,8 @@ export interface OpenOptions {
   readonly metrics?: Metrics
   /** Instead of those configured: for servers of one's own. */
   readonly limits?: PaceLimits
+  /** For one question over UDP or TCP, in ms: where the machine is busy, not the servers. */
+  readonly timeout?: number
   readonly onLost?: (error: Error) => void
   /** A source gave nothing, or, without a reason, gives again. */
   readonly onSource?: (id: string, reason: string | undefined) => void
@@ -99,7 +101,7 @@ export async function openCrawler(options: OpenOptions): Promise<OpenedCrawler> 
     const random = Math.random
     const counters = countersIn(metrics)
     const pace = new Pace(options.limits ?? limitsOf(config), clock)
-    dns = openDns({ config, anchors, pace, counters, clock })
+    dns = openDns({ config, anchors, pace, counters, clock, timeout: options.timeout })
     const hashKey = await hashKeyOf(db)
     const frontier = await Frontier.join(db, hashKey, clock())
     const http = new HttpClient({ fetch, now: clock, random }, HTTP)
