@@ -58,19 +58,10 @@ const AUDIT_EACH = 6
 
 /** Tests about one log, which they kill in turn. */
 export function crashTests(places: Places, kind: Kind): void {
-  const { postgres } = places
-  const victims: Victim[] = ['process']
-  if (kind === 'postgres' && postgres?.owned === true) victims.push('server', 'both')
+  const fresh = (): Promise<CrashedLog> => freshLog(places, kind)
+  const ended = (victim: Victim, when: Moment): End => endOf(places, victim, when)
 
-  function ended(victim: Victim, when: Moment): End {
-    if (victim === 'process') return when
-    return { ...when, server: () => postgres!.crash(), both: victim === 'both' }
-  }
-
-  const fresh = async (): Promise<CrashedLog> =>
-    new CrashedLog(await places.make(kind, new Stream().net.anchors))
-
-  describe.each(victims)('whose %s dies', (victim) => {
+  describe.each(victimsOf(places, kind))('whose %s dies', (victim) => {
     let log: CrashedLog
     beforeAll(async () => {
       log = await fresh()
@@ -91,19 +82,25 @@ export function crashTests(places: Places, kind: Kind): void {
     )
   })
 
-  describe(`at ${CRASHES} random moments`, () => {
+  randomCrashes(places, kind, CRASHES)
+}
+
+/** Those at random alone, so many. */
+export function randomCrashes(places: Places, kind: Kind, crashes: number): void {
+  const victims = victimsOf(places, kind)
+  describe(`at ${crashes} random moments`, () => {
     const seed = Number(process.env['DSLOG_TEST_SEED'] ?? Date.now() % 1_000_000)
     console.log(`random crashes of ${kind}: DSLOG_TEST_SEED=${seed}`)
     const random = numbers(seed)
     const upTo = (limit: number): number => Math.floor(random() * limit)
     const oneOf = <T>(list: readonly T[]): T => list[upTo(list.length)]!
-    const rounds = Array.from({ length: Math.ceil(CRASHES / CRASHES_OF_ONE) }, (_, round) => {
-      const count = Math.min(CRASHES_OF_ONE, CRASHES - round * CRASHES_OF_ONE)
+    const rounds = Array.from({ length: Math.ceil(crashes / CRASHES_OF_ONE) }, (_, round) => {
+      const count = Math.min(CRASHES_OF_ONE, crashes - round * CRASHES_OF_ONE)
       const ends = Array.from({ length: count }, () => {
         const point = oneOf(POINTS[kind])
         const pass = point === 'log.opened' ? 1 : 1 + upTo(MAX_PASS)
         const moment = { lines: 1 + upTo(MAX_LINES), delay: upTo(MAX_DELAY) }
-        return ended(oneOf(victims), random() < 0.5 ? { point, pass } : moment)
+        return endOf(places, oneOf(victims), random() < 0.5 ? { point, pass } : moment)
       })
       return { round: round + 1, ends }
     })
@@ -112,7 +109,7 @@ export function crashTests(places: Places, kind: Kind): void {
       'round $round',
       { timeout: CRASHES_OF_ONE * 60_000 },
       async ({ ends, round }) => {
-        const log = await fresh()
+        const log = await freshLog(places, kind)
         for (const [i, end] of ends.entries()) {
           const audit = (i + 1) % AUDIT_EACH === 0 || i === ends.length - 1
           try {
@@ -130,4 +127,19 @@ export function crashTests(places: Places, kind: Kind): void {
       },
     )
   })
+}
+
+function victimsOf({ postgres }: Places, kind: Kind): Victim[] {
+  return kind === 'postgres' && postgres?.owned === true
+    ? ['process', 'server', 'both']
+    : ['process']
+}
+
+function endOf({ postgres }: Places, victim: Victim, when: Moment): End {
+  if (victim === 'process') return when
+  return { ...when, server: () => postgres!.crash(), both: victim === 'both' }
+}
+
+async function freshLog(places: Places, kind: Kind): Promise<CrashedLog> {
+  return new CrashedLog(await places.make(kind, new Stream().net.anchors))
 }
