@@ -59,6 +59,25 @@ export interface NewTask {
   readonly source: Source
 }
 
+/** What PostgreSQL says to one of two who wait for each other. */
+const DEADLOCK = '40P01'
+/** How often that is taken before it is a fault. */
+const MAX_DEADLOCKS = 10
+
+/**
+ * What others do to the queue, as whoever reads the log into it, takes rows in an order of its own: who is told to stand
+ * back has changed nothing, and tries again.
+ */
+async function despiteDeadlock<T>(work: () => Promise<T>): Promise<T> {
+  for (let times = 1; ; times++) {
+    try {
+      return await work()
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== DEADLOCK || times === MAX_DEADLOCKS) throw error
+    }
+  }
+}
+
 /** The queue, as one process sees it. */
 export class Frontier {
   /** Number of this process. */
@@ -153,14 +172,18 @@ export class Frontier {
   async finish(finished: readonly Finished[]): Promise<void> {
     const over = finished.filter(({ due }) => due === undefined)
     const again = finished.filter(({ due }) => due !== undefined)
-    await this.#db.transaction(async (trx) => {
-      for (const batch of batches(again)) await this.#finish(trx, batch)
-      for (const batch of batches(over)) {
-        await sql`
-          delete from task using ${tasksOf(batch.map(({ task }) => task))}
-          where task.name = t.name and task.kind = t.kind and holder = ${this.worker}`.execute(trx)
-      }
-    })
+    await despiteDeadlock(() =>
+      this.#db.transaction(async (trx) => {
+        for (const batch of batches(again)) await this.#finish(trx, batch)
+        for (const batch of batches(over)) {
+          await sql`
+            delete from task using ${tasksOf(batch.map(({ task }) => task))}
+            where task.name = t.name and task.kind = t.kind and holder = ${this.worker}`.execute(
+            trx,
+          )
+        }
+      }),
+    )
   }
 
   async #finish(trx: Kysely<CrawlerTables>, batch: readonly Finished[]): Promise<void> {
@@ -185,22 +208,20 @@ export class Frontier {
   /** Holds tasks for another lease from now on. */
   async renew(tasks: readonly Task[], now: number): Promise<void> {
     for (const batch of batches(tasks)) {
-      await sql`
+      const statement = sql`
         update task set due = ${now + LEASE_MS}::int8 from ${tasksOf(batch)}
-        where task.name = t.name and task.kind = t.kind and holder = ${this.worker}`.execute(
-        this.#db.kysely,
-      )
+        where task.name = t.name and task.kind = t.kind and holder = ${this.worker}`
+      await despiteDeadlock(() => statement.execute(this.#db.kysely))
     }
   }
 
   /** Gives back tasks that were not asked: due as they were, for whoever comes next. */
   async giveBack(tasks: readonly Task[]): Promise<void> {
     for (const batch of batches(tasks)) {
-      await sql`
+      const statement = sql`
         update task set due = t.due, holder = null from ${tasksOf(batch)}
-        where task.name = t.name and task.kind = t.kind and holder = ${this.worker}`.execute(
-        this.#db.kysely,
-      )
+        where task.name = t.name and task.kind = t.kind and holder = ${this.worker}`
+      await despiteDeadlock(() => statement.execute(this.#db.kysely))
     }
   }
 

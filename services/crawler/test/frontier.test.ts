@@ -1,4 +1,5 @@
 /** The queue: leases, order, what is lost and what is not. On a server, and embedded. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
 import { TestClock } from '@dslog/testbed/clock'
@@ -52,6 +53,31 @@ describe.each(['server', 'embedded'] as const)('a queue (%s)', (kind) => {
     expect(leased[0]).toMatchObject({ due: clock.now(), failures: 0, tier: Tier.other })
     expect(await frontier.lease(clock.now(), 10)).toEqual([])
     expect(await frontier.nextDue()).toBe(clock.now() + 1)
+  })
+
+  test.skipIf(kind === 'embedded').each([
+    ['a.example.', 'b.example.'],
+    ['b.example.', 'a.example.'],
+  ])('stands back for who has %s and wants %s, and is held on', async (first, second) => {
+    await frontier.add([task('a.example.'), task('b.example.')])
+    const leased = await frontier.lease(clock.now(), 2)
+    let begin: (() => void) | undefined
+    const begun = new Promise<void>((resolve) => (begin = resolve))
+    const other = place.db.transaction(async (trx) => {
+      const touch = (text: string) =>
+        trx
+          .updateTable('task')
+          .set({ reason: 'x' })
+          .where('name', '=', nameFromText(text))
+          .execute()
+      await touch(first)
+      begin!()
+      await sleep(100)
+      await touch(second)
+    })
+    await begun
+    await Promise.all([frontier.renew(leased, clock.now() + 1), other])
+    expect(await frontier.nextDue()).toBe(clock.now() + 1 + LEASE_MS)
   })
 
   test('takes back an answer, and asks again when it is due', async () => {
