@@ -8,12 +8,12 @@ import { spawn, type SpawnOptions, spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { finished, Program } from '@dslog/testbed/program'
+import { finished, freePort, Program } from '@dslog/testbed/program'
 import { startPostgres } from '@dslog/testbed/postgres'
 import { type ReplicatedPostgres, startReplicated } from '@dslog/testbed/replicated'
 import type { Bench } from './harness.ts'
 import { REPOSITORY } from './repository.ts'
-import { freePort, start, TOKEN } from './running.ts'
+import { start, TOKEN } from './running.ts'
 
 const DSLOG = join(REPOSITORY, 'packages/cli/bin/dslog.js')
 const CRAWLER = fileURLToPath(new URL('../crawlworker.ts', import.meta.url))

@@ -23,8 +23,9 @@ import {
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { newKey } from '@dslog/log/key'
 import { bodyOf, type SignedName, signedNames, submit } from './handin.ts'
+import { freePort } from '@dslog/testbed/program'
 import { type Bench, type Benchmark, quantile, repeat, secondsOf } from './harness.ts'
-import { freePort, startLog } from './running.ts'
+import { startLog } from './running.ts'
 import { serverUrl } from './server.ts'
 
 /** Names of a run, of a request, and requests at a time. */

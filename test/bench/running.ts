@@ -1,19 +1,17 @@
 /** Services as processes of their own, as operators run them, for what is measured over HTTP. */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { openDatabase } from '@dslog/service/db'
+import { freePort, Program } from '@dslog/testbed/program'
 import type { Bench } from './harness.ts'
 import { REPOSITORY } from './repository.ts'
 
 const DSLOG = join(REPOSITORY, 'packages/cli/bin/dslog.js')
 /** The operator's token of a log. */
 export const TOKEN = 'benchmark'
-/** Longest wait for a server, ms. */
-const START_MS = 30_000
+/** From one look whether a server answers to the next, ms. */
+const AGAIN_MS = 50
 
 /** A log service on a database of its own; its URL. */
 export async function startLog(
@@ -58,31 +56,15 @@ export async function start(
   port: number,
   env: NodeJS.ProcessEnv,
 ): Promise<string> {
-  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'ignore', 'inherit'] })
-  bench.after(() => stop(child))
+  const program = Program.start(process.execPath, args, { env })
+  bench.after(() => program.end())
   const url = `http://127.0.0.1:${port}`
-  for (const end = Date.now() + START_MS; Date.now() < end;) {
+  await program.until(async () => {
     const answer = await fetch(`${url}/checkpoint`).catch(() => undefined)
     await answer?.arrayBuffer()
-    if (answer?.ok === true) return url
-    if (child.exitCode !== null) break
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-  throw new Error(`${args.join(' ')} does not answer`)
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const exited = once(child, 'exit')
-  child.kill('SIGTERM')
-  await exited
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
+    if (answer?.ok === true) return true
+    await sleep(AGAIN_MS)
+    return false
+  })
+  return url
 }

@@ -307,9 +307,13 @@ class Timeline {
   async look(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       this.#deployment.check()
-      const { size } = await ask<CheckpointInfo>(`${this.#deployment.log}/v1/checkpoint`)
-      this.#published.push({ at: Date.now(), size })
-      this.#verified.push({ size: (await statusOf(this.#deployment)).size, at: Date.now() })
+      try {
+        const { size } = await ask<CheckpointInfo>(`${this.#deployment.log}/v1/checkpoint`)
+        this.#published.push({ at: Date.now(), size })
+        this.#verified.push({ size: (await statusOf(this.#deployment)).size, at: Date.now() })
+      } catch {
+        // Too busy to answer: the next look is not far.
+      }
       await sleep(LOOK_MS)
     }
   }
