@@ -5,7 +5,7 @@ const conditions = ['@dslog/source', 'node']
 
 /** Whole stories, deaths and faults, each of them minutes long: every night, and before a release. */
 const LONG = [
-  'test/e2e/{check,compose,crawl,crawl-faults,crawl-gov,crawl-real,crawl-restart,crawl-root,crawl-vantages,demo,export,readme,witnesses,zones}.test.ts',
+  'test/e2e/{compose,crawl,crawl-faults,crawl-gov,crawl-real,crawl-restart,crawl-root,crawl-vantages,demo,export,readme,witnesses,zones}.test.ts',
   'test/e2e/operate/*.test.ts',
   'test/explorer/**/*.test.ts',
   'test/fault/{alerts,crash-embedded,crash-postgres,crawlers,second,standby,storage}.test.ts',
