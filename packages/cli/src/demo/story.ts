@@ -145,9 +145,16 @@ export class Story {
       index: history.at(-1)!.index,
     })
     await this.#quietly('R9', history.at(-1)!.index)
-    const mails = mailbox.mails.length - before
-    teller.expect(mails === 0, `no mail, but there are ${mails}`)
-    teller.tell('quiet', 'No mail was sent: an ordinary change wakes nobody', { mails })
+    const subjects = mailbox.mails
+      .slice(before)
+      .flatMap((mail) => (mail.to === OWNER ? [mail.subject] : []))
+    teller.expect(
+      subjects.length === 0,
+      `no mail to the bank, but there is: ${subjects.join('; ')}`,
+    )
+    teller.tell('quiet', 'The bank got no mail: an ordinary change wakes nobody', {
+      mails: subjects.length,
+    })
     teller.done()
   }
 
