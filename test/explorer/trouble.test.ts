@@ -4,9 +4,14 @@
  * what it has not verified.
  */
 import { describe, expect, test } from 'vitest'
+import { nameFromText } from '@dslog/dnssec/name'
 import { DAY } from '@dslog/testbed/clock'
+import { dsOf } from '@dslog/testbed/key'
+import { ownerKey } from '@dslog/testbed/stories'
+import { pinToText } from '@dslog/verify/pins'
 import { canBrowse, expectVerified, verdictOf } from './browser.ts'
 import { Scene } from './scene.ts'
+import { MANY } from './stage.ts'
 
 /** Where nobody answers. */
 const NOWHERE = 'http://127.0.0.1:9'
@@ -183,6 +188,38 @@ describe.runIf(canBrowse())('the explorer in trouble', () => {
     await page.getByLabel('Where to').fill('owner@elsewhere.example')
     await page.getByRole('button', { name: 'Subscribe' }).click()
     await page.getByRole('alert').getByText('127.0.0.1:9 does not answer.').waitFor()
+  })
+
+  test('what an owner has pinned is held against what is in force', async () => {
+    const owner = nameFromText('example.fi.')
+    const pinned: { generation: number; kind: 'ds' | 'dnskey' }[] = []
+    const page = await scene.visit()
+    await page.route(`${scene.stage.monitor}/v1/names/**`, async (route) => {
+      const response = await route.fetch()
+      const pins = await Promise.all(
+        pinned.map(async ({ generation, kind }) => {
+          const key = ownerKey(owner, generation)
+          return pinToText({ kind, rdata: kind === 'ds' ? dsOf(owner, key) : key.rdata })
+        }),
+      )
+      const statement = { owner_key: '', signature: '', seq: 1, not_after: 2e12, pins }
+      await route.fulfill({ response, json: { ...(await response.json()), pins: [statement] } })
+    })
+    const look = async (...pins: typeof pinned) => {
+      pinned.splice(0, pinned.length, ...pins)
+      await page.goto(`${scene.stage.url}/#/name/example.fi.`)
+      await page.reload()
+      await expectVerified(page)
+    }
+    const now = { generation: MANY, kind: 'dnskey' } as const
+    await look(now, { generation: MANY - 1, kind: 'ds' })
+    await page.getByText(/^Its owner allows key \d+ .* and key \d+ .*, until 18 May 2033/).waitFor()
+    expect(await page.getByRole('alert').count()).toBe(0)
+    await look({ generation: 1, kind: 'ds' })
+    await page.getByRole('alert').getByText('The owner has not pinned what is in force').waitFor()
+    await look()
+    await page.getByText(/which replays the whole log, says the same/).waitFor()
+    expect(await page.getByText('Its owner allows').count()).toBe(0)
   })
 
   test('a monitor that saw something else is an alarm', async () => {

@@ -145,6 +145,15 @@ export interface MonitorNameView {
   readonly size: number
   /** Of those, the entries of the name. */
   readonly indices: readonly number[]
+  /** Which keys the owner allows, as the monitor says, in each statement that is public. */
+  readonly pins: readonly PinsView[]
+}
+
+/** Pins of a name: `DS …` or `DNSKEY …` in presentation form. */
+export interface PinsView {
+  readonly pins: readonly string[]
+  /** When they end, ms. */
+  readonly notAfter: number
 }
 
 /** `GET /v1/names/:name` of a monitor: what it has seen in one log, if it follows it. */
@@ -161,5 +170,10 @@ export async function askMonitorOfName(
     .filter(({ log }) => log === origin)
     .map(({ index }) => index)
     .filter((index) => typeof index === 'number')
-  return { size, indices }
+  return { size, indices, pins: recordsIn(answer['pins']).flatMap(pinsOf) }
+}
+
+function pinsOf({ not_after: notAfter, pins }: Record<string, unknown>): PinsView[] {
+  if (typeof notAfter !== 'number' || !Array.isArray(pins)) return []
+  return [{ notAfter, pins: pins.filter((pin) => typeof pin === 'string') }]
 }

@@ -36,6 +36,8 @@ export type Task =
   | { readonly task: 'policy'; readonly text: string }
   /** Whether a text is an anchors file. */
   | { readonly task: 'anchors'; readonly text: string }
+  /** Which DS records pins of a name allow: `DS …` or `DNSKEY …` in presentation form. */
+  | { readonly task: 'pins'; readonly name: string; readonly pins: readonly string[] }
 
 /** The steps of a verification, in their order. */
 export type StepId = 'answer' | 'checkpoint' | 'map' | 'evidence' | 'past' | 'monitor'
@@ -137,7 +139,11 @@ export interface PolicyModel {
 }
 
 /** A text that was checked. */
-export type Checked = { readonly policy: PolicyModel } | { readonly anchors: readonly number[] }
+export type Checked =
+  | { readonly policy: PolicyModel }
+  | { readonly anchors: readonly number[] }
+  /** DS records in presentation form. */
+  | { readonly allowed: readonly string[] }
 
 /** Why there is no proof. */
 export interface Failure {

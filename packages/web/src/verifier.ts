@@ -52,7 +52,9 @@ export async function verifyTask(task: Task, onStep: (step: Step) => void): Prom
 }
 
 /** Checks a text. Rejects with CheckFailure. */
-export async function checkText(task: Task & { task: 'policy' | 'anchors' }): Promise<Checked> {
+export async function checkText(
+  task: Task & { task: 'policy' | 'anchors' | 'pins' },
+): Promise<Checked> {
   const result = await ask(task, () => {})
   if ('kind' in result) throw new Error('something was proven, no text checked')
   return result

@@ -1,5 +1,6 @@
 /** Everything the log holds about the delegation of a name, verified: the picture, the changes, the evidence. */
 import { useCheck } from '../check.ts'
+import { inForce } from '../entries.ts'
 import type { EntryModel, Proven } from '../protocol.ts'
 import { hrefOf } from '../route.ts'
 import { timelineOf } from '../timeline.ts'
@@ -35,11 +36,6 @@ export function NamePage({ name }: { name: string }) {
       {proven === undefined ? null : <History name={name} proven={proven} />}
     </article>
   )
-}
-
-/** The state in force: of the newest entry that is not out of order. */
-function inForce(entries: readonly EntryModel[]): EntryModel | undefined {
-  return entries.findLast(({ outOfOrder }) => outOfOrder !== true)
 }
 
 function Sentence({ name, proven: { entries, tree } }: { name: string; proven: Proven }) {

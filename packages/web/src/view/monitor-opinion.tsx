@@ -4,6 +4,7 @@ import { AskError, askMonitorOfName, type MonitorNameView } from '../api.ts'
 import type { Proven } from '../protocol.ts'
 import { monitorOf, useSession } from '../session.ts'
 import { plural } from '../words.ts'
+import { Pinned } from './pinned.tsx'
 
 export function MonitorOpinion({ name, proven }: { name: string; proven: Proven }) {
   const monitor = monitorOf(useSession())
@@ -32,7 +33,12 @@ export function MonitorOpinion({ name, proven }: { name: string; proven: Proven 
   if (opinion instanceof AskError) {
     return <p class="quiet">No second opinion: {opinion.message}</p>
   }
-  return <Compared host={host} view={opinion} proven={proven} />
+  return (
+    <>
+      <Compared host={host} view={opinion} proven={proven} />
+      <Pinned host={host} name={name} pins={opinion.pins} entries={proven.entries} />
+    </>
+  )
 }
 
 function Compared({

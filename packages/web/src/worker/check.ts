@@ -14,8 +14,10 @@ import { checkPolicy, parsePolicy, type Policy, type TrustedCheckpoint } from '@
 import { parseAnchors, ROOT_ANCHORS } from '@dslog/dnssec/anchors'
 import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
 import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
+import { dsToText } from '@dslog/dnssec/records'
 import { MapKind } from '@dslog/schema/identity'
 import { VerifyError } from '@dslog/verify/error'
+import { dsOfPin, pinFromText } from '@dslog/verify/pins'
 import { type ProofReport, type ProofStep, verifyProofFile } from '@dslog/verify/verify'
 import { pathOf } from '@dslog/schema/path'
 import type { Checked, Proven, Step, Task, Trust } from '../protocol.ts'
@@ -42,6 +44,8 @@ export async function check(task: Task, edges: Edges, tell: Tell): Promise<Prove
       return { policy: policyModel(parsePolicy(task.text)) }
     case 'anchors':
       return { anchors: parseAnchors(task.text).map(({ tag }) => tag) }
+    case 'pins':
+      return { allowed: await allowedBy(task.pins, nameFromText(task.name), edges) }
     case 'file':
       return done(await checkFile(task.file, task.trusts, edges, tell))
     case 'checkpoint':
@@ -51,6 +55,11 @@ export async function check(task: Task, edges: Edges, tell: Tell): Promise<Prove
     case 'entry':
       return done(await checkAnswer(task, edges, tell))
   }
+}
+
+async function allowedBy(pins: readonly string[], name: Name, edges: Edges): Promise<string[]> {
+  const ds = pins.map((text) => dsOfPin(pinFromText(text), name, edges.backend))
+  return (await Promise.all(ds)).flat().map(dsToText)
 }
 
 /** A log and what it is held against. */
