@@ -94,6 +94,7 @@ describe('a fresh folder', () => {
         crawler: service.service.crawler,
         data,
         policy: join(data, 'policy'),
+        vkey: expect.stringMatching(/^log\.example\/fresh\+[0-9a-f]{8}\+[\w+/=]+$/),
       },
     ])
     expect((await readdir(data)).sort()).toEqual([

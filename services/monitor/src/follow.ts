@@ -51,6 +51,8 @@ export interface FollowerOptions {
    * that a log that is far ahead is not made to wait, and still asked for what is new.
    */
   readonly interval: number
+  /** For how long a smaller tree may be an old copy, ms; see SignedTreesOptions. */
+  readonly patience?: number
   readonly limits?: UnitLimits
 }
 

@@ -29,6 +29,8 @@ export interface SignedTreesOptions {
   readonly policy: Policy
   readonly store: Pick<MonitorStore, 'accept' | 'await'>
   readonly clock: Clock
+  /** For how long a smaller tree may be an old copy, ms; ten minutes unless told. */
+  readonly patience?: number
 }
 
 /** Calls must not overlap. */
@@ -77,10 +79,10 @@ export class SignedTrees {
    * @returns the newest published one: not this, if this is an older copy
    */
   async publish(tree: TrustedCheckpoint, signal: AbortSignal): Promise<TrustedCheckpoint> {
-    const { client, clock, store } = this.#options
+    const { client, clock, patience = OLD_COPY_MS, store } = this.#options
     const before = this.#published
     if (before !== undefined && tree.checkpoint.size < before.checkpoint.size) {
-      if (clock() - this.#servedAt >= OLD_COPY_MS) await client.advance(before, tree)
+      if (clock() - this.#servedAt >= patience) await client.advance(before, tree)
       // Not for long: a copy that is late, if it is how the newest tree begins.
       await client.advance(tree, before)
       return before

@@ -35,8 +35,11 @@ test.skipIf(postgres === undefined)(
       expect(pass).toBeGreaterThan(4)
       expect(monitor.status).toMatchObject({ size: log.size, backlog: 0, detail: undefined })
 
-      // The same log on the same server goes back, which is kept once.
+      // The same log on the same server goes back, and stays there, which is kept once.
       const seen = log.sign(past.trees.at(-2))
+      await monitor.round(RUNNING)
+      expect(await evidenceAfter(here.db, 0, 10)).toEqual([])
+      clock.advance(600_000)
       await monitor.round(RUNNING)
       await monitor.round(RUNNING)
       const [piece, ...more] = await evidenceAfter(here.db, 0, 10)

@@ -54,6 +54,8 @@ export async function auditResumed(context: AuditContext, folder: string): Promi
       logger,
       // One look takes as long as it takes.
       interval: Infinity,
+      // Nobody looks again in a minute: what is shown now is what the auditor is told of.
+      patience: 0,
     })
     const from = follower.status.size
     const hasBadTiles = await keepBadTiles(context, store, from)
