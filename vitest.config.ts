@@ -7,7 +7,6 @@ const conditions = ['@dslog/source', 'node']
 const LONG = [
   'test/e2e/{compose,crawl,crawl-faults,crawl-gov,crawl-real,crawl-restart,crawl-root,crawl-vantages,demo,export,readme,witnesses,zones}.test.ts',
   'test/e2e/operate/*.test.ts',
-  'test/explorer/**/*.test.ts',
   'test/fault/{alerts,crash-embedded,crash-postgres,crawlers,second,standby,storage}.test.ts',
 ]
 
@@ -51,7 +50,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'e2e',
-          include: ['test/{e2e,fault,interop}/**/*.test.ts'],
+          include: ['test/{e2e,explorer,fault,interop}/**/*.test.ts'],
           exclude: LONG,
           testTimeout: 300_000,
         },

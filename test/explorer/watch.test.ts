@@ -64,6 +64,7 @@ describe.runIf(canBrowse())('watching a name', () => {
 
   test('a subscription is asked for, and nothing but the question is sent', async () => {
     await page.getByLabel('Where to').fill(OWNER)
+    expect(await page.getByRole('alert').count()).toBe(0)
     await page.getByLabel('What for').selectOption({ label: 'What deserves a look' })
     await takePicture(page, 'watch')
     const asked = page.waitForRequest((request) => request.method() === 'POST')

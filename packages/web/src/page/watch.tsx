@@ -98,6 +98,9 @@ function Form({ monitor, name }: { monitor: string; name: string }) {
   return (
     <form
       class="card"
+      onInput={() => {
+        if (outcome.state === 'wrong') setOutcome({ state: 'editing' })
+      }}
       onSubmit={(event) => {
         event.preventDefault()
         void subscribe(event.currentTarget)

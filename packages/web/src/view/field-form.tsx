@@ -30,7 +30,7 @@ export function FieldForm({ children, name, take }: FieldFormProps): JSX.Element
     }
   }
   return (
-    <form onSubmit={(event) => void onSubmit(event)}>
+    <form onInput={() => setWrong('')} onSubmit={(event) => void onSubmit(event)}>
       {children(wrong !== '')}
       {wrong === '' ? null : (
         <p class="wrong" role="alert">
