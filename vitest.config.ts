@@ -7,6 +7,7 @@ const conditions = ['@dslog/source', 'node']
 const LONG = [
   'test/e2e/{compose,crawl,crawl-faults,crawl-gov,crawl-real,crawl-restart,crawl-root,crawl-vantages,demo,export,readme,witnesses,zones}.test.ts',
   'test/e2e/operate/*.test.ts',
+  'test/explorer/{everybody,trouble}.test.ts',
   'test/fault/{alerts,crash-embedded,crash-postgres,crawlers,second,standby,storage}.test.ts',
 ]
 

@@ -28,6 +28,9 @@ type Flavour = 'NSEC' | 'NSEC3' | 'NSEC3 opt-out'
 /** Names of the chain by `nameKey`, with their types; empty non-terminals have none. */
 type Contents = Map<string, { name: Name; types: string }>
 
+/** Chromium takes three times as long: Node shows that the rules are right, Chromium that its engine is. */
+const RUNS = 'document' in globalThis ? 20 : 60
+
 const LABELS = ['a', 'b', '*', '\\000', 'A-z', '\\255']
 const TYPES = ['A', 'A', 'NS', 'NS DS', 'CNAME', 'DNAME', 'TXT']
 
@@ -130,7 +133,7 @@ describe.each(['NSEC', 'NSEC3', 'NSEC3 opt-out'] as const)('random zones, %s', (
           }
         },
       ),
-      { numRuns: 60 },
+      { numRuns: RUNS },
     )
     const kinds = {
       NSEC: [DENIAL.NSEC_MATCH, DENIAL.NSEC_NAME_ERROR],
@@ -157,7 +160,7 @@ describe.each(['NSEC', 'NSEC3', 'NSEC3 opt-out'] as const)('random zones, %s', (
           if (proof) expect(proof.kind).toBe(expected(owner, contents, flavour))
         }
       }),
-      { numRuns: 60 },
+      { numRuns: RUNS },
     )
   })
 })
