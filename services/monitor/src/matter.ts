@@ -24,9 +24,7 @@ export type OpenCase = Selectable<CaseTable>
 /** A change with everything that is known of it. */
 export interface Matter {
   readonly open: OpenCase
-  readonly question: Question
-  /** States after this one. */
-  readonly later: readonly State[]
+  readonly question: Question & Required<Pick<Question, 'later'>>
 }
 
 /** An alert that was raised before. */
@@ -97,9 +95,9 @@ export async function mattersOf(
     const state = all[at]
     if (state === undefined) throw new Error(`case ${open.id} is about no change`)
     const since = await wildcardSince(trx, logs.get(open.origin)!, state)
-    const about = { history: all.slice(0, at), state, wildcardSince: since }
-    const question = { ...about, child: lookOf(looks, name), now }
-    matters.push({ open, question, later: all.slice(at + 1) })
+    const about = { history: all.slice(0, at), state, later: all.slice(at + 1) }
+    const question = { ...about, wildcardSince: since, child: lookOf(looks, name), now }
+    matters.push({ open, question })
   }
   return matters
 }

@@ -223,11 +223,12 @@ function verdictsFor(
 }
 
 /** Whether a later change is told of as there and back again, this one included. */
-function isCovered({ later, open, question }: Matter, intent: Intent): boolean {
-  const history = [...question.history, question.state]
-  return later.some((state, i) => {
-    const all = [...history, ...later.slice(0, i)]
-    const [verdict] = judge({ ...question, history: all, state }, intent)
+function isCovered({ open, question }: Matter, intent: Intent): boolean {
+  const states = [...question.history, question.state, ...question.later]
+  return question.later.some((state) => {
+    const at = states.indexOf(state)
+    const around = { history: states.slice(0, at), state, later: states.slice(at + 1) }
+    const [verdict] = judge({ ...question, ...around }, intent)
     return verdict?.rule === 'R10' && verdict.others?.includes(open.idx) === true
   })
 }

@@ -57,6 +57,8 @@ export interface Question {
   /** Every state of the name before this one, in the order of the log. */
   readonly history: readonly State[]
   readonly state: State
+  /** Those after it; none unless told. */
+  readonly later?: readonly State[]
   readonly child: Child
   /**
    * Since when the log has had proof, by other names, that the zone of the state has a wildcard for names
@@ -192,10 +194,11 @@ interface Surprise extends Question {
 }
 
 function judgeSurprise(surprise: Surprise): Verdict {
-  const { base, child, now, replaced, state, unexplained } = surprise
+  const { base, child, later = [], now, replaced, state, unexplained } = surprise
   const hold = 15 * MINUTE
   const moved = serversChanged(child, state)
-  const unserved = isUnserved(unexplained, child, state)
+  const gone = goneAt(unexplained, later)
+  const unserved = isUnserved(unexplained, child, state.time, gone)
   if (unserved && replaced) {
     const why = 'the whole DS set was replaced by one that matches no key the name servers have'
     return { rule: 'R6', level: 'CRITICAL', hold, why }
@@ -222,7 +225,7 @@ function judgeSurprise(surprise: Surprise): Verdict {
     : 'a DS was added, and nothing signed with the keys before announced it'
   const level = 'CRITICAL'
   if (moved) return { rule: 'R6', level, hold, why: `${why}; the name servers have changed too` }
-  if (unserved && now - state.time >= STILL_ABSENT_MS) {
+  if (unserved && Math.min(now, gone) - state.time >= STILL_ABSENT_MS) {
     return { rule: 'R6', level, hold, why: `${why}, still after 7 days` }
   }
   return { rule: 'R6', level: 'HIGH', hold, why }
@@ -255,7 +258,7 @@ function thereAndBack(
   intent: Intent,
   past: readonly State[],
 ): Verdict | undefined {
-  const { history, state } = question
+  const { history, later = [], state } = question
   const earlier = past.findLastIndex((other) => sameState(other, state))
   if (earlier < 0) return undefined
   const meanwhile = past.slice(earlier + 1)
@@ -263,8 +266,9 @@ function thereAndBack(
   if (first === undefined || state.time - first.time > ONE_ACT_MS) return undefined
   const surprising = meanwhile.filter((other) => {
     const at = history.indexOf(other)
+    const after = [...history.slice(at + 1), state, ...later]
     const verdict = judgeChange(
-      { ...question, history: history.slice(0, at), state: other },
+      { ...question, history: history.slice(0, at), state: other, later: after },
       intent,
     )
     return verdict !== undefined && isSurprise(verdict)
@@ -317,10 +321,19 @@ function sameServers(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((name, i) => name === b[i])
 }
 
-/** Whether the newest look at the child, after the change, found a key for none of these DS. */
-function isUnserved(unexplained: DsSet, { served }: Child, { time }: State): boolean {
-  const look = served.findLast(({ at }) => at >= time)
-  return look !== undefined && !unexplained.some((ds) => names(ds, look.keys))
+/** When none of these DS was in force any more, ms. */
+function goneAt(set: DsSet, later: readonly State[]): number {
+  const without = inForce(later).find(({ ds }) => !set.some((each) => has(ds, each)))
+  return without?.time ?? Infinity
+}
+
+/**
+ * Whether the child was looked at while there were these DS, and never had a key for any. A key that was
+ * there once may go: so each is rolled, some time before its DS is withdrawn.
+ */
+function isUnserved(set: DsSet, { served }: Child, from: number, until: number): boolean {
+  const looks = served.filter(({ at }) => at >= from && at < until)
+  return looks.length > 0 && !looks.some(({ keys }) => set.some((ds) => names(ds, keys)))
 }
 
 // --- beside the change ---

@@ -219,11 +219,38 @@ describe('R6: a DS without a key', () => {
     expect(said([state(10, [X])], { child: { served } })).toEqual(['R6 HIGH'])
   })
 
-  it('takes the newest look, and none from before the change', () => {
+  it('takes no look from before the change', () => {
     const looks = [{ at: at(9), keys: [key(1)] }]
     expect(said([state(10, [X])], { child: { served: looks } })).toEqual(['R5 INFO'])
-    const later = [...served, { at: at(11), keys: [key(666)] }]
-    expect(said([state(10, [X])], { child: { served: later } })).toEqual(['R5 INFO'])
+  })
+
+  it('is over when the key appears, and stays over when it is rolled', () => {
+    const appeared = [...served, { at: at(11), keys: [key(666)] }]
+    expect(said([state(10, [X])], { child: { served: appeared } })).toEqual(['R5 INFO'])
+    const rolled = { served: [...appeared, { at: at(12), keys: [key(2)] }] }
+    expect(said([state(10, [X])], { child: rolled })).toEqual(['R5 INFO'])
+    expect(said([state(10, [X])], { child: rolled, later: [state(11, [X, B])] })).toEqual([
+      'R5 INFO',
+    ])
+    expect(said(added, { child: rolled, now: 17 })).toEqual(['R6 HIGH'])
+  })
+
+  it('takes no look from after the DS has gone', () => {
+    const late = { served: [{ at: at(13), keys: [key(2)] }] }
+    const first = [state(10, [A])]
+    expect(said(first, { child: late, later: [state(11, [A, B])] })).toEqual(['R6 HIGH'])
+    const gone = [state(11, [A, B]), state(12, [B])]
+    expect(said(first, { child: late, later: gone })).toEqual(['R5 INFO'])
+    // What was signed before it does not take its place.
+    const old = state(12, [B], { outOfOrder: true })
+    expect(said(first, { child: late, later: [old] })).toEqual(['R6 HIGH'])
+  })
+
+  it('is not still absent when it has gone', () => {
+    const later = [state(16.9, [A])]
+    expect(said(added, { child: { served }, now: 30, later })).toEqual(['R6 HIGH'])
+    const stayed = [state(17, [A])]
+    expect(said(added, { child: { served }, now: 30, later: stayed })).toEqual(['R6 CRITICAL'])
   })
 })
 

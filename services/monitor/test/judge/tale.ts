@@ -72,6 +72,8 @@ export interface Known {
   readonly intent?: Partial<Intent>
   /** Days. */
   readonly now?: number
+  /** States after the last. */
+  readonly later?: readonly State[]
   readonly wildcardSince?: number
 }
 
@@ -81,7 +83,8 @@ export function verdicts(states: readonly State[], known: Known = {}): Verdict[]
   const now = known.now === undefined ? last.time : at(known.now)
   const child = { ...UNSEEN, ...known.child }
   const wildcardSince = known.wildcardSince === undefined ? undefined : at(known.wildcardSince)
-  const question = { history: states.slice(0, -1), state: last, child, wildcardSince, now }
+  const { later = [] } = known
+  const question = { history: states.slice(0, -1), state: last, later, child, wildcardSince, now }
   return judge(question, { ...SILENT, ...known.intent })
 }
 

@@ -75,6 +75,25 @@ describe('roll-overs', () => {
     await expectQuiet('R5', 'R9')
   })
 
+  test('of the first key of a name, in the week in which it was signed', async () => {
+    stage = await Stage.set(home, { signed: false })
+    const [old, next] = [keysOf(1), keysOf(2)]
+    stage.delegate(stage.ds(old))
+    await stage.seen()
+    await stage.probe()
+    await stage.wait(2 * HOUR)
+    stage.publishCds([stage.ds(old), stage.ds(next)])
+    await stage.probe()
+    stage.delegate(stage.ds(old), stage.ds(next))
+    await stage.seen()
+    await stage.wait(2 * HOUR)
+    stage.child.setKeys([next])
+    await stage.probe()
+    stage.delegate(stage.ds(next))
+    await stage.seen()
+    await expectQuiet('R5', 'R5', 'R9')
+  })
+
   test('to another algorithm, with both for a while', async () => {
     stage = await Stage.set(home)
     const [old, next] = [keysOf(1), keysOf(1, ALGORITHM.ED25519)]
