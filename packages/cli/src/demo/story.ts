@@ -145,15 +145,10 @@ export class Story {
       index: history.at(-1)!.index,
     })
     await this.#quietly('R9', history.at(-1)!.index)
-    const subjects = mailbox.mails
-      .slice(before)
-      .flatMap((mail) => (mail.to === OWNER ? [mail.subject] : []))
-    teller.expect(
-      subjects.length === 0,
-      `no mail to the bank, but there is: ${subjects.join('; ')}`,
-    )
-    teller.tell('quiet', 'The bank got no mail: an ordinary change wakes nobody', {
-      mails: subjects.length,
+    const mails = mailbox.mails.slice(before).map(({ subject, to }) => `"${subject}" to ${to}`)
+    teller.expect(mails.length === 0, `no mail to anybody, but there is ${mails.join(' and ')}`)
+    teller.tell('quiet', 'No mail was sent: an ordinary change wakes nobody', {
+      mails: mails.length,
     })
     teller.done()
   }
