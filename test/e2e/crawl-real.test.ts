@@ -122,14 +122,14 @@ describe.each([
     world = await CrawlWorld.open({ net, place, dns: servers, env })
     const own = world
     const stories = async () => (await Promise.all(names.map((name) => own.story(name)))).flat()
-    await expect.poll(stories, { timeout: 30_000 }).toHaveLength(40)
+    await expect.poll(stories).toHaveLength(40)
     expect(await own.count('dslog_crawler_seen_total')).toBe(0)
 
     net.clock.advance(HOUR)
     net.root.delegate(names[0]!, [ds(names[0]!, 2)])
     net.root.undelegate(names[1]!)
     await servers.reload()
-    await expect.poll(stories, { timeout: 30_000 }).toHaveLength(42)
+    await expect.poll(stories).toHaveLength(42)
     expect(await own.story(names[0]!)).toEqual([text(names[0]!, 1), text(names[0]!, 2)])
     expect(await own.story(names[1]!)).toEqual([text(names[1]!, 1), '-'])
     const status = await fetch(`${own.crawlerUrl}/v1/zones/@`)

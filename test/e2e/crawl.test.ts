@@ -113,7 +113,7 @@ test('the keys of the root and of parents are watched, every hour', async () => 
   // Nobody asks for a name: the keys alone are due.
   net.clock.advance(HOUR)
   await own.settle()
-  await expect.poll(keys, { timeout: 10_000 }).toBeGreaterThan(before)
+  await expect.poll(keys).toBeGreaterThan(before)
   await expectSound(own)
 })
 

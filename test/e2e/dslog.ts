@@ -166,7 +166,7 @@ export async function expectFollowed(service: Up, size: number): Promise<void> {
     return logs[0]
   }
   await expect
-    .poll(status, { timeout: 120_000, interval: 500 })
+    .poll(status, { interval: 500 })
     .toMatchObject({ state: 'following', size, published: size, backlog: 0, misbehaviour: 0 })
   const { evidence } = await service.get<{ evidence: unknown[] }>(`${service.monitor}/v1/evidence`)
   expect(evidence).toEqual([])

@@ -58,7 +58,7 @@ async function service(args: readonly string[], url: string, env: Record<string,
       () => 0,
     )
   }
-  await expect.poll(ready, { timeout: 60_000, interval: 200 }).toBe(200)
+  await expect.poll(ready, { interval: 200 }).toBe(200)
   const stop = async (): Promise<number | null> => {
     child.kill('SIGTERM')
     const [code] = (await once(child, 'close')) as [number | null]
@@ -107,7 +107,7 @@ it('a log and a monitor, each alone', async () => {
     return body.logs[0]
   }
   await expect
-    .poll(status, { timeout: 30_000 })
+    .poll(status)
     .toMatchObject({ origin: 'log.example/alone', state: 'following', size: 1 })
   expect(await monitor.stop()).toBe(0)
   expect(await log.stop()).toBe(0)
@@ -120,7 +120,7 @@ it('both in one process, and it says in words what there is and what is not', as
   const url = `http://127.0.0.1:${port}`
   const args = ['up', '--data', data, '--port', String(port), '--origin', 'log.example/words']
   const { said, stop } = await service(args, url, {})
-  await expect.poll(said, { timeout: 30_000 }).toContain('Ctrl-C stops it.')
+  await expect.poll(said).toContain('Ctrl-C stops it.')
   for (const text of [
     `log.example/words: 1 entry, in ${data}\n`,
     `  log       ${url} `,

@@ -167,7 +167,7 @@ async function published(url: string, size = 1): Promise<TrustedCheckpoint> {
         if (newest !== undefined) found[0] = newest
         return newest?.checkpoint.size
       },
-      { timeout: 30_000, interval: 50 },
+      { interval: 50 },
     )
     .toBeGreaterThanOrEqual(size)
   return found[0]!
@@ -192,7 +192,7 @@ describe('two of three', () => {
     const size = await grow(log)
     // One has never been there. The policy that asks for the auditor is satisfied too, soon after.
     await expect
-      .poll(async () => signers(await published(log.url, size)), { timeout: 20_000 })
+      .poll(async () => signers(await published(log.url, size)))
       .toEqual(['w0', 'audit', 'w1'])
     const info = (await (await fetch(`${log.url}/v1/log`)).json()) as LogInfo
     expect(info.policy).toBe(policyText(info.vkeys, undefined, parsePolicy(policy)))
@@ -202,19 +202,14 @@ describe('two of three', () => {
     await first.stop()
     await startMonitor(2)
     const larger = await grow(log)
-    await expect
-      .poll(async () => signers(await published(log.url, larger)), { timeout: 20_000 })
-      .toEqual(['w1', 'w2'])
+    await expect.poll(async () => signers(await published(log.url, larger))).toEqual(['w1', 'w2'])
     const shown = await fetch(`http://127.0.0.1:${ports.w[2]}/${witnessedPath(ORIGIN)}`)
     expect(await shown.text()).toContain(`${ORIGIN}\n${larger}\n`)
     await expect
-      .poll(
-        async () => {
-          const answer = await fetch(`http://127.0.0.1:${ports.w[2]}/v1/status`)
-          return ((await answer.json()) as MonitorStatus).logs[0]
-        },
-        { timeout: 20_000 },
-      )
+      .poll(async () => {
+        const answer = await fetch(`http://127.0.0.1:${ports.w[2]}/v1/status`)
+        return ((await answer.json()) as MonitorStatus).logs[0]
+      })
       .toMatchObject({ state: 'following', size: larger, misbehaviour: 0 })
   })
 
@@ -273,13 +268,10 @@ describe('two of three', () => {
       expect(answer.status).toBe(422)
     }
     await expect
-      .poll(
-        async () => {
-          const answer = await fetch(`http://127.0.0.1:${ports.w[0]}/v1/status`)
-          return ((await answer.json()) as MonitorStatus).logs[0]?.state
-        },
-        { timeout: 20_000 },
-      )
+      .poll(async () => {
+        const answer = await fetch(`http://127.0.0.1:${ports.w[0]}/v1/status`)
+        return ((await answer.json()) as MonitorStatus).logs[0]?.state
+      })
       .toBe('misbehaving')
   })
 })

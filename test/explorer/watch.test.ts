@@ -36,7 +36,7 @@ describe.runIf(canBrowse())('watching a name', () => {
       return find()
     }
     const message = `a mail: ${subject}`
-    await expect.poll(look, { timeout: 60_000, interval: 500, message }).toBeDefined()
+    await expect.poll(look, { interval: 500, message }).toBeDefined()
     const found = find()!
     const text = found.parts.find(({ type }) => type === 'text/plain')!.content
     return { ...found, subject: found.headers.get('subject')!, text }

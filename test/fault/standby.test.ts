@@ -37,7 +37,7 @@ import { observe, silent, TestLog } from '../testlog.ts'
 const ROLES = fileURLToPath(new URL('../../deploy/postgres/roles.sql', import.meta.url))
 const POLICY = `log ${formatVkey(keyOf())}\nquorum none\n`
 /** A reader that has not seen its tables for ten seconds says so; this is longer, ms. */
-const NOTICED = { timeout: 30_000, interval: 500 }
+const NOTICED = { interval: 500 }
 
 const places = await Places.open(['embedded'])
 const servers = await startReplicated()

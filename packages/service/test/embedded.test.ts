@@ -64,7 +64,7 @@ describe('the lock of a folder', () => {
     const path = await newFolder()
     const other = program(`import { lockFolder } from '${at('lock')}'
       await lockFolder('${path}'); console.log('locked'); setInterval(() => {}, 1000)`)
-    await expect.poll(other.lines, { timeout: 10_000 }).toEqual(['locked'])
+    await expect.poll(other.lines).toEqual(['locked'])
     await expect(lockFolder(path)).rejects.toMatchObject({ pid: other.child.pid })
     await other.end('SIGKILL')
     expect(existsSync(join(path, 'lock'))).toBe(true)
@@ -200,7 +200,7 @@ describe('the embedded database', () => {
             db.bulkInsert(trx, 't', ['n', 'pad'], [[n, new Uint8Array(5000)]]))
           console.log(n)
         }`)
-      await expect.poll(() => writer.lines().length, { timeout: 20_000 }).toBeGreaterThan(20)
+      await expect.poll(() => writer.lines().length).toBeGreaterThan(20)
       await writer.end('SIGKILL')
       const printed = Number(writer.lines().at(-1))
       const db = await place.open<{ t: { n: number } }>()
@@ -250,7 +250,7 @@ describe('the embedded database', () => {
           where relname = 't'`.execute(kysely)
       ).rows[0]!.n
     await sql`update t set n = n + 1`.execute(kysely)
-    await expect.poll(vacuumed, { timeout: 20_000, interval: 200 }).toBeGreaterThan(0)
+    await expect.poll(vacuumed, { interval: 200 }).toBeGreaterThan(0)
     await kysely.destroy()
     await driver.close()
   })
@@ -270,7 +270,7 @@ describe('the embedded database', () => {
     for (let megabytes = 0; megabytes < 80; megabytes += 8) {
       await db.bulkInsert(db.kysely, 't', ['pad'], [[new Uint8Array(8 << 20).fill(1)]])
     }
-    await expect.poll(redo, { timeout: 10_000, interval: 300 }).not.toBe(before)
+    await expect.poll(redo, { interval: 300 }).not.toBe(before)
     await db.close()
   })
 })

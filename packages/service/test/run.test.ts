@@ -121,7 +121,7 @@ function program(body: string, stopB = '', options = '') {
 describe('runProcess', () => {
   it.each(['SIGTERM', 'SIGINT'] as const)('stops in order on %s, with code 0', async (signal) => {
     const { child, exit, said } = program('')
-    await expect.poll(said, { timeout: 10_000 }).toBe('+a +b up')
+    await expect.poll(said).toBe('+a +b up')
     child.kill(signal)
     expect(await exit).toEqual({ code: 0, signal: null })
     expect(said()).toBe('+a +b up -b -a')
@@ -163,14 +163,14 @@ describe('runProcess', () => {
 
   it('does not wait for ever', async () => {
     const { child, exit, said } = program('', 'await new Promise(() => {})')
-    await expect.poll(said, { timeout: 10_000 }).toBe('+a +b up')
+    await expect.poll(said).toBe('+a +b up')
     child.kill('SIGTERM')
     expect(await exit).toEqual({ code: 1, signal: null })
   })
 
   it('stops at once on a second signal', async () => {
     const { child, exit, said } = program('', 'await new Promise((r) => setTimeout(r, 250))')
-    await expect.poll(said, { timeout: 10_000 }).toBe('+a +b up')
+    await expect.poll(said).toBe('+a +b up')
     child.kill('SIGTERM')
     await expect.poll(said).toBe('+a +b up -b')
     child.kill('SIGTERM')

@@ -310,7 +310,7 @@ describe.each(['folder', 'bucket'] as const)('a log published to a %s', (kind) =
     const held = await shown.target.checkpoint()
     await shown.target.show(fork, held)
     await grow(1)
-    await expect.poll(() => failed, { timeout: 5_000 }).toMatchObject({ code: 'forked' })
+    await expect.poll(() => failed).toMatchObject({ code: 'forked' })
     await publisher.stop()
   })
 
@@ -387,9 +387,9 @@ describe('a bucket on bad days', () => {
     expect(publisher.state.behindSince).toBe(0)
     for (const failures of [2, 2]) {
       now += 3_600_000
-      await expect.poll(() => publisher.state.failures, { timeout: 5_000 }).toBe(failures)
+      await expect.poll(() => publisher.state.failures).toBe(failures)
     }
-    await expect.poll(() => publisher.state.size, { timeout: 5_000 }).toBe(log.log.size)
+    await expect.poll(() => publisher.state.size).toBe(log.log.size)
     expect(publisher.state.behindSince).toBeUndefined()
     await publisher.stop()
     await expectWhole(shown)

@@ -244,7 +244,7 @@ describe('a tree', () => {
     fakes[0]!.instead = undefined
     await grow(log)
     expect(fakes[0]!.asked).toHaveLength(before + 1)
-    await expect.poll(() => fakes[0]!.latest?.size, { timeout: 5_000 }).toBe(log.log.size)
+    await expect.poll(() => fakes[0]!.latest?.size).toBe(log.log.size)
   })
 
   test('is cosigned by keys of both types, also at one URL', async () => {
@@ -267,13 +267,10 @@ describe('a tree', () => {
     expect(cosigners(open, policy)).toEqual(['w', 'p'])
     isVerified = true
     await expect
-      .poll(
-        async () => {
-          await open!.log.shown.addLate()
-          return cosigners(open!, policy)
-        },
-        { timeout: 5_000 },
-      )
+      .poll(async () => {
+        await open!.log.shown.addLate()
+        return cosigners(open!, policy)
+      })
       .toEqual(['w', 'x', 'p'])
   })
 })

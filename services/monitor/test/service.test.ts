@@ -82,8 +82,9 @@ async function start(env: Readonly<Record<string, string>> = {}) {
   }
   const status = async () => (await get<MonitorStatus>('/v1/status', MonitorStatus)).logs[0]!
   /** Resolves once the log is in a state. */
-  const until = (state: string) =>
-    vi.waitFor(async () => expect((await status()).state).toBe(state), 20_000)
+  const until = async (state: string): Promise<void> => {
+    await expect.poll(async () => (await status()).state).toBe(state)
+  }
   return { monitor, ask, get, status, until }
 }
 
@@ -206,10 +207,8 @@ describe('a monitor', () => {
     await until('following')
     grow(log, past.scribe)
     past.net.clock.advance(20_000)
-    await vi.waitFor(async () => {
-      const page: MonitorChanges = await get('/v1/changes', MonitorChanges)
-      expect(page.size).toBe(log.size)
-    }, 20_000)
+    const size = async () => (await get<MonitorChanges>('/v1/changes', MonitorChanges)).size
+    await expect.poll(size).toBe(log.size)
     await running?.stop()
     log.asked.length = 0
     const again = await start()
@@ -239,7 +238,7 @@ describe('a monitor', () => {
     const { components } = monitorService({ config: config(env), logger })
     running = new Lifecycle(components, logger)
     await running.start()
-    await vi.waitFor(() => expect(waiting).toHaveBeenCalled(), 20_000)
+    await expect.poll(() => waiting.mock.calls).not.toEqual([])
     await running.stop()
     server.closeAllConnections()
     server.close()
@@ -262,7 +261,7 @@ describe('a monitor', () => {
     const { ask, get } = await start({ DSLOG_MONITOR_POLICY: path, DSLOG_MONITOR_LOG_URL: '' })
     const logs = async () => (await get<MonitorStatus>('/v1/status', MonitorStatus)).logs
     await expect
-      .poll(async () => (await logs()).map(({ state }) => state), { timeout: 20_000 })
+      .poll(async () => (await logs()).map(({ state }) => state))
       .toEqual(['following', 'following'])
     expect((await logs()).map(({ origin, size }) => [origin, size])).toEqual([
       [log.origin, log.size],

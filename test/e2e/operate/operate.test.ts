@@ -20,7 +20,7 @@ const SOURCES = '/opt/dslog'
 const WORLD = '/srv/world'
 
 /** For what somebody waits who follows the manual, ms. */
-const PATIENCE = { timeout: 90_000, interval: 500 }
+const PATIENCE = { timeout: 120_000, interval: 500 }
 
 /** A line of world.ts. */
 type Told =
