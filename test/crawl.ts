@@ -32,6 +32,8 @@ export interface CrawlOptions {
   readonly place: Place
   /** More of the crawler's environment. */
   readonly env?: Readonly<Record<string, string>>
+  /** More of the log's. */
+  readonly logEnv?: Readonly<Record<string, string>>
   readonly limits?: PaceLimits
   /** Where the DNS is, if it is not that of `net`. */
   readonly dns?: { readonly port: number }
@@ -92,7 +94,13 @@ export class CrawlWorld {
   static async open(options: CrawlOptions): Promise<CrawlWorld> {
     const { limits = UNLIMITED, net, place } = options
     const clock = net.clock.now
-    const logEnv = { ...place.env, DSLOG_LOG_PORT: '0', DSLOG_LOG_RATE_LIMIT: '1000000', ...TOKEN }
+    const logEnv = {
+      ...place.env,
+      DSLOG_LOG_PORT: '0',
+      DSLOG_LOG_RATE_LIMIT: '1000000',
+      ...TOKEN,
+      ...options.logEnv,
+    }
     const { log: logConfig } = readConfig({ log: LOG_CONFIG }, logEnv)
     const log = logService({ config: logConfig, logger: silent, clock, create: true })
     const logLife = new Lifecycle(log.components, silent)

@@ -1,40 +1,25 @@
 /** Servers and registries that fail or lie: none of it gets into the log, and each shows in its metric. */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { type Name, nameFromText } from '@dslog/dnssec/name'
-import { dsToText, TYPE } from '@dslog/dnssec/records'
+import { describe, expect, test } from 'vitest'
+import { nameFromText } from '@dslog/dnssec/name'
+import { TYPE } from '@dslog/dnssec/records'
 import { DAY, HOUR } from '@dslog/testbed/clock'
 import { type Authority, Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import type { Fault } from '@dslog/testbed/nameserver/fault'
-import { ownerKey } from '@dslog/testbed/stories'
+import type { Fault, FaultOptions } from '@dslog/testbed/nameserver/fault'
 import { DEFAULT_LIMITS } from '@dslog/crawler/pace'
-import { CrawlWorld } from '../crawl.ts'
-import { Places } from '../place.ts'
+import type { CrawlWorld } from '../crawl.ts'
+import { crawls, ds, text } from './crawled.ts'
 
-let places: Places
-let world: CrawlWorld | undefined
-beforeAll(async () => {
-  places = await Places.open(['postgres'])
-})
-afterEach(async () => {
-  await world?.close()
-  world = undefined
-})
-afterAll(() => places.close())
-
-async function open(net: Internet, more: Partial<Parameters<typeof CrawlWorld.open>[0]> = {}) {
-  const place = await places.make(places.kinds[1] ?? 'embedded', net.anchors)
-  world = await CrawlWorld.open({ net, place, ...more })
-  return world
-}
-
-const ds = (name: Name, generation: number): Uint8Array => dsOf(name, ownerKey(name, generation))
-const text = (name: Name, generation: number): string => dsToText(ds(name, generation))
+const open = crawls()
 
 /** Does something to every server of a zone. */
-function atServers({ servers }: CrawlWorld, { servers: own }: Authority, fault: Fault): () => void {
+function atServers(
+  { servers }: CrawlWorld,
+  { servers: own }: Authority,
+  fault: Fault,
+  options: FaultOptions = {},
+): () => void {
   const healed = own.flatMap(({ addresses }) =>
-    addresses.map((address) => servers!.at(address).inject(fault)),
+    addresses.map((address) => servers!.at(address).inject(fault, options)),
   )
   return () => healed.forEach((heal) => heal())
 }
@@ -54,6 +39,7 @@ const FAULTS: readonly (readonly [string, Fault, RegExp])[] = [
   ['half', 'half', /^(timeout|malformed)$/],
   ['drop', 'drop', /^timeout$/],
   ['delay', { delay: 20_000 }, /^timeout$/],
+  ['oversized', 'oversized', /^malformed$/],
 ]
 
 /** What else is counted where a server answers what it was not asked. */
@@ -61,13 +47,14 @@ const UNWANTED: Readonly<Record<string, string>> = {
   'wrong-id': 'stray',
   'wrong-question': 'mismatched',
   garbage: 'mismatched',
+  oversized: 'oversized',
 }
 
 describe('a fault of the servers of a registry', () => {
   test('gives no entry, is counted, and what was there is logged when it is over', async () => {
     const net = new Internet({ servers: 2 })
     const tld = net.addZone('test.')
-    const own = await open(net)
+    const own = await open({ net })
     // The registry is known, and so are its keys.
     tld.delegate(nameFromText('first.test.'), [ds(nameFromText('first.test.'), 1)])
     await own.ask('first.test.')
@@ -97,11 +84,14 @@ describe('a fault of the servers of a registry', () => {
   test('that takes nothing away from a signed answer costs no more than a connection', async () => {
     const net = new Internet({ servers: 1 })
     const tld = net.addZone('test.')
-    const own = await open(net)
+    const own = await open({ net })
     const tcp = (): Promise<number> =>
       own.count('dslog_crawler_questions_total', { transport: 'tcp', outcome: 'answered' })
+    const oversized = (): Promise<number> =>
+      own.count('dslog_crawler_unwanted_replies_total', { what: 'oversized' })
     for (const fault of [
       'oversized',
+      'padded',
       'twice',
       'truncated',
       'wrong-case',
@@ -110,11 +100,13 @@ describe('a fault of the servers of a registry', () => {
       const name = nameFromText(`${fault}.test.`)
       tld.delegate(name, [ds(name, 1)])
       const before = await tcp()
-      const heal = atServers(own, tld, fault)
+      const isOversized = fault === 'oversized'
+      const unwanted = await oversized()
+      const heal = atServers(own, tld, fault, isOversized ? { transport: 'udp' } : {})
       await own.ask(name)
       expect(await own.story(name), fault).toEqual([text(name, 1)])
-      const isUdp = fault === 'oversized' || fault === 'twice'
-      if (!isUdp) expect(await tcp(), fault).toBeGreaterThan(before)
+      if (fault !== 'twice') expect(await tcp(), fault).toBeGreaterThan(before)
+      if (isOversized) expect(await oversized()).toBeGreaterThan(unwanted)
       heal()
     }
     expect(await own.count('dslog_crawler_failures_total')).toBe(0)
@@ -125,7 +117,7 @@ describe('a fault of the servers of a registry', () => {
     const tld = net.addZone('test.', { denial: { nsec3: {} } })
     const names = Array.from({ length: 20 }, (_, i) => nameFromText(`n${i}.test.`))
     for (const name of names) tld.delegate(name, [ds(name, 1)])
-    const own = await open(net)
+    const own = await open({ net })
     await own.ask(...names)
     const size = own.log.reader.tree.size
     for (const name of names) tld.delegate(name)
@@ -148,7 +140,7 @@ describe('a registry', () => {
     const tld = net.addZone('test.')
     const name = nameFromText('victim.test.')
     tld.delegate(name, [ds(name, 1)])
-    const own = await open(net)
+    const own = await open({ net })
     await own.ask(name)
     net.clock.advance(HOUR)
     tld.delegate(name, [ds(name, 666)])
@@ -171,7 +163,7 @@ describe('a registry', () => {
     const tld = net.addZone('test.')
     const name = nameFromText('a.test.')
     tld.delegate(name, [ds(name, 1)])
-    const own = await open(net)
+    const own = await open({ net })
     await own.ask(name)
     const before = tld.snapshot()
     tld.delegate(name, [ds(name, 2)])
@@ -198,7 +190,7 @@ describe('politeness', () => {
     net.clock.set(start)
     const ticking = setInterval(() => net.clock.set(Date.now()), 5)
     try {
-      const own = await open(net, { limits: DEFAULT_LIMITS })
+      const own = await open({ net, limits: DEFAULT_LIMITS })
       const [address] = tld.servers.flatMap(({ addresses }) => addresses)
       const server = own.servers!.at(address!)
       await own.ask(...names)
@@ -222,7 +214,7 @@ describe('politeness', () => {
     const tld = net.addZone('test.')
     const names = Array.from({ length: 40 }, (_, i) => nameFromText(`n${i}.test.`))
     for (const name of names) tld.delegate(name, [ds(name, 1)])
-    const own = await open(net)
+    const own = await open({ net })
     const slowed = async (): Promise<number> => own.count('dslog_crawler_slowed_servers')
     await own.ask(names[0]!)
     expect(await slowed()).toBe(0)
@@ -243,7 +235,7 @@ describe('politeness', () => {
     const names = Array.from({ length: 10 }, (_, i) => nameFromText(`n${i}.test.`))
     for (const name of names) tld.delegate(name, [ds(name, 1)])
     out.delegate(nameFromText('a.out.'), [ds(nameFromText('a.out.'), 1)])
-    const own = await open(net, { env: { DSLOG_CRAWLER_OPT_OUT: 'out' } })
+    const own = await open({ net, env: { DSLOG_CRAWLER_OPT_OUT: 'out' } })
     const serverOf = (zone: Authority) => own.servers!.at(zone.servers[0]!.addresses[0]!)
     await own.ask(names[0]!)
     serverOf(tld).inject('refused')
@@ -262,7 +254,7 @@ test('addresses that are nobody’s business are not asked, whatever the DNS say
   const tld = net.addZone('test.', { servers: [['127.0.0.1']] })
   tld.delegate(nameFromText('a.test.'), [ds(nameFromText('a.test.'), 1)])
   const roots = net.root.servers.flatMap(({ addresses }) => addresses)
-  const own = await open(net, { env: { DSLOG_CRAWLER_ALLOW: roots.join() } })
+  const own = await open({ net, env: { DSLOG_CRAWLER_ALLOW: roots.join() } })
   await own.ask('a.test.')
   expect(await own.story('a.test.')).toEqual([])
   expect(await own.reason('a.test.')).toMatch(/^unreachable/)

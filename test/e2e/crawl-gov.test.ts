@@ -2,7 +2,7 @@
  * The real .gov under a key of the test, asked name by name: the log has each delegation that the registry
  * published, with exactly its DS, and the day on which 57 of them went insecure and one was given up.
  */
-import { afterAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { type Name, nameKey } from '@dslog/dnssec/name'
 import { TYPE } from '@dslog/dnssec/records'
 import { stateId } from '@dslog/schema/identity'
@@ -10,8 +10,8 @@ import { toBase64 } from '@dslog/tlog/bytes'
 import { HOUR, TestClock } from '@dslog/testbed/clock'
 import { openGov, type Gov, type GovFile } from '@dslog/testbed/gov'
 import { Internet } from '@dslog/testbed/internet'
-import { CrawlWorld } from '../crawl.ts'
-import { Places } from '../place.ts'
+import type { CrawlWorld } from '../crawl.ts'
+import { crawls } from './crawled.ts'
 
 /** Names without a DS that are asked, too: what they show is always the same. */
 const SOME = 300
@@ -24,12 +24,7 @@ const noon = (file: GovFile): number => Date.parse(`${file}T12:00:00Z`)
 /** States by name. */
 type States = ReadonlyMap<string, string>
 
-let places: Places | undefined
-let world: CrawlWorld | undefined
-afterAll(async () => {
-  await world?.close()
-  await places?.close()
-})
+const open = crawls()
 
 /** Owners in the zone that have records of a type, each with those records. */
 function ownersOf({ authority }: Gov, type: number): Map<Name, Uint8Array[]> {
@@ -65,11 +60,8 @@ test('each delegation is found, and each that goes', async () => {
   const net = new Internet({ clock: new TestClock(noon('2025-08-12')), servers: 4 })
   const gov = openGov(net)
   if (gov === undefined) return
-  places = await Places.open(['postgres'])
-  const place = await places.make(places.kinds[1] ?? 'embedded', net.anchors)
   gov.publish('2025-08-12')
-  const own = await CrawlWorld.open({ net, place })
-  world = own
+  const own = await open({ net })
   /** Has asked anew whatever was asked, and names that are new. */
   const ask = async (): Promise<void> => {
     await own.again(0)

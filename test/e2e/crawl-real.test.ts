@@ -1,34 +1,21 @@
 /** The crawler and other people's name servers: NSD and Knot, by query and by transfer. */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
 import { dsToText } from '@dslog/dnssec/records'
 import { HOUR } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
 import { type RealServers, startAll, startKnot, startNsd } from '@dslog/testbed/realserver'
-import { ownerKey } from '@dslog/testbed/stories'
-import { CrawlWorld } from '../crawl.ts'
-import { Places } from '../place.ts'
+import { crawls, ds, text } from './crawled.ts'
 import { expectSound } from './sound.ts'
 
-let places: Places
-let world: CrawlWorld | undefined
 let servers: RealServers | undefined
-beforeAll(async () => {
-  places = await Places.open(['postgres'])
-})
 afterEach(async () => {
-  await world?.close()
   await servers?.stop()
-  world = undefined
   servers = undefined
 })
-afterAll(() => places.close())
+const open = crawls()
 
-const kind = () => places.kinds[1] ?? 'embedded'
-const ds = (name: Name, generation: number): Uint8Array => dsOf(name, ownerKey(name, generation))
-const text = (name: Name, generation: number): string => dsToText(ds(name, generation))
 const all = (labels: readonly string[]) => labels.map((label) => nameFromText(`${label}.test.`))
 
 describe.each([
@@ -45,8 +32,7 @@ describe.each([
       for (const name of names) tld.delegate(name, [ds(name, 1)])
       servers = await startAll(start, net)
       if (servers === undefined) return
-      const place = await places.make(kind(), net.anchors)
-      world = await CrawlWorld.open({ net, place, dns: servers })
+      const world = await open({ net, dns: servers })
       await world.ask(...names)
       for (const name of names) expect(await world.story(name)).toEqual([text(name, 1)])
 
@@ -78,9 +64,7 @@ describe.each([
     servers = await startAll(start, net)
     if (servers === undefined) return
     const { reload } = servers
-    const place = await places.make(kind(), net.anchors)
-    const own = await CrawlWorld.open({ net, place, dns: servers })
-    world = own
+    const own = await open({ net, dns: servers })
     await own.ask(...names, large)
     const byTcp = { transport: 'tcp', outcome: 'answered' }
     expect(await own.count('dslog_crawler_questions_total', byTcp)).toBeGreaterThan(0)
@@ -113,14 +97,12 @@ describe.each([
     for (const name of names) net.root.delegate(name, [ds(name, 1)])
     servers = await startAll(start, net)
     if (servers === undefined) return
-    const place = await places.make(kind(), net.anchors)
     const [address] = net.root.servers.flatMap(({ addresses }) => addresses)
     const env = {
       DSLOG_CRAWLER_TRANSFERS: `.@${address}:${servers.port}`,
       DSLOG_CRAWLER_TRANSFER_INTERVAL: '1s',
     }
-    world = await CrawlWorld.open({ net, place, dns: servers, env })
-    const own = world
+    const own = await open({ net, dns: servers, env })
     const stories = async () => (await Promise.all(names.map((name) => own.story(name)))).flat()
     await expect.poll(stories).toHaveLength(40)
     expect(await own.count('dslog_crawler_seen_total')).toBe(0)

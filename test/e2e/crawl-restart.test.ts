@@ -1,14 +1,12 @@
 /** A crawler that stops as it should, and another that goes on: nothing is lost, and nothing asked for nothing. */
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { type Name, nameFromText, nameKey, parentOf } from '@dslog/dnssec/name'
-import { dsToText, TYPE } from '@dslog/dnssec/records'
+import { TYPE } from '@dslog/dnssec/records'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
 import type { NameServer } from '@dslog/testbed/nameserver/server'
-import { ownerKey } from '@dslog/testbed/stories'
 import { TaskKind } from '@dslog/crawler/schedule'
-import { CrawlWorld } from '../crawl.ts'
-import { Places } from '../place.ts'
+import type { CrawlWorld } from '../crawl.ts'
+import { crawls, ds, text } from './crawled.ts'
 
 /** Names that are asked for before, and those that are under way when the crawler stops. */
 const BEFORE = 200
@@ -16,30 +14,19 @@ const NAMES = 800
 /** Of both, those that have a DS. */
 const SIGNED = names(40).concat(names(BEFORE + 40, BEFORE))
 
-let places: Places
-let world: CrawlWorld | undefined
-beforeAll(async () => {
-  places = await Places.open(['postgres'])
-})
-afterEach(async () => {
-  await world?.close()
-  world = undefined
-})
-afterAll(() => places.close())
+const openWorld = crawls()
 
 function names(to: number, from = 0): Name[] {
   return Array.from({ length: to - from }, (_, i) => nameFromText(`n${from + i}.test.`))
 }
-const ds = (name: Name): Uint8Array => dsOf(name, ownerKey(name))
 
 /** A registry of one server, and whom it serves. */
 async function open(): Promise<{ own: CrawlWorld; server: NameServer }> {
   const net = new Internet({ servers: 1 })
   const tld = net.addZone('test.')
   for (const name of SIGNED) tld.delegate(name, [ds(name)])
-  const place = await places.make(places.kinds[1] ?? 'embedded', net.anchors)
-  world = await CrawlWorld.open({ net, place })
-  return { own: world, server: world.servers!.of(tld)[0]! }
+  const own = await openWorld({ net })
+  return { own, server: own.servers!.of(tld)[0]! }
 }
 
 const isAsked = new Set(names(NAMES).map(nameKey))
@@ -90,7 +77,7 @@ test('what was under way is asked again, what was answered is not', async () => 
   const lost = await own.count('dslog_crawler_questions_total', { outcome: 'timeout' })
   expect(again).toBeLessThanOrEqual(lost)
   expect((await seen(own)).size).toBe(NAMES)
-  for (const name of SIGNED) expect(await own.story(name)).toEqual([dsToText(ds(name))])
+  for (const name of SIGNED) expect(await own.story(name)).toEqual([text(name)])
 })
 
 test('nobody is asked anything by a start alone', async () => {

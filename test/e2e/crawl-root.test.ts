@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
-import { afterAll, expect, test } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
 import { ROOT_ANCHORS } from '@dslog/dnssec/anchors'
 import { nameToText, ROOT } from '@dslog/dnssec/name'
 import { dsToText } from '@dslog/dnssec/records'
@@ -12,19 +12,14 @@ import { decodeEntry, type DelegationEntry } from '@dslog/schema/entry'
 import { TestClock } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
 import { type RealServer, startNsd, type ZoneFile } from '@dslog/testbed/realserver'
-import { CrawlWorld } from '../crawl.ts'
-import { Places } from '../place.ts'
+import type { CrawlWorld } from '../crawl.ts'
+import { crawls } from './crawled.ts'
 import { type Event, HAS_DATA } from './dslog.ts'
 import { expectChanges, ROOT_ZONES, SNAPSHOTS } from './root-zones.ts'
 
-let places: Places | undefined
 let nsd: RealServer | undefined
-let world: CrawlWorld | undefined
-afterAll(async () => {
-  await world?.close()
-  await nsd?.stop()
-  await places?.close()
-})
+afterEach(() => nsd?.stop())
+const open = crawls()
 
 const checkedAt = (i: number): number => SNAPSHOTS[i]!.check_time_unix * 1000
 
@@ -69,20 +64,13 @@ test.skipIf(!HAS_DATA)(
   async () => {
     nsd = await startNsd([zoneOf(0)])
     if (nsd === undefined) return
-    places = await Places.open(['postgres'])
-    const place = await places.make(places.kinds[1] ?? 'embedded', ROOT_ANCHORS)
     const clock = new TestClock(checkedAt(0))
-    const own = await CrawlWorld.open({
-      net: new Internet({ clock }),
-      place,
-      dns: nsd,
-      env: {
-        DSLOG_CRAWLER_ROOT_SERVERS: '127.0.0.1',
-        DSLOG_CRAWLER_TRANSFERS: `.@127.0.0.1:${nsd.port}`,
-        DSLOG_CRAWLER_TRANSFER_INTERVAL: '1s',
-      },
-    })
-    world = own
+    const env = {
+      DSLOG_CRAWLER_ROOT_SERVERS: '127.0.0.1',
+      DSLOG_CRAWLER_TRANSFERS: `.@127.0.0.1:${nsd.port}`,
+      DSLOG_CRAWLER_TRANSFER_INTERVAL: '1s',
+    }
+    const own = await open({ net: new Internet({ clock }), dns: nsd, env }, ROOT_ANCHORS)
     /** Of the zone that was taken last. It is looked for every second, by this clock. */
     const serial = async (): Promise<unknown> => {
       clock.advance(1_000)

@@ -1,46 +1,35 @@
 /** The crawler from several places: a resolver by HTTPS and a proxy show what they see, honest or not. */
-import { afterEach, afterAll, beforeAll, expect, test } from 'vitest'
-import { type Name, nameFromText } from '@dslog/dnssec/name'
-import { dsToText } from '@dslog/dnssec/records'
+import { afterEach, expect, test } from 'vitest'
+import { nameFromText } from '@dslog/dnssec/name'
 import { HOUR } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
 import { NameServers } from '@dslog/testbed/nameserver'
-import { ownerKey } from '@dslog/testbed/stories'
 import { startUnbound } from '@dslog/testbed/unbound'
 import { type DohHandler, dohFront, startDoh, startSocks } from '@dslog/testbed/vantage'
-import { CrawlWorld } from '../crawl.ts'
-import { Places } from '../place.ts'
+import type { CrawlWorld } from '../crawl.ts'
+import { crawls, ds, text } from './crawled.ts'
 
 const NAME = nameFromText('a.test.')
 const TOKEN = 'who may watch'
 
-let places: Places
 /** What a test has started, ended in the other order. */
 const started: (() => unknown)[] = []
-beforeAll(async () => {
-  places = await Places.open(['postgres'])
-})
 afterEach(async () => {
   for (const end of started.splice(0).reverse()) await end()
 })
-afterAll(() => places.close())
-
-const ds = (generation: number, name: Name = NAME): Uint8Array =>
-  dsOf(name, ownerKey(name, generation))
-const text = (generation: number): string => dsToText(ds(generation))
+const openWorld = crawls()
 
 /** A root and a registry, each with a server of its own. */
 function internet(): Internet {
   const net = new Internet({ servers: 1 })
-  net.addZone('test.').delegate(NAME, [ds(1)])
+  net.addZone('test.').delegate(NAME, [ds(NAME)])
   return net
 }
 
 /** All zones at one address, under the keys of `internet`, but with another DS: what a victim is shown. */
 function elsewhere({ clock }: Internet): Internet {
   const net = new Internet({ clock })
-  net.addZone('test.').delegate(NAME, [ds(666)])
+  net.addZone('test.').delegate(NAME, [ds(NAME, 666)])
   return net
 }
 
@@ -53,14 +42,12 @@ async function serve(net: Internet): Promise<NameServers> {
 async function open(net: Internet, handle: DohHandler, proxyPort: number) {
   const doh = await startDoh(handle)
   started.push(() => doh.close())
-  const place = await places.make(places.kinds[1] ?? 'embedded', net.anchors)
   const env = {
     DSLOG_CRAWLER_RESOLVERS: doh.url,
     DSLOG_CRAWLER_PROXIES: `127.0.0.1:${proxyPort}`,
     DSLOG_CRAWLER_TOKEN: TOKEN,
   }
-  const world = await CrawlWorld.open({ net, place, env })
-  started.push(() => world.close())
+  const world = await openWorld({ net, env })
   return { doh, world }
 }
 
@@ -110,7 +97,7 @@ test('each place shows the same, and how it came by it', async () => {
   expect(new Set(seen.map(({ state_id }) => state_id)).size).toBe(1)
   // A circuit of its own for each question.
   expect(new Set(proxy.users).size).toBe(proxy.users.length)
-  expect(await world.story(NAME)).toEqual([text(1)])
+  expect(await world.story(NAME)).toEqual([text(NAME)])
   expect(await world.count('dslog_crawler_disagreements_total')).toBe(0)
   for (const transport of ['udp', 'https', 'socks5']) {
     const answered = { transport, outcome: 'answered' }
@@ -131,7 +118,7 @@ test('what one resolver alone is shown is logged, if it is signed, and marked', 
   await world.settle()
   net.clock.advance(HOUR)
   await world.settle()
-  expect((await world.story(NAME)).toSorted()).toEqual([text(1), text(666)].toSorted())
+  expect((await world.story(NAME)).toSorted()).toEqual([text(NAME), text(NAME, 666)].toSorted())
   expect(await world.count('dslog_crawler_disagreements_total')).toBeGreaterThan(0)
   const states = new Map((await views(world)).map((seen) => [seen.vantage, seen.state_id]))
   expect(new Set(states.values()).size).toBe(2)
@@ -154,7 +141,7 @@ test('places that lie or fail hide nothing, and add nothing', async () => {
   net.clock.advance(HOUR)
   await world.settle()
   expect(doh.asked).toBeGreaterThan(0)
-  expect(await world.story(NAME)).toEqual([text(1)])
+  expect(await world.story(NAME)).toEqual([text(NAME)])
   expect((await views(world)).map(({ vantage }) => vantage)).toEqual(['direct'])
   expect(
     await world.count('dslog_crawler_questions_total', { outcome: 'network' }),

@@ -1,40 +1,16 @@
 /** From a registry's name servers to the log: what happens to delegations, asked for by query. */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
-import { nameFromText } from '@dslog/dnssec/name'
+import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
 import { dsToText } from '@dslog/dnssec/records'
 import { HOUR } from '@dslog/testbed/clock'
 import { Internet, type ZoneOptions } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
-import { CrawlWorld } from '../crawl.ts'
-import { Places } from '../place.ts'
+import { Source, TaskKind, Tier } from '@dslog/crawler/schedule'
+import type { CrawlWorld } from '../crawl.ts'
+import { crawls, ds, text } from './crawled.ts'
 import { expectSound } from './sound.ts'
 
-let places: Places
-let world: CrawlWorld | undefined
-
-beforeAll(async () => {
-  places = await Places.open(['postgres'])
-})
-afterEach(async () => {
-  await world?.close()
-  world = undefined
-})
-afterAll(() => places.close())
-
-const KIND = (): 'postgres' | 'embedded' => places.kinds[1] ?? 'embedded'
-
-const ds = (text: string, generation: number): Uint8Array =>
-  dsOf(nameFromText(text), ownerKey(nameFromText(text), generation))
-const text = (name: string, ...generations: number[]): string =>
-  generations.map((generation) => dsToText(ds(name, generation))).join()
-
-async function open(net: Internet, env: Record<string, string> = {}): Promise<CrawlWorld> {
-  const place = await places.make(KIND(), net.anchors)
-  world = await CrawlWorld.open({ net, place, env })
-  return world
-}
+const open = crawls()
 
 const DENIALS: readonly [string, ZoneOptions][] = [
   ['NSEC', { denial: 'nsec' }],
@@ -49,7 +25,7 @@ describe.each(DENIALS)('a registry that denies by %s', (_what, options) => {
     const names = ['stays', 'swapped', 'insecure', 'gone', 'two'].map((label) => `${label}.test.`)
     for (const name of names) tld.delegate(nameFromText(name), [ds(name, 1)])
     tld.delegate(nameFromText('never.test.'))
-    const own = await open(net)
+    const own = await open({ net })
     await own.ask(...names, 'never.test.', 'absent.test.')
     for (const name of names) {
       expect(await own.story(name), (await own.reason(name)) ?? '').toEqual([text(name, 1)])
@@ -84,7 +60,7 @@ test('keys of the parent that roll, and another algorithm, change no delegation'
   const tld = net.addZone('test.')
   tld.delegate(nameFromText('a.test.'), [ds('a.test.', 1)])
   tld.delegate(nameFromText('b.test.'), [ds('b.test.', 1)])
-  const own = await open(net)
+  const own = await open({ net })
   await own.ask('a.test.', 'b.test.')
 
   net.rekey(tld, 2, ALGORITHM.ECDSAP256SHA256)
@@ -105,7 +81,7 @@ test('the keys of the root and of parents are watched, every hour', async () => 
   const net = new Internet({ servers: 1 })
   const tld = net.addZone('test.')
   tld.delegate(nameFromText('a.test.'), [ds('a.test.', 1)])
-  const own = await open(net)
+  const own = await open({ net })
   await own.ask('a.test.')
   const keys = () => own.log.reader.tree.size
   const before = keys()
@@ -121,8 +97,68 @@ test('a name below another that is delegated meanwhile has another parent', asyn
   const net = new Internet({ servers: 1 })
   const tld = net.addZone('test.')
   tld.delegate(nameFromText('a.test.'), [ds('a.test.', 1)])
-  const own = await open(net)
+  const own = await open({ net })
   await own.ask('www.a.test.', 'a.test.')
   expect(await own.story('www.a.test.')).toEqual([])
   expect(await own.story('a.test.')).toEqual([text('a.test.', 1)])
+})
+
+describe('a zone whose signatures the log does not take', () => {
+  const HOST = 'www.host.test.'
+
+  /** A registry, and a signed zone below that delegates a name of its own. */
+  function hosted(): Internet {
+    const net = new Internet({ servers: 1 })
+    net.addZone('test.')
+    net.addZone('host.test.').delegate(nameFromText(HOST), [ds(HOST)])
+    return net
+  }
+  const tasks = async ({ crawler }: CrawlWorld, kind: number): Promise<string[]> => {
+    const rows = await crawler.db.kysely
+      .selectFrom('task')
+      .select(['name', 'tier'])
+      .where('kind', '=', kind)
+      .execute()
+    return rows.map(({ name, tier }) => `${nameToText(name as Name)} ${tier}`).sort()
+  }
+
+  test('is asked when a file names a host in it, and its keys are not watched', async () => {
+    const net = hosted()
+    const own = await open({ net })
+    await own.ask(HOST, 'host.test.')
+    const refused = { status: 'refused: zone-not-admitted' }
+    expect(await own.count('dslog_crawler_submitted_total', refused)).toBe(1)
+    expect(await own.story(HOST)).toEqual([])
+    expect(await own.story('host.test.')).toHaveLength(1)
+    // Of the root and of what is directly below it, and no others.
+    expect(await tasks(own, TaskKind.keys)).toEqual([`. ${Tier.keys}`, `test. ${Tier.keys}`])
+    // Once a week, as a name that is not signed: the log records nothing of it.
+    expect(await tasks(own, TaskKind.poll)).toEqual([
+      `host.test. ${Tier.signed}`,
+      `${HOST} ${Tier.other}`,
+    ])
+    // For the same signature nobody asks the log again.
+    await own.again(HOUR)
+    expect(await own.count('dslog_crawler_submitted_total', refused)).toBe(1)
+  })
+
+  test('whose keys were watched is watched no more once the log has said so', async () => {
+    const net = hosted()
+    const own = await open({ net })
+    const due = net.clock.now()
+    const task = { kind: TaskKind.keys, tier: Tier.keys, due, source: Source.zone }
+    await own.crawler.frontier.add([{ name: nameFromText('host.test.'), ...task }])
+    await own.ask('host.test.')
+    expect(await tasks(own, TaskKind.keys)).toEqual([`. ${Tier.keys}`, `test. ${Tier.keys}`])
+  })
+
+  test('whose operator has it admitted is watched, up to the root', async () => {
+    const net = hosted()
+    const own = await open({ net, logEnv: { DSLOG_LOG_ZONES: 'host.test' } })
+    await own.ask(HOST)
+    expect(await own.story(HOST)).toEqual([text(HOST)])
+    await own.settle()
+    const all = ['.', 'host.test.', 'test.'].map((zone) => `${zone} ${Tier.keys}`)
+    expect(await tasks(own, TaskKind.keys)).toEqual(all)
+  })
 })

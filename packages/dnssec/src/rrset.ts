@@ -7,6 +7,9 @@ import { DnssecError } from './error.ts'
 import { expandName, readName, sameName, type Name } from './name.ts'
 import { CLASS_IN, RRSIG_FIXED_BYTES, TYPE, type RR, type RRset } from './records.ts'
 
+/** TTL of records made up from RDATA: it is no part of what is signed or logged. */
+const NO_TTL = 0
+
 type Step = number | 'n' | 's' | '*'
 
 /**
@@ -170,4 +173,16 @@ export function selectRrsigs(records: readonly RR[], owner: Name, type: number):
         sameName(r.owner, owner),
     )
     .map((r) => r.rdata)
+}
+
+/** The records of an RRset and one signature over it. */
+export function recordsOf(
+  owner: Name,
+  type: number,
+  rdatas: readonly Uint8Array[],
+  rrsig: Uint8Array,
+): RR[] {
+  const head = { owner, class: CLASS_IN, ttl: NO_TTL }
+  const records = rdatas.map((rdata) => ({ ...head, type, rdata }))
+  return [...records, { ...head, type: TYPE.RRSIG, rdata: rrsig }]
 }

@@ -1,7 +1,7 @@
 /**
  * Questions to authoritative servers and resolvers, over UDP and TCP: a datagram first, TCP where the reply
- * is cut (RFC 7766 §5). Addresses come from the DNS, so from strangers; those in special-purpose ranges are
- * refused here, last of all, whatever was checked before.
+ * is cut or too large for one (RFC 7766 §5). Addresses come from the DNS, so from strangers; those in
+ * special-purpose ranges are refused here, last of all, whatever was checked before.
  */
 import { connect } from 'node:net'
 import { specialRange } from '@dslog/service/specialaddress'
@@ -29,14 +29,8 @@ export interface DnsClientOptions {
   readonly mixCase?: boolean
   /** How long one try takes at most unless a question says so, in ms. Default 2,000. */
   readonly timeout?: number | undefined
-  /** A datagram came that answers no question: somebody guesses, or a server does not do as it should. */
+  /** A datagram came that is not taken: somebody guesses, or a server does not do as it should. */
   readonly onUnwanted?: (what: Unwanted) => void
-}
-
-/** What was counted since the start. */
-export interface DnsClientCounts extends Readonly<UdpCounts> {
-  /** Replies over UDP that were cut, so asked again over TCP. */
-  readonly truncated: number
 }
 
 /** Asks over UDP and TCP. */
@@ -50,7 +44,6 @@ export class DnsClient implements Exchange {
     connect({ host: address, port, noDelay: true }),
   )
   readonly #targets = new WeakMap<Server, Target>()
-  #truncated = 0
 
   constructor(options: DnsClientOptions = {}) {
     this.#port = options.port ?? DNS_PORT
@@ -60,9 +53,9 @@ export class DnsClient implements Exchange {
     this.#udp = new UdpSockets(options.onUnwanted)
   }
 
-  /** Counts, of UDP where nothing else is said. */
-  get counts(): DnsClientCounts {
-    return { ...this.#udp.counts, truncated: this.#truncated }
+  /** What was counted over UDP since the start. */
+  get counts(): Readonly<UdpCounts> {
+    return { ...this.#udp.counts }
   }
 
   /** Sockets and connections open now. */
@@ -101,10 +94,7 @@ export class DnsClient implements Exchange {
     })
   }
 
-  readonly #overTcp = (asking: Asking): Promise<Reply> => {
-    this.#truncated++
-    return this.#tcp.ask(asking, asking.key)
-  }
+  readonly #overTcp = (asking: Asking): Promise<Reply> => this.#tcp.ask(asking, asking.key)
 
   /** Looked at once for each server that is named, not for each question. */
   #targetOf(to: Server): Target {
@@ -178,7 +168,7 @@ class Asking implements Waiting, TcpQuestion {
     this.resolve(reply)
   }
 
-  truncated(): void {
+  goOver(): void {
     this.settled?.()
     this.resolve(this.#overTcp(this))
   }

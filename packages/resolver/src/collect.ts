@@ -18,10 +18,11 @@ import {
   sameName,
 } from '@dslog/dnssec/name'
 import { TYPE } from '@dslog/dnssec/records'
-import { selectRRset, selectRrsigs } from '@dslog/dnssec/rrset'
+import { recordsOf, selectRRset, selectRrsigs } from '@dslog/dnssec/rrset'
 import { type Clock, systemClock } from '@dslog/service/clock'
 import { ExpiringCache } from './cache.ts'
 import { ResolverError } from './error.ts'
+import { evidenceIn } from './evidence.ts'
 import type { AskOptions, Exchange, Question, Reply, Server } from './exchange.ts'
 import { zoneSpeaking } from './referral.ts'
 import { rememberingBackend } from './remember.ts'
@@ -48,7 +49,7 @@ export interface Observation {
   readonly verdict: Exclude<Verdict, { verdict: 'unverifiable' }>
   /** When the reply came, in ms since the epoch: the time of the verdict. */
   readonly observedAt: number
-  /** Raw messages for `POST /v1/observations`: the reply first, then keys up to the root. */
+  /** Messages for `POST /v1/observations`, as `evidence.ts` has them: the reply first, then keys up to the root. */
   readonly messages: readonly Uint8Array[]
 }
 
@@ -58,7 +59,7 @@ export interface KeysObservation {
   /** DNSKEY RDATA, in canonical order. */
   readonly rdatas: readonly Uint8Array[]
   readonly observedAt: number
-  /** Raw messages: the DNSKEY reply of the zone first, then DS and DNSKEY replies up to the root. */
+  /** Likewise: the DNSKEY reply of the zone first, then DS and DNSKEY replies up to the root. */
   readonly messages: readonly Uint8Array[]
 }
 
@@ -216,7 +217,12 @@ export class EvidenceCollector implements Collector {
     if (verdict.verdict === 'unverifiable') {
       throw unverifiable(reply, new DnssecError(verdict.code, verdict.reason))
     }
-    return { owner, zone, reply, verdict, observedAt, messages: [reply.bytes, ...chain.messages] }
+    const proof =
+      verdict.verdict === 'present'
+        ? recordsOf(owner, TYPE.DS, verdict.ds, verdict.rrsig)
+        : verdict.records.flatMap((r) => recordsOf(r.owner, r.type, [r.rdata], r.rrsig))
+    const messages = [evidenceIn(reply, proof), ...chain.messages]
+    return { owner, zone, reply, verdict, observedAt, messages }
   }
 
   #mayHaveRolled(code: DnssecErrorCode, { fetchedAt }: Chain): boolean {
@@ -283,7 +289,8 @@ export class EvidenceCollector implements Collector {
       const ttl = Math.min(...answer.map((rr) => rr.ttl)) * 1000
       const kept = fetchedAt + Math.min(Math.max(ttl, ROLLED_AFTER_MS), MAX_KEPT_MS)
       const expires = Math.min(kept, (keys.expiration + 1) * 1000, link.expires)
-      return { keys, messages: [reply.bytes, ...link.messages], fetchedAt, expires }
+      const proof = recordsOf(zone, TYPE.DNSKEY, keys.rdatas, keys.rrsig)
+      return { keys, messages: [evidenceIn(reply, proof), ...link.messages], fetchedAt, expires }
     } catch (error) {
       if (!(error instanceof DnssecError)) throw error
       throw unverifiable(reply, error)

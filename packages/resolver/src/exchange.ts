@@ -33,7 +33,7 @@ export type Transport = 'udp' | 'tcp' | 'https' | 'socks5'
 
 /** How to ask. */
 export interface AskOptions {
-  /** `udp`, the default, goes on over TCP where the reply is truncated. Other exchanges have one way only. */
+  /** `udp`, the default, goes on over TCP where a reply is no datagram's. Other exchanges have one way only. */
   readonly transport?: 'udp' | 'tcp'
   /** For one try, in ms; over TCP the connection is included. */
   readonly timeout?: number
@@ -63,7 +63,7 @@ export interface Reply {
 /** A way to ask servers. */
 export interface Exchange {
   /**
-   * Asks one server once: one datagram and, if its reply is truncated, TCP. Trying again, elsewhere, is
+   * Asks one server once: one datagram and, if its reply is cut or too large, TCP. Trying again, elsewhere, is
    * `askAny` of `retry.ts`.
    *
    * @throws ResolverError; `busy` and `aborted` say nothing about the server

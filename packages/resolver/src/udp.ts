@@ -4,7 +4,8 @@
  * or a thousand questions, so that who finds out its port has little use of it.
  *
  * A datagram that is not the reply waited for does not end the wait (RFC 5452 §9.1): it is counted. Whether
- * anything came at all decides what the error says when time is up.
+ * anything came at all decides what the error says when time is up. One that is the reply, and larger than
+ * we said we take (RFC 6891 §6.2.3), is not read: like a reply that is cut, it is a reason to ask over TCP.
  *
  * Measured: the system's default receive buffer loses up to 2 % of the replies at full speed.
  */
@@ -12,7 +13,7 @@ import { createSocket, type Socket } from 'node:dgram'
 import { isIPv6 } from 'node:net'
 import { ResolverError } from './error.ts'
 import type { Question, Reply, Server } from './exchange.ts'
-import { encodeQuery, questionEnd, random16 } from './query.ts'
+import { EDNS_PAYLOAD_BYTES, encodeQuery, questionEnd, random16 } from './query.ts'
 import { idOf, isReplyTo, isTruncated, questionToText, readReply } from './reply.ts'
 
 /** Asked of the system, which may give less (net.core.rmem_max). */
@@ -30,16 +31,18 @@ const SWEEP_MS = 25
 const STANDSTILL_MS = 4 * SWEEP_MS
 
 /**
- * A datagram that is the reply to no question: `stray` if no question under way has its id, so late or
- * guessed; `mismatched` if it is of the right id and to another question.
+ * A datagram that is not taken: `stray` if no question under way has its id, so late or guessed; `mismatched`
+ * if it is of the right id and to another question; `oversized` if it is larger than the question allowed.
  */
-export type Unwanted = 'stray' | 'mismatched'
+export type Unwanted = 'stray' | 'mismatched' | 'oversized'
 
 /** What came that was not waited for, and what did not come. */
 export interface UdpCounts extends Record<Unwanted, number> {
   sent: number
   received: number
   timeouts: number
+  /** Replies that were cut. */
+  truncated: number
 }
 
 /** How to ask over UDP. */
@@ -58,8 +61,8 @@ export interface UdpQuestion {
 /** A question and who waits: exactly one of the three is called, once, after `ask` has returned. */
 export interface Waiting extends UdpQuestion {
   reply(reply: Reply): void
-  /** The reply is cut: ask over TCP. */
-  truncated(): void
+  /** There is a reply, and no room for it in a datagram: ask over TCP. */
+  goOver(): void
   fail(error: ResolverError): void
 }
 
@@ -89,7 +92,15 @@ class Pending {
 
 /** Sockets to many servers. */
 export class UdpSockets {
-  readonly counts: UdpCounts = { sent: 0, received: 0, stray: 0, mismatched: 0, timeouts: 0 }
+  readonly counts: UdpCounts = {
+    sent: 0,
+    received: 0,
+    timeouts: 0,
+    truncated: 0,
+    stray: 0,
+    mismatched: 0,
+    oversized: 0,
+  }
   readonly #all = new Set<UdpSocket>()
   /** By server, the one that takes questions now. */
   readonly #current = new Map<string, UdpSocket>()
@@ -273,8 +284,14 @@ class UdpSocket {
       return
     }
     this.#forget(pending.id)
+    if (bytes.length > EDNS_PAYLOAD_BYTES) {
+      this.#onUnwanted('oversized')
+      waiting.goOver()
+      return
+    }
     if (isTruncated(bytes)) {
-      waiting.truncated()
+      this.#counts.truncated++
+      waiting.goOver()
       return
     }
     const rtt = performance.now() - sentAt

@@ -9,7 +9,9 @@ import type { ResolverError } from '@dslog/resolver/error'
 import type { Server } from '@dslog/resolver/exchange'
 import { encodeQuery, questionEnd } from '@dslog/resolver/query'
 import { Internet } from '@dslog/testbed/internet'
+import { dsOf } from '@dslog/testbed/key'
 import type { NameServer } from '@dslog/testbed/nameserver/server'
+import { ownerKey } from '@dslog/testbed/stories'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { DS, expectFailure, OWNER, SILENT, TIMEOUT, type World, worldOf } from './world.ts'
 
@@ -159,11 +161,42 @@ describe('a server that is not', () => {
     expect(world.client.counts.truncated).toBe(before + 1)
   })
 
-  it('oversized and twice: takes the answer once', async () => {
-    server.inject('oversized')
+  it('twice: takes the answer once', async () => {
     server.inject('twice')
     const { message } = await world.client.ask(at, QUESTION, PATIENT)
     expect(message.answer[0]!.rdata).toEqual(DS)
+  })
+
+  it('oversized: is not taken as a datagram, whatever it says; goes on over TCP', async () => {
+    server.inject('oversized', { transport: 'udp' })
+    const before = world.client.counts
+    const reply = await world.client.ask(at, QUESTION, PATIENT)
+    expect(reply.transport).toBe('tcp')
+    expect(reply.message.answer[0]!.rdata).toEqual(DS)
+    const { oversized, truncated } = world.client.counts
+    expect([oversized, truncated]).toEqual([before.oversized + 1, before.truncated])
+  })
+
+  it('oversized over TCP too: no message is that long, so what comes is malformed', async () => {
+    server.inject('oversized')
+    await expectFailure(world.client.ask(at, QUESTION, PATIENT), 'malformed')
+  })
+
+  it('a datagram as large as was allowed is taken', async () => {
+    const fi = world.net.zoneOf(OWNER)
+    // 36 bytes and a compressed owner each: what is left to 1232 is less than one more.
+    const sizes: number[] = []
+    for (let count = 20; count <= 26; count++) {
+      fi.delegate(
+        OWNER,
+        Array.from({ length: count }, (_, i) => dsOf(OWNER, ownerKey(OWNER, i + 1))),
+      )
+      const { bytes, transport } = await world.client.ask(at, QUESTION, PATIENT)
+      if (transport === 'udp') sizes.push(bytes.length)
+      else expect(bytes.length).toBeGreaterThan(1232)
+    }
+    expect(Math.max(...sizes)).toBeGreaterThan(1232 - 48)
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(1232)
   })
 
   it('slow: waits as long as it is told', async () => {

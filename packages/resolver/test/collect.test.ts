@@ -146,11 +146,41 @@ describe('a server at fault gives no verdict', () => {
     expect(error).toMatchObject({ name: 'ResolverError' })
   })
 
-  it('oversized, twice, truncated, late: it is the same answer', async () => {
-    for (const fault of ['oversized', 'twice', 'truncated', { delay: 20 }] as const) {
-      sick.inject(fault)
+  it('oversized by UDP, twice, truncated, padded, late: it is the same answer', async () => {
+    for (const fault of ['oversized', 'twice', 'truncated', 'padded', { delay: 20 }] as const) {
+      sick.inject(fault, fault === 'oversized' ? { transport: 'udp' } : {})
       expect((await ask()).verdict).toMatchObject({ verdict: 'present', ds: [DS] })
     }
+  })
+
+  it('padded: what is handed on is what proves, and a log admits it', async () => {
+    for (const server of world.servers.all) server.inject('padded')
+    for (const owner of [OWNER, INSECURE, ABSENT]) {
+      const { messages, reply } = await ask(owner)
+      expect(reply.message.authority.length).toBeGreaterThanOrEqual(600)
+      expect(reply.transport).toBe('tcp')
+      const records = messages.map(parseMessage).flatMap((m) => [...m.answer, ...m.authority])
+      expect(records.length).toBeLessThan(30)
+      expect(parseMessage(messages[0]!).question).toEqual(reply.message.question)
+      const candidates = await admit(owner, messages)
+      expect(candidates.map(({ kind }) => kind)).toEqual(['keys', 'keys', 'state'])
+    }
+  })
+
+  it('a DS set that fits no datagram is evidence like another', async () => {
+    const fi = world.net.zoneOf(OWNER)
+    fi.delegate(
+      OWNER,
+      Array.from({ length: 200 }, (_, i) => dsOf(OWNER, ownerKey(OWNER, i + 1))),
+    )
+    const { messages, reply, verdict } = await ask()
+    expect(reply.bytes.length).toBeGreaterThan(4096)
+    expect(verdict).toMatchObject({ verdict: 'present' })
+    const first = parseMessage(messages[0]!)
+    expect(first.answer.filter(({ type }) => type === TYPE.DS)).toHaveLength(200)
+    expect(first.answer.filter(({ type }) => type === TYPE.RRSIG)).toHaveLength(1)
+    const candidates = await admit(OWNER, messages)
+    expect(candidates.map(({ kind }) => kind)).toEqual(['keys', 'keys', 'state'])
   })
 
   it('a stale zone: what it shows was signed, so it is evidence', async () => {

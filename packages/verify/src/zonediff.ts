@@ -5,13 +5,11 @@
  */
 import { toBase64 } from '@dslog/tlog/bytes'
 import { compareCanonical, type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
-import { CLASS_IN, dsToText, type RR, TYPE } from '@dslog/dnssec/records'
+import { dsToText, type RR, TYPE } from '@dslog/dnssec/records'
+import { recordsOf } from '@dslog/dnssec/rrset'
 import { encodeRecord } from '@dslog/dnssec/wire'
 import type { SignedZone } from '@dslog/dnssec/zone'
 import type { Observation } from '@dslog/schema/api'
-
-/** TTL of records made up from RDATA: it is no part of what is signed or logged. */
-const NO_TTL = 0
 
 /** What happened to a delegation, as far as a log is told. */
 export type ChangeKind = 'added' | 'removed' | 'replaced'
@@ -34,18 +32,6 @@ export type KnownStates = ReadonlyMap<string, readonly string[]>
 export function keyRecords(zone: SignedZone): RR[] {
   const { rdatas, rrsig } = zone.keys
   return recordsOf(zone.zone, TYPE.DNSKEY, rdatas, rrsig)
-}
-
-/** The records of an RRset and one signature over it. */
-export function recordsOf(
-  owner: Name,
-  type: number,
-  rdatas: readonly Uint8Array[],
-  rrsig: Uint8Array,
-): RR[] {
-  const head = { owner, class: CLASS_IN, ttl: NO_TTL }
-  const records = rdatas.map((rdata) => ({ ...head, type, rdata }))
-  return [...records, { ...head, type: TYPE.RRSIG, rdata: rrsig }]
 }
 
 /**

@@ -6,7 +6,7 @@
  * asked again. What is stopped gives its tasks back, due as they were.
  */
 import { setMaxListeners } from 'node:events'
-import { toBase64, u64be, concat } from '@dslog/tlog/bytes'
+import { concat, equal, toBase64, u64be } from '@dslog/tlog/bytes'
 import {
   isAtOrBelow,
   isBelow,
@@ -21,6 +21,7 @@ import type { Walker } from '@dslog/resolver/walk'
 import type { SubmitResult } from '@dslog/schema/api'
 import type { CrawlerTables } from '@dslog/schema/crawlerdb'
 import { keysId } from '@dslog/schema/identity'
+import type { ProblemName } from '@dslog/schema/problem'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
@@ -34,7 +35,7 @@ import type { Counters } from './metrics.ts'
 import { done, failed, leftAlone, type Moment, putOff } from './outcome.ts'
 import { looksAfter, Source, TaskKind, Tier } from './schedule.ts'
 import type { Standing } from './standing.ts'
-import { MAX_WAITING, SubmitError, type Submitter } from './submit.ts'
+import { SubmitError, type Submitter } from './submit.ts'
 import type { Evidence } from './vantage.ts'
 import type { Views } from './views.ts'
 
@@ -50,6 +51,8 @@ const IDLE_MS = 1_000
 const BEAT_MS = 20_000
 /** Keys are submitted again after this long though they are the same: what vouches for them runs out, ms. */
 const KEYS_AGAIN_MS = 6 * 3600 * 1000
+/** What the log answers where it takes nothing that a zone signs. */
+const NOT_ADMITTED: ProblemName = 'zone-not-admitted'
 /** Wait after there were too many questions under way, ms. */
 const BUSY_MS = 5_000
 
@@ -147,7 +150,7 @@ export class Crawler implements Component {
   async #lease(now: number): Promise<number> {
     const { db, frontier, submitter } = this.#options
     const room = Math.min(MAX_IN_FLIGHT - this.#held.size, LEASE_BATCH)
-    if (room < LEASE_BATCH / 5 || submitter.waiting >= MAX_WAITING) return 0
+    if (room < LEASE_BATCH / 5 || submitter.isFull) return 0
     if (submitter.silentSince !== undefined && this.#held.size > 0) return 0
     const tasks = await frontier.lease(now, room)
     testPoint('crawler.leased')
@@ -211,7 +214,6 @@ export class Crawler implements Component {
     const { counters } = this.#options
     const evidence = await this.#look(task)
     // At least one server of the parent has answered, or somebody else who knew.
-    await this.#watchKeys(evidence[0]!.zone)
     this.#seen.push(...evidence)
     for (const { signed, vantage } of evidence) {
       counters.seen(signed ? 'present' : 'absent', vantage)
@@ -220,6 +222,9 @@ export class Crawler implements Component {
 
     let answered: Uint8Array | undefined
     let isNew = false
+    const { zone } = evidence[0]!
+    // Whose signatures are taken is for the log to say; those of top-level domains always are.
+    let isAdmitted = labelCount(zone) <= 1 || (logged !== undefined && equal(logged.zone, zone))
     for (const seen of distinct(evidence)) {
       if (compareWithLog(seen, logged, answered ?? task.answered) !== 'new') continue
       const { reason, status } = await this.#submit(seen)
@@ -227,11 +232,14 @@ export class Crawler implements Component {
       if (status === 'accepted' || reason === 'rate-limited') continue
       answered = markOf(seen)
       isNew ||= status === 'logged'
+      isAdmitted ||= status !== 'refused' && sameName(seen.zone, zone)
     }
     // What the log lacked it has now, or has said why not.
 
+    if (isAdmitted) await this.#watchKeys(zone)
     if (isNew) await this.#lookAgain(task)
-    const signed = logged?.signed === true || evidence.some((seen) => seen.signed)
+    const isSigned = isAdmitted && evidence.some((seen) => seen.signed)
+    const signed = logged?.signed === true || isSigned
     return done(task, signed ? Tier.signed : Tier.other, answered, this.#moment)
   }
 
@@ -253,13 +261,9 @@ export class Crawler implements Component {
     const { clock, looker, submitter, walker } = this.#options
     const { signal } = this.#stopping
     const zone = await walker.zoneOf(task.name, { signal })
+    const over = { ...done(task, task.tier, undefined, this.#moment), due: undefined }
     // What was a zone is a name of the one above now.
-    if (!sameName(zone.zone, task.name)) {
-      return { ...done(task, task.tier, undefined, this.#moment), due: undefined }
-    }
-    if (labelCount(zone.zone) > 0) {
-      await this.#watchKeys((await walker.parentOf(zone.zone, { signal })).zone)
-    }
+    if (!sameName(zone.zone, task.name)) return over
     let answered: Uint8Array | undefined
     const slice = u64be(Math.floor(clock() / KEYS_AGAIN_MS))
     for (const { messages, rdatas } of await looker.keys(zone, signal)) {
@@ -268,7 +272,14 @@ export class Crawler implements Component {
       const observation = { owner: nameToText(zone.zone), kind: 'keys' as const }
       const result = await submitter.submit({ ...observation, messages: messages.map(toBase64) })
       this.#count(result, zone.zone)
+      if (result.reason === NOT_ADMITTED) {
+        this.#zones.delete(nameKey(zone.zone))
+        return over
+      }
       answered = mark
+    }
+    if (labelCount(zone.zone) > 0) {
+      await this.#watchKeys((await walker.parentOf(zone.zone, { signal })).zone)
     }
     return done(task, Tier.keys, answered, this.#moment)
   }
@@ -294,7 +305,7 @@ export class Crawler implements Component {
     }
   }
 
-  /** The keys of a zone that signs are a task of their own. */
+  /** The keys of a zone that signs are a task of their own, where the log takes what it signs. */
   async #watchKeys(zone: Name): Promise<void> {
     const { clock, frontier } = this.#options
     const key = nameKey(zone)

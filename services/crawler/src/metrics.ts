@@ -8,7 +8,7 @@ const MS_PER_SECOND = 1000
 
 /** What the parts of a crawler count. */
 export interface Counters extends AskCounter {
-  /** A datagram came that answers no question. */
+  /** A datagram came that is not taken. */
   readonly unwanted: (what: Unwanted) => void
   /** A delegation was seen, from a vantage. */
   seen(verdict: 'present' | 'absent', vantage: string): void
@@ -31,7 +31,7 @@ export function countersIn(metrics: Metrics): Counters {
   })
   const unwanted = metrics.counter({
     name: 'dslog_crawler_unwanted_replies_total',
-    help: 'Datagrams that answer no question: of no id that was asked (stray), or to another question',
+    help: 'Datagrams not taken: of no id that was asked (stray), to another question, or too large',
     labels: ['what'],
   })
   const seen = metrics.counter({

@@ -17,12 +17,15 @@ const GATHER_MS = 250
 const BATCH = 400
 /** Requests under way at once. The log sequences one tree after the other anyway. */
 const REQUESTS = 2
-/** Observations that may wait; beyond, nothing more is leased. */
-export const MAX_WAITING = 4_000
+/** Observations that may wait, and their characters; beyond, nothing more is leased. */
+const MAX_WAITING = { observations: 4_000, characters: 64 * 1024 * 1024 }
 /** Tries of a request that got no answer. */
 const TRIES = 4
 /** First wait after one, ms; doubled each time. */
 const RETRY_MS = 2_000
+
+/** What a log answers to a request that it does not look into: not of the form, too large. */
+const UNREADABLE: ReadonlySet<number> = new Set([400, 413])
 
 interface Waiting {
   readonly observation: Observation
@@ -62,6 +65,14 @@ export class Submitter {
 
   /** Observations that wait or are on their way. */
   waiting = 0
+  /** Of evidence that waits: whoever runs a zone decides how large an answer is. */
+  #characters = 0
+
+  /** Whether there is enough to bring to the log for now. */
+  get isFull(): boolean {
+    const { characters, observations } = MAX_WAITING
+    return this.waiting >= observations || this.#characters >= characters
+  }
 
   /** Since when the log does not answer, ms since the epoch. */
   get silentSince(): number | undefined {
@@ -75,7 +86,9 @@ export class Submitter {
    */
   async submit(observation: Observation): Promise<SubmitResult> {
     if (this.#stopping.signal.aborted) throw new SubmitError('stopping')
+    const size = charactersOf(observation)
     this.waiting++
+    this.#characters += size
     const outcome = new Promise<SubmitResult | Error>((settle) => {
       this.#waiting.push({ observation, settle })
     })
@@ -83,6 +96,7 @@ export class Submitter {
     else this.#timer ??= setTimeout(() => this.#send(), GATHER_MS)
     const result = await outcome
     this.waiting--
+    this.#characters -= size
     if (result instanceof Error) throw result
     return result
   }
@@ -123,6 +137,13 @@ export class Submitter {
       const results = await this.#post(batch.map(({ observation }) => observation))
       for (const [i, { settle }] of batch.entries()) settle(results[i]!)
     } catch (cause) {
+      if (batch.length > 1 && cause instanceof TlogError && UNREADABLE.has(cause.status ?? 0)) {
+        // One that the log does not even read must not take the others with it.
+        const middle = batch.length >> 1
+        await this.#deliver(batch.slice(0, middle))
+        await this.#deliver(batch.slice(middle))
+        return
+      }
       const error = new SubmitError('the log did not take it', { cause })
       for (const { settle } of batch) settle(error)
     }
@@ -148,4 +169,8 @@ export class Submitter {
       }
     }
   }
+}
+
+function charactersOf({ messages = [], records = [] }: Observation): number {
+  return [...messages, ...records].reduce((sum, text) => sum + text.length, 0)
 }

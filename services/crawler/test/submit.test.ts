@@ -25,6 +25,9 @@ function log(answer: Answer) {
   return { requests, submitter, waits }
 }
 
+/** A message of the greatest length there is, in base64. */
+const LARGEST = 'A'.repeat((65_536 / 3) * 4)
+
 const observation = (i: number): Observation => ({ owner: `${i}.example.`, messages: [] })
 const logged: Answer = (observations) =>
   observations.map(({ owner }) => ({ status: 'logged', index: Number.parseInt(owner, 10) }))
@@ -76,6 +79,45 @@ describe('observations', () => {
     })
     await expect(submitter.submit(observation(1))).rejects.toThrow(SubmitError)
     expect(requests).toHaveLength(1)
+  })
+
+  test('that the log cannot read take no others with them', async () => {
+    const { requests, submitter } = log((observations) => {
+      if (observations.some(({ owner }) => owner === '77.example.')) {
+        throw new TlogError('http', 'no', { status: 400 })
+      }
+      return logged(observations)
+    })
+    const results = await Promise.allSettled(
+      Array.from({ length: 400 }, (_, i) => submitter.submit(observation(i))),
+    )
+    const failed = results.flatMap(({ status }, i) => (status === 'rejected' ? [i] : []))
+    expect(failed).toEqual([77])
+    // Halves of halves: some requests more, not one for each.
+    expect(requests.length).toBeLessThan(20)
+    expect(submitter.waiting).toBe(0)
+  })
+
+  test('are enough when there are thousands, or some large ones', async () => {
+    let answer = (): void => {}
+    const never = new Promise<void>((resolve) => (answer = resolve))
+    const { submitter } = log(async (observations) => {
+      await never
+      return logged(observations)
+    })
+    const all = [many(submitter, 3999)]
+    expect(submitter.isFull).toBe(false)
+    all.push(many(submitter, 1))
+    expect(submitter.isFull).toBe(true)
+    answer()
+    await Promise.all(all)
+    expect(submitter.isFull).toBe(false)
+    const large = { owner: 'large.example.', messages: Array.from({ length: 3 }, () => LARGEST) }
+    const waiting = Array.from({ length: 260 }, () => submitter.submit(large).catch(() => {}))
+    expect(submitter.isFull).toBe(true)
+    await submitter.stop()
+    await Promise.all(waiting)
+    expect(submitter.isFull).toBe(false)
   })
 })
 

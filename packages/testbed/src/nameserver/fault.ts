@@ -35,8 +35,10 @@ export type Fault =
   | 'wrong-case'
   /** TC, by UDP, whatever the size. */
   | 'truncated'
-  /** More bytes by UDP than the client takes. */
+  /** More bytes than there may be: by UDP than the client takes, by TCP than the length before them can say. */
   | 'oversized'
+  /** Hundreds of records that nobody asked for; by UDP there is seldom room for them. */
+  | 'padded'
   /** Only the first half of the message. */
   | 'half'
   /** The right id, and random bytes. */
@@ -77,8 +79,10 @@ const ROOT_NS: RR = {
   ttl: 3600,
   rdata: nameFromText('a.root-servers.net.'),
 }
-/** How much an oversized message has, at least, in bytes. */
-const OVERSIZE = 8192
+/** Records that make a message oversized, and the bytes of each. */
+const OVERSIZE = { udp: 1, tcp: 9, bytes: 8192 } as const
+/** More than a log takes for one observation. */
+const PADDING_RECORDS = 600
 
 function map(content: Content, change: (rr: RR) => readonly RR[]): Content {
   return {
@@ -100,11 +104,10 @@ function covers(rr: RR, types: readonly number[]): boolean {
 
 const DENIAL: readonly number[] = [TYPE.NSEC, TYPE.NSEC3]
 
+type ContentChange = (content: Content, query: Query, transport: Transport) => Content
+
 /** How faults change what is said. */
-const CONTENT: ReadonlyMap<Fault, (content: Content, query: Query) => Content> = new Map<
-  Name,
-  (content: Content, query: Query) => Content
->([
+const CONTENT: ReadonlyMap<Fault, ContentChange> = new Map<Name, ContentChange>([
   ['servfail', () => bare(RCODE.SERVFAIL)],
   ['refused', () => bare(RCODE.REFUSED)],
   ['not-authoritative', (content) => ({ ...content, authoritative: false })],
@@ -122,19 +125,27 @@ const CONTENT: ReadonlyMap<Fault, (content: Content, query: Query) => Content> =
   ],
   [
     'oversized',
-    (content, query) => {
-      const rdata = textsOf(OVERSIZE)
-      const padding = { owner: query.name, type: TYPE.TXT, class: CLASS_IN, ttl: 0, rdata }
-      return { ...content, additional: [...content.additional, padding] }
+    (content, { name }, transport) => {
+      const padding = texts(name, OVERSIZE[transport], OVERSIZE.bytes)
+      return { ...content, additional: [...content.additional, ...padding] }
+    },
+  ],
+  [
+    'padded',
+    (content, { name }) => {
+      return { ...content, authority: [...content.authority, ...texts(name, PADDING_RECORDS, 2)] }
     },
   ],
 ])
 
-/** Character strings, together so many bytes. */
-function textsOf(bytes: number): Uint8Array {
+/** TXT records of character strings, in each together so many bytes. */
+function texts(owner: RR['owner'], count: number, bytes: number): RR[] {
   const text = new Uint8Array(256).fill(0x78)
-  text[0] = 255
-  return new Uint8Array(bytes).map((_, i) => text[i % 256]!)
+  text[0] = Math.min(bytes - 1, 255)
+  const rdata = new Uint8Array(bytes).map((_, i) => text[i % 256]!)
+  return Array.from({ length: count }, () => {
+    return { owner, type: TYPE.TXT, class: CLASS_IN, ttl: 0, rdata }
+  })
 }
 
 /** How faults change the message. */
@@ -236,8 +247,10 @@ export class ActiveFaults {
     )
   }
 
-  content(content: Content, query: Query): Content {
-    return this.#faults.reduce((so, fault) => CONTENT.get(fault)?.(so, query) ?? so, content)
+  content(content: Content, query: Query, transport: Transport): Content {
+    return this.#faults.reduce((so, fault) => {
+      return CONTENT.get(fault)?.(so, query, transport) ?? so
+    }, content)
   }
 
   /** The question that is repeated in the answer. */

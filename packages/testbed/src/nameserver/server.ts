@@ -7,6 +7,7 @@ import { sameName } from '@dslog/dnssec/name'
 import { CLASS_IN } from '@dslog/dnssec/records'
 import { TlogError } from '@dslog/tlog/error'
 import { Faults, type ActiveFaults, type Fault, type FaultOptions } from './fault.ts'
+import { MAX_MESSAGE_BYTES } from './packet.ts'
 import { OPCODE_QUERY, QTYPE, readQuery, type Query } from './query.ts'
 import { QuestionLog, questionOf, type Client, type Question } from './question.ts'
 import {
@@ -179,14 +180,15 @@ export class NameServer {
     faults: ActiveFaults,
   ): Iterable<Uint8Array> {
     const isUdp = client.transport === 'udp'
-    const limit = !isUdp || faults.has('oversized') ? undefined : udpLimit(query)
+    const isOversized = faults.has('oversized')
+    const limit = isOversized ? 2 * MAX_MESSAGE_BYTES : isUdp ? udpLimit(query) : undefined
     const room = query.tsig === undefined ? 0 : tsigBytes(query.tsig)
     const say = (content: Content): Uint8Array[] => {
       const isCut = isUdp && faults.has('truncated')
       const left = limit === undefined ? undefined : Math.max(limit - room, 0)
       return [encodeReply(query, content, isCut ? 0 : left)]
     }
-    const what = faults.content(this.#content(query, client, signature), query)
+    const what = faults.content(this.#content(query, client, signature), query, client.transport)
     const isTransfer = isTransferType(query) && what.answer.length > 1
     return isTransfer ? transferMessages(query, what.answer) : say(what)
   }

@@ -1,0 +1,27 @@
+/**
+ * What of a reply is handed on as evidence: the message as it came or, of a large one, a message that holds
+ * nothing but the question and the records that prove what was concluded.
+ *
+ * A server may add records without end, and signatures that nobody can use; resolvers look past them, but
+ * a log takes a bounded number of records for one observation. Were the whole message handed on, whoever
+ * runs a zone could show a changed DS to resolvers and keep it out of the log.
+ */
+import type { RR } from '@dslog/dnssec/records'
+import { encodeRecord } from '@dslog/dnssec/wire'
+import { concat } from '@dslog/tlog/bytes'
+import type { Reply } from './exchange.ts'
+import { questionEnd } from './query.ts'
+
+/** Largest reply that is handed on as it came, in bytes: a DNSKEY answer in the middle of a roll has 2 kB. */
+const MAX_WHOLE_BYTES = 4_096
+
+/** The message to hand on. @param proof the records that a verdict rests on, with their signatures */
+export function evidenceIn({ bytes, question }: Reply, proof: readonly RR[]): Uint8Array {
+  if (bytes.length <= MAX_WHOLE_BYTES) return bytes
+  const head = bytes.slice(0, questionEnd(question))
+  const counts = new DataView(head.buffer)
+  counts.setUint16(6, proof.length)
+  counts.setUint16(8, 0)
+  counts.setUint16(10, 0)
+  return concat(head, ...proof.map(encodeRecord))
+}
