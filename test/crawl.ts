@@ -35,6 +35,8 @@ export interface CrawlOptions {
   /** More of the log's. */
   readonly logEnv?: Readonly<Record<string, string>>
   readonly limits?: PaceLimits
+  /** Instead of chance: whom the crawler asks, and how. */
+  readonly random?: () => number
   /** Where the DNS is, if it is not that of `net`. */
   readonly dns?: { readonly port: number }
 }
@@ -92,7 +94,7 @@ export class CrawlWorld {
   }
 
   static async open(options: CrawlOptions): Promise<CrawlWorld> {
-    const { limits = UNLIMITED, net, place } = options
+    const { limits = UNLIMITED, net, place, random = Math.random } = options
     const clock = net.clock.now
     const logEnv = {
       ...place.env,
@@ -124,7 +126,7 @@ export class CrawlWorld {
     )
     const start = async (): Promise<Running> => {
       const metrics = new Metrics('crawler')
-      const crawler = crawlerService({ config, logger: silent, clock, metrics, limits })
+      const crawler = crawlerService({ config, logger: silent, clock, metrics, limits, random })
       const life = new Lifecycle(crawler.components, silent)
       await life.start()
       return {

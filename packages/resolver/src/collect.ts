@@ -217,11 +217,13 @@ export class EvidenceCollector implements Collector {
     if (verdict.verdict === 'unverifiable') {
       throw unverifiable(reply, new DnssecError(verdict.code, verdict.reason))
     }
-    const proof =
-      verdict.verdict === 'present'
-        ? recordsOf(owner, TYPE.DS, verdict.ds, verdict.rrsig)
-        : verdict.records.flatMap((r) => recordsOf(r.owner, r.type, [r.rdata], r.rrsig))
-    const messages = [evidenceIn(reply, proof), ...chain.messages]
+    const proven = verdict
+    const evidence = evidenceIn(reply, () => {
+      return proven.verdict === 'present'
+        ? recordsOf(owner, TYPE.DS, proven.ds, proven.rrsig)
+        : proven.records.flatMap((r) => recordsOf(r.owner, r.type, [r.rdata], r.rrsig))
+    })
+    const messages = [evidence, ...chain.messages]
     return { owner, zone, reply, verdict, observedAt, messages }
   }
 
@@ -289,8 +291,9 @@ export class EvidenceCollector implements Collector {
       const ttl = Math.min(...answer.map((rr) => rr.ttl)) * 1000
       const kept = fetchedAt + Math.min(Math.max(ttl, ROLLED_AFTER_MS), MAX_KEPT_MS)
       const expires = Math.min(kept, (keys.expiration + 1) * 1000, link.expires)
-      const proof = recordsOf(zone, TYPE.DNSKEY, keys.rdatas, keys.rrsig)
-      return { keys, messages: [evidenceIn(reply, proof), ...link.messages], fetchedAt, expires }
+      const { rdatas, rrsig } = keys
+      const evidence = evidenceIn(reply, () => recordsOf(zone, TYPE.DNSKEY, rdatas, rrsig))
+      return { keys, messages: [evidence, ...link.messages], fetchedAt, expires }
     } catch (error) {
       if (!(error instanceof DnssecError)) throw error
       throw unverifiable(reply, error)

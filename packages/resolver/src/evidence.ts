@@ -15,9 +15,14 @@ import { questionEnd } from './query.ts'
 /** Largest reply that is handed on as it came, in bytes: a DNSKEY answer in the middle of a roll has 2 kB. */
 const MAX_WHOLE_BYTES = 4_096
 
-/** The message to hand on. @param proof the records that a verdict rests on, with their signatures */
-export function evidenceIn({ bytes, question }: Reply, proof: readonly RR[]): Uint8Array {
+/**
+ * The message to hand on.
+ *
+ * @param prove gives the records that a verdict rests on, with their signatures
+ */
+export function evidenceIn({ bytes, question }: Reply, prove: () => readonly RR[]): Uint8Array {
   if (bytes.length <= MAX_WHOLE_BYTES) return bytes
+  const proof = prove()
   const head = bytes.slice(0, questionEnd(question))
   const counts = new DataView(head.buffer)
   counts.setUint16(6, proof.length)

@@ -73,6 +73,8 @@ export interface OpenOptions {
   readonly clock?: Clock
   /** Where numbers go; one of its own if left out. */
   readonly metrics?: Metrics
+  /** From 0 up to but not including 1: whom to ask next, how, and when. */
+  readonly random?: () => number
   /** Instead of those configured: for servers of one's own. */
   readonly limits?: PaceLimits
   /** For one question over UDP or TCP, in ms: where the machine is busy, not the servers. */
@@ -88,7 +90,8 @@ export interface OpenOptions {
  * @throws CrawlerError why it must not go on
  */
 export async function openCrawler(options: OpenOptions): Promise<OpenedCrawler> {
-  const { clock = systemClock, config, logger, metrics = new Metrics('crawler') } = options
+  const { clock = systemClock, config, logger, random = Math.random } = options
+  const { metrics = new Metrics('crawler') } = options
   if (config.logUrl === undefined) {
     throw new CrawlerError('log', 'no log to submit to: set DSLOG_CRAWLER_LOG_URL')
   }
@@ -98,7 +101,6 @@ export async function openCrawler(options: OpenOptions): Promise<OpenedCrawler> 
   let dns: Dns | undefined
   try {
     await migrate(db, CRAWLER_MIGRATIONS)
-    const random = Math.random
     const counters = countersIn(metrics)
     const pace = new Pace(options.limits ?? limitsOf(config), clock)
     dns = openDns({ config, anchors, pace, counters, clock, timeout: options.timeout })
