@@ -74,6 +74,7 @@ export class Follower extends Periodic {
   /** Looks and audits take turns. */
   readonly #turns = new Turns()
   #verifiedAt: number | undefined
+  #lookedAt: number | undefined
   #published: number
   #outcome: Outcome = { state: 'starting', detail: undefined }
 
@@ -116,6 +117,7 @@ export class Follower extends Periodic {
       backlog,
       freshAt,
       verifiedAt: this.#verifiedAt,
+      lookedAt: this.#lookedAt,
       mapRoot: upper.root(),
       mapKeys: head.keyCount,
       findings: this.#caught.findings,
@@ -129,7 +131,10 @@ export class Follower extends Periodic {
 
   /** One look at the log. Throws only what needs a restart or an operator. */
   round(signal: AbortSignal): Promise<void> {
-    return this.#turns.run(() => this.#look(signal))
+    return this.#turns.run(async () => {
+      await this.#look(signal)
+      if (!signal.aborted) this.#lookedAt = this.#options.clock()
+    })
   }
 
   /**

@@ -97,6 +97,7 @@ export async function openLogs(
         clock,
         logger,
         submit: offerTo(http, url),
+        standing: () => follower.status,
       })
       const comparer = new Comparer({ policy, origin, http, follower, clock, logger, own })
       return { ...place, store, follower, comparer, unlogged }

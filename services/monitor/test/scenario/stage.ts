@@ -116,7 +116,9 @@ export class Stage {
       const { follower, store } = each
       const others = logs.flatMap((other) => (other === each ? [] : [other.store.log]))
       const submit = (observation: Observation) => each.take(observation)
-      const unlogged = new Unlogged({ db, store, others, digests: backend, clock, logger, submit })
+      const standing = () => follower.status
+      const to = { submit, standing }
+      const unlogged = new Unlogged({ db, store, others, digests: backend, clock, logger, ...to })
       return { store, follower, unlogged }
     })
     const verifier = { anchors: net.anchors, backend }
