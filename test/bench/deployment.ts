@@ -8,7 +8,7 @@ import { spawn, type SpawnOptions, spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { finished, freePort, Program } from '@dslog/testbed/program'
+import { finished, freePort, type Program } from '@dslog/testbed/program'
 import { startPostgres } from '@dslog/testbed/postgres'
 import { type ReplicatedPostgres, startReplicated } from '@dslog/testbed/replicated'
 import type { Bench } from './harness.ts'
@@ -66,13 +66,10 @@ export class Deployment {
   /** Seconds that the import of the zone files took. */
   readonly imported: number
   readonly #crawlers: readonly Program[]
-  readonly #monitor: Program
-  readonly #killed = new Set<Program>()
 
   private constructor(
-    parts: Omit<Deployment, 'check' | 'crawlersFollow' | 'killCrawler'> & {
+    parts: Omit<Deployment, 'crawlersFollow' | 'killCrawler'> & {
       readonly crawlers: readonly Program[]
-      readonly monitorProgram: Program
     },
   ) {
     this.log = parts.log
@@ -84,7 +81,6 @@ export class Deployment {
     this.parts = parts.parts
     this.imported = parts.imported
     this.#crawlers = parts.crawlers
-    this.#monitor = parts.monitorProgram
   }
 
   /** All of it, running; `undefined`, and said so, where PostgreSQL, psql or nginx is missing. */
@@ -154,8 +150,8 @@ export class Deployment {
     const nginx = await startNginx(bench, ports)
 
     const dns = String(options.dnsPort)
-    const crawlers = Array.from({ length: options.crawlers }, () => {
-      const child = run(CRAWLER, {
+    const crawlers = Array.from({ length: options.crawlers }, (_, i) =>
+      run(bench, `crawler ${i}`, CRAWLER, {
         ...common,
         DSLOG_DATA: bench.folder(),
         DATABASE_URL: as('crawler', database.primary),
@@ -170,16 +166,14 @@ export class Deployment {
         DSLOG_CRAWLER_TRANSFER_INTERVAL: '60s',
         DSLOG_OPERATOR_TOKEN: TOKEN,
         DSLOG_TEST_SPEED: String(options.speed),
-      })
-      bench.after(() => child.end())
-      return child
-    })
+      }),
+    )
 
     const watchlist = join(folder, 'watchlist')
     writeFileSync(watchlist, options.watchlist)
     const monitorPort = await freePort()
     const url = `http://127.0.0.1:${ports.nginx}`
-    const monitorProgram = run(MONITOR, {
+    run(bench, 'monitor', MONITOR, {
       ...common,
       DSLOG_DATA: bench.folder(),
       DATABASE_URL: as('monitor', own.url),
@@ -193,9 +187,7 @@ export class Deployment {
       DSLOG_MONITOR_WATCHLIST: watchlist,
       DSLOG_TEST_SPEED: String(options.speed),
     })
-    bench.after(() => monitorProgram.end())
     return new Deployment({
-      monitorProgram,
       log,
       public: url,
       monitor: `http://127.0.0.1:${monitorPort}`,
@@ -228,15 +220,6 @@ export class Deployment {
   /** Ends a crawler as a power cut would, for good. */
   async killCrawler(index: number): Promise<void> {
     await this.#crawlers[index]!.end('SIGKILL')
-    this.#killed.add(this.#crawlers[index]!)
-  }
-
-  /** Throws, with what it said, if a crawler or the monitor has ended that nobody has killed. */
-  check(): void {
-    for (const program of [...this.#crawlers, this.#monitor]) {
-      if (program.isRunning || this.#killed.has(program)) continue
-      throw new Error(`a service has ended:\n${program.output.slice(-2_000)}`)
-    }
   }
 }
 
@@ -263,9 +246,14 @@ function psql(url: string, args: readonly string[]): Promise<string> {
 }
 
 /** A program of the sources. */
-function run(file: string, env: Readonly<Record<string, string>>): Program {
+function run(
+  bench: Bench,
+  name: string,
+  file: string,
+  env: Readonly<Record<string, string>>,
+): Program {
   const args = ['--conditions=@dslog/source', '--import', 'tsx', file]
-  return Program.start(process.execPath, args, { env })
+  return bench.start(name, process.execPath, args, env)
 }
 
 /** deploy/nginx as it is, but for ports and folders. */
@@ -293,8 +281,7 @@ async function startNginx(
       include ${folder}/readers.conf;
     }`
   writeFileSync(join(folder, 'nginx.conf'), config)
-  const nginx = Program.start('nginx', ['-p', folder, '-c', join(folder, 'nginx.conf')])
-  bench.after(() => nginx.end())
+  const nginx = bench.start('nginx', 'nginx', ['-p', folder, '-c', join(folder, 'nginx.conf')])
   const url = `http://127.0.0.1:${ports.nginx}/checkpoint`
   await nginx.until(() =>
     fetch(url).then(

@@ -5,6 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Program } from '@dslog/testbed/program'
 
 /** What a figure ought to be, if anybody has said so. */
 export interface Goal {
@@ -77,6 +78,7 @@ export class Bench {
   readonly sizes: Sizes
   readonly figures: Figure[] = []
   readonly skipped: string[] = []
+  readonly #programs: { readonly name: string; readonly program: Program }[] = []
   readonly #cleanups: (() => Promise<void> | void)[] = []
 
   constructor(sizes: Sizes) {
@@ -119,6 +121,46 @@ export class Bench {
     const folder = mkdtempSync(join(tmpdir(), 'dslog-bench-'))
     this.after(() => rmSync(folder, { recursive: true, force: true }))
     return folder
+  }
+
+  /** Starts a program that has to run until the end, or until it is ended. */
+  start(
+    name: string,
+    command: string,
+    words: readonly string[],
+    env: NodeJS.ProcessEnv = process.env,
+  ): Program {
+    const program = Program.start(command, words, { env })
+    this.#programs.push({ name, program })
+    this.after(() => program.end())
+    return program
+  }
+
+  /** What programs that have ended unasked said last. */
+  get faults(): string[] {
+    return this.#programs.flatMap(({ name, program: { fault } }) =>
+      fault === undefined ? [] : [`${name}: ${fault}`],
+    )
+  }
+
+  /** What programs have said of trouble, a line each, the first of each kind, and how often. */
+  get warnings(): string[] {
+    return this.#programs.flatMap(({ name, program }) => {
+      const said = new Map<string, { line: string; times: number }>()
+      for (const line of program.output.split('\n')) {
+        const [, message] = /"level":"(?:warn|error|fatal)".*"msg":"([^"]*)"/.exec(line) ?? []
+        if (message === undefined) continue
+        const { times } = said.get(message) ?? { times: 0 }
+        said.set(message, { line: said.get(message)?.line ?? line, times: times + 1 })
+      }
+      return [...said.values()].map(({ line, times }) => `${name}: ${times} × ${line}`)
+    })
+  }
+
+  /** Throws if a program has ended unasked. */
+  check(): void {
+    const { faults } = this
+    if (faults.length > 0) throw new Error(faults.join('\n'))
   }
 
   /** To be done at the end, the last first. */

@@ -61,7 +61,12 @@ try {
     results[name] = bench.figures.slice(from)
     for (const figure of results[name]) console.log(lineOf(figure))
   }
+} catch (error) {
+  // What has ended unasked is the cause more often than what noticed it.
+  for (const fault of bench.faults) console.error(fault)
+  throw error
 } finally {
+  for (const warning of bench.warnings) console.log(`  ${warning}`)
   await bench.close()
 }
 const [cpu] = cpus()

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { openDatabase } from '@dslog/service/db'
-import { freePort, Program } from '@dslog/testbed/program'
+import { freePort } from '@dslog/testbed/program'
 import type { Bench } from './harness.ts'
 import { REPOSITORY } from './repository.ts'
 
@@ -56,8 +56,7 @@ export async function start(
   port: number,
   env: NodeJS.ProcessEnv,
 ): Promise<string> {
-  const program = Program.start(process.execPath, args, { env })
-  bench.after(() => program.end())
+  const program = bench.start(args.slice(1).join(' '), process.execPath, args, env)
   const url = `http://127.0.0.1:${port}`
   await program.until(async () => {
     const answer = await fetch(`${url}/checkpoint`).catch(() => undefined)

@@ -90,7 +90,7 @@ export const scaleout: Benchmark = {
     reportRoom(bench, 'after the import', loaded.tables, start)
 
     const verified = async (size: number): Promise<boolean> => {
-      deployment.check()
+      bench.check()
       // One that has just been started does not answer yet.
       return statusOf(deployment).then(
         (status) => status.size >= size,
@@ -100,20 +100,23 @@ export const scaleout: Benchmark = {
     const caught = await until(() => verified(start), 10)
     bench.report(`monitor from the beginning, ${start} entries`, '/s', [start / (caught / SECOND)])
     await until(async () => {
-      deployment.check()
+      bench.check()
       return deployment.crawlersFollow(start)
     }, 10)
 
-    const timeline = new Timeline(deployment)
+    const timeline = new Timeline(bench, deployment)
     const readers = new Readers(deployment.public, registries, names, start)
     const ending = new AbortController()
     const looking = Promise.all([timeline.look(ending.signal), readers.read(ending.signal)])
+    // It is awaited in the end.
+    looking.catch(() => {})
     const cpu = cpuOfParts(deployment)
     const before = await roomOf(database.primary.replace(/postgres$/, 'dslog'), 'log')
     const began = performance.now()
     const changes: Change[] = []
     let replica = 0
     for (const [round, indices] of plan.entries()) {
+      bench.check()
       const zone = round % registries.zones
       const file = registries.publish(zone, new Map(indices.map((i) => [i, 1])), Date.now())
       await nsd.reload([file])
@@ -296,17 +299,19 @@ function toldOf(mail: SmtpSink): Map<string, number> {
 
 /** Where the log and the monitor were, and when. */
 class Timeline {
+  readonly #bench: Bench
   readonly #deployment: Deployment
   readonly #published: { readonly at: number; readonly size: number }[] = []
   readonly #verified: { readonly at: number; readonly size: number }[] = []
 
-  constructor(deployment: Deployment) {
+  constructor(bench: Bench, deployment: Deployment) {
+    this.#bench = bench
     this.#deployment = deployment
   }
 
   async look(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      this.#deployment.check()
+      this.#bench.check()
       try {
         const { size } = await ask<CheckpointInfo>(`${this.#deployment.log}/v1/checkpoint`)
         this.#published.push({ at: Date.now(), size })

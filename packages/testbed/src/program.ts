@@ -6,8 +6,10 @@ import { spawn, spawnSync, type ChildProcess, type SpawnOptions } from 'node:chi
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 
-/** Enough for any message of a start; what a program prints beyond is not kept. */
+/** Enough for any message of a start; of what a program prints beyond, as much is kept of the end. */
 const MAX_OUTPUT = 100_000
+/** Of that, what is told of a program that has ended when it should not. */
+const LAST_WORDS = 4_000
 /** How long a program may take to do what it was told, in ms: a busy machine, a zone of a million names. */
 const READY_TIMEOUT = 60_000
 /** How long a program may take to end when asked to, in ms; then it is killed. */
@@ -38,15 +40,19 @@ export async function finished(child: ChildProcess): Promise<string> {
   return output()
 }
 
-/** What a process has printed; reading it also keeps the pipe from filling up. */
+/** What a process has printed, both ends of it; reading it also keeps the pipe from filling up. */
 function collect(child: ChildProcess): () => string {
-  let text = ''
+  let start = ''
+  let end = ''
   const add = (chunk: Buffer): void => {
-    if (text.length < MAX_OUTPUT) text += chunk.toString()
+    const text = chunk.toString()
+    const room = MAX_OUTPUT - start.length
+    start += text.slice(0, room)
+    if (text.length > room) end = (end + text.slice(room)).slice(-MAX_OUTPUT)
   }
   child.stdout!.on('data', add)
   child.stderr!.on('data', add)
-  return () => text
+  return () => start + end
 }
 
 /** What is to be ended with this process, and by which signal. */
@@ -59,6 +65,7 @@ process.once('exit', () => {
 export class Program {
   readonly #child: ChildProcess
   readonly #output: () => string
+  #isToEnd = false
 
   private constructor(child: ChildProcess, signal: NodeJS.Signals) {
     this.#child = child
@@ -81,9 +88,14 @@ export class Program {
     return this.#child.exitCode === null && this.#child.signalCode === null
   }
 
-  /** What it has printed so far. */
+  /** What it has printed so far: of very much, the beginning and the end. */
   get output(): string {
     return this.#output()
+  }
+
+  /** How it ended and what it said last, if nobody has ended it. */
+  get fault(): string | undefined {
+    return this.isRunning || this.#isToEnd ? undefined : this.#ended().message
   }
 
   /** Waits until it has printed a text; throws when it ends before. */
@@ -107,10 +119,7 @@ export class Program {
       if (performance.now() - start > READY_TIMEOUT) {
         throw new Error(`${this.#child.spawnfile} is not ready:\n${this.output}`)
       }
-      if (this.isRunning) continue
-      throw new Error(
-        `${this.#child.spawnfile} ended with ${this.#child.exitCode}:\n${this.output}`,
-      )
+      if (!this.isRunning) throw this.#ended()
     }
   }
 
@@ -123,6 +132,7 @@ export class Program {
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     running.delete(this.#child)
     if (!this.isRunning) return
+    this.#isToEnd = true
     const exited = once(this.#child, 'exit')
     this.#child.kill(signal)
     const late = setTimeout(() => this.#child.kill('SIGKILL'), END_TIMEOUT)
@@ -131,7 +141,8 @@ export class Program {
   }
 
   #ended(): Error {
-    const { exitCode, spawnfile } = this.#child
-    return new Error(`${spawnfile} ended with ${exitCode}:\n${this.output}`)
+    const { exitCode, signalCode, spawnfile } = this.#child
+    const last = this.output.slice(-LAST_WORDS)
+    return new Error(`${spawnfile} ended with ${exitCode ?? signalCode}:\n${last}`)
   }
 }
