@@ -8,9 +8,12 @@ export type DatabaseErrorCode =
   | 'version'
   /** Another session holds the exclusive lock. */
   | 'held'
-  /** No connection became free in time. */
+  /** No connection became free in time, or a statement or what it waited for took too long. */
   | 'busy'
-  /** The server cannot be reached, is starting or stopping, or a standby gave the query up for what it has to replay. */
+  /**
+   * The server cannot be reached, is starting or stopping, or a standby gave the query up for what it has to replay; or
+   * the lock without which nothing may be done here is being taken again.
+   */
   | 'away'
   /** A COMMIT turned into a rollback, because a statement of the transaction had failed. */
   | 'aborted'

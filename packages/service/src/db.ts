@@ -49,6 +49,15 @@ export interface Database<T> {
    */
   lockExclusive(name: string, onLost: (error: Error) => void): Promise<ExclusiveLock>
 
+  /**
+   * The same for who can wait: a lock that is lost is taken again. Until then nobody gets a connection here, but
+   * DatabaseError `away`; what was in memory may be old when it is there again.
+   */
+  keepExclusive(name: string): Promise<ExclusiveLock>
+
+  /** Since when the database does not answer, by `performance.now()`; undefined as long as it does. */
+  readonly awaySince: number | undefined
+
   /** Waits for open transactions, flushes, and lets go of everything. */
   close(): Promise<void>
 }
@@ -81,6 +90,7 @@ export interface Driver {
   readonly kind: 'postgres' | 'embedded'
   readonly pool: ClientPool
   lockExclusive(name: string, onLost: (error: Error) => void): Promise<ExclusiveLock>
+  keepExclusive(name: string): Promise<ExclusiveLock>
   /** After the pool has ended. */
   close(): Promise<void>
 }
@@ -133,6 +143,12 @@ export async function openDatabase<T>(options: DatabaseOptions): Promise<Databas
     },
 
     lockExclusive: (name, onLost) => driver.lockExclusive(name, onLost),
+
+    keepExclusive: (name) => driver.keepExclusive(name),
+
+    get awaySince() {
+      return driver.pool.awaySince
+    },
 
     async close() {
       // destroy() leaves the pool alone if Kysely has never used it.

@@ -15,7 +15,7 @@ import { join, resolve } from 'node:path'
 import { Duplex } from 'node:stream'
 import pg from 'pg'
 import { DatabaseError } from './database-error.ts'
-import type { DatabaseOptions, Driver } from './db.ts'
+import type { DatabaseOptions, Driver, ExclusiveLock } from './db.ts'
 import { createCluster, DatabaseThread } from './embedded-thread.ts'
 import { lockFolder } from './lock.ts'
 import { ClientPool, valueTypes } from './pool.ts'
@@ -60,6 +60,12 @@ export async function openEmbedded(
     })
     pool.on('error', (error) => options.logger?.error({ err: error }, 'embedded database'))
     const held = new Set<string>()
+    // The folder's lock keeps other processes out; this one, a second holder in this process.
+    const take = async (name: string): Promise<ExclusiveLock> => {
+      if (held.has(name)) throw new DatabaseError('held', `lock ${name} is held by this process`)
+      held.add(name)
+      return { release: async () => void held.delete(name) }
+    }
     return {
       kind: 'embedded',
       pool: new ClientPool(pool, async (_client, sql, rows) => {
@@ -69,12 +75,9 @@ export async function openEmbedded(
           rows.chunks.map(({ buffer }) => buffer),
         )
       }),
-      // The folder's lock keeps other processes out; this one, a second holder in this process.
-      async lockExclusive(name) {
-        if (held.has(name)) throw new DatabaseError('held', `lock ${name} is held by this process`)
-        held.add(name)
-        return { release: async () => void held.delete(name) }
-      },
+      // Nothing but the end of the process takes it away.
+      lockExclusive: take,
+      keepExclusive: take,
       async close() {
         if (!pool.ending) await pool.end()
         await thread.close()

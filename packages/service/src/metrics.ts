@@ -3,6 +3,10 @@
  * process, and every name begins with `dslog_`; the page docs/metrics is compared with what the registries hold.
  */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import type { Database } from './db.ts'
+import { isOutage } from './outage.ts'
+
+const MS_PER_SECOND = 1000
 
 /** Name, meaning and labels of a metric. */
 export interface MetricOptions<L extends string> {
@@ -37,18 +41,40 @@ export class Metrics {
     return new Counter(this.#configuration(options))
   }
 
-  /** A number that goes up and down; `collect` may set it when it is asked for. */
+  /**
+   * A number that goes up and down; `collect` may set it when it is asked for. What the database does not tell now is left
+   * out, so that the others are seen all the same.
+   */
   gauge<L extends string = never>(
     options: MetricOptions<L> & { collect?: (gauge: Gauge<L>) => void | Promise<void> },
   ): Gauge<L> {
-    const { collect } = options
+    const { collect, labels = [] } = options
     return new Gauge({
       ...this.#configuration(options),
       ...(collect && {
-        collect(this: Gauge<L>) {
-          return collect(this)
+        async collect(this: Gauge<L>) {
+          try {
+            await collect(this)
+          } catch (error) {
+            if (!isOutage(error)) throw error
+            this.reset()
+            // Without labels that leaves a 0.
+            if (labels.length === 0) this.remove()
+          }
         },
       }),
+    })
+  }
+
+  /** Whether the database of the service answers. */
+  observeDatabase(db: Pick<Database<never>, 'awaySince'>): void {
+    this.gauge({
+      name: 'dslog_database_away_seconds',
+      help: 'Time for which the database has not answered; 0 as long as it does',
+      collect: (gauge) => {
+        const { awaySince } = db
+        gauge.set(awaySince === undefined ? 0 : (performance.now() - awaySince) / MS_PER_SECOND)
+      },
     })
   }
 

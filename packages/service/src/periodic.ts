@@ -1,9 +1,11 @@
 /**
  * A component that does the same again and again: a {@link Ticker} behind `start` and `stop`. What a round
- * can get over it handles itself; what it throws is the end of the component, told once by `fail`, which is
- * for the process to log and to die of.
+ * can get over it handles itself; one that the database keeps from its end is begun anew when that is back
+ * (outage.ts). Anything else that it throws is the end of the component, told once by `fail`, which is for
+ * the process to log and to die of.
  */
 import { type Clock, Ticker } from './clock.ts'
+import { isOutage, pause, type Pause, rideOut } from './outage.ts'
 import type { Component } from './run.ts'
 
 /** When rounds are due; see `TickerOptions` of clock.ts. */
@@ -13,6 +15,8 @@ export interface Rhythm {
   readonly jitter?: number
   readonly immediately?: boolean
   readonly clock?: Clock
+  /** How long an outage is waited for, and by which clock. */
+  readonly wait?: Pause
 }
 
 /** Rounds never overlap, as long as nobody else calls {@link round}. */
@@ -33,10 +37,11 @@ export abstract class Periodic implements Component {
     this.#ticker = new Ticker({
       ...this.#rhythm,
       run: async (signal) => {
-        await this.round(signal)
+        await rideOut(() => this.round(signal), signal, this.#rhythm.wait ?? pause)
       },
       onError: (error) => {
-        fail(error)
+        // An outage that is still there at the end has kept a round from its own, no more.
+        if (!isOutage(error)) fail(error)
         throw error
       },
     })

@@ -8,6 +8,8 @@ import pg from 'pg'
 import type { PostgresPool, PostgresPoolClient, PostgresQueryResult } from 'kysely'
 import { CopyRows } from './copy.ts'
 import { DatabaseError } from './database-error.ts'
+import type { Logger } from './log.ts'
+import { isOutage } from './outage.ts'
 
 /** How values come back: int8 as a number, never silently rounded; bytea as Buffer and the rest as pg does it. */
 export const valueTypes: pg.CustomTypesConfig = {
@@ -31,16 +33,79 @@ export type CopyIn = (client: pg.PoolClient, sql: string, rows: CopyRows) => Pro
 /** The transaction around the code that runs. */
 export const transactionScope: AsyncLocalStorage<{ open: boolean }> = new AsyncLocalStorage()
 
+/** Whether the database answers, as far as its connections have shown. */
+class Presence {
+  readonly #logger: Logger | undefined
+  #awaySince: number | undefined
+
+  constructor(logger: Logger | undefined) {
+    this.#logger = logger
+  }
+
+  get awaySince(): number | undefined {
+    return this.#awaySince
+  }
+
+  /** Passes on what an attempt comes to; that the database is away is logged once, and that it is back. */
+  async of<R>(attempt: () => Promise<R>): Promise<R> {
+    try {
+      const result = await attempt()
+      this.#answered()
+      return result
+    } catch (cause) {
+      const error = outageOr(cause)
+      if (isOutage(error)) this.#failed(error)
+      throw error
+    }
+  }
+
+  #answered(): void {
+    if (this.#awaySince === undefined) return
+    const seconds = Math.round((performance.now() - this.#awaySince) / 1000)
+    this.#awaySince = undefined
+    this.#logger?.info({ seconds }, 'the database answers again')
+  }
+
+  #failed({ code, message }: DatabaseError): void {
+    if (this.#awaySince !== undefined) return
+    this.#awaySince = performance.now()
+    this.#logger?.warn({ code, reason: message }, 'the database does not answer')
+  }
+}
+
 /** A pg.Pool as Kysely wants it. */
 export class ClientPool implements PostgresPool {
   readonly #pool: pg.Pool
   readonly #copyIn: CopyIn
+  readonly #presence: Presence
   // Kysely keeps its own state per client, so the same one must get the same wrapper.
   readonly #clients = new WeakMap<pg.PoolClient, Client>()
+  /** Those that are in use. */
+  readonly #used = new Set<Client>()
+  #closed: string | undefined
 
-  constructor(pool: pg.Pool, copyIn: CopyIn) {
+  constructor(pool: pg.Pool, copyIn: CopyIn, logger?: Logger) {
     this.#pool = pool
     this.#copyIn = copyIn
+    this.#presence = new Presence(logger)
+  }
+
+  /** Since when the database does not answer, by `performance.now()`; undefined as long as it does. */
+  get awaySince(): number | undefined {
+    return this.#presence.awaySince
+  }
+
+  /**
+   * Gives no connection any more, for a reason, until it is opened again, and takes away those that are in use: also from who
+   * waits for an answer.
+   */
+  close(reason: string): void {
+    this.#closed = reason
+    for (const client of this.#used) client.end()
+  }
+
+  open(): void {
+    this.#closed = undefined
   }
 
   async connect(): Promise<PostgresPoolClient> {
@@ -48,12 +113,17 @@ export class ClientPool implements PostgresPool {
       // With one connection this would wait for itself; with more, for luck.
       throw new Error('inside a transaction only its own handle can be used')
     }
-    const client = await this.#acquire()
+    const client = await this.#presence.of(() => this.#acquire())
     let wrapper = this.#clients.get(client)
     if (wrapper === undefined) {
-      wrapper = new Client(client, this.#copyIn)
+      wrapper = new Client(client, {
+        copyIn: this.#copyIn,
+        presence: this.#presence,
+        onRelease: (released) => this.#used.delete(released),
+      })
       this.#clients.set(client, wrapper)
     }
+    this.#used.add(wrapper)
     return wrapper
   }
 
@@ -62,15 +132,8 @@ export class ClientPool implements PostgresPool {
   }
 
   async #acquire(): Promise<pg.PoolClient> {
-    try {
-      return await this.#pool.connect()
-    } catch (error) {
-      // pg-pool gives this error no code.
-      if (error instanceof Error && error.message.startsWith('timeout exceeded')) {
-        throw new DatabaseError('busy', 'no database connection became free', { cause: error })
-      }
-      throw awayOr(error)
-    }
+    if (this.#closed !== undefined) throw new DatabaseError('away', this.#closed)
+    return this.#pool.connect()
   }
 }
 
@@ -80,13 +143,23 @@ export class ClientPool implements PostgresPool {
  */
 const AWAY: ReadonlySet<string | undefined> = new Set(['57P01', '57P02', '57P03', '53300', '40001'])
 
+/** By which it says that something took too long: a statement; the wait for a lock. */
+const BUSY: ReadonlySet<string | undefined> = new Set(['57014', '55P03'])
+
 /** pg-pool and node-postgres give these errors no code. */
+const NO_CONNECTION = /^timeout exceeded/
 const BROKEN = /^Connection terminated|connection error and is not queryable|^Client was closed/
 
-/** An error as it came, unless it says that the server is away. */
-function awayOr(error: unknown): unknown {
+/** An error as it came, unless it says that the server is away or busy. */
+function outageOr(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof DatabaseError) return error
   const { code } = error as { code?: string }
+  if (NO_CONNECTION.test(error.message)) {
+    return new DatabaseError('busy', 'no database connection became free', { cause: error })
+  }
+  if (error instanceof pg.DatabaseError && BUSY.has(code)) {
+    return new DatabaseError('busy', `the database is busy: ${error.message}`, { cause: error })
+  }
   const isAway =
     error instanceof pg.DatabaseError
       ? AWAY.has(code)
@@ -96,15 +169,21 @@ function awayOr(error: unknown): unknown {
   return new DatabaseError('away', `the database is away: ${reason}`, { cause: error })
 }
 
+interface ClientOptions {
+  readonly copyIn: CopyIn
+  readonly presence: Presence
+  readonly onRelease: (client: Client) => void
+}
+
 class Client implements PostgresPoolClient {
   readonly #client: pg.PoolClient
-  readonly #copyIn: CopyIn
+  readonly #options: ClientOptions
   /** Why nobody should get this connection any more. */
   #gone: Error | undefined
 
-  constructor(client: pg.PoolClient, copyIn: CopyIn) {
+  constructor(client: pg.PoolClient, options: ClientOptions) {
     this.#client = client
-    this.#copyIn = copyIn
+    this.#options = options
     // A connection that breaks fails its query, or its next one; without a listener it would also end the process.
     client.on('error', () => {})
   }
@@ -118,7 +197,7 @@ class Client implements PostgresPoolClient {
     if (typeof sql !== 'string') throw new TypeError('cursors are not supported')
     const [rows] = parameters
     if (rows instanceof CopyRows) {
-      await this.#attempt(() => this.#copyIn(this.#client, sql, rows))
+      await this.#attempt(() => this.#options.copyIn(this.#client, sql, rows))
       return { command: 'INSERT', rowCount: 0, rows: [] }
     }
     const result = await this.#attempt(() => this.#client.query(sql, [...parameters]))
@@ -130,15 +209,22 @@ class Client implements PostgresPoolClient {
 
   async #attempt<R>(act: () => Promise<R>): Promise<R> {
     try {
-      return await act()
-    } catch (cause) {
-      const error = awayOr(cause)
-      if (error !== cause) this.#gone = cause as Error
+      return await this.#options.presence.of(act)
+    } catch (error) {
+      if (isOutage(error) && error.code === 'away') this.#gone = error
       throw error
     }
   }
 
+  /** Ends the connection, whoever waits for an answer. */
+  end(): void {
+    // The pool's type hides that its clients can be ended.
+    const client = this.#client as unknown as pg.Client
+    client.end().catch(() => {})
+  }
+
   release(): void {
+    this.#options.onRelease(this)
     const status = this.#client.getTransactionStatus()
     // Neither the transaction nor its locks may pass to whoever gets the connection next.
     const clean = status === 'I' || status === null

@@ -1,5 +1,6 @@
 /** Components that do the same again and again: rounds, their end, and what a failed one leads to. */
 import { describe, expect, it } from 'vitest'
+import { DatabaseError } from '@dslog/service/database-error'
 import { Periodic, type Rhythm } from '@dslog/service/periodic'
 
 class Counted extends Periodic {
@@ -67,6 +68,34 @@ describe('a periodic component', () => {
     await new Promise((resolve) => setTimeout(resolve, 20))
     expect([part.rounds, failures]).toEqual([1, [broken]])
     await part.stop()
+  })
+
+  it('begins a round anew that an outage of the database has ended, and only that', async () => {
+    const pauses: number[] = []
+    const part = new Counted({ wait: async (ms) => void pauses.push(ms) })
+    const failures: unknown[] = []
+    const broken = new Error('broken')
+    const errors = [new DatabaseError('away', ''), new DatabaseError('busy', ''), undefined, broken]
+    part.work = async () => {
+      const error = errors.shift()
+      if (error !== undefined) throw error
+    }
+    await part.start((error) => failures.push(error))
+    await expect.poll(() => part.ended).toBe(1)
+    expect([part.rounds, pauses.length, failures]).toEqual([3, 2, []])
+    part.poke()
+    await expect.poll(() => failures).toEqual([broken])
+    await part.stop()
+  })
+
+  it('may be stopped during an outage, which is no failure', async () => {
+    const part = new Counted()
+    const failures: unknown[] = []
+    part.work = () => Promise.reject(new DatabaseError('away', ''))
+    await part.start((error) => failures.push(error))
+    await expect.poll(() => part.rounds).toBe(1)
+    await part.stop()
+    expect(failures).toEqual([])
   })
 
   it('may be stopped without ever having been started', async () => {

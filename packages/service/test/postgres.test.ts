@@ -2,8 +2,10 @@ import { sql } from 'kysely'
 import pg from 'pg'
 import { describe, expect, it } from 'vitest'
 import { openDatabase } from '@dslog/service/db'
+import { createLogger } from '@dslog/service/log'
 import { migrate } from '@dslog/service/migrate'
 import type { Migrations } from '@dslog/service/migrate'
+import { Wire } from '@dslog/testbed/wire'
 import { newPlace, postgres } from './database.ts'
 
 describe.skipIf(postgres === undefined)('PostgreSQL', () => {
@@ -62,9 +64,42 @@ describe.skipIf(postgres === undefined)('PostgreSQL', () => {
   it('ends statements that take too long', async () => {
     const db = await newPlace('postgres').open({ statementTimeout: 100 })
     await expect(sql`select pg_sleep(10)`.execute(db.kysely)).rejects.toMatchObject({
-      code: '57014',
+      code: 'busy',
+      cause: expect.objectContaining({ code: '57014' }),
     })
     await db.close()
+  })
+
+  it('says since when the server is away, and logs that once, with its return', async () => {
+    const place = newPlace('postgres')
+    const { port } = new URL(place.options.url!)
+    const wire = await Wire.to(Number(port))
+    const url = Object.assign(new URL(place.options.url!), { port: wire.port }).href
+    const lines: string[] = []
+    const destination = { write: (line: string) => void lines.push(line) }
+    const logger = createLogger({ service: 'test', level: 'info', destination })
+    const db = await place.open({ url, logger, acquireTimeout: 200 })
+    const ask = () => sql`select 1`.execute(db.kysely)
+    const said = () => lines.map((line) => (JSON.parse(line) as { msg: string }).msg)
+    expect(db.awaySince).toBeUndefined()
+
+    await wire.cut()
+    for (let i = 0; i < 3; i++) await expect(ask()).rejects.toMatchObject({ code: 'away' })
+    expect(db.awaySince).toBeLessThan(performance.now())
+    await wire.mend()
+    await ask()
+    expect(db.awaySince).toBeUndefined()
+
+    // One that accepts and says nothing.
+    await sql`select pg_terminate_backend(pg_backend_pid())`.execute(db.kysely).catch(() => {})
+    wire.still()
+    await expect(ask()).rejects.toMatchObject({ code: /away|busy/ })
+    await wire.mend()
+    await ask()
+    await db.close()
+    await wire.cut()
+    const both = ['the database does not answer', 'the database answers again']
+    expect(said().filter((line) => both.includes(line))).toEqual([...both, ...both])
   })
 
   it('migrates once when several processes start together, however long it takes', async () => {
@@ -131,6 +166,93 @@ describe.skipIf(postgres === undefined)('PostgreSQL', () => {
     expect(losses).toEqual([])
     await Promise.all(locks.map((lock) => lock.release()))
     await db.close()
+  })
+
+  /** A database whose lock is kept, what it has logged, and how its session with the lock is ended. */
+  async function keeping() {
+    const place = newPlace('postgres')
+    const name = place.options.schema!
+    const said: string[] = []
+    const destination = {
+      write: (line: string) => void said.push((JSON.parse(line) as { msg: string }).msg),
+    }
+    const logger = createLogger({ service: 'test', level: 'info', destination })
+    const db = await place.open({ applicationName: name, logger })
+    const lock = await db.keepExclusive('monitor')
+    const end = () =>
+      administer(
+        'select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1',
+        [`${name} lock monitor`],
+      )
+    return { place, name, db, lock, said, end }
+  }
+
+  it('takes a lock again that it was told to keep', async () => {
+    const { db, end, lock, place, said } = await keeping()
+    const other = await place.open()
+    await expect(other.keepExclusive('monitor')).rejects.toMatchObject({ code: 'held' })
+    await end()
+    const story = ['the lock monitor is lost: taking it again', 'the lock monitor is held again']
+    await expect.poll(() => said, { timeout: 20_000 }).toEqual(story)
+    await sql`select 1`.execute(db.kysely)
+    await expect(other.lockExclusive('monitor', () => {})).rejects.toMatchObject({ code: 'held' })
+    await lock.release()
+    await (await other.lockExclusive('monitor', () => {})).release()
+    for (const each of [db, other]) await each.close()
+  })
+
+  it('gives no connection as long as another has a lock that it was told to keep', async () => {
+    const { db, end, lock, name, said } = await keeping()
+    // Waits in line, so that it has the lock the moment it is free.
+    const other = new pg.Client(postgres!.url)
+    await other.connect()
+    const next = other.query('select pg_advisory_lock(hashtextextended($1, 0))', [
+      `${name}/monitor`,
+    ])
+    await expect
+      .poll(() => administer("select 1 from pg_locks where locktype = 'advisory' and not granted"))
+      .not.toEqual([])
+    const ask = () => sql`select 1`.execute(db.kysely)
+    let begin = (): void => {}
+    const begun = new Promise<void>((resolve) => (begin = resolve))
+    const [waiting, idle] = [
+      expect(sql`select pg_sleep(60)`.execute(db.kysely)).rejects.toMatchObject({ code: 'away' }),
+      db.transaction(async (trx) => {
+        await sql`select 1`.execute(trx)
+        begin()
+        await expect.poll(() => said, { timeout: 20_000 }).not.toEqual([])
+        await expect(sql`select 1`.execute(trx)).rejects.toMatchObject({ code: 'away' })
+      }),
+    ]
+    await begun
+    await end()
+    await next
+    // What was under way has lost its connection.
+    await waiting
+    await expect(idle).rejects.toMatchObject({ code: 'away' })
+    await expect(ask()).rejects.toMatchObject({ code: 'away', message: /monitor is being taken/ })
+    await expect(db.transaction(async () => {})).rejects.toMatchObject({ code: 'away' })
+    await other.end()
+    await expect.poll(() => said, { timeout: 20_000 }).toHaveLength(3)
+    await ask()
+    expect(said).toEqual([
+      'the lock monitor is lost: taking it again',
+      'the database does not answer',
+      'the lock monitor is held again',
+      'the database answers again',
+    ])
+    await lock.release()
+    await db.close()
+  })
+
+  it('lets go of a lock that is being taken again', async () => {
+    const { db, end, lock, place, said } = await keeping()
+    await end()
+    await expect.poll(() => said, { timeout: 20_000 }).toHaveLength(1)
+    await lock.release()
+    const other = await place.open()
+    await (await other.lockExclusive('monitor', () => {})).release()
+    for (const each of [db, other]) await each.close()
   })
 
   it.runIf(postgres?.owned)('survives the crash of the server, and loses its locks', async () => {
