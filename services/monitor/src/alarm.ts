@@ -11,9 +11,6 @@
  * | delivery  | channels of one kind have been failing for an hour, and none of them succeeds      |
  * | canary    | the canary's delegation has not changed for 26 hours                               |
  *
- * A span of time counts only as far as the monitor was there to look or to try at its end: one whose machine
- * was suspended, or whose clock was put forward, looks first, and then tells what is still so.
- *
  * A dead-man ping goes out as long as the monitor sees and tells: whoever waits for it notices a monitor
  * that is gone, which nothing in here can.
  */
@@ -42,9 +39,6 @@ const SILENT_WITNESS_MS = HOUR_MS
 
 /** A mail server that is restarted is back by then. */
 const UNDELIVERED_AFTER_MS = HOUR_MS
-
-/** So often a delivery fails in its first minutes, if it is tried. */
-const UNDELIVERED_TIMES = 5
 
 /** A canary changes daily, at about the same time. */
 const CANARY_AFTER_MS = 26 * HOUR_MS
@@ -102,10 +96,10 @@ export class Alarms {
     const now = clock()
     const alarms = [
       ...this.#options.logs.flatMap((log) => [...this.#ofLog(log, now)]),
-      ...this.#options.logs.flatMap(ofWitnesses),
+      ...this.#options.logs.flatMap((log) => ofWitnesses(log, now)),
       ...(await this.#ofWithheld(now)),
       ...(await this.#ofDelivery(now)),
-      ...(await this.#ofCanary()),
+      ...(await this.#ofCanary(now)),
     ]
     await db.transaction((trx) => this.#settle(trx, alarms, now))
     await this.#tellOwners(now)
@@ -114,7 +108,7 @@ export class Alarms {
   }
 
   *#ofLog({ origin, status }: AlarmedLog, now: number): Generator<Alarm> {
-    const { detail = '', findings, lookedAt = now, state, verifiedAt } = status()
+    const { detail = '', state, verifiedAt, findings } = status()
     const unfollowedSince = this.#unfollowedSince.get(origin) ?? now
     if (state === 'following' || state === 'behind') this.#unfollowedSince.delete(origin)
     else this.#unfollowedSince.set(origin, unfollowedSince)
@@ -134,7 +128,7 @@ export class Alarms {
       const told = this.#isBlind(now) ? ' Owners are told.' : ''
       const why = `Nothing new of the log ${origin} was verified since ${timeOf(since)} (${state}: ${detail}).${told}`
       yield { rule: 'log', level: 'CRITICAL', cause: `${origin} blind ${since}`, why, since }
-    } else if (this.#unfollowedSince.has(origin) && lookedAt - unfollowedSince > SILENT_AFTER_MS) {
+    } else if (this.#unfollowedSince.has(origin) && now - unfollowedSince > SILENT_AFTER_MS) {
       const why = `The log ${origin} is ${state}: ${detail}.`
       const cause = `${origin} silent ${since}`
       yield { rule: 'log', level: 'HIGH', cause, why, since: unfollowedSince }
@@ -168,7 +162,6 @@ export class Alarms {
     const { rows } = await sql<{ kind: string; failing: number; since: number; reason: string }>`
       select kind, count(*)::int8 as failing, min(failing_since)::int8 as since, max(last_error) as reason
       from channel c where state = 'active' and failing_since <= ${now - UNDELIVERED_AFTER_MS}::int8
-        and failures >= ${UNDELIVERED_TIMES}::int
         and not exists (select from outbox o join channel d on d.id = o.channel
           where d.kind = c.kind and o.state = 'sent' and o.sent_at > c.failing_since)
       group by kind order by kind`.execute(this.#options.db.kysely)
@@ -178,7 +171,7 @@ export class Alarms {
     })
   }
 
-  async #ofCanary(): Promise<Alarm[]> {
+  async #ofCanary(now: number): Promise<Alarm[]> {
     const { canary, db } = this.#options
     if (canary === undefined) return []
     const last = await db.kysely
@@ -188,7 +181,7 @@ export class Alarms {
       .orderBy('idx', 'desc')
       .executeTakeFirst()
     const since = last?.time ?? this.#started
-    if (this.#seenAt() - since <= CANARY_AFTER_MS) return []
+    if (now - since <= CANARY_AFTER_MS) return []
     const why = `The delegation of the canary ${nameToText(canary)} should change daily; the last change was at ${timeOf(since)}.`
     return [{ rule: 'canary', level: 'HIGH', cause: `canary ${since}`, why, since }]
   }
@@ -287,12 +280,14 @@ export class Alarms {
 }
 
 /** Each by its name: a quorum can do without it, and nobody notices how thin it has become. */
-function ofWitnesses({ origin, witnesses }: AlarmedLog): Alarm[] {
-  return witnesses().flatMap(({ answeredAt: since, failure, name, url }): Alarm[] => {
-    if (failure === undefined || failure.at - since <= SILENT_WITNESS_MS) return []
-    const why = `The witness ${name} (${url}) of the log ${origin} has not answered since ${timeOf(since)}: ${failure.reason}.`
+function ofWitnesses({ origin, witnesses }: AlarmedLog, now: number): Alarm[] {
+  const silent = witnesses().filter(({ answeredAt, failure }) => {
+    return failure !== undefined && now - answeredAt > SILENT_WITNESS_MS
+  })
+  return silent.map(({ answeredAt: since, failure, name, url }): Alarm => {
+    const why = `The witness ${name} (${url}) of the log ${origin} has not answered since ${timeOf(since)}: ${failure}.`
     const cause = `${origin} witness ${name} ${since}`
-    return [{ rule: 'witness', level: 'WARNING', cause, why, since }]
+    return { rule: 'witness', level: 'WARNING', cause, why, since }
   })
 }
 

@@ -33,12 +33,12 @@ export interface ComparerOptions {
   readonly own: ReadonlySet<string>
 }
 
-/** A witness of the policy, and when it last answered, ms; when and how it last failed since. */
+/** A witness of the policy, and when it last answered, ms; what it last failed with since. */
 export interface AskedWitness {
   readonly name: string
   readonly url: string
   readonly answeredAt: number
-  readonly failure: { readonly at: number; readonly reason: string } | undefined
+  readonly failure: string | undefined
 }
 
 /** See the head of this file. */
@@ -83,9 +83,9 @@ export class Comparer extends Periodic {
         if (!(error instanceof TlogError)) throw error
         // That it has cosigned nothing yet, or has no such endpoint, is nothing to tell.
         if (!isNotFound(error)) {
-          const reason = error.message
-          logger.warn({ url, detail: reason }, 'a witness is no help')
-          this.#witnesses.set(url, { ...witness, failure: { at: clock(), reason } })
+          const failure = error.message
+          logger.warn({ url, detail: failure }, 'a witness is no help')
+          this.#witnesses.set(url, { ...witness, failure })
           continue
         }
       }

@@ -68,13 +68,14 @@ interface Left {
 export class Follower extends Periodic {
   readonly name = 'follower'
   readonly #options: FollowerOptions
-  readonly #replay: Replay<MonitorTables, Position>
-  readonly #trees: SignedTrees
-  readonly #caught: Caught
   /** Looks and audits take turns. */
   readonly #turns = new Turns()
+  #replay: Replay<MonitorTables, Position>
+  #trees: SignedTrees
+  #caught: Caught
   #verifiedAt: number | undefined
-  #lookedAt: number | undefined
+  /** Whether what is stored may be further than what is in memory. */
+  #isUnsure = false
   #published: number
   #outcome: Outcome = { state: 'starting', detail: undefined }
 
@@ -95,14 +96,7 @@ export class Follower extends Periodic {
    * @throws MonitorError if what is stored is of another log, or does not fit together
    */
   static async open(options: FollowerOptions): Promise<Follower> {
-    const { store, verifier } = options
-    const followed = await store.open()
-    return new Follower(options, {
-      replay: new Replay(store, verifier, followed.position),
-      trees: new SignedTrees(options, followed),
-      caught: new Caught(options, await store.findings()),
-      verifiedAt: followed.verifiedAt,
-    })
+    return new Follower(options, await leftOf(options))
   }
 
   get status(): FollowStatus {
@@ -117,7 +111,6 @@ export class Follower extends Periodic {
       backlog,
       freshAt,
       verifiedAt: this.#verifiedAt,
-      lookedAt: this.#lookedAt,
       mapRoot: upper.root(),
       mapKeys: head.keyCount,
       findings: this.#caught.findings,
@@ -131,10 +124,7 @@ export class Follower extends Periodic {
 
   /** One look at the log. Throws only what needs a restart or an operator. */
   round(signal: AbortSignal): Promise<void> {
-    return this.#turns.run(async () => {
-      await this.#look(signal)
-      if (!signal.aborted) this.#lookedAt = this.#options.clock()
-    })
+    return this.#turn(() => this.#look(signal))
   }
 
   /**
@@ -147,7 +137,7 @@ export class Follower extends Periodic {
   async audit(note: string, signal: AbortSignal): Promise<boolean> {
     const target = signedBy(this.#options.policy, note)
     if (this.#isVerified(target)) return true
-    const audit = this.#turns.run(() => this.#audit(target, signal))
+    const audit = this.#turn(() => this.#audit(target, signal))
     // It goes on when nobody waits any more: whoever asks again finds it done.
     audit.catch(() => {})
     const answered = new AbortController()
@@ -169,7 +159,7 @@ export class Follower extends Periodic {
   async compare(note: string, signal: AbortSignal): Promise<void> {
     const { client, policy } = this.#options
     const other = signedBy(policy, note)
-    await this.#turns.run(() =>
+    await this.#turn(() =>
       this.#catching(signal, async () => {
         const own = this.#trees.newest
         if (own === undefined || this.isCaught) return
@@ -187,6 +177,23 @@ export class Follower extends Periodic {
     const found = this.#options.client.entries(index, index + 1, tree, signal)
     for await (const { entry } of found) return entry
     return undefined
+  }
+
+  /** After a turn that failed, what it has stored is not known: the next begins as after a start. */
+  #turn<T>(work: () => Promise<T>): Promise<T> {
+    return this.#turns.run(async () => {
+      if (this.#isUnsure) {
+        const { caught, replay, trees, verifiedAt } = await leftOf(this.#options)
+        this.#replay = replay
+        this.#trees = trees
+        this.#caught = caught
+        this.#verifiedAt = verifiedAt
+      }
+      this.#isUnsure = true
+      const result = await work()
+      this.#isUnsure = false
+      return result
+    })
   }
 
   async #audit(target: TrustedCheckpoint, signal: AbortSignal): Promise<boolean> {
@@ -296,5 +303,17 @@ export class Follower extends Periodic {
     if (this.#caught.final !== undefined) return this.#caught.final
     if (this.#outcome.state !== 'following') return this.#outcome
     return outcomeOfFollowing(policy, shown, clock())
+  }
+}
+
+/** What is stored of a log. @throws MonitorError as {@link Follower.open} does */
+async function leftOf(options: FollowerOptions): Promise<Left> {
+  const { store, verifier } = options
+  const followed = await store.open()
+  return {
+    replay: new Replay(store, verifier, followed.position),
+    trees: new SignedTrees(options, followed),
+    caught: new Caught(options, await store.findings()),
+    verifiedAt: followed.verifiedAt,
   }
 }

@@ -97,7 +97,6 @@ export async function openLogs(
         clock,
         logger,
         submit: offerTo(http, url),
-        standing: () => follower.status,
       })
       const comparer = new Comparer({ policy, origin, http, follower, clock, logger, own })
       return { ...place, store, follower, comparer, unlogged }

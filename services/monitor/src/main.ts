@@ -84,14 +84,14 @@ export interface OpenOptions {
  * @throws MonitorError why it must not go on
  */
 export async function openMonitor(options: OpenOptions): Promise<OpenedMonitor> {
-  const { clock = systemClock, config, logger, onLost = () => {} } = options
+  const { clock = systemClock, config, logger } = options
   const policy = await readPolicy(config.policy ?? join(config.data, MONITOR_FILES.policy))
   const places = logsOf(policy, config.logUrl)
   const cosigners = cosignersOf({ witness: config.witnessKey, auditor: config.auditorKey }, clock)
   const anchors = await readAnchors(config.anchors)
   const db = await openServiceDatabase<MonitorTables>('monitor', options)
   try {
-    const lock = await db.lockExclusive('monitor', onLost)
+    const lock = await db.keepExclusive('monitor')
     await migrate(db, MONITOR_MIGRATIONS)
     const stopping = new AbortController()
     const backend = nodeBackend()
@@ -169,6 +169,7 @@ export function monitorService(options: OpenOptions): Service<OpenedMonitor> {
     async open({ health, metrics }, fail) {
       const opened = await openMonitor({ ...options, onLost: fail })
       observe(opened, metrics, clock)
+      metrics.observeDatabase(opened.context.db)
       const { context, outbox } = opened.owners
       observeOwners({ db: context.db, outbox }, metrics, clock)
       // A log that fails is no reason to turn away who asks for the evidence.

@@ -14,6 +14,7 @@ import type { MonitorTables } from '@dslog/schema/db'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
+import { allOf, rideOut } from '@dslog/service/outage'
 import { Periodic } from '@dslog/service/periodic'
 import { testPoint } from '@dslog/service/testpoint'
 import type { Channels, Outcome } from './channel/channel.ts'
@@ -88,7 +89,7 @@ export class Outbox extends Periodic {
     while (!signal.aborted) {
       const next = await this.#next()
       if (next.length === 0) break
-      await Promise.all(next.map((row) => this.#deliver(row, signal)))
+      await allOf(next.map((row) => this.#deliver(row, signal)))
       tried += next.length
     }
     return tried
@@ -131,7 +132,8 @@ export class Outbox extends Periodic {
     testPoint('outbox.sent')
     // Stopped on the way is no failure; it is sent again at the next start, if it was sent at all.
     if (signal.aborted && outcome.status === 'retry') return
-    await this.#note(row, channel, outcome)
+    // A database that is away just now is no reason to send it twice.
+    await rideOut(() => this.#note(row, channel, outcome), signal)
     testPoint('outbox.noted')
   }
 

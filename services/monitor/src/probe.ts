@@ -29,6 +29,7 @@ import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import { decodeDsSet } from '@dslog/service/foldtables'
 import type { Logger } from '@dslog/service/log'
+import { allOf } from '@dslog/service/outage'
 import { Periodic } from '@dslog/service/periodic'
 import { type AlertDraft, raiseAlerts } from './alert.ts'
 import { watchersOf } from './audience.ts'
@@ -93,7 +94,7 @@ export class Probe extends Periodic {
     for (;;) {
       const names = await this.#due()
       if (names.length === 0 || signal.aborted) return
-      await Promise.all(names.map((name) => this.#look(name, signal)))
+      await allOf(names.map((name) => this.#look(name, signal)))
     }
   }
 

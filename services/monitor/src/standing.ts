@@ -28,8 +28,6 @@ export interface FollowStatus extends Outcome {
   readonly freshAt: number | undefined
   /** When all of the newest checkpoint was last found right. */
   readonly verifiedAt: number | undefined
-  /** When this process last came to the end of a look at the log, whatever came of it. */
-  readonly lookedAt: number | undefined
   readonly mapRoot: Hash
   readonly mapKeys: number
   /** Pieces of evidence kept, by kind. */

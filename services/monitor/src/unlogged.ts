@@ -29,7 +29,6 @@ import { judge } from './judge/rules.ts'
 import { absenceOf, type Absence, inForce, sameState, type State } from './judge/state.ts'
 import { lookOf, looksAt } from './looks.ts'
 import { statesOf } from './matter.ts'
-import type { FollowStatus } from './standing.ts'
 import type { MonitorStore } from './store.ts'
 import { wildcardSince } from './wildcards.ts'
 
@@ -55,8 +54,6 @@ export interface UnloggedOptions {
   readonly logger: Logger
   /** Hands an observation to the log; throws what a network throws. */
   readonly submit: (observation: Submitted) => Promise<SubmitResult>
-  /** How it stands with the log. */
-  readonly standing: () => Pick<FollowStatus, 'backlog' | 'lookedAt' | 'verifiedAt'>
 }
 
 /** Follows up what one log does not show. */
@@ -156,13 +153,8 @@ export class Unlogged {
     }
   }
 
-  #isLate({ first_at: first, told_at: told }: UnloggedTable): boolean {
-    const { clock, standing } = this.#options
-    const late = first + WITHHELD_AFTER_MS
-    if (told !== null || clock() < late) return false
-    // What is not verified yet may have it; and a monitor that was suspended has not looked for an hour.
-    const { backlog, lookedAt, verifiedAt } = standing()
-    return verifiedAt !== undefined && backlog === 0 && lookedAt !== undefined && lookedAt >= late
+  #isLate(row: UnloggedTable): boolean {
+    return row.told_at === null && this.#options.clock() - row.first_at >= WITHHELD_AFTER_MS
   }
 
   async #found(row: UnloggedTable): Promise<void> {

@@ -221,14 +221,15 @@ export class Watchlist extends Periodic {
 
   /** Takes up the file if it has changed; a mistake in it is logged, once. */
   async round(): Promise<void> {
+    let version = ''
     try {
-      const version = await this.#version()
+      version = await this.#version()
       if (version === this.#seen) return
-      // Also what cannot be read is not read again before it changes.
-      this.#seen = version
       await this.#load(version)
     } catch (error) {
       if (!(error instanceof MonitorError)) throw error
+      // Also what cannot be read is not read again before it changes.
+      this.#seen = version
       const { logger } = this.#options
       logger.error(
         { reason: error.message },

@@ -32,7 +32,6 @@ beforeEach(async () => {
     backlog: 0,
     freshAt: clock.now(),
     verifiedAt: clock.now(),
-    lookedAt: clock.now(),
     mapRoot: root,
     mapKeys: 1,
     findings: new Map(),
@@ -90,14 +89,12 @@ describe('a log', () => {
 
   test('that is silent for an hour, then a day, then back', async () => {
     status = { ...status, state: 'unreachable', detail: 'no answer' }
-    const still = async (ms: number): Promise<void> => {
-      status = { ...status, lookedAt: clock.advance(ms) }
-      await alarms.round()
-    }
     await alarms.round()
-    await still(HOUR / 2)
+    clock.advance(HOUR / 2)
+    await alarms.round()
     expect(await of(OPERATOR)).toEqual([])
-    await still(HOUR)
+    clock.advance(HOUR)
+    await alarms.round()
     await alarms.round()
     expect(await of(OPERATOR)).toEqual(['log 3'])
     expect(await of('one')).toEqual([])
@@ -127,32 +124,6 @@ describe('a log', () => {
     expect(pings).toBe(before + 1)
   })
 
-  test('that failed before the machine was suspended is looked at before it is told of', async () => {
-    status = { ...status, state: 'unreachable', detail: 'no answer', lookedAt: clock.now() }
-    await alarms.round()
-    clock.advance(3 * HOUR)
-    await alarms.round()
-    expect(await of(OPERATOR)).toEqual([])
-    const seen = clock.advance(1_000)
-    const well = {
-      state: 'following',
-      detail: undefined,
-      verifiedAt: seen,
-      lookedAt: seen,
-    } as const
-    status = { ...status, ...well }
-    await alarms.round()
-    expect(await of(OPERATOR)).toEqual([])
-  })
-
-  test('that nobody ever came to the end of a look at is told of', async () => {
-    status = { ...status, state: 'starting', verifiedAt: undefined, lookedAt: undefined }
-    await alarms.round()
-    clock.advance(HOUR + 1)
-    await alarms.round()
-    expect(await of(OPERATOR)).toEqual(['log 3'])
-  })
-
   test('that was caught, at once, and once', async () => {
     status = {
       ...status,
@@ -170,20 +141,14 @@ describe('a log', () => {
 
 describe('a witness', () => {
   const witness = { name: 'w1.example', url: 'https://w1.example', failure: undefined }
-  const failed = () => ({ failure: { at: clock.now(), reason: 'no answer' } })
 
   test('that does not answer for an hour is told of by its name, until it does', async () => {
     const well = { ...witness, name: 'w2.example', answeredAt: clock.now() }
-    const silent = { ...witness, answeredAt: clock.now() }
-    const fails = async (ms: number): Promise<void> => {
-      clock.advance(ms)
-      witnesses = [{ ...silent, ...failed() }, well]
-      await look(0)
-    }
-    await fails(HOUR)
+    witnesses = [{ ...witness, answeredAt: clock.now(), failure: 'no answer' }, well]
+    await look(HOUR)
     expect(await of(OPERATOR)).toEqual([])
-    await fails(1)
-    await fails(HOUR)
+    await look(1)
+    await look(HOUR)
     expect(await of(OPERATOR)).toEqual(['witness 2'])
     const { why } = await home.db.kysely.selectFrom('alert').select('why').executeTakeFirstOrThrow()
     expect(why).toBe(
@@ -199,23 +164,14 @@ describe('a witness', () => {
   })
 
   test('that fails again later is told of again, beside another', async () => {
-    const fails = async (...names: readonly string[]): Promise<void> => {
-      const answeredAt = clock.now()
-      clock.advance(2 * HOUR)
-      witnesses = names.map((name) => ({ ...witness, answeredAt, ...failed(), name }))
-      await look(0)
-    }
-    await fails('w1.example')
+    witnesses = [{ ...witness, answeredAt: clock.now(), failure: 'no answer' }]
+    await look(2 * HOUR)
     witnesses = [{ ...witness, answeredAt: clock.now() }]
     await look(HOUR)
-    await fails('w1.example', 'w2.example')
+    const failing = { ...witness, answeredAt: clock.now(), failure: 'no answer' }
+    witnesses = [failing, { ...failing, name: 'w2.example', url: 'https://w2.example' }]
+    await look(2 * HOUR)
     expect(await of(OPERATOR)).toEqual(['witness 2 over', 'witness 2', 'witness 2'])
-  })
-
-  test('that failed before the machine was suspended is asked before it is told of', async () => {
-    witnesses = [{ ...witness, answeredAt: clock.now(), ...failed() }]
-    await look(8 * HOUR)
-    expect(await of(OPERATOR)).toEqual([])
   })
 
   test('that was not asked yet, or has nothing to say, is not held to be away', async () => {
@@ -230,7 +186,7 @@ describe('delivery', () => {
     await addOwners(home.db, [
       { id: 'mail', name: 'mail.fi.', kind: 'email', target: 'a@b.example' },
     ])
-    const failing = { failing_since: clock.now(), last_error: 'connection refused', failures: 9 }
+    const failing = { failing_since: clock.now(), last_error: 'connection refused' }
     await home.db.kysely.updateTable('channel').set(failing).where('kind', '=', 'email').execute()
     status = { ...status, verifiedAt: clock.advance(HOUR / 2) }
     await alarms.round()
@@ -247,18 +203,8 @@ describe('delivery', () => {
     expect(await of(OPERATOR)).toEqual(['delivery 3 over'])
   })
 
-  test('that failed before the machine was suspended is tried before it is told of', async () => {
-    const failing = { failing_since: clock.now(), last_error: 'timeout', failures: 1 }
-    await home.db.kysely.updateTable('channel').set(failing).execute()
-    await look(8 * HOUR)
-    expect(await of(OPERATOR)).toEqual([])
-    await home.db.kysely.updateTable('channel').set({ failures: 5 }).execute()
-    await look(1)
-    expect(await of(OPERATOR)).toContain('delivery 3')
-  })
-
   test('that works for others of the kind is its owner’s business', async () => {
-    const failing = { failing_since: clock.now(), last_error: '500', failures: 9 }
+    const failing = { failing_since: clock.now(), last_error: '500' }
     await home.db.kysely
       .updateTable('channel')
       .set(failing)
@@ -312,14 +258,5 @@ describe('a canary', () => {
     await sing(2)
     await round(HOUR)
     expect(await of(OPERATOR)).toEqual(['canary 3 over'])
-  })
-
-  test('may have sung as long as nothing of the log was seen since', async () => {
-    alarms = make('canary.fi.')
-    clock.advance(27 * HOUR)
-    await alarms.round()
-    expect((await of(OPERATOR)).filter((alarm) => alarm.startsWith('canary'))).toEqual([])
-    await look(0)
-    expect(await of(OPERATOR)).toContain('canary 3')
   })
 })

@@ -39,8 +39,6 @@ let client: DnsClient
 let probe: Probe
 let offered: Observation[]
 let answer: SubmitResult | Error
-/** What there is to verify yet. */
-let behind: { backlog: number } | undefined
 
 beforeAll(async () => {
   home = await place()
@@ -60,7 +58,6 @@ beforeEach(async () => {
   const collector = new EvidenceCollector({ exchange: client, walker, anchors, backend, now })
   offered = []
   answer = { status: 'accepted' }
-  behind = undefined
   const logger = createLogger({ service: 'monitor', level: 'silent' })
   const unlogged = new Unlogged({
     db: home.db,
@@ -74,7 +71,6 @@ beforeEach(async () => {
       if (answer instanceof Error) throw answer
       return answer
     },
-    standing: () => ({ ...stage.follower.status, ...behind }),
   })
   probe = new Probe({
     db: home.db,
@@ -98,10 +94,9 @@ async function kept(): Promise<Child> {
   return home.db.transaction(async (trx) => lookOf(await looksAt(trx, [stage.name]), stage.name))
 }
 
-/** The probe looks, an hour and a half after it looked last, and the log has been looked at until then. */
+/** The probe looks, an hour and a half after it looked last. */
 async function look(after = 1.5 * HOUR): Promise<void> {
   stage.net.clock.advance(after)
-  await stage.follower.round(RUNNING)
   await probe.round(RUNNING)
 }
 
@@ -224,38 +219,6 @@ describe('of what the log does not show', () => {
     await look()
     expect(await stage.alerts()).toContain('withheld CRITICAL resolved')
     expect(await home.db.kysely.selectFrom('unlogged').selectAll().execute()).toEqual([])
-  })
-
-  test('tells nothing before the log was looked at since: the monitor may have been suspended', async () => {
-    await swap()
-    await stage.first.observe(stage.name, stage.net.evidence(stage.name))
-    await stage.first.grow()
-    stage.net.clock.advance(8 * HOUR)
-    await probe.round(RUNNING)
-    expect(await stage.alerts()).toEqual([])
-    await look()
-    expect(await stage.alerts()).toEqual([])
-    expect(await evidence()).toEqual([])
-    expect(await home.db.kysely.selectFrom('unlogged').selectAll().execute()).toEqual([])
-  })
-
-  test('tells nothing before all of the log is verified: it may be further on', async () => {
-    behind = { backlog: 1_000_000 }
-    await swap()
-    await look()
-    await look(DAY)
-    expect(await stage.alerts()).toEqual([])
-    behind = undefined
-    await look()
-    expect(await stage.alerts()).toEqual(['withheld CRITICAL raised'])
-  })
-
-  test('tells also when the log does not answer at all any more', async () => {
-    await swap()
-    await stage.first.served.close()
-    await look()
-    expect(stage.follower.status.state).toBe('unreachable')
-    expect(await stage.alerts()).toEqual(['withheld CRITICAL raised'])
   })
 
   test('tells also when the log cannot be reached, or refuses', async () => {

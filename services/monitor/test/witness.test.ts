@@ -483,7 +483,7 @@ describe('comparing with witnesses', () => {
 
   test('knows which of them answers: also to say that it has nothing', async () => {
     const log = logOf(past, past.trees[3])
-    for (const [note, reason] of [
+    for (const [note, failure] of [
       [log.sign(), undefined],
       [undefined, undefined],
       ['nothing', 'no empty line before the signatures'],
@@ -494,8 +494,7 @@ describe('comparing with witnesses', () => {
       expect(comparer.witnesses).toMatchObject([{ answeredAt: before, failure: undefined }])
       const asked = past.net.clock.advance(10_000)
       await comparer.round(RUNNING)
-      const answeredAt = reason === undefined ? asked : before
-      const failure = reason && { at: asked, reason }
+      const answeredAt = failure === undefined ? asked : before
       const url = 'https://w.example'
       expect(comparer.witnesses).toEqual([{ name: WITNESS.name, url, answeredAt, failure }])
     }

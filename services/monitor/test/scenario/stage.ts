@@ -116,9 +116,7 @@ export class Stage {
       const { follower, store } = each
       const others = logs.flatMap((other) => (other === each ? [] : [other.store.log]))
       const submit = (observation: Observation) => each.take(observation)
-      const standing = () => follower.status
-      const to = { submit, standing }
-      const unlogged = new Unlogged({ db, store, others, digests: backend, clock, logger, ...to })
+      const unlogged = new Unlogged({ db, store, others, digests: backend, clock, logger, submit })
       return { store, follower, unlogged }
     })
     const verifier = { anchors: net.anchors, backend }
