@@ -57,8 +57,8 @@ export async function lockExclusive(
 
 /** Told of a lock that is kept. */
 export interface KeptEvents {
-  onLost(error: Error): void
-  onTaken(): void
+  readonly onLost: (error: Error) => void
+  readonly onTaken: () => void
 }
 
 /**

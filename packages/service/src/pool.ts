@@ -147,14 +147,14 @@ const AWAY: ReadonlySet<string | undefined> = new Set(['57P01', '57P02', '57P03'
 const BUSY: ReadonlySet<string | undefined> = new Set(['57014', '55P03'])
 
 /** pg-pool and node-postgres give these errors no code. */
-const NO_CONNECTION = /^timeout exceeded/
+const NO_CONNECTION = 'timeout exceeded'
 const BROKEN = /^Connection terminated|connection error and is not queryable|^Client was closed/
 
 /** An error as it came, unless it says that the server is away or busy. */
 function outageOr(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof DatabaseError) return error
   const { code } = error as { code?: string }
-  if (NO_CONNECTION.test(error.message)) {
+  if (error.message.startsWith(NO_CONNECTION)) {
     return new DatabaseError('busy', 'no database connection became free', { cause: error })
   }
   if (error instanceof pg.DatabaseError && BUSY.has(code)) {

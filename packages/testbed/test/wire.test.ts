@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
-import { Wire } from '@dslog/testbed/wire'
+import { Wire } from '../src/wire.ts'
 
 const endings: (() => unknown)[] = []
 afterEach(async () => {
