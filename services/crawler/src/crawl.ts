@@ -26,6 +26,7 @@ import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
 import type { Component } from '@dslog/service/run'
+import { isOutage, rideOut } from '@dslog/service/outage'
 import { testPoint } from '@dslog/service/testpoint'
 import { compareWithLog, markOf } from './compare.ts'
 import type { Finished, Frontier, Task } from './frontier.ts'
@@ -124,17 +125,25 @@ export class Crawler implements Component {
   }
 
   async #run(): Promise<void> {
-    const { clock } = this.#options
+    const { sleep } = this.#options
     const { signal } = this.#stopping
     while (!signal.aborted) {
-      const now = clock()
-      if (Math.abs(now - this.#beat) >= BEAT_MS) await this.#renew(now)
-      await this.#write()
-      this.#leasing = true
-      const leased = await this.#lease(now)
-      this.#leasing = false
+      // What an outage of the database keeps from being written is written when that is over.
+      const leased = await rideOut(() => this.#turn(), signal, sleep)
       if (leased > 0) continue
-      await this.#options.sleep(this.#held.size > 0 ? WRITE_MS : IDLE_MS, signal).catch(() => {})
+      await sleep(this.#held.size > 0 ? WRITE_MS : IDLE_MS, signal).catch(() => {})
+    }
+  }
+
+  async #turn(): Promise<number> {
+    const now = this.#options.clock()
+    if (Math.abs(now - this.#beat) >= BEAT_MS) await this.#renew(now)
+    await this.#write()
+    this.#leasing = true
+    try {
+      return await this.#lease(now)
+    } finally {
+      this.#leasing = false
     }
   }
 
@@ -177,8 +186,9 @@ export class Crawler implements Component {
   async #write(): Promise<void> {
     const { counters, frontier, standing, views } = this.#options
     const finished = this.#finished.slice()
-    const seen = this.#seen.splice(0)
+    const seen = this.#seen.slice()
     const disagreeing = await views.write(seen)
+    this.#seen.splice(0, seen.length)
     if (disagreeing > 0) counters.disagreed(disagreeing)
     if (finished.length > 0) await frontier.finish(finished)
     this.#finished.splice(0, finished.length)
@@ -199,8 +209,9 @@ export class Crawler implements Component {
       if (signal.aborted) return undefined
       if (error instanceof LaterError) return putOff(task, error.ms, error.reason, this.#moment)
       if (error instanceof SubmitError) return failed(task, 'log-silent', this.#moment)
+      if (isOutage(error)) return putOff(task, BUSY_MS, 'busy', this.#moment)
       if (!(error instanceof ResolverError)) {
-        // A bug, or the database: the name must not keep the others from being asked.
+        // A bug: the name must not keep the others from being asked.
         logger.error({ err: error, name: nameToText(task.name) }, 'a task failed')
         return failed(task, 'fault', this.#moment)
       }

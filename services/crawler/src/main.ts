@@ -257,6 +257,7 @@ export function crawlerService(options: OpenOptions): Service<OpenedCrawler> {
       const opened = await openCrawler({ ...options, metrics, onLost: fail })
       const { db, logged } = opened
       const startedAt = clock()
+      metrics.observeDatabase(db)
       health.ready('database', async () => {
         await db.kysely.selectFrom('queue').select('id').execute()
         return undefined

@@ -124,7 +124,7 @@ export class Standing {
     this.#readAt = this.#clock()
   }
 
-  /** Writes what was learnt, and reads once a minute. */
+  /** Writes what was learnt, and reads once a minute. What could not be written is written the next time. */
   async exchange(): Promise<void> {
     await this.#writeServers()
     await this.#writeZones()
@@ -135,6 +135,16 @@ export class Standing {
     const changed = [...this.#servers.values()].filter((server) => server.changed)
     if (changed.length === 0) return
     for (const server of changed) server.changed = false
+    try {
+      await this.#insertServers(changed)
+    } catch (error) {
+      for (const server of changed) server.changed = true
+      throw error
+    }
+    await this.#db.kysely.deleteFrom('server').where('failures', '=', 0).execute()
+  }
+
+  async #insertServers(changed: readonly ServerStanding[]): Promise<void> {
     await sql`
       insert into server (zone, address, failures, reason, blocked_until)
       select * from unnest(
@@ -145,13 +155,29 @@ export class Standing {
         ${changed.map(({ blockedUntil }) => Math.round(blockedUntil))}::int8[])
       on conflict (zone, address) do update set failures = excluded.failures,
         reason = excluded.reason, blocked_until = excluded.blocked_until`.execute(this.#db.kysely)
-    await this.#db.kysely.deleteFrom('server').where('failures', '=', 0).execute()
   }
 
   async #writeZones(): Promise<void> {
     const news = [...this.#zones.values()]
     this.#zones.clear()
     if (news.length === 0) return
+    try {
+      await this.#insertZones(news)
+    } catch (error) {
+      for (const old of news) {
+        const young = this.#news(old.zone)
+        young.failedAt ??= old.failedAt
+        // What has answered since has no failures from before.
+        if (young.seenAt !== undefined) continue
+        young.seenAt = old.seenAt
+        young.failures += old.failures
+        young.reason ??= old.reason
+      }
+      throw error
+    }
+  }
+
+  async #insertZones(news: readonly ZoneNews[]): Promise<void> {
     await sql`
       insert into zone_status (name, seen_at, failed_at, failures, reason)
       select * from unnest(

@@ -1,6 +1,7 @@
 /** Servers that are left alone, in memory, in the database, and in another process. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { nameFromText } from '@dslog/dnssec/name'
+import { DatabaseError } from '@dslog/service/database-error'
 import { TestClock } from '@dslog/testbed/clock'
 import { BACKOFF } from '../src/schedule.ts'
 import { Standing } from '../src/standing.ts'
@@ -78,6 +79,54 @@ describe('a server that does not answer', () => {
     expect(own.mayAsk(ZONE, A)).toBe(true)
     own.missed(ZONE, A, 'timeout')
     expect(own.mayAsk(ZONE, A)).toBe(false)
+  })
+})
+
+describe('what could not be written', () => {
+  /** A standing whose database is away as long as it is told so. */
+  function flaky() {
+    const now = { isAway: false }
+    const db: Place['db'] = {
+      ...place.db,
+      get kysely() {
+        if (now.isAway) throw new DatabaseError('away', 'gone')
+        return place.db.kysely
+      },
+    }
+    return { now, own: new Standing(db, clock.now, () => 0) }
+  }
+
+  test('of servers is written the next time', async () => {
+    const { now, own } = flaky()
+    own.failed(ZONE, A, 'refused')
+    now.isAway = true
+    await expect(own.exchange()).rejects.toThrow('gone')
+    own.failed(ZONE, B, 'lame')
+    now.isAway = false
+    await own.exchange()
+    const after = standing()
+    await after.read()
+    expect([after.mayAsk(ZONE, A), after.mayAsk(ZONE, B)]).toEqual([false, false])
+  })
+
+  test('of zones is, unless they have answered since', async () => {
+    const { now, own } = flaky()
+    for (const zone of [ZONE, OTHER]) own.zoneFailed(zone, 'lame')
+    now.isAway = true
+    await expect(own.exchange()).rejects.toThrow('gone')
+    own.zoneFailed(ZONE, 'refused')
+    own.answered(OTHER, B)
+    now.isAway = false
+    await own.exchange()
+    const rows = await place.db.kysely
+      .selectFrom('zone_status')
+      .selectAll()
+      .orderBy('failures')
+      .execute()
+    expect(rows).toMatchObject([
+      { seen_at: clock.now(), failed_at: clock.now(), failures: 0, reason: null },
+      { seen_at: null, failed_at: clock.now(), failures: 2, reason: 'refused' },
+    ])
   })
 })
 
