@@ -4,12 +4,16 @@
  * happens; how long it takes from a submission to the published tree; and whether everything that was accepted is there in
  * the end. Whoever floods works on the same machine.
  */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import type { ZoneView } from '@dslog/schema/api'
+import type { Waits } from './flood-reader.ts'
 import { bodyOf, signedNames, submit } from './handin.ts'
 import { type Benchmark, quantile } from './harness.ts'
 import { startLog, startReader } from './running.ts'
@@ -20,8 +24,7 @@ const REQUEST = 100
 const GOOD = 2
 const BAD = 10
 const TICK_MS = 100
-/** A reader comes so often, ms. */
-const READ_MS = 10
+const READER = fileURLToPath(new URL('flood-reader.ts', import.meta.url))
 /** What is lost is looked for so long, ms. */
 const SETTLE_MS = 30_000
 
@@ -114,29 +117,17 @@ function refused(log: string, body: string): Promise<void> {
   })
 }
 
-/** Reads from several places at once. */
-function readAll(places: Readonly<Record<string, string>>, seconds: number) {
-  return Promise.all(Object.values(places).map((url) => readFor(url, seconds)))
-}
-
-/** Times that a reader waited, ms. */
-async function readFor(
-  log: string,
+/** Reads from several places at once, in a process of its own. */
+async function readAll(
+  places: Readonly<Record<string, string>>,
   seconds: number,
-): Promise<Record<'checkpoint' | 'tile', number[]>> {
-  const times = { checkpoint: [] as number[], tile: [] as number[] }
-  for (const end = performance.now() + seconds * 1_000; performance.now() < end;) {
-    for (const [what, path] of [
-      ['checkpoint', 'checkpoint'],
-      ['tile', 'tile/0/000.p/1'],
-    ] as const) {
-      const from = performance.now()
-      await (await fetch(`${log}/${path}`)).arrayBuffer()
-      times[what].push(performance.now() - from)
-    }
-    await sleep(READ_MS)
-  }
-  return times
+): Promise<Waits[]> {
+  const args = ['--import', 'tsx', READER, String(seconds), ...Object.values(places)]
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  let output = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
+  await once(child, 'close')
+  return JSON.parse(output) as Waits[]
 }
 
 /** Names that were accepted and are not in the published tree. */

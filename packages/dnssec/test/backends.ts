@@ -5,5 +5,6 @@ import { webBackend } from '../src/backend/web.ts'
 
 export const BACKENDS: readonly (readonly [string, SignatureBackend])[] = [
   ['node', nodeBackend()],
+  ['node, on the thread that asks', nodeBackend({ here: true })],
   ['web', webBackend()],
 ]

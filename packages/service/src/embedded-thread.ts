@@ -2,11 +2,11 @@
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import pg from 'pg'
 import { DatabaseError } from './database-error.ts'
 import type { WorkerNotice, WorkerReply, WorkerRequest, WorkerSetup } from './embedded-worker.ts'
+import { startThread } from './thread.ts'
 
 const require = createRequire(import.meta.url)
 
@@ -42,7 +42,10 @@ export class DatabaseThread {
   }
 
   constructor(setup: WorkerSetup) {
-    this.#worker = startWorker(setup)
+    this.#worker = startThread('./embedded-worker', import.meta.url, {
+      workerData: setup,
+      name: 'dslog-database',
+    })
     this.ended = new Promise((resolve) => {
       this.#worker.on('error', (error) => this.#end(error.message, error))
       this.#worker.once('exit', (code) => {
@@ -102,17 +105,4 @@ async function compile(): Promise<WebAssembly.Module> {
 
 function toDatabaseError({ message, ...fields }: { message: string }): Error {
   return Object.assign(new pg.DatabaseError(message, message.length, 'error'), fields)
-}
-
-function startWorker(workerData: WorkerSetup): Worker {
-  const options = { workerData, name: 'dslog-database' }
-  if (import.meta.url.endsWith('.js')) {
-    return new Worker(new URL('./embedded-worker.js', import.meta.url), options)
-  }
-  // From source. Node 20 does not let `--import` teach a thread TypeScript, so the thread does it itself.
-  const tsx = pathToFileURL(require.resolve('tsx'))
-  const loader = new URL('./esm/api/index.mjs', tsx).href
-  const program = new URL('./embedded-worker.ts', import.meta.url).href
-  const code = `import('${loader}').then(({ register }) => { register(); return import('${program}') })`
-  return new Worker(code, { ...options, eval: true, execArgv: ['--conditions=@dslog/source'] })
 }

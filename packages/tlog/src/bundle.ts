@@ -18,7 +18,7 @@
 import { fromBase64, fromUtf8, toBase64, utf8 } from './bytes.ts'
 import { parseDecimal } from './checkpoint.ts'
 import { TlogError } from './error.ts'
-import { hashFromBase64 } from './hash.ts'
+import { HASH_SIZE, hashFromBase64 } from './hash.ts'
 import type { Hash } from './hash.ts'
 import { checkPolicy } from './policy.ts'
 import type { Policy, TrustedCheckpoint } from './policy.ts'
@@ -65,8 +65,15 @@ export function parseTlogProof(input: string | Uint8Array): TlogProof {
 }
 
 /** Writes a proof file: the exact inverse of {@link parseTlogProof}. Throws RangeError for what no file can hold. */
-export function formatTlogProof(proof: TlogProof): string {
-  const { extra, index, path, checkpoint } = proof
+export function formatTlogProof({ extra, index, path, checkpoint }: TlogProof): string {
+  const holds =
+    extra?.length !== 0 &&
+    Number.isSafeInteger(index) &&
+    index >= 0 &&
+    path.length <= MAX_PATH_HASHES &&
+    path.every(({ length }) => length === HASH_SIZE) &&
+    checkpoint !== ''
+  if (!holds) throw new RangeError('not a proof')
   const lines = [
     HEADER,
     ...(extra === undefined ? [] : [EXTRA + toBase64(extra)]),
@@ -75,7 +82,7 @@ export function formatTlogProof(proof: TlogProof): string {
   ]
   const text = `${lines.join('\n')}\n\n${checkpoint}`
   try {
-    parseTlogProof(text)
+    proofText(text)
   } catch (cause) {
     throw new RangeError('not a proof', { cause })
   }

@@ -199,6 +199,11 @@ export class ByteReader {
     return this.#bytes.subarray(start, start + n)
   }
 
+  /** Passes over the next `n` bytes: a view that nobody looks at takes as long to make as what is read. */
+  skip(n: number): void {
+    this.#take(n)
+  }
+
   /** What has been read since position `start`, as a view: a field whose length only its reading shows. */
   since(start: number): Uint8Array {
     return this.#bytes.subarray(start, this.#pos)

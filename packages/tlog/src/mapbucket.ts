@@ -45,13 +45,19 @@ export function prefixOf(key: Uint8Array, depth: number): number {
 }
 
 /**
- * The hashes of a bucket's tree. A node other than a leaf is known by the pair that its right side begins with: there is
- * exactly one for each pair but the first.
+ * A bucket with the hashes of its tree, which are most of the work of a proof from it. A node other than a leaf is known by
+ * the pair that its right side begins with: there is exactly one for each pair but the first.
  */
-interface Nodes {
+export interface HashedBucket {
   readonly bytes: Uint8Array
   /** Hash of the leaf of pair i at slot i, of the node that splits before pair i at slot count + i. */
   readonly hashes: Uint8Array
+}
+
+/** Root of a bucket's keys, null if it has none; what it is known by in the tree above. */
+export function rootOf(bucket: HashedBucket): Hash | null {
+  const count = pairsOf(bucket.bytes)
+  return count === 0 ? null : (hashOf(bucket, 0, count).slice() as Hash)
 }
 
 // The right edge of the tree being built: for each subtree still open the slot of its hash, the pair it begins with and the
@@ -62,7 +68,7 @@ const openFirst = new Uint32Array(OPEN_MAX)
 const openBits = new Uint16Array(OPEN_MAX)
 
 /** Hashes every node of a bucket once, from left to right. */
-function hashBucket(bytes: Uint8Array): Nodes {
+export function hashBucket(bytes: Uint8Array): HashedBucket {
   const count = pairsOf(bytes)
   const hashes = new Uint8Array(2 * count * HASH_SIZE)
   const primitives = backend()
@@ -89,7 +95,7 @@ function hashBucket(bytes: Uint8Array): Nodes {
 }
 
 /** Hash of the pairs [low, high), which are all that a node of the bucket's tree holds; a view. */
-function hashOf({ bytes, hashes }: Nodes, low: number, high: number): Hash {
+function hashOf({ bytes, hashes }: HashedBucket, low: number, high: number): Hash {
   const slot = high - low === 1 ? low : pairsOf(bytes) + splitOf(bytes, low, high).split
   return at(hashes, slot)
 }
@@ -125,11 +131,6 @@ function branch(bytes: Uint8Array, smaller: number, larger: number): number {
 /** Root of a bucket's keys, null if it has none. */
 export function bucketRoot(bytes: Uint8Array): Hash | null {
   return rootOf(hashBucket(bytes))
-}
-
-function rootOf(nodes: Nodes): Hash | null {
-  const count = pairsOf(nodes.bytes)
-  return count === 0 ? null : (hashOf(nodes, 0, count).slice() as Hash)
 }
 
 /** A bucket after a change, and the root it had before. */
@@ -179,7 +180,7 @@ export function bucketUpdate(bytes: Uint8Array, changes: readonly MapPair[]): Bu
  * Root of a changed bucket. A node none of whose pairs are new holds the same pairs as a node of the old bucket, since
  * what is below a node is all that begins with its bits: its hash is known, and only the ways to new pairs are hashed.
  */
-function rootAfter(old: Nodes, bytes: Uint8Array, origin: readonly number[]): Hash {
+function rootAfter(old: HashedBucket, bytes: Uint8Array, origin: readonly number[]): Hash {
   const fresh = [0]
   for (const from of origin) fresh.push(fresh.at(-1)! + (from < 0 ? 1 : 0))
   const rehash = (low: number, high: number): Hash => {
@@ -203,8 +204,9 @@ export interface BucketPath {
  * The way down a bucket that is not empty, along the key's bits, to the one leaf they lead to: that of the key if it is
  * there, else the one that proves it is not.
  */
-export function bucketPath(bytes: Uint8Array, key: Hash): BucketPath {
-  const nodes = hashBucket(bytes)
+export function bucketPath(bucket: Uint8Array | HashedBucket, key: Hash): BucketPath {
+  const nodes = 'hashes' in bucket ? bucket : hashBucket(bucket)
+  const { bytes } = nodes
   const root = rootOf(nodes)
   if (root === null) throw new TlogError('bad-map', 'no path in an empty bucket')
   let low = 0

@@ -19,6 +19,7 @@ import {
   bucketUpdate,
   prefixOf,
   type Bucket,
+  type HashedBucket,
   type MapStep,
 } from './mapbucket.ts'
 
@@ -196,18 +197,19 @@ function checkBucket(tree: UpperTree, prefix: number, root: Hash | null): void {
 }
 
 /**
- * Proves a key's value, or null for its absence, in the map whose upper tree is given; `load` reads the bytes of one bucket
- * of that version, the only one needed. The proof is for `verifyMap`. If the bytes are not that bucket's, of that
+ * Proves a key's value, or null for its absence, in the map whose upper tree is given; `load` reads the one bucket of that version that
+ * is needed, its bytes or what was made of them, and may know it by its root. The proof is for `verifyMap`. If the bytes are not that bucket's, of that
  * version, it is TlogError `bad-map`: no wrong proof is ever made.
  */
 export async function proveMap(
   tree: UpperTree,
   key: Hash,
-  load: (prefix: number) => Promise<Uint8Array>,
+  load: (prefix: number, root: Hash) => Promise<Uint8Array | HashedBucket>,
 ): Promise<{ value: Hash | null; proof: Uint8Array }> {
   const upper = tree.path(key)
   if (upper === undefined) return { value: null, proof: new Uint8Array(0) }
-  const lower = bucketPath(await load(upper.prefix), key)
+  const root = tree.get(upper.prefix)!
+  const lower = bucketPath(await load(upper.prefix, root), key)
   checkBucket(tree, upper.prefix, lower.root)
   const present = equal(lower.pair.subarray(0, HASH_SIZE), key)
   const steps = [...upper.steps, ...lower.steps].reverse()

@@ -214,16 +214,28 @@ export function decodeBundle(bytes: Uint8Array, width?: number): Uint8Array[] {
   return entries
 }
 
+/** Entry `i` of a bundle, a view of it; what is behind it is not looked at. TlogError `bad-bundle` if it has fewer. */
+export function bundleEntry(bytes: Uint8Array, i: number): Uint8Array {
+  const start = bundlePrefix(bytes, i)
+  return nextEntry(new ByteReader(bytes.subarray(start)))
+}
+
 /** Length in bytes of the first `n` entries of a bundle, TlogError `bad-bundle` if it has fewer. */
 export function bundlePrefix(bytes: Uint8Array, n: number): number {
   const reader = new ByteReader(bytes)
-  for (let i = 0; i < n; i++) nextEntry(reader)
-  return reader.pos
+  return whole(() => {
+    for (let i = 0; i < n; i++) reader.skip(reader.u16())
+    return reader.pos
+  })
 }
 
 function nextEntry(reader: ByteReader): Uint8Array {
+  return whole(() => reader.bytes(reader.u16()))
+}
+
+function whole<T>(read: () => T): T {
   try {
-    return reader.bytes(reader.u16())
+    return read()
   } catch (cause) {
     throw new TlogError('bad-bundle', 'bundle ends within an entry', { cause })
   }

@@ -4,6 +4,7 @@
  * source has a budget, in time of one core: what is read and each signature verified for it is charged,
  * a signature at the price of its algorithm, whether or not it was good, and the budget grows back with
  * time. Prices rather than a stop watch: under load a watch would charge a source for the work of others.
+ * What is left lies in memory that the threads share which do the work.
  *
  * The operator's own crawler shows the operator's token and has no budget.
  */
@@ -29,12 +30,51 @@ const RSA_PRICE = 0.03
 
 /**
  * Time of one core for 1,000 characters of evidence, in ms: measured on observations of five records whose signatures were
- * not checked. It is spent on the thread that answers readers.
+ * not checked.
  */
 const READING_PRICE = 0.2
 
+/** Most that a purse can hold, ms: what is counted, µs, has to fit into 32 bits. */
+const MAX_PURSE_MS = 2_000_000
+
+/** What a source has left, in memory that threads share: whoever works for it takes from the same purse. */
+export class Purse {
+  /** One number: core time, µs; below zero is debt. */
+  readonly memory: Int32Array
+
+  constructor(memory: Int32Array) {
+    this.memory = memory
+  }
+
+  /** ms of core time. */
+  get left(): number {
+    return Atomics.load(this.memory, 0) / 1000
+  }
+
+  /** Pays, ms of core time. One can pay more than there is. */
+  pay(ms: number): void {
+    Atomics.sub(this.memory, 0, Math.round(ms * 1000))
+  }
+
+  /** Pays for reading evidence of so many characters, before anybody knows whether it proves anything. */
+  payReading(characters: number): void {
+    this.pay((characters / 1000) * READING_PRICE)
+  }
+
+  /** A backend whose work is paid from here. */
+  paying(backend: SignatureBackend): SignatureBackend {
+    return {
+      digest: (type, data) => backend.digest(type, data),
+      verify: (algorithm, ...rest) => {
+        this.pay(PRICE.get(algorithm) ?? RSA_PRICE)
+        return backend.verify(algorithm, ...rest)
+      },
+    }
+  }
+}
+
 interface Account {
-  left: number
+  readonly purse: Purse
   at: number
 }
 
@@ -47,41 +87,22 @@ export class VerifyBudget {
   /** @param full most that a source can have, ms of core time */
   constructor(clock: Clock, full: number = FULL_BUDGET_MS) {
     this.#clock = clock
-    this.#full = full
-  }
-
-  /** Whether a source has anything left. It may then overdraw by what one observation costs. */
-  allows(source: string): boolean {
-    return this.#account(source).left > 0
+    this.#full = Math.min(full, MAX_PURSE_MS)
   }
 
   /** Seconds until a source that has spent everything has something again. */
   retryAfter(source: string): number {
-    const { left } = this.#account(source)
+    const { left } = this.purse(source)
     return left > 0 ? 0 : Math.ceil((1 - left) / REFILL_MS_PER_SECOND)
   }
 
-  /** Lets a source pay for evidence of so many characters that is read, before anybody knows whether it proves anything. */
-  chargeReading(source: string, characters: number): void {
-    this.#account(source).left -= (characters / 1000) * READING_PRICE
-  }
-
-  /** A backend whose work a source pays for. */
-  charged(source: string, backend: SignatureBackend): SignatureBackend {
-    return {
-      digest: (type, data) => backend.digest(type, data),
-      verify: (algorithm, ...rest) => {
-        this.#account(source).left -= PRICE.get(algorithm) ?? RSA_PRICE
-        return backend.verify(algorithm, ...rest)
-      },
-    }
-  }
-
-  #account(source: string): Account {
+  /** What a source has, with what has grown back. It may overdraw by what one observation costs. */
+  purse(source: string): Purse {
     const now = this.#clock()
-    const known = this.#accounts.get(source) ?? { left: this.#full, at: now }
+    const known = this.#accounts.get(source) ?? { purse: this.#fullPurse(), at: now }
+    const { purse } = known
     const grown = (Math.max(0, now - known.at) * REFILL_MS_PER_SECOND) / 1000
-    known.left = Math.min(this.#full, known.left + grown)
+    purse.pay(-Math.max(0, Math.min(grown, this.#full - purse.left)))
     known.at = now
     // The one seen last goes to the end.
     this.#accounts.delete(source)
@@ -90,6 +111,12 @@ export class VerifyBudget {
       if (this.#accounts.size <= MAX_SOURCES) break
       this.#accounts.delete(oldest)
     }
-    return known
+    return purse
+  }
+
+  #fullPurse(): Purse {
+    const purse = new Purse(new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)))
+    purse.pay(-this.#full)
+    return purse
   }
 }

@@ -90,6 +90,11 @@ export const LOG_CONFIG = {
     default: '600',
     min: 1,
   }),
+  judges: int('DSLOG_LOG_JUDGES', {
+    doc: 'Threads that judge submitted evidence beside the one that answers readers; they start with the first submission, some 40 MiB each. 0 judges on that one.',
+    default: '2',
+    max: 64,
+  }),
   diskReserve: int('DSLOG_LOG_DISK_RESERVE_MIB', {
     doc: 'Free space, MiB, below which nothing is sequenced, in the data folder, the published one and those of DSLOG_LOG_DISK_PATHS; 0 for never.',
     default: '512',

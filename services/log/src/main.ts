@@ -24,6 +24,7 @@ import type { LogConfig } from './config.ts'
 import { DiskGuard } from './disk.ts'
 import { LOG_FILES, LOG_SCHEMA } from './files.ts'
 import { noteSignerOf, readKeyFile, readKeys } from './key.ts'
+import { JudgePool } from './judge/pool.ts'
 import { Loader } from './load.ts'
 import { Log, type LogOptions } from './log.ts'
 import { policyText } from './policy.ts'
@@ -47,6 +48,8 @@ export interface OpenedLog {
   readonly db: Database<LogTables>
   readonly sequencer: Sequencer
   readonly admitter: Admitter
+  /** Threads that judge what comes over HTTP. */
+  readonly pool: JudgePool | undefined
   readonly reader: LogReader
   readonly context: LogContext
   readonly witnesses: Witnesses | undefined
@@ -146,7 +149,18 @@ async function logIn(stored: LogOptions, options: OpenOptions): Promise<OpenedLo
   const publishInterval = Math.max(config.publishInterval, shortest)
   const disk = diskOf(config)
   const sequencer = new Sequencer(log, { interval: publishInterval, clock, disk })
-  const admitter = new Admitter({ log, sink: sequencer, zones, backend: nodeBackend(), clock })
+  const pool =
+    config.judges === 0
+      ? undefined
+      : new JudgePool({ log, threads: config.judges, zones: zones.added })
+  const admitter = new Admitter({
+    log,
+    sink: sequencer,
+    zones,
+    backend: nodeBackend(),
+    clock,
+    pool,
+  })
   const reader = new LogReader(log, db)
   const vkeys = stored.signers.map(({ key }) => formatVkey(key))
   const context: LogContext = {
@@ -165,10 +179,11 @@ async function logIn(stored: LogOptions, options: OpenOptions): Promise<OpenedLo
     software: SOFTWARE,
   }
   const close = async (): Promise<void> => {
+    await pool?.close()
     await log.close()
     await db.close()
   }
-  return { log, db, sequencer, admitter, reader, context, witnesses, close }
+  return { log, db, sequencer, admitter, pool, reader, context, witnesses, close }
 }
 
 async function loadOf(stored: LogOptions, options: OpenOptions): Promise<OpenedLoad> {
@@ -210,6 +225,7 @@ export function logService(options: OpenOptions): Service<OpenedLog> {
       const { db, log, sequencer, witnesses } = opened
       observeTree(() => log.shown.tree, metrics, clock)
       observe(opened, metrics)
+      if (opened.pool !== undefined) observeJudges(opened.pool, metrics, logger)
       if (witnesses !== undefined) observeWitnesses({ log, witnesses }, { clock, health, metrics })
       publishing = publishersOf(opened, config, logger)
       observePublishers(publishing, metrics)
@@ -263,6 +279,17 @@ export function observeTree(
       if (published !== undefined) gauge.set((clock() - published.publishedAt) / 1000)
     },
   })
+}
+
+function observeJudges(pool: JudgePool, metrics: Metrics, logger: Logger): void {
+  const deaths = metrics.counter({
+    name: 'dslog_judge_deaths_total',
+    help: 'Threads that judge evidence and ended by themselves; each was replaced',
+  })
+  pool.onDeath = (error) => {
+    deaths.inc()
+    logger.error({ err: error }, 'a thread that judges evidence has ended; another takes its place')
+  }
 }
 
 /** The other numbers an operator watches. */

@@ -11,7 +11,7 @@ import { equal } from '@dslog/tlog/bytes'
 import { formatTlogProof } from '@dslog/tlog/bundle'
 import type { Hash } from '@dslog/tlog/hash'
 import { proveMap } from '@dslog/tlog/maptree'
-import { decodeBundle, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
+import { bundleEntry, decodeBundle, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import { type Name, sameName } from '@dslog/dnssec/name'
 import type { LogTables } from '@dslog/schema/db'
@@ -21,8 +21,10 @@ import type { Database } from '@dslog/service/db'
 import type { FoldTables } from '@dslog/service/foldtables'
 import { keyText } from '@dslog/verify/fold'
 import { type History, latestOf } from '@dslog/verify/history'
-import { chainAbove, chainAt, type KeysLookup } from '@dslog/verify/keys'
 import { encodeExtra, type ProofItem } from '@dslog/verify/prooffile'
+import { ChainItems, itemOf, ProvenLeaves } from './chainitems.ts'
+import { Gather } from './gather.ts'
+import { Generations, HotNames } from './hot.ts'
 import type { PublishedTree } from './shown.ts'
 import type { TreeStore } from './store.ts'
 
@@ -81,11 +83,20 @@ export interface Blob {
 export class LogReader {
   readonly #log: ReadableLog
   readonly #db: Database<LogTables>
-  readonly #blobs = new BlobCache(CACHED_BLOBS)
+  readonly #blobs = new Generations<Blob>(CACHED_BLOBS)
+  readonly #hot = new HotNames()
+  readonly #histories: Gather<Hash, History>
+  readonly #buckets: Gather<BucketAt, Uint8Array>
+  readonly #proven = new WeakMap<PublishedTree, ProvenLeaves>()
 
   constructor(log: ReadableLog, db: Database<LogTables>) {
     this.#log = log
     this.#db = db
+    this.#histories = new Gather(async (keys) => {
+      const found = await log.fold.histories(keys)
+      return keys.map((key) => found.get(keyText(key)) ?? [])
+    })
+    this.#buckets = new Gather((wanted) => readBuckets(log.fold, wanted))
   }
 
   /** Of the log; also while nothing is published. */
@@ -105,7 +116,7 @@ export class LogReader {
   async tile(level: number, index: number, width: number): Promise<Blob | undefined> {
     if (width > tileWidth(this.#log.readable, level, index)) return undefined
     const full = width === TILE_WIDTH
-    return this.#blobs.get(`${level}/${index}`, full, async () => {
+    return this.#kept(`${level}/${index}`, full, async () => {
       const data = await this.#log.store.tile(level, index, width)
       return full ? { data, tag: tagOf(data) } : { data }
     })
@@ -125,9 +136,18 @@ export class LogReader {
 
   /** A bundle to read in: compressing it would take a hundred times as long. */
   async #stored(index: number, width: number, keep: boolean): Promise<Blob> {
-    return this.#blobs.get(`entries/${index}.p/${width}`, keep, async () => {
+    return this.#kept(`entries/${index}.p/${width}`, keep, async () => {
       return { data: await this.#log.store.bundle(index, width) }
     })
+  }
+
+  /** @param keep of partial blobs strangers can ask for 255 each: those are read each time */
+  async #kept(key: string, keep: boolean, read: () => Promise<Blob>): Promise<Blob> {
+    const held = keep ? this.#blobs.get(key) : undefined
+    if (held !== undefined) return held
+    const blob = await read()
+    if (keep) this.#blobs.set(key, blob)
+    return blob
   }
 
   /** Entries [start, start + limit) as far as the tree reaches. */
@@ -149,9 +169,10 @@ export class LogReader {
   }
 
   async entry(index: number, tree: PublishedTree = this.tree): Promise<Leaf> {
-    const [leaf] = await this.entries(index, 1, tree)
-    if (leaf === undefined) throw new RangeError(`entry ${index} of ${tree.size}`)
-    return leaf
+    if (index >= tree.size) throw new RangeError(`entry ${index} of ${tree.size}`)
+    const bundle = Math.floor(index / TILE_WIDTH)
+    const { data } = await this.#stored(bundle, tileWidth(tree.size, 0, bundle), true)
+    return { index, bytes: bundleEntry(data, index % TILE_WIDTH) }
   }
 
   /** Index of the first leaf with this hash. */
@@ -179,27 +200,24 @@ export class LogReader {
 
   async #nameIn(tree: PublishedTree, kind: MapKind, name: Name): Promise<NameAnswer> {
     const key = mapKey(kind, name)
-    const [history, { proof: mapProof }] = await Promise.all([
-      this.#history(key, tree.size),
-      proveMap(tree.upper, key, async (prefix) => {
-        const buckets = await this.#log.fold.bucketsAt([prefix], tree.size)
-        return buckets.get(prefix) ?? new Uint8Array(0)
-      }),
-    ])
-    const leaves: Leaf[] = []
-    for (const { index } of history) leaves.push(await this.entry(index, tree))
-    const mapHead = await this.entry(tree.size - 1, tree)
-    const mapHeadProof = await tree.reader.inclusionProof(mapHead.index)
-    return { tree, key, history: leaves, mapProof, mapHead, mapHeadProof }
+    const { proof: mapProof, value } = await proveMap(tree.upper, key, (prefix, root) =>
+      this.#hot.bucket(root, () => this.#buckets.ask({ prefix, size: tree.size })),
+    )
+    const indices =
+      value === null ? [] : await this.#hot.indices(value, () => this.#indicesOf(key, tree.size))
+    const history: Leaf[] = []
+    for (const index of indices) history.push(await this.entry(index, tree))
+    const mapHead = await this.#provenIn(tree).leaf(tree.size - 1)
+    return { tree, key, history, mapProof, mapHead, mapHeadProof: mapHead.path }
   }
 
   /** Everything about a name as one file that verifies offline (docs/spec/entry.md, "Proof files"). */
   async nameProofFile(kind: MapKind, name: Name): Promise<string> {
     const { history, mapHead, mapHeadProof, mapProof, tree } = await this.name(kind, name)
-    const chain = new ChainItems(this, this.#log, tree)
+    const chain = new ChainItems(this.#log, this.#provenIn(tree))
     const items: ProofItem[] = []
     for (const leaf of history) {
-      items.push(await itemOf(leaf, tree))
+      items.push(itemOf(leaf, await tree.reader.inclusionProof(leaf.index)))
       await chain.add(leaf)
     }
     const extra = encodeExtra({
@@ -223,7 +241,7 @@ export class LogReader {
   async entryProofFile(index: number): Promise<string> {
     const { tree } = this
     const leaf = await this.entry(index, tree)
-    const chain = new ChainItems(this, this.#log, tree)
+    const chain = new ChainItems(this.#log, this.#provenIn(tree))
     await chain.add(leaf)
     const extra = encodeExtra({ kind: 'entry', leaf: leaf.bytes, chain: chain.items })
     const path = await tree.reader.inclusionProof(index)
@@ -290,81 +308,41 @@ export class LogReader {
     return { tree, leaves, next: at }
   }
 
-  async #history(key: Hash, size: number): Promise<History> {
-    const history = (await this.#log.fold.histories([key])).get(keyText(key)) ?? []
-    return history.filter(({ index }) => index < size)
-  }
-}
-
-/** The ZONE_KEYS that entries hang from, in the order in which a verifier needs them. */
-class ChainItems {
-  readonly items: ProofItem[] = []
-  readonly #reader: LogReader
-  readonly #log: ReadableLog
-  readonly #tree: PublishedTree
-  readonly #have = new Set<number>()
-
-  constructor(reader: LogReader, log: ReadableLog, tree: PublishedTree) {
-    this.#reader = reader
-    this.#log = log
-    this.#tree = tree
+  async #indicesOf(key: Hash, size: number): Promise<number[]> {
+    const history = await this.#histories.ask(key)
+    return history.flatMap(({ index }) => (index < size ? [index] : []))
   }
 
-  async add({ bytes, index }: Leaf): Promise<void> {
-    const entry = decodeEntry(bytes)
-    if (entry.type === 'map-head' || entry.type === 'unknown') return
-    const { anchors, fold } = this.#log
-    const lookup: KeysLookup = async (keysId) =>
-      (await fold.zoneKeys(keysId)).filter((keys) => keys.index < index)
-    const chain =
-      entry.type === 'zone-keys'
-        ? await chainAbove(entry.link, entry.time, lookup, anchors)
-        : await chainAt(entry.keysId, entry.time, lookup, anchors)
-    for (const keys of chain?.links ?? []) {
-      if (this.#have.has(keys.index)) continue
-      this.#have.add(keys.index)
-      this.items.push(await itemOf(await this.#reader.entry(keys.index, this.#tree), this.#tree))
+  #provenIn(tree: PublishedTree): ProvenLeaves {
+    let proven = this.#proven.get(tree)
+    if (proven === undefined) {
+      proven = new ProvenLeaves(tree, (index) => this.entry(index, tree))
+      this.#proven.set(tree, proven)
     }
+    return proven
   }
 }
 
-async function itemOf({ bytes, index }: Leaf, tree: PublishedTree): Promise<ProofItem> {
-  return { index, path: await tree.reader.inclusionProof(index), entry: bytes }
+/** A bucket of the map, as of a tree. */
+interface BucketAt {
+  readonly prefix: number
+  readonly size: number
+}
+
+/** Buckets of one tree, as a rule: they are asked for together. */
+async function readBuckets(fold: FoldTables, wanted: readonly BucketAt[]): Promise<Uint8Array[]> {
+  const sizes = [...new Set(wanted.map(({ size }) => size))]
+  const found = await Promise.all(
+    sizes.map((size) => {
+      const prefixes = wanted.filter((one) => one.size === size).map(({ prefix }) => prefix)
+      return fold.bucketsAt([...new Set(prefixes)], size)
+    }),
+  )
+  return wanted.map(({ prefix, size }) => {
+    return found[sizes.indexOf(size)]!.get(prefix) ?? new Uint8Array(0)
+  })
 }
 
 function tagOf(data: Uint8Array): string {
   return createHash('sha256').update(data).digest('base64url')
-}
-
-/** Immutable blobs, most recently used ones kept: two generations, as in TileCache. */
-class BlobCache {
-  readonly #half: number
-  #young = new Map<string, Blob>()
-  #old = new Map<string, Blob>()
-
-  constructor(limit: number) {
-    this.#half = limit / 2
-  }
-
-  /** @param keep of partial blobs strangers can ask for 255 each: those are read each time */
-  async get(key: string, keep: boolean, read: () => Promise<Blob>): Promise<Blob> {
-    if (!keep) return read()
-    const held = this.#young.get(key) ?? this.#old.get(key)
-    if (held !== undefined) {
-      this.#keep(key, held)
-      return held
-    }
-    const blob = await read()
-    this.#keep(key, blob)
-    return blob
-  }
-
-  #keep(key: string, blob: Blob): void {
-    if (this.#young.has(key)) return
-    if (this.#young.size >= this.#half) {
-      this.#old = this.#young
-      this.#young = new Map()
-    }
-    this.#young.set(key, blob)
-  }
 }

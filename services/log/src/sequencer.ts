@@ -100,6 +100,15 @@ export class Sequencer implements Component {
    */
   submit(batches: readonly Batch[]): Promise<Admission[][]> {
     const candidates = batches.reduce((sum, batch) => sum + batch.candidates.length, 0)
+    this.demandRoom(candidates)
+    this.#count(batches, 1)
+    return new Promise((resolve, reject) => {
+      this.#pool.push({ batches, candidates, resolve, reject })
+    })
+  }
+
+  /** As {@link submit} refuses, before anybody has worked for it. @param candidates that are to come, at least */
+  demandRoom(candidates = 1): void {
     if (this.#log.isFrozen) throw new Problem('log-frozen')
     if (this.#failure !== undefined || this.#ticker === undefined) {
       throw new Problem('unavailable', 'The log is not sequencing')
@@ -112,10 +121,6 @@ export class Sequencer implements Component {
       const retryAfter = spreadRetry(RETRY_SECONDS)
       throw new Problem('unavailable', 'The pool is full', { retryAfter })
     }
-    this.#count(batches, 1)
-    return new Promise((resolve, reject) => {
-      this.#pool.push({ batches, candidates, resolve, reject })
-    })
   }
 
   /** Calls back after each publication of a new tree; returns how to stop that. */

@@ -8,13 +8,14 @@ import { labelCount, type Name, nameKey, nameToText } from '@dslog/dnssec/name'
 
 /** Which signing zones a log admits. */
 export class ZoneList {
+  /** Zones of the operator's choice. */
+  readonly added: readonly Name[]
   readonly #added: ReadonlySet<string>
-  readonly #texts: readonly string[]
 
   /** @param added zones of the operator's choice */
   constructor(added: readonly Name[] = []) {
+    this.added = added
     this.#added = new Set(added.map(nameKey))
-    this.#texts = added.map(nameToText)
   }
 
   /** Whether entries signed by this zone are admitted. */
@@ -28,6 +29,11 @@ export class ZoneList {
 
   /** The rule in words, for `/v1/log`. */
   describe(): string[] {
-    return ['.', 'top-level domains', 'public suffixes (ICANN section)', ...this.#texts]
+    return [
+      '.',
+      'top-level domains',
+      'public suffixes (ICANN section)',
+      ...this.added.map(nameToText),
+    ]
   }
 }

@@ -13,10 +13,10 @@ function made(): { budget: VerifyBudget; clock: TestClock } {
 
 /** Verifies signatures for a source until it has nothing left; returns how many. */
 async function spend(budget: VerifyBudget, source: string, algorithm: number): Promise<number> {
-  const backend = budget.charged(source, refusing)
+  const backend = budget.purse(source).paying(refusing)
   let count = 0
   let accepted = false
-  while (budget.allows(source)) {
+  while (budget.purse(source).left > 0) {
     accepted ||= await backend.verify(algorithm, nothing, nothing, nothing)
     count++
   }
@@ -37,21 +37,21 @@ describe('a budget for verification', () => {
 
   test('is spent by reading too, whatever comes of it', async () => {
     const { budget } = made()
-    budget.chargeReading('a', 1_000_000)
+    budget.purse('a').payReading(1_000_000)
     const all = await spend(budget, 'b', ALGORITHM.ED25519)
     const left = await spend(budget, 'a', ALGORITHM.ED25519)
     expect(left / all).toBeCloseTo(1 - 200 / FULL_BUDGET_MS, 2)
     // 8 MiB in one observation are a debt of more than a second.
-    budget.chargeReading('a', 8 * 2 ** 20)
-    expect(budget.allows('a')).toBe(false)
+    budget.purse('a').payReading(8 * 2 ** 20)
+    expect(budget.purse('a').left).toBeLessThanOrEqual(0)
     expect(budget.retryAfter('a')).toBeGreaterThan(6)
   })
 
   test('is each source’s own', async () => {
     const { budget } = made()
     await spend(budget, 'a', ALGORITHM.ED448)
-    expect(budget.allows('a')).toBe(false)
-    expect(budget.allows('b')).toBe(true)
+    expect(budget.purse('a').left).toBeLessThanOrEqual(0)
+    expect(budget.purse('b').left).toBeGreaterThan(0)
   })
 
   test('grows back with time, up to its measure', async () => {
@@ -59,7 +59,7 @@ describe('a budget for verification', () => {
     const full = await spend(budget, 'a', ALGORITHM.ED25519)
     expect(budget.retryAfter('a')).toBeGreaterThanOrEqual(1)
     clock.advance(budget.retryAfter('a') * 1000)
-    expect(budget.allows('a')).toBe(true)
+    expect(budget.purse('a').left).toBeGreaterThan(0)
     expect(budget.retryAfter('a')).toBe(0)
     await spend(budget, 'a', ALGORITHM.ED25519)
     clock.advance(1000)
@@ -71,9 +71,9 @@ describe('a budget for verification', () => {
 
   test('does not shrink when the clock goes back', async () => {
     const { budget, clock } = made()
-    expect(budget.allows('a')).toBe(true)
+    expect(budget.purse('a').left).toBeGreaterThan(0)
     clock.set(clock.now() - 3600_000)
-    expect(budget.allows('a')).toBe(true)
+    expect(budget.purse('a').left).toBeGreaterThan(0)
     expect(await spend(budget, 'a', ALGORITHM.ED448)).toBeGreaterThan(1000)
   })
 
@@ -81,14 +81,14 @@ describe('a budget for verification', () => {
     const { budget } = made()
     await spend(budget, 'first', ALGORITHM.ED448)
     await spend(budget, 'second', ALGORITHM.ED448)
-    for (let i = 0; i < MAX_SOURCES - 1; i++) budget.allows(`source ${i}`)
-    expect(budget.allows('second')).toBe(false)
-    expect(budget.allows('first')).toBe(true)
+    for (let i = 0; i < MAX_SOURCES - 1; i++) budget.purse(`source ${i}`)
+    expect(budget.purse('second').left).toBeLessThanOrEqual(0)
+    expect(budget.purse('first').left).toBeGreaterThan(0)
   })
 
   test('leaves digests free', async () => {
     const { budget } = made()
-    const backend = budget.charged('a', refusing)
+    const backend = budget.purse('a').paying(refusing)
     for (let i = 0; i < 100; i++) await backend.digest(2, nothing)
     const { budget: fresh } = made()
     expect(await spend(budget, 'a', ALGORITHM.ED448)).toBe(await spend(fresh, 'a', ALGORITHM.ED448))

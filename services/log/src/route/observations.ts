@@ -1,5 +1,6 @@
 /** Submission of evidence. The log validates everything itself and trusts no submitter. */
 import { createHash, timingSafeEqual } from 'node:crypto'
+import type { Writable } from 'node:stream'
 import { MAX_SUBMIT_BYTES, Submission, SubmitResults } from '@dslog/schema/api'
 import type { Http } from '@dslog/service/http'
 import { sourceOf } from '@dslog/service/http/source'
@@ -10,59 +11,81 @@ import type { LogContext } from './context.ts'
 /** Longest wait for publication, ms; then 202, and the answer is found under the name. */
 const WAIT_MS = 20_000
 
+/** Read as what it is where there is no body: nothing. */
+const NO_BODY = new TextEncoder().encode('null')
+
 export function observationRoutes(app: Http, context: LogContext): void {
   const { admitter } = context
   if (admitter === undefined) return refusals(app)
   const gate = new Gate()
   const leave = new WeakMap<object, () => void>()
-  // Fastify reads plain text too; as evidence it is of no known media type.
-  app.removeContentTypeParser('text/plain')
 
-  app.post(
-    '/v1/observations',
-    {
-      bodyLimit: MAX_SUBMIT_BYTES,
-      schema: {
-        tags: ['submit'],
-        summary: 'Submit evidence of DS records, their absence, or zone keys',
-        description: 'What is accepted is public for ever, the name included.',
-        body: Submission,
-        response: { 200: SubmitResults, 202: SubmitResults },
-      },
-      async onRequest(request, reply) {
-        // What is refused anyway is not received: reading a body takes time from those who read the log.
-        const payer = payerOf(request)
-        if (payer !== undefined) admitter.demandBudget(payer)
-        const out = gate.enter(sourceOf(request.ip))
-        leave.set(request, out)
-        // Also of whoever hangs up before the body is whole.
-        reply.raw.once('close', out)
-      },
-    },
-    async (request, reply) => {
-      const { observations } = request.body
-      const { authorization } = request.headers
-      if (observations.some(({ historical }) => historical === true)) {
-        authorize(authorization, reply)
-      }
-      const { results, soFar } = await admitter.handIn(observations, payerOf(request))
-      leave.get(request)?.()
-      // Whoever does not wait is still owed that errors of ours reach our log.
-      results.catch((error: unknown) => request.log.error({ err: error }, 'submission failed'))
-      const wait = prefersNotToWait(request.headers['prefer']) ? 0 : WAIT_MS
-      const done = await within(results, wait)
-      if (done !== undefined) return { results: done }
-      return reply.code(202).send({ results: soFar })
-    },
-  )
+  void app.register((route: Http, _options, done) => {
+    // As evidence nothing else is of a known media type. It stays bytes: who judges it reads it.
+    route.removeAllContentTypeParsers()
+    route.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, next) =>
+      next(null, body),
+    )
+    submission(route)
+    done()
+  })
 
-  function authorize(header: string | undefined, reply: Reply): void {
-    if (tokenIn(header) === undefined) {
-      // RFC 9110 section 15.5.2: it says how to ask.
-      reply.header('www-authenticate', 'Bearer')
-      throw new Problem('unauthorized', "Historical evidence needs the operator's token")
-    }
-    if (!isOperator(header)) throw new Problem('forbidden', "This is not the operator's token")
+  function submission(route: Http): void {
+    route.post(
+      '/v1/observations',
+      {
+        bodyLimit: MAX_SUBMIT_BYTES,
+        schema: {
+          tags: ['submit'],
+          summary: 'Submit evidence of DS records, their absence, or zone keys',
+          description: 'What is accepted is public for ever, the name included.',
+          body: Submission,
+          response: { 200: SubmitResults, 202: SubmitResults },
+        },
+        // Whoever reads the body checks it (judge/submission.ts).
+        validatorCompiler: () => () => true,
+        onRequest,
+      },
+      async (request, reply) => {
+        const body: unknown = request.body ?? NO_BODY
+        const handedIn = await admitter!
+          .handIn(body as Uint8Array, { source: payerOf(request), past: pastOf(request) })
+          .catch((error: unknown) => {
+            // RFC 9110 section 15.5.2: it says how to ask.
+            if (error instanceof Problem && error.status === 401) {
+              reply.header('www-authenticate', 'Bearer')
+            }
+            throw error
+          })
+        const { results, soFar } = handedIn
+        leave.get(request)?.()
+        // Whoever does not wait is still owed that errors of ours reach our log.
+        results.catch((error: unknown) => request.log.error({ err: error }, 'submission failed'))
+        const wait = prefersNotToWait(request.headers['prefer']) ? 0 : WAIT_MS
+        const done = await within(results, wait)
+        if (done !== undefined) return { results: done }
+        return reply.code(202).send({ results: soFar })
+      },
+    )
+  }
+
+  async function onRequest(request: Request, reply: { readonly raw: Writable }): Promise<void> {
+    // What is refused anyway is not received: reading a body takes time from those who read the log.
+    const payer = payerOf(request)
+    if (payer !== undefined) admitter!.demandBudget(payer)
+    admitter!.demandRoom()
+    const out = gate.enter(sourceOf(request.ip))
+    leave.set(request, out)
+    // Also of whoever hangs up before the body is whole.
+    reply.raw.once('close', out)
+  }
+
+  /** What evidence from the past is answered with: nothing to the operator. */
+  function pastOf({ headers: { authorization } }: Request): Problem | undefined {
+    if (isOperator(authorization)) return undefined
+    return tokenIn(authorization) === undefined
+      ? new Problem('unauthorized', "Historical evidence needs the operator's token")
+      : new Problem('forbidden', "This is not the operator's token")
   }
 
   /** Whose budget pays: nobody's for the operator's own crawler. Another token is as good as none. */
@@ -95,11 +118,6 @@ function refusals(app: Http): void {
 interface Request {
   readonly headers: { readonly authorization?: string | undefined }
   readonly ip: string
-}
-
-/** Where an answer takes its headers. */
-interface Reply {
-  header(name: string, value: string): unknown
 }
 
 function digest(text: string): Buffer {
