@@ -14,6 +14,7 @@ import { LogAnswerError } from '@dslog/service/logapi-error'
 import { Problem } from '@dslog/service/problem'
 import { ViolationError } from '@dslog/service/replay'
 import { isVerificationFailure } from '@dslog/verify/verify'
+import { printable } from './printable.ts'
 
 export const EXIT = { ok: 0, unverified: 1, usage: 2, service: 3, refused: 4 } as const
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
@@ -100,7 +101,7 @@ export function serviceExitCodeOf(error: unknown): ExitCode {
   return isRefusal && code !== EXIT.usage && !PASSING.has(error.code) ? EXIT.refused : code
 }
 
-/** What to say of an error, in one line and without control characters: a server may have worded it. */
+/** What to say of an error, in one line that is safe on a terminal: a server may have worded it. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if (error instanceof EmbeddedLocked) return `${error.folder} is in use by process ${error.pid}`
@@ -110,7 +111,7 @@ export function messageOf(error: unknown): string {
   const where = errno === undefined || path === undefined ? '' : `${path}: `
   // Errors of several attempts at once come without words of their own.
   const words = errno ?? (error.message === '' ? String(code) : error.message)
-  return (where + words).replaceAll(/\s*\n\s*/g, '; ').replaceAll(/\p{Cc}/gu, '\uFFFD')
+  return printable((where + words).trim().replaceAll(/\s*\n\s*/g, '; '))
 }
 
 /** Where a bug comes from. */

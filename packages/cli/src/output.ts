@@ -1,9 +1,11 @@
 /**
  * What a command says: results on stdout, as text or as one JSON object a line; everything about the
- * progress on stderr, and only on a terminal, so that pipes see results alone.
+ * progress on stderr, and only on a terminal, so that pipes see results alone. Whoever worded what is
+ * said, nothing in it moves a terminal.
  */
 import pc from 'picocolors'
 import type { Io, Sink } from './io.ts'
+import { printable, printableJson } from './printable.ts'
 import { NO_PROGRESS, type Progress, ProgressLine } from './progress.ts'
 
 /** How results are shown. */
@@ -32,24 +34,23 @@ export class Output {
   }
 
   /** A line for people; nothing with `--json`. */
-  line(text: string): void {
+  line(text: string, colour: (text: string) => string = String): void {
     if (this.json) return
     this.#bar?.clear()
-    this.#stdout.write(`${text}\n`)
+    this.#stdout.write(`${colour(printable(text))}\n`)
   }
 
   /** A line about something that came (`+`), went (`-`) or changed (`~`), in its colour. */
   change(text: string): void {
     const { green, red, yellow } = this.colors
-    const colour = { '+': green, '-': red, '~': yellow }[text.trimStart().charAt(0)]
-    this.line(colour === undefined ? text : colour(text))
+    this.line(text, { '+': green, '-': red, '~': yellow }[text.trimStart().charAt(0)])
   }
 
   /** An object for programs; nothing without `--json`. */
   event(value: object): void {
     if (!this.json) return
     this.#bar?.clear()
-    this.#stdout.write(`${JSON.stringify(value)}\n`)
+    this.#stdout.write(`${printableJson(value)}\n`)
   }
 
   /** Bytes or text that are the result itself, with and without `--json`. */
@@ -61,7 +62,7 @@ export class Output {
   note(text: string): void {
     if (this.#quiet) return
     this.#bar?.clear()
-    this.#stderr.write(`${text}\n`)
+    this.#stderr.write(`${printable(text)}\n`)
   }
 
   /** A bar on a terminal, nothing elsewhere. */

@@ -44,6 +44,36 @@ describe('results', () => {
   })
 })
 
+describe('what strangers have worded', () => {
+  const worded = 'a\u001b]0;title\u0007 b\u009b2J c\u202ed\u2066 e\u007f\r\tf\u2028'
+  const shown = 'a\uFFFD]0;title\uFFFD b\uFFFD2J c\uFFFDd\uFFFD e\uFFFD\uFFFD\uFFFDf\uFFFD'
+
+  it('moves no terminal', () => {
+    const io = testIo()
+    const output = new Output({ json: false, quiet: false }, io)
+    output.line(worded)
+    output.note(worded)
+    output.line('two\nlines, bücher and 点看')
+    expect(io.stdout.text).toBe(`${shown}\ntwo\nlines, bücher and 点看\n`)
+    expect(io.stderr.text).toBe(`${shown}\n`)
+  })
+
+  it('is the same in JSON, in escapes', () => {
+    const io = testIo()
+    const output = new Output({ json: true, quiet: false }, io)
+    output.event({ worded, [worded]: 1 })
+    expect(io.stdout.text).toMatch(/^[\x20-\x7e]+\n$/)
+    expect(JSON.parse(io.stdout.text)).toEqual({ worded, [worded]: 1 })
+  })
+
+  it('has no say in the colours', () => {
+    const io = testIo({ tty: true })
+    const output = new Output({ json: false, quiet: false }, io)
+    output.change('+ \u001b[8mhidden')
+    expect(io.stdout.text).toBe('\u001b[32m+ \uFFFD[8mhidden\u001b[39m\n')
+  })
+})
+
 describe('colours', () => {
   const colours = (tty: boolean, env: Record<string, string>) =>
     new Output({ json: false, quiet: false }, testIo({ tty, env })).colors.isColorSupported

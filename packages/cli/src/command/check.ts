@@ -270,6 +270,6 @@ function showLog(
 
 function showRemark({ output }: Session, { text, weak }: Remark): void {
   output.event({ event: 'posture', weak, text })
-  if (weak) output.line(output.colors.yellow(`! ${text}`))
+  if (weak) output.line(`! ${text}`, output.colors.yellow)
   else output.line(`  ${text}`)
 }

@@ -28,6 +28,7 @@ import { EnforceState } from '../enforce/state.ts'
 import { Upstream } from '../enforce/upstream.ts'
 import { EXIT, Failure, messageOf } from '../failure.ts'
 import { readName } from '../name.ts'
+import { printableJson } from '../printable.ts'
 import { NO_PROGRESS } from '../progress.ts'
 import { verifierOf } from '../proof.ts'
 import { quietLogger, runServices } from '../service.ts'
@@ -167,7 +168,7 @@ function auditing(session: Session, url: string, folder: string, known: KnownSta
 /** A finding for people or, in report mode and with `--json`, for programs. */
 function tell({ output }: Session, finding: Finding, isReport: boolean): void {
   if (output.json || isReport) {
-    output.raw(`${JSON.stringify(finding)}\n`)
+    output.raw(`${printableJson(finding)}\n`)
     return
   }
   const { action, name } = finding

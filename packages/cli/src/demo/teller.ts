@@ -26,7 +26,7 @@ export class Teller {
   begin(step: string, number: number, title: string): void {
     this.#step = step
     const { bold } = this.#output.colors
-    this.#output.line(`\n${bold(`${number}. ${title}`)}`)
+    this.#output.line(`\n${number}. ${title}`, bold)
   }
 
   /** Something happened; the details are for programs. */
@@ -40,7 +40,7 @@ export class Teller {
   show(text: string): void {
     const { dim } = this.#output.colors
     for (const line of text.split('\n')) {
-      this.#output.line(`            ${dim('|')} ${line}`.trimEnd())
+      this.#output.line(`            | ${line}`.trimEnd(), (shown) => shown.replace('|', dim('|')))
     }
   }
 
