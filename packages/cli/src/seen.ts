@@ -7,16 +7,13 @@
 import { ByteReader, concat } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
 import { DnssecError } from '@dslog/dnssec/error'
-import { parseMessage } from '@dslog/dnssec/message'
+import { HEADER_BYTES, parseMessage } from '@dslog/dnssec/message'
 import { CLASS_IN, type RR } from '@dslog/dnssec/records'
 import { parseZoneFile } from '@dslog/dnssec/zonefile'
 import { EXIT, Failure } from './failure.ts'
 
 /** Most that is read: the cache of a busy resolver. Records take some ten times as much in memory. */
 export const MAX_SEEN_BYTES: number = 256 * 1024 * 1024
-
-/** Size of the header that every DNS message begins with (RFC 1035 section 4.1.1). */
-const HEADER_BYTES = 12
 
 /** Where bytes that no text has would be. */
 const LOOKED_AT = 512

@@ -121,12 +121,16 @@ export function parseAnchors(text: string): Anchor[] {
   return anchors
 }
 
+/** What stands for "ever since" where a second date follows, which a single date would be taken for. */
+const EVER_SINCE = Date.parse('0000-01-01')
+
 /** Writes anchors as lines that `parseAnchors` reads. */
 export function formatAnchors(anchors: readonly Anchor[]): string {
   return anchors
     .map(({ tag, algorithm, digestType, digest, from, until }) => {
-      const dates = [from, until].filter((time) => time !== undefined && Number.isFinite(time))
-      const words = dates.map((time) => new Date(time!).toISOString().replace('.000Z', 'Z'))
+      const isOpen = from === Number.NEGATIVE_INFINITY
+      const dates = until !== undefined ? [isOpen ? EVER_SINCE : from, until] : isOpen ? [] : [from]
+      const words = dates.map((time) => new Date(time).toISOString().replace('.000Z', 'Z'))
       const hex = toHex(digest).toUpperCase()
       return ['.', 'DS', tag, algorithm, digestType, hex, ...words].join(' ') + '\n'
     })
@@ -160,10 +164,10 @@ function parseLines(text: string): Anchor[] {
 
 /** The elements of RFC 9718 §2 and no more XML than that: a `KeyDigest` with attributes and fields. */
 function parseXml(text: string): Anchor[] {
-  if (/<Zone>\s*\.\s*<\/Zone>/.exec(text) === null) {
+  const plain = text.replace(/<!--[\s\S]*?-->/g, '')
+  if (!/<Zone>\s*\.\s*<\/Zone>/.test(plain)) {
     throw new DnssecError('bad-anchor', 'the trust anchors are not those of "."')
   }
-  const plain = text.replace(/<!--[\s\S]*?-->/g, '')
   return [...plain.matchAll(/<KeyDigest\s([^>]*)>([\s\S]*?)<\/KeyDigest>/g)].flatMap((match) => {
     const [, attributes = '', body = ''] = match
     const field = (name: string): string =>

@@ -43,8 +43,19 @@ export interface Message {
 
 const FLAG = { QR: 0x8000, AA: 0x0400, TC: 0x0200, RD: 0x0100, RA: 0x0080, AD: 0x0020, CD: 0x0010 }
 const OPCODE_QUERY = 0
-const RCODE_NOERROR = 0
-const RCODE_NXDOMAIN = 3
+
+/** Response codes (RFC 1035 §4.1.1). */
+export const RCODE = {
+  NOERROR: 0,
+  FORMERR: 1,
+  SERVFAIL: 2,
+  NXDOMAIN: 3,
+  NOTIMP: 4,
+  REFUSED: 5,
+} as const
+
+/** Bytes of the header that every message begins with (RFC 1035 §4.1.1). */
+export const HEADER_BYTES = 12
 
 /** A reader that can also take a compressed name, which looks back at the whole message. */
 class MessageReader {
@@ -159,7 +170,7 @@ export function checkReply(
   ) {
     throw bad(`reply to another question than ${nameToText(question.name)}`)
   }
-  if (message.rcode !== RCODE_NOERROR && message.rcode !== RCODE_NXDOMAIN) {
+  if (message.rcode !== RCODE.NOERROR && message.rcode !== RCODE.NXDOMAIN) {
     throw bad(`reply with rcode ${message.rcode}`)
   }
 }

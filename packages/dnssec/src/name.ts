@@ -153,7 +153,7 @@ export function nameFromText(text: string, origin: Name = ROOT): Name {
   const bad = (why: string): DnssecError =>
     new DnssecError('bad-name', `${why} in name ${JSON.stringify(text.slice(0, 300))}`)
   if (text === '.') return ROOT
-  if (text === '') throw bad('nothing')
+  if (text === '') throw new DnssecError('bad-name', 'an empty name')
   const out = room
   let length = 0 // bytes written, with the length byte of the open label
   let label = 0 // where the length byte of the open label is
@@ -193,6 +193,8 @@ export function nameFromText(text: string, origin: Name = ROOT): Name {
         }
         i += 1
       }
+    } else if (code === 0x20) {
+      throw bad('unescaped blank')
     } else if (!(code >= 0x21 && code <= 0x7e)) {
       throw bad('unescaped character outside printable ASCII')
     }

@@ -134,6 +134,17 @@ describe("IANA's XML (RFC 9718)", () => {
     expect(both[0]).toMatchObject({ from: ROOT_ANCHORS[0]!.from, until: ROOT_ANCHORS[0]!.until })
   })
 
+  test('an end without a beginning is still the end when it was written as lines', () => {
+    const ended = parseAnchors(xml(keyDigest('validUntil="2019-01-11T00:00:00+00:00"', fields)))
+    const again = parseAnchors(formatAnchors(ended))
+    expect(again).toMatchObject([{ until: Date.UTC(2019, 0, 11) }])
+    for (const anchors of [ended, again]) {
+      expect(anchorsAt(anchors, 0)).toHaveLength(1)
+      expect(anchorsAt(anchors, Date.UTC(2019, 0, 11))).toEqual([])
+    }
+    expect(formatAnchors(again)).toBe(formatAnchors(ended))
+  })
+
   test('other digest types are skipped, comments are none', () => {
     const open = keyDigest('validFrom="2017-02-02T00:00:00+00:00"', fields)
     const sha1 = keyDigest('', fields.replace('<DigestType>2', '<DigestType>1'))
@@ -147,6 +158,7 @@ describe("IANA's XML (RFC 9718)", () => {
     const open = keyDigest('validFrom="2017-02-02T00:00:00+00:00"', fields)
     for (const text of [
       xml(open).replace('<Zone>.<', '<Zone>example.<'),
+      xml(open).replace('<Zone>.</Zone>', '<Zone>example.</Zone><!-- <Zone>.</Zone> -->'),
       xml(open).replace('20326', '66666'),
       xml(open).replace(DIGEST, 'ABCD'),
       xml(open).replace('2017-02-02', 'soon'),

@@ -9,12 +9,11 @@
  * case of each letter of the name (draft-vixie-dnsext-dns0x20).
  */
 import { randomFillSync } from 'node:crypto'
+import { HEADER_BYTES } from '@dslog/dnssec/message'
 import type { Name } from '@dslog/dnssec/name'
 import { CLASS_IN, TYPE } from '@dslog/dnssec/records'
 import type { Question } from './exchange.ts'
 
-/** Bytes of a message's header (RFC 1035 §4.1.1). */
-export const HEADER_BYTES = 12
 /** What we take over UDP: it fits one packet nearly everywhere (DNS Flag Day 2020). */
 export const EDNS_PAYLOAD_BYTES = 1232
 

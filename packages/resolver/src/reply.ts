@@ -5,16 +5,12 @@
  * Everything here comes from whoever guessed a port, or from a server that wishes us ill.
  */
 import { DnssecError } from '@dslog/dnssec/error'
-import { type Message, parseMessage } from '@dslog/dnssec/message'
+import { HEADER_BYTES, type Message, parseMessage, RCODE } from '@dslog/dnssec/message'
 import { nameToText } from '@dslog/dnssec/name'
 import { typeToText } from '@dslog/dnssec/rdata'
 import { TYPE } from '@dslog/dnssec/records'
 import { ResolverError } from './error.ts'
 import type { Question, Reply, Server, Transport } from './exchange.ts'
-import { HEADER_BYTES } from './query.ts'
-
-/** Response codes (RFC 1035 §4.1.1). */
-export const RCODE = { NOERROR: 0, SERVFAIL: 2, NXDOMAIN: 3, REFUSED: 5 } as const
 
 const FLAG_QR = 0x80
 const OPCODE_BITS = 0x78

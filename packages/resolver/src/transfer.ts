@@ -9,7 +9,7 @@
 import { connect, type Socket } from 'node:net'
 import { equal } from '@dslog/tlog/bytes'
 import { DnssecError } from '@dslog/dnssec/error'
-import { type Message, parseMessage } from '@dslog/dnssec/message'
+import { type Message, parseMessage, RCODE } from '@dslog/dnssec/message'
 import { type Name, nameToText, sameName } from '@dslog/dnssec/name'
 import { CLASS_IN, type RR, TYPE } from '@dslog/dnssec/records'
 import { type Clock, systemClock } from '@dslog/service/clock'
@@ -19,7 +19,6 @@ import { ResolverError } from './error.ts'
 import { DNS_PORT, type Server } from './exchange.ts'
 import { Deframer, frame } from './framing.ts'
 import { encodeQuery, random16 } from './query.ts'
-import { RCODE } from './reply.ts'
 import { type TsigKey, TsigSession } from './tsig.ts'
 
 /** The type of a question for a whole zone (IANA). */

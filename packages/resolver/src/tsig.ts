@@ -13,9 +13,9 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import { ByteReader, ByteWriter, concat } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
 import { DnssecError } from '@dslog/dnssec/error'
+import { HEADER_BYTES, RCODE } from '@dslog/dnssec/message'
 import { type Name, nameFromText, nameToText, readName, sameName } from '@dslog/dnssec/name'
 import { ResolverError } from './error.ts'
-import { HEADER_BYTES } from './query.ts'
 
 /** The type of a TSIG record (IANA). */
 const TYPE_TSIG = 250
@@ -164,9 +164,8 @@ function wrong(what: string): ResolverError {
   return new ResolverError('tsig', `TSIG: ${what}`)
 }
 
-/** RCODE NOERROR. */
 function isNoError(message: Uint8Array): boolean {
-  return ((message[3] ?? 0) & 0x0f) === 0
+  return ((message[3] ?? 0) & 0x0f) === RCODE.NOERROR
 }
 
 /** What is signed along with a message (§4.3.3). */

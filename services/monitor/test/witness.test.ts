@@ -486,7 +486,7 @@ describe('comparing with witnesses', () => {
     for (const [note, failure] of [
       [log.sign(), undefined],
       [undefined, undefined],
-      ['nothing', 'no empty line before the signatures'],
+      ['nothing', 'no signed note: no empty line before the signatures'],
     ] as const) {
       await here.empty()
       const { comparer } = await comparing(log, note)

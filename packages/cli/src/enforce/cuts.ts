@@ -4,6 +4,7 @@
  * admits (nobody logs what is signed there), and where nothing is signed any more.
  */
 import { DnssecError } from '@dslog/dnssec/error'
+import { RCODE } from '@dslog/dnssec/message'
 import {
   labelCount,
   lastLabels,
@@ -20,7 +21,6 @@ import type { ZoneList } from '@dslog/log/zones'
 import { ExpiringCache } from '@dslog/resolver/cache'
 import { ResolverError } from '@dslog/resolver/error'
 import type { Exchange, Server } from '@dslog/resolver/exchange'
-import { RCODE } from '@dslog/resolver/reply'
 import type { Clock } from '@dslog/service/clock'
 import { EnforceError } from './error.ts'
 

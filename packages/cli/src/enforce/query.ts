@@ -7,13 +7,10 @@
  */
 import { ByteWriter, concat, utf8 } from '@dslog/tlog/bytes'
 import { DnssecError } from '@dslog/dnssec/error'
-import { parseMessage } from '@dslog/dnssec/message'
+import { HEADER_BYTES, parseMessage, RCODE } from '@dslog/dnssec/message'
 import { expandName, type Name } from '@dslog/dnssec/name'
 import { CLASS_IN, TYPE } from '@dslog/dnssec/records'
-import { EDNS_PAYLOAD_BYTES, HEADER_BYTES } from '@dslog/resolver/query'
-
-/** Response codes (RFC 1035 §4.1.1). */
-export const RCODE = { FORMERR: 1, SERVFAIL: 2, NOTIMP: 4, REFUSED: 5 } as const
+import { EDNS_PAYLOAD_BYTES } from '@dslog/resolver/query'
 
 /** Why a question failed (RFC 8914 §4): by a policy of whoever runs this, or since somebody did not answer. */
 export const EDE = { other: 0, blocked: 15, networkError: 23 } as const

@@ -7,6 +7,7 @@
  *     u8 length of e, or u8 0 | u16 length of e        e        n
  */
 import { equal, fromHex, toHex } from '@dslog/tlog/bytes'
+import { ALGORITHM } from './backend.ts'
 
 /** Smallest modulus (RFC 3110 §2; 512-bit keys are still met). */
 export const MIN_MODULUS_BITS = 512
@@ -76,11 +77,16 @@ const DIGEST_INFO = {
 /** A hash that DNSSEC's RSA algorithms use, by its WebCrypto name. */
 export type RsaHash = keyof typeof DIGEST_INFO
 
+const HASH_OF: ReadonlyMap<number, RsaHash> = new Map([
+  [ALGORITHM.RSASHA1, 'SHA-1'],
+  [ALGORITHM.RSASHA1_NSEC3_SHA1, 'SHA-1'],
+  [ALGORITHM.RSASHA256, 'SHA-256'],
+  [ALGORITHM.RSASHA512, 'SHA-512'],
+])
+
 /** The hash of an RSA algorithm number; undefined if it is not one. */
 export function rsaHashOf(algorithm: number): RsaHash | undefined {
-  if (algorithm === 5 || algorithm === 7) return 'SHA-1'
-  if (algorithm === 8) return 'SHA-256'
-  return algorithm === 10 ? 'SHA-512' : undefined
+  return HASH_OF.get(algorithm)
 }
 
 /** At least this much padding (RFC 8017 §9.2 step 3). */

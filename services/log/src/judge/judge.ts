@@ -9,7 +9,7 @@ import { TlogError } from '@dslog/tlog/error'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
 import { DnssecError } from '@dslog/dnssec/error'
-import { parseMessage } from '@dslog/dnssec/message'
+import { parseMessage, RCODE } from '@dslog/dnssec/message'
 import { nameFromText } from '@dslog/dnssec/name'
 import type { RR } from '@dslog/dnssec/records'
 import { parseRecord } from '@dslog/dnssec/wire'
@@ -24,9 +24,6 @@ import type { Batch } from '../log.ts'
 
 /** Most records in one observation: a DS answer with three DNSKEY answers holds some thirty. */
 export const MAX_BAG_RECORDS = 512
-
-const RCODE_NOERROR = 0
-const RCODE_NXDOMAIN = 3
 
 /** Said to a source whose budget is spent. */
 export const SPENT = 'this source has spent its time for verification; come again more slowly'
@@ -129,7 +126,7 @@ function readBag({ messages = [], records = [] }: Observation, parsed: Map<strin
   for (const text of messages) {
     const message = parseMessage(fromBase64(text))
     if (!message.qr || message.tc) throw new DnssecError('bad-reply', 'not a whole reply')
-    if (message.rcode !== RCODE_NOERROR && message.rcode !== RCODE_NXDOMAIN) {
+    if (message.rcode !== RCODE.NOERROR && message.rcode !== RCODE.NXDOMAIN) {
       throw new DnssecError('bad-reply', `a reply with rcode ${message.rcode} proves nothing`)
     }
     bag.push(...message.answer, ...message.authority)
@@ -148,7 +145,6 @@ const REASON: Readonly<Record<VerifyErrorCode, ProblemName>> = {
   'not-yet-valid': 'not-yet-valid',
   'zone-not-admitted': 'zone-not-admitted',
   unsupported: 'unsupported',
-  rule: 'bogus',
   map: 'bogus',
   proof: 'bogus',
 }
