@@ -30,6 +30,16 @@ beforeAll(async () => {
   }
 })
 
+describe('a time that no Date can hold', () => {
+  it('is told all the same', () => {
+    for (const { entry, index } of entries) {
+      if (entry.type === 'unknown') continue
+      const [line] = entryLines({ index, entry: { ...entry, time: Number.MAX_SAFE_INTEGER } })
+      expect(line).toMatch(/^9007199254740991 ms after 1970 {2}entry \d+/)
+    }
+  })
+})
+
 describe('entries for programs', () => {
   it('of a DS', () => {
     const [{ index }] = of('ds') as [ProvenEntry]

@@ -294,8 +294,7 @@ class PolicyReading {
     other: readonly { key: VerifierKey }[],
   ): void {
     if (same.length >= MAX_POLICY_MEMBERS) throw bad('too many')
-    const bytes = toHex(key.publicKey)
-    if (same.some((s) => toHex(s.key.publicKey) === bytes)) throw bad('key is listed twice')
+    if (same.some((s) => equal(s.key.publicKey, key.publicKey))) throw bad('key is listed twice')
     const alike = [...same, ...other].some((o) => o.key.name === key.name && o.key.id === key.id)
     if (alike) throw bad('two keys have the same name and id')
   }

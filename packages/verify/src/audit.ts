@@ -9,6 +9,7 @@
 import { equal } from '@dslog/tlog/bytes'
 import {
   decodeEntry,
+  type DelegationEntry,
   encodeEntry,
   type Entry,
   EntryError,
@@ -36,9 +37,8 @@ export interface Violation {
   readonly expected?: Uint8Array
 }
 
-type Delegation = Extract<Entry, { type: 'ds' | 'no-ds' }>
 interface Pending {
-  readonly entry: Delegation
+  readonly entry: DelegationEntry
   readonly bytes: Uint8Array
   readonly evidence: Promise<Candidate | VerifyError>
 }
@@ -113,7 +113,7 @@ export class Auditor {
   }
 
   async #checkOther(
-    entry: Exclude<Entry, Delegation>,
+    entry: Exclude<Entry, DelegationEntry>,
     bytes: Uint8Array,
   ): Promise<Violation | undefined> {
     switch (entry.type) {

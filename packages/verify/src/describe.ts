@@ -175,6 +175,10 @@ export function treeText({ checkpoint, witnesses }: TrustedCheckpoint): string {
   return `the tree of ${counted(checkpoint.size, 'entry', 'entries')} of ${checkpoint.origin}, cosigned by ${signed}`
 }
 
+/** The last moment that a Date can hold (ECMA-262 §21.4.1.1): an entry may name a later one. */
+const LAST_DATE = 8.64e15
+
 function isoTime(ms: number): string {
+  if (ms > LAST_DATE) return `${ms} ms after 1970`
   return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')
 }

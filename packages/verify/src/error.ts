@@ -7,7 +7,6 @@ export type VerifyErrorCode =
   | 'not-yet-valid' // a signature window starts after the time of the check
   | 'zone-not-admitted' // signed by a zone whose signatures this log does not take
   | 'unsupported' // nothing in the evidence can be checked by this implementation
-  | 'rule' // a rule of admission or of the entry format is broken
   | 'map' // a MAP_HEAD or a proof against it is wrong
   | 'proof' // a proof file does not prove what it says
 

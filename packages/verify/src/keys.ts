@@ -6,7 +6,7 @@
  */
 import { equal, toHex } from '@dslog/tlog/bytes'
 import type { Hash } from '@dslog/tlog/hash'
-import type { Anchor } from '@dslog/dnssec/anchors'
+import { type Anchor, anchorsAt } from '@dslog/dnssec/anchors'
 import {
   type AnchorLink,
   isParentLink,
@@ -27,7 +27,7 @@ export interface ZoneKeys extends Window {
   readonly entry: ZoneKeysEntry
 }
 
-/** Finds what the log holds of a key set, newest first. Asked for entries before `before` only. */
+/** Finds what the log held of a key set before the entry in question, newest first. */
 export type KeysLookup = (keysId: Hash) => Promise<readonly ZoneKeys[]>
 
 /** Keys of a zone and of every zone above it, nearest first, and the span all of it is valid in. */
@@ -48,12 +48,8 @@ export function anchorOf(
   anchors: readonly Anchor[],
   at: number,
 ): Anchor | undefined {
-  return anchors.find(
-    (anchor) =>
-      anchor.tag === link.tag &&
-      equal(anchor.digest, link.digest) &&
-      anchor.from <= at &&
-      (anchor.until === undefined || at < anchor.until),
+  return anchorsAt(anchors, at).find(
+    ({ digest, tag }) => tag === link.tag && equal(digest, link.digest),
   )
 }
 

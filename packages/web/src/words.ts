@@ -60,16 +60,30 @@ const MOMENT = new Intl.DateTimeFormat('en-GB', {
 })
 
 export function dateText(ms: number): string {
-  return DATE.format(ms)
+  return formatted(DATE, ms)
 }
 
 /** A time of these days, for where there is little room. */
 export function shortTimeText(ms: number): string {
-  return SHORT.format(ms)
+  return formatted(SHORT, ms)
 }
 
 export function timeText(ms: number): string {
-  return `${MOMENT.format(ms)} UTC`
+  return isDate(ms) ? `${MOMENT.format(ms)} UTC` : formatted(MOMENT, ms)
+}
+
+/** The same for programs; nothing where no Date can hold it. */
+export function isoText(ms: number): string | undefined {
+  return isDate(ms) ? new Date(ms).toISOString() : undefined
+}
+
+function formatted(format: Intl.DateTimeFormat, ms: number): string {
+  return isDate(ms) ? format.format(ms) : `${ms} ms after 1970`
+}
+
+/** An entry may name a moment that is later than any Date (ECMA-262 §21.4.1.1). */
+function isDate(ms: number): boolean {
+  return !Number.isNaN(new Date(ms).getTime())
 }
 
 const DAY_MS = 86_400_000

@@ -7,12 +7,16 @@ import type { EntryModel } from '../src/protocol.ts'
 import {
   changeMeaning,
   changeTitle,
+  dateText,
   datingWords,
   dsParts,
+  isoText,
   keyText,
   mixesScripts,
   plural,
+  shortTimeText,
   spanText,
+  timeText,
 } from '../src/words.ts'
 import { failureOf, InputError } from '../src/worker/words.ts'
 
@@ -164,6 +168,18 @@ describe('the time of a tree', () => {
     const said = datingWords(NOW - ago, NOW)
     if (words === '') expect(said).toBe('')
     else expect(said).toContain(words)
+  })
+})
+
+describe('a moment that no Date can hold', () => {
+  it('is told in milliseconds', () => {
+    const last = 8.64e15
+    expect(isoText(last)).toBe('+275760-09-13T00:00:00.000Z')
+    expect(timeText(last)).toMatch(/UTC$/)
+    expect(isoText(last + 1)).toBeUndefined()
+    for (const text of [timeText, dateText, shortTimeText]) {
+      expect(text(Number.MAX_SAFE_INTEGER)).toBe('9007199254740991 ms after 1970')
+    }
   })
 })
 

@@ -1,7 +1,7 @@
 /** Changes as the log tells them: each leads to the page where it is verified. */
 import type { ChangeView } from '../api.ts'
 import { hrefOf } from '../route.ts'
-import { keyText, timeText } from '../words.ts'
+import { isoText, keyText, timeText } from '../words.ts'
 import { NameText } from './name-text.tsx'
 
 export function ChangeList({
@@ -16,7 +16,7 @@ export function ChangeList({
     <ol class="changes">
       {changes.map((change) => (
         <li key={change.index} class={change.index >= freshFrom ? 'fresh' : ''}>
-          <time dateTime={new Date(change.time).toISOString()}>{timeText(change.time)}</time>
+          <time dateTime={isoText(change.time)}>{timeText(change.time)}</time>
           <a href={hrefOf({ page: 'name', name: change.name })}>
             <NameText name={change.name} />
           </a>

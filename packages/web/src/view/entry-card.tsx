@@ -2,7 +2,7 @@
 import type { ComponentChildren } from 'preact'
 import type { EntryModel } from '../protocol.ts'
 import { hrefOf } from '../route.ts'
-import { algorithmText, chainWords, dsParts, isSwap, timeText } from '../words.ts'
+import { algorithmText, chainWords, dsParts, isoText, isSwap, timeText } from '../words.ts'
 
 /** DNSKEY flag: secure entry point (RFC 4034 section 2.1.1). */
 const FLAG_SEP = 1
@@ -22,9 +22,7 @@ export function EntryCard({
   return (
     <section class={`entry ${kind}`} aria-labelledby={`entry-${index}`}>
       <p class="when">
-        {time === undefined ? null : (
-          <time dateTime={new Date(time).toISOString()}>{timeText(time)}</time>
-        )}
+        {time === undefined ? null : <time dateTime={isoText(time)}>{timeText(time)}</time>}
         <a href={hrefOf({ page: 'entry', index })}>entry {index}</a>
         {historical === true ? (
           <span class="tag" title="Brought in later, from an archive">

@@ -40,7 +40,6 @@ const VERIFY: Record<VerifyErrorCode, string> = {
   expired: 'A DNSSEC signature had expired at the time the entry claims.',
   'not-yet-valid': 'A DNSSEC signature was not valid yet at the time the entry claims.',
   unsupported: 'The evidence uses cryptography that cannot be checked here.',
-  rule: 'The entry breaks a rule of the log.',
   map: 'The answer is not what the signed index of the log says.',
   'zone-not-admitted': 'The entry was signed by a zone whose changes do not belong in this log.',
   proof: 'The proof does not prove what it says.',
