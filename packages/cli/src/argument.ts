@@ -1,7 +1,9 @@
 /** What options are worth: texts of the command line, read strictly. */
 import { isIP } from 'node:net'
 import { InvalidArgumentError, Option } from 'commander'
+import { withoutSlash } from '@dslog/tlog/http'
 import { parseDuration } from '@dslog/service/config'
+import { EXIT, Failure } from './failure.ts'
 
 /** Roles and types of keys. */
 export const ROLES: readonly string[] = ['log', 'witness', 'auditor']
@@ -33,10 +35,11 @@ export function time(text: string): number {
   return ms
 }
 
-/** An index of an entry, or another number that is not negative. */
+/** An index of an entry, or another number that counts. */
 export function index(text: string): number {
   const value = /^(0|[1-9]\d*)$/.test(text) ? Number(text) : Number.NaN
-  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError('Not an index.')
+  if (!Number.isSafeInteger(value))
+    throw new InvalidArgumentError('A whole number is wanted, from 0 to 9007199254740991.')
   return value
 }
 
@@ -48,6 +51,12 @@ export function socket(text: string): SocketAddress {
     throw new InvalidArgumentError('An address and a port are as 127.0.0.1:53 or [::1]:53.')
   }
   return { address, port: Number(port) }
+}
+
+/** A URL of HTTP, without a slash at its end. @throws Failure `usage` */
+export function httpUrl(text: string): string {
+  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return withoutSlash(text)
+  throw new Failure(EXIT.usage, `not an http or https URL: ${text}`)
 }
 
 /** A span of time, in ms. */

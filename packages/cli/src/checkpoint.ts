@@ -1,7 +1,7 @@
 /** Checkpoints that people name: a file, the URL of one, or the URL of a log. */
 import { fromUtf8 } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
-import type { HttpClient } from '@dslog/tlog/http'
+import { type HttpClient, withoutSlash } from '@dslog/tlog/http'
 import { MAX_NOTE_BYTES } from '@dslog/tlog/note'
 import { checkPolicy, type Policy, type TrustedCheckpoint } from '@dslog/tlog/policy'
 import { readInput } from '@dslog/service/input'
@@ -26,7 +26,7 @@ export async function readCheckpoint(
   http: HttpClient,
 ): Promise<NamedCheckpoint> {
   const log = /^https?:\/\//i.test(what)
-    ? what.replace(/\/+$/, '').replace(/\/checkpoint$/, '')
+    ? withoutSlash(what).replace(/\/checkpoint$/, '')
     : undefined
   const bytes =
     log === undefined

@@ -19,9 +19,9 @@ export interface Told {
 }
 
 /**
- * Changes from a cursor on, until the stream or the signal ends.
+ * Changes from a cursor on, until the signal ends.
  *
- * @throws Failure `service` if the log does not stream
+ * @throws Failure `service` if the log does not stream, or ends the stream
  */
 export async function* changedNames(
   log: string,
@@ -33,13 +33,18 @@ export async function* changedNames(
       headers: { accept: 'text/event-stream' },
       signal,
     })
-    if (!answer.ok || answer.body === null) {
-      throw new Failure(EXIT.service, `${log} answers ${answer.status} to who asks for changes`)
+    const type = answer.headers.get('content-type') ?? 'nothing'
+    if (!answer.ok || answer.body === null || !type.startsWith('text/event-stream')) {
+      // Not read: whoever sends it may never end.
+      answer.body?.cancel().catch(() => undefined)
+      const what = answer.ok ? `with ${type}` : String(answer.status)
+      throw new Failure(EXIT.service, `${log} answers ${what} to who asks for changes`)
     }
     yield* eventsIn(answer.body)
+    throw new Failure(EXIT.service, `${log} has ended its stream of changes`)
   } catch (cause) {
-    if (cause instanceof Failure) throw cause
     if (signal.aborted) return
+    if (cause instanceof Failure) throw cause
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new Failure(EXIT.service, `the stream of ${log} has ended: ${reason}`, { cause })
   }

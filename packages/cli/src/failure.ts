@@ -43,6 +43,7 @@ const FILE_MISTAKES: ReadonlySet<string> = new Set([
   'EPERM',
   'EROFS',
   'EISDIR',
+  'EFBIG',
   'ENOTDIR',
   'EEXIST',
   'ENAMETOOLONG',
@@ -105,12 +106,15 @@ export function serviceExitCodeOf(error: unknown): ExitCode {
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if (error instanceof EmbeddedLocked) return `${error.folder} is in use by process ${error.pid}`
-  const { code, path } = error as NodeJS.ErrnoException
+  const { code, path, syscall } = error as NodeJS.ErrnoException
   // "ENOENT: no such file or directory, open '/x'" says it backwards.
   const errno = /^E[A-Z0-9]+: (.*), \w+(?: '.*')?$/su.exec(error.message)?.[1]
   const where = errno === undefined || path === undefined ? '' : `${path}: `
   // Errors of several attempts at once come without words of their own.
-  const words = errno ?? (error.message === '' ? String(code) : error.message)
+  const own = errno ?? (error.message === '' ? String(code) : error.message)
+  const isFolder =
+    code === 'EISDIR' ? true : code === 'EEXIST' && syscall === 'mkdir' ? false : undefined
+  const words = isFolder === undefined ? own : isFolder ? 'is a folder' : 'is no folder'
   return printable((where + words).trim().replaceAll(/\s*\n\s*/g, '; '))
 }
 

@@ -3,11 +3,10 @@
  * (RFC 8624, 9905), whether keys are announced by CDS (RFC 7344), and whether certificates are bound to an
  * account (CAA `accounturi`, RFC 8657), without which a swapped DS is enough to get one.
  */
-import { parseDs, type RR } from '@dslog/dnssec/records'
+import { ALGORITHM, DIGEST } from '@dslog/dnssec/backend/backend'
+import { parseDsSet } from '@dslog/dnssec/ds'
+import { dsToText, type RR, TYPE } from '@dslog/dnssec/records'
 import { rdataToText } from '@dslog/dnssec/rdata'
-
-/** Types that are asked for (IANA). */
-export const POSTURE_TYPES = { CDS: 59, CAA: 257 } as const
 
 /** A remark; `weak` where something should be changed. */
 export interface Remark {
@@ -15,30 +14,30 @@ export interface Remark {
   readonly text: string
 }
 
-/** Algorithms (IANA, DNS Security Algorithm Numbers). */
-const ALGORITHMS: Readonly<Record<number, string>> = {
-  5: 'RSASHA1',
-  7: 'RSASHA1-NSEC3-SHA1',
-  8: 'RSASHA256',
-  10: 'RSASHA512',
-  13: 'ECDSAP256SHA256',
-  14: 'ECDSAP384SHA384',
-  15: 'ED25519',
-  16: 'ED448',
-}
-const SHA1_ALGORITHMS: ReadonlySet<number> = new Set([5, 7])
-const DIGESTS: Readonly<Record<number, string>> = { 1: 'SHA-1', 2: 'SHA-256', 4: 'SHA-384' }
-const SHA1_DIGEST = 1
+/** What resolvers verify with, by number, as it is written. */
+const ALGORITHM_NAMES = new Map<number, string>(
+  Object.entries(ALGORITHM).map(([name, number]) => [number, name.replaceAll('_', '-')]),
+)
+const DIGEST_NAMES = new Map<number, string>(
+  Object.entries(DIGEST).map(([name, number]) => [number, name.replace('SHA', 'SHA-')]),
+)
+const SHA1_ALGORITHMS: ReadonlySet<number> = new Set([
+  ALGORITHM.RSASHA1,
+  ALGORITHM.RSASHA1_NSEC3_SHA1,
+])
 
 /** Remarks on DS records. */
 export function dsRemarks(rdatas: readonly Uint8Array[]): Remark[] {
   if (rdatas.length === 0) return [{ weak: true, text: 'not signed: no DS records' }]
   return rdatas.map((rdata) => {
-    const { algorithm, digestType, tag } = parseDs(rdata)
-    const how = ALGORITHMS[algorithm] ?? `algorithm ${algorithm}`
-    const digest = DIGESTS[digestType] ?? `digest type ${digestType}`
-    const weak = SHA1_ALGORITHMS.has(algorithm) || digestType === SHA1_DIGEST
-    const unknown = !(algorithm in ALGORITHMS) || !(digestType in DIGESTS)
+    const [ds] = parseDsSet([rdata])
+    // A zone may sign whatever it likes.
+    if (ds === undefined) return { weak: true, text: `DS ${dsToText(rdata)}: of no use to anybody` }
+    const { algorithm, digestType, tag } = ds
+    const how = ALGORITHM_NAMES.get(algorithm) ?? `algorithm ${algorithm}`
+    const digest = DIGEST_NAMES.get(digestType) ?? `digest type ${digestType}`
+    const weak = SHA1_ALGORITHMS.has(algorithm) || digestType === DIGEST.SHA1
+    const unknown = !ALGORITHM_NAMES.has(algorithm) || !DIGEST_NAMES.has(digestType)
     const note = weak ? ': SHA-1 is to be replaced' : unknown ? ': resolvers may not know it' : ''
     return { weak: weak || unknown, text: `DS ${tag}: ${how}, ${digest}${note}` }
   })
@@ -46,19 +45,19 @@ export function dsRemarks(rdatas: readonly Uint8Array[]): Remark[] {
 
 /** Remarks on CDS records of the name. */
 export function cdsRemarks(records: readonly RR[]): Remark[] {
-  const found = records.filter(({ type }) => type === POSTURE_TYPES.CDS)
+  const found = records.filter(({ type }) => type === TYPE.CDS)
   if (found.length === 0) return [{ weak: false, text: 'CDS: none' }]
   return found.map(({ rdata }) => {
     // RFC 8078 section 4: algorithm 0 asks for the DS to be removed.
     const isDelete = rdata[2] === 0
-    const text = isDelete ? 'asks the parent to remove the DS' : hexOf(rdata)
+    const text = isDelete ? 'asks the parent to remove the DS' : `${dsToText(rdata)}, announced`
     return { weak: isDelete, text: `CDS: ${text}` }
   })
 }
 
 /** Remarks on CAA records of the name. */
 export function caaRemarks(records: readonly RR[]): Remark[] {
-  const found = records.filter(({ type }) => type === POSTURE_TYPES.CAA)
+  const found = records.filter(({ type }) => type === TYPE.CAA)
   if (found.length === 0) {
     return [{ weak: true, text: 'CAA: none: every authority may issue certificates' }]
   }
@@ -69,9 +68,4 @@ export function caaRemarks(records: readonly RR[]): Remark[] {
     const note = issues && !bound ? ': not bound to an account (accounturi, RFC 8657)' : ''
     return { weak: issues && !bound, text: `CAA: ${text}${note}` }
   })
-}
-
-function hexOf(rdata: Uint8Array): string {
-  const { algorithm, digestType, tag } = parseDs(rdata)
-  return `${tag} ${algorithm} ${digestType}, announced`
 }

@@ -29,7 +29,7 @@ export const VERSION = '0.1.0'
 /** Runs one call of `dslog`. @param args without the program's own name */
 export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
   try {
-    await program(io).parseAsync([...args], { from: 'user' })
+    await program(io).parseAsync(commandFirst(args), { from: 'user' })
     return EXIT.ok
   } catch (error) {
     // Help and version come as errors too; what they had to say has been said.
@@ -45,6 +45,23 @@ export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
     return code
   }
 }
+
+/** Options that all commands have may stand before the command, too: `dslog --json history fi.` */
+function commandFirst(args: readonly string[]): string[] {
+  let at = 0
+  while (at < args.length) {
+    const [option = ''] = args[at]!.split('=', 1)
+    if (FLAGS.has(option)) at++
+    else if (VALUED.has(option)) at += args[at] === option ? 2 : 1
+    else break
+  }
+  const command = args[at]
+  if (command === undefined) return [...args]
+  return [command, ...args.slice(0, at), ...args.slice(at + 1)]
+}
+
+const FLAGS: ReadonlySet<string> = new Set(['--json', '--quiet'])
+const VALUED: ReadonlySet<string> = new Set(['--log', '--policy', '--anchors', '--data'])
 
 function program(io: Io): Command {
   const program = new Command('dslog')

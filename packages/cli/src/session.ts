@@ -13,6 +13,7 @@ import { DnssecError } from '@dslog/dnssec/error'
 import { POLICY_FILE } from '@dslog/log/policy'
 import { readInput } from '@dslog/service/input'
 import { isRunningProcess } from '@dslog/service/lock'
+import { httpUrl } from './argument.ts'
 import { type CliConfig, readCliConfig } from './config.ts'
 import { readAnchors } from '@dslog/service/anchors'
 import { EXIT, Failure } from './failure.ts'
@@ -81,11 +82,7 @@ export class Session {
   /** URL of the log that was named, without a slash at its end. */
   namedLog(): string | undefined {
     const { log } = this.#options
-    if (log === undefined) return this.config.log
-    if (!URL.canParse(log) || !/^https?:$/.test(new URL(log).protocol)) {
-      throw new Failure(EXIT.usage, `not an http or https URL: ${log}`)
-    }
-    return log.replace(/\/+$/, '')
+    return log === undefined ? this.config.log : httpUrl(log)
   }
 
   /** URL of the log that was named, or of the one that runs beside; `undefined` if there is none. */

@@ -77,6 +77,6 @@ describe('dslog health', () => {
   test('knows its services', async () => {
     const { code, stderr } = await dslog(['health', 'toaster'])
     expect(code).toBe(2)
-    expect(stderr).toBe('dslog: toaster is no service: log or monitor or crawler, or a URL\n')
+    expect(stderr).toBe('dslog: toaster is no service: log, monitor, crawler, or a URL\n')
   })
 })

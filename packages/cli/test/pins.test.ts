@@ -16,6 +16,7 @@ import { dslog } from './io.ts'
 let folder: string
 let server: Server
 let monitor: string
+const INFO = { origin: 'monitor.example', url: 'https://x', channels: [], software: 'x' }
 const taken: { path: string; headers: IncomingHttpHeaders; body: string }[] = []
 
 beforeAll(async () => {
@@ -25,7 +26,8 @@ beforeAll(async () => {
     request.on('data', (chunk: Buffer) => (body += chunk.toString()))
     request.on('end', () => {
       response.setHeader('content-type', 'application/json')
-      if (request.url === '/v1/monitor') return response.end('{"origin":"monitor.example"}')
+      if (request.url === '/v1/monitor') return response.end(JSON.stringify(INFO))
+      if (request.url?.startsWith('/other/') === true) return response.end('<html>not here</html>')
       taken.push({ path: `${request.method} ${request.url}`, headers: request.headers, body })
       const isKnown = request.headers.authorization === `Bearer ${'t'.repeat(43)}`
       response.statusCode = isKnown ? 202 : 403
@@ -57,7 +59,7 @@ describe('dslog pins', () => {
     const signed = await dslog([...sign, '--seq', '7', '--until', '2099-01-01', '-o', file])
     expect(signed).toMatchObject({ code: 0 })
     expect(signed.stdout).toContain(
-      'allows 1 keys for example.fi. at monitor.example, until 2099-01-01',
+      'allows 1 key for example.fi. at monitor.example, until 2099-01-01',
     )
     const statement = JSON.parse(await readFile(file, 'utf8')) as {
       owner_key: string
@@ -98,6 +100,30 @@ describe('dslog pins', () => {
     const refused = await dslog(publish, { env: { DSLOG_SUBSCRIPTION_TOKEN: 'wrong' } })
     expect(refused.code).toBe(3)
     expect(refused.stderr).not.toContain('wrong')
+  })
+
+  test('takes only a monitor for one', async () => {
+    const [key, file] = [join(folder, 'other.key'), join(folder, 'other.json')]
+    await dslog(['pins', 'keygen', '-o', key])
+    const sign = ['pins', 'sign', 'example.fi', PIN, '--key', key, '--monitor']
+    for (const [url, code, words] of [
+      [`${monitor}/other`, 3, 'something else than what was asked for'],
+      ['ftp://monitor.example', 2, 'not an http or https URL'],
+      ['nonsense', 2, 'not an http or https URL'],
+    ] as const) {
+      const signed = await dslog([...sign, url])
+      expect(signed).toMatchObject({ code, stdout: '' })
+      expect(signed.stderr).toContain(words)
+    }
+    expect((await dslog([...sign, monitor, '-o', file])).code).toBe(0)
+    const env = { DSLOG_SUBSCRIPTION_TOKEN: 't'.repeat(43) }
+    const publish = (what: string, url: string) =>
+      dslog(['pins', 'publish', what, '--subscription', 's', '--monitor', url], { env })
+    expect((await publish(file, `${monitor}/other`)).code).toBe(3)
+    // A key is no statement, and does not leave the machine.
+    const refused = await publish(key, monitor)
+    expect(refused.code).toBe(2)
+    expect(refused.stderr).toContain(`${key} holds no statement`)
   })
 
   test('takes no mistake', async () => {

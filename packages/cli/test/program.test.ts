@@ -73,6 +73,22 @@ describe('help', () => {
   })
 })
 
+describe('what all commands take', () => {
+  it('may stand before the command', async () => {
+    const after = await dslog(['policy', 'check', '/nonexistent', '--json', '--data', folder])
+    for (const args of [
+      ['--json', '--data', folder, 'policy', 'check', '/nonexistent'],
+      [`--data=${folder}`, '--quiet', 'policy', 'check', '--json', '/nonexistent'],
+    ]) {
+      expect(await dslog(args)).toMatchObject({ code: after.code, stderr: after.stderr })
+    }
+    expect((await dslog(['--json'])).code).toBe(2)
+    expect((await dslog(['--log'])).code).toBe(2)
+    expect((await dslog(['--nosuch', 'policy'])).stderr).toContain("unknown option '--nosuch'")
+    expect((await dslog(['--json', 'history', '--help'])).code).toBe(0)
+  })
+})
+
 describe('a wrong call is exit code 2 and one line', () => {
   it.each([
     [['nosuch'], /unknown command 'nosuch'/],
@@ -81,9 +97,9 @@ describe('a wrong call is exit code 2 and one line', () => {
     [['history', 'a.', 'b.'], /too many arguments/],
     [['import'], /missing required argument 'file'/],
     [['prove', 'fi.'], /--output <file>' not specified/],
-    [['audit', '--from', 'x'], /Not an index/],
-    [['audit', '--from', '-1'], /Not an index|unknown option/],
-    [['audit', '--from', '9007199254740993'], /Not an index/],
+    [['audit', '--from', 'x'], /A whole number is wanted/],
+    [['audit', '--from', '-1'], /A whole number|unknown option/],
+    [['audit', '--from', '9007199254740993'], /A whole number is wanted/],
     [['audit', '--from', '1', '--state', 'x'], /exclude each other/],
     [['up', '--port', '65535'], /A port is a number up to 65533/],
     [['up', '--names', 'x', '--no-crawler'], /--names is for the crawler/],
@@ -97,9 +113,9 @@ describe('a wrong call is exit code 2 and one line', () => {
     [['verify', '/nonexistent/proof'], /no policy/],
     [['import', '/nonexistent/zone'], /^dslog: \/nonexistent\/zone: no such file/],
     [['import', tmpdir()], /^dslog: \/\S+: is a folder\n$/],
-    [['policy', 'check', tmpdir()], /^dslog: \/\S+: illegal operation on a directory\n$/],
-    [['history', 'fi.', '--policy', tmpdir()], /^dslog: \/\S+: illegal operation/],
-    [['submit', tmpdir(), '--log', 'http://log.example'], /^dslog: \/\S+: illegal operation/],
+    [['policy', 'check', tmpdir()], /^dslog: \/\S+: is a folder\n$/],
+    [['history', 'fi.', '--policy', tmpdir()], /^dslog: \/\S+: is a folder/],
+    [['submit', tmpdir(), '--log', 'http://log.example'], /^dslog: \/\S+: is a folder/],
     [['restore', '--from', '/nonexistent'], /^dslog: \/nonexistent\/checkpoint: no such file/],
     [['fsck'], /there is no log in/],
   ])('%j', async (args, message) => {

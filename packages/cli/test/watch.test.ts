@@ -77,6 +77,21 @@ describe('a log', () => {
     await expect(read()).rejects.toMatchObject({ exitCode: 3 })
   })
 
+  test.each([
+    ['a page of something else', { 'content-type': 'text/html' }, '<html>', /text\/html/],
+    ['a stream that ends at once', { 'content-type': 'text/event-stream' }, '', /has ended/],
+  ])('that answers with %s is one, too', async (_, headers, body, message) => {
+    const { server, url } = await serve((_request, answer) => {
+      answer.writeHead(200, headers).end(body)
+    })
+    const read = changedNames(url, 0, AbortSignal.timeout(60_000)).next()
+    await expect(read).rejects.toMatchObject({
+      exitCode: 3,
+      message: expect.stringMatching(message) as string,
+    })
+    server.close()
+  })
+
   test('is asked from the cursor on, and left when the time is over', async () => {
     let asked = ''
     const { server, url } = await serve((request, response) => {

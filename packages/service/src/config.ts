@@ -11,6 +11,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { inspect } from 'node:util'
+import { withoutSlash } from '@dslog/tlog/http'
 
 /** What kinds of values there are, in the words of `.env.example`. */
 export type KeyKind =
@@ -165,7 +166,7 @@ export function url<const O extends KeyOptions & { schemes?: readonly string[] }
 function parseUrl(text: string, schemes: readonly string[]): string {
   const scheme = URL.canParse(text) ? new URL(text).protocol.slice(0, -1) : ''
   if (!schemes.includes(scheme)) throw new Error(`must be a URL of scheme ${schemes.join(' or ')}`)
-  return text.replace(/\/+$/, '')
+  return withoutSlash(text)
 }
 
 /** `true` or `false`. */

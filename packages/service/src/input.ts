@@ -1,14 +1,20 @@
 /** Files that somebody named. What goes wrong with one is told with its path, which Node leaves out where it is a folder. */
 import { createReadStream } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 
-/** The whole of a file. */
+/** The largest file that is read whole, in bytes; that of a policy, a key or a note has some kilobytes. */
+const MAX_INPUT_BYTES = 16 * 1024 * 1024
+
+/** The whole of a file. Throws what the system says, with `code` EFBIG for one that is larger than any that is meant. */
 export async function readInput(path: string): Promise<Buffer> {
-  try {
-    return await readFile(path)
-  } catch (error) {
-    return named(error as Error, path)
+  const chunks: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of streamInput(path)) {
+    length += chunk.length
+    // A device or a pipe may have no end.
+    if (length > MAX_INPUT_BYTES) throw tooLarge(path)
+    chunks.push(chunk)
   }
+  return Buffer.concat(chunks)
 }
 
 /** A file in chunks. */
@@ -16,10 +22,11 @@ export async function* streamInput(path: string): AsyncGenerator<Uint8Array, voi
   try {
     yield* createReadStream(path) as AsyncIterable<Uint8Array>
   } catch (error) {
-    named(error as Error, path)
+    throw Object.assign(error as Error, { path })
   }
 }
 
-function named(error: Error, path: string): never {
-  throw Object.assign(error, { path })
+function tooLarge(path: string): Error {
+  const error = new Error(`${path}: over ${MAX_INPUT_BYTES} bytes`)
+  return Object.assign(error, { code: 'EFBIG', path })
 }

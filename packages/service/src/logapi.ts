@@ -118,7 +118,8 @@ export class LogApi {
   ): Promise<SubmitResult[]> {
     const results: SubmitResult[] = []
     for (const body of bodiesOf(observations)) {
-      results.push(...read(SubmitResults, await this.#post(body, signal)).results)
+      const answer = await this.#post(body, signal)
+      results.push(...readAnswer(this.url, SubmitResults, answer).results)
     }
     if (results.length !== observations.length) {
       throw new LogAnswerError('the log has not answered for each observation')
@@ -161,7 +162,7 @@ export class LogApi {
       maxBytes: MAX_ANSWER_BYTES,
       ...(signal === undefined ? {} : { signal }),
     })
-    return read(schema, body)
+    return readAnswer(this.url + path, schema, body)
   }
 }
 
@@ -182,10 +183,17 @@ function* bodiesOf(observations: readonly Observation[]): Generator<string> {
   if (items.length > 0) yield `{"observations":[${items.join()}]}`
 }
 
-function read<T extends TSchema>(schema: T, body: Uint8Array): Static<T> {
+/**
+ * An answer in JSON, held against what was promised.
+ *
+ * @param url whose answer it is, for the message
+ * @throws LogAnswerError
+ */
+export function readAnswer<T extends TSchema>(url: string, schema: T, body: Uint8Array): Static<T> {
   try {
     return Value.Parse(schema, JSON.parse(fromUtf8(body)))
   } catch (cause) {
-    throw new LogAnswerError('the log answered with something else than what was asked', { cause })
+    const text = `${url} answers with something else than what was asked for`
+    throw new LogAnswerError(text, { cause })
   }
 }

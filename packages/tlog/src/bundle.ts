@@ -47,12 +47,13 @@ const INDEX = 'index '
 /** Reads a proof file. TlogError `bad-proof-file`, or `too-large`. */
 export function parseTlogProof(input: string | Uint8Array): TlogProof {
   const text = proofText(input)
+  // Whoever has taken another file for a proof should hear of that first.
+  if (!text.startsWith(`${HEADER}\n`)) throw bad(`no proof file: its first line is not ${HEADER}`)
   const separator = text.indexOf('\n\n')
   if (separator < 0) throw bad('no empty line before the checkpoint')
   const checkpoint = text.slice(separator + 2)
   if (checkpoint === '') throw bad('no checkpoint')
-  const lines = text.slice(0, separator).split('\n')
-  if (lines.shift() !== HEADER) throw bad(`the first line is not ${HEADER}`)
+  const [, ...lines] = text.slice(0, separator).split('\n')
   const extra = lines[0]?.startsWith(EXTRA) ? decode(lines.shift()!.slice(EXTRA.length)) : undefined
   if (extra?.length === 0) throw bad('empty extra line')
   const indexLine = lines.shift()

@@ -16,7 +16,7 @@ import { equal, fromUtf8, toHex } from './bytes.ts'
 import { TlogError } from './error.ts'
 import { HASH_SIZE, leafHashInto } from './hash.ts'
 import type { Hash } from './hash.ts'
-import { isNotFound } from './http.ts'
+import { isNotFound, withoutSlash } from './http.ts'
 import type { HttpClient } from './http.ts'
 import { MisbehaviourError, prefixRoot } from './misbehaviour.ts'
 import type { Misbehaviour } from './misbehaviour.ts'
@@ -77,7 +77,7 @@ export class LogClient implements TileSource {
     if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
       throw new TlogError('bad-url', `not an http or https URL: ${url}`)
     }
-    this.url = url.replace(/\/+$/, '')
+    this.url = withoutSlash(url)
     this.#policy = policy
     this.#http = http
     this.#bundlesAhead = options.bundlesAhead ?? DEFAULT_AHEAD

@@ -77,6 +77,9 @@ export const MAX_RETRY_AFTER_MS = 60_000
 /** Redirects followed within the origin. Tiles need none; a trailing slash may take one. */
 export const MAX_REDIRECTS = 3
 
+/** What is repeated of a server's own words in an error, in characters: some sentences. */
+const MAX_SAID_CHARS = 500
+
 /** What is kept of the body of a bad answer, in bytes. */
 export const MAX_ERROR_BODY_BYTES = 65_536
 
@@ -98,7 +101,7 @@ export class HttpError extends TlogError {
     const problem = problemIn(contentType, answer.body)
     const location = answer.headers.get('location')
     const elsewhere = location === null ? undefined : `a redirect to ${location}, not followed`
-    const said = problem?.detail ?? problem?.title ?? elsewhere
+    const said = (problem?.detail ?? problem?.title ?? elsewhere)?.slice(0, MAX_SAID_CHARS)
     super('http', `${url} answered ${answer.status}${said === undefined ? '' : `: ${said}`}`, {
       status: answer.status,
     })
@@ -108,6 +111,13 @@ export class HttpError extends TlogError {
     this.problem = problem
     this.retryAfterMs = retryAfterMs
   }
+}
+
+/** A URL as a prefix of paths: without a slash at its end. */
+export function withoutSlash(url: string): string {
+  let end = url.length
+  while (url[end - 1] === '/') end--
+  return url.slice(0, end)
 }
 
 /** Whether an error says that what was asked for is not there: 404, or 410 for good. */
@@ -170,7 +180,7 @@ export class HttpClient {
       return await this.#exchange(url, request, end.signal)
     } catch (cause) {
       if (cause instanceof TlogError) throw cause
-      const what = end.signal.aborted ? `no answer within ${timeoutMs} ms` : 'no connection'
+      const what = end.signal.aborted ? `no answer within ${timeoutMs} ms` : noConnection(cause)
       throw new TlogError('network', `${url}: ${what}`, { cause })
     } finally {
       clearTimeout(timer)
@@ -210,6 +220,14 @@ export class HttpClient {
     const date = Date.parse(text)
     return Number.isNaN(date) ? undefined : Math.max(0, date - this.#edges.now())
   }
+}
+
+// What Node says of a name, a port or a certificate is in the cause of what `fetch` throws; browsers say nothing.
+function noConnection(error: unknown): string {
+  const reason = error instanceof Error && error.cause instanceof Error ? error.cause : undefined
+  // Attempts at several addresses at once fail without words of their own, but with a code.
+  const words = reason?.message || (reason as { code?: unknown } | undefined)?.code
+  return typeof words === 'string' ? `no connection: ${words}` : 'no connection'
 }
 
 // Where a redirect leads, if it stays within the origin. A browser does not show where; then it is not followed.

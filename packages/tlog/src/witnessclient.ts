@@ -5,7 +5,7 @@
 import { fromUtf8, utf8 } from './bytes.ts'
 import { parseDecimal } from './checkpoint.ts'
 import { TlogError } from './error.ts'
-import { HttpError } from './http.ts'
+import { HttpError, withoutSlash } from './http.ts'
 import type { HttpClient, HttpRequest } from './http.ts'
 import { MAX_NOTE_BYTES, parseNote, parseSignatureLines } from './note.ts'
 import type { NoteVerifier, VerifiedSignature } from './note.ts'
@@ -43,7 +43,7 @@ export async function addCheckpoint(
   options: AskOptions = {},
 ): Promise<WitnessAnswer> {
   try {
-    const { body } = await http.request(`${url.replace(/\/+$/, '')}/${ADD_CHECKPOINT_PATH}`, {
+    const { body } = await http.request(`${withoutSlash(url)}/${ADD_CHECKPOINT_PATH}`, {
       method: 'POST',
       headers: { 'content-type': 'text/plain; charset=utf-8' },
       body: new Uint8Array(utf8(formatAddCheckpoint(request))),
@@ -69,7 +69,7 @@ export async function witnessedCheckpoint(
   origin: string,
   options: AskOptions = {},
 ): Promise<string> {
-  const { body } = await http.request(`${url.replace(/\/+$/, '')}/${witnessedPath(origin)}`, {
+  const { body } = await http.request(`${withoutSlash(url)}/${witnessedPath(origin)}`, {
     maxBytes: MAX_NOTE_BYTES,
     fresh: true,
     ...options,

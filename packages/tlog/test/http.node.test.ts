@@ -270,6 +270,26 @@ describe('retries', () => {
   })
 })
 
+describe('no connection', () => {
+  test('is told with the reason, where the platform says it', async () => {
+    const failing = (cause: unknown) =>
+      testHttp({ retries: 0 }, { fetch: () => Promise.reject(cause) }).http
+    const nested = (cause: unknown) => new TypeError('fetch failed', { cause })
+    const coded = Object.assign(new AggregateError([], ''), { code: 'ECONNREFUSED' })
+    for (const [thrown, words] of [
+      [nested(new Error('self-signed certificate')), 'no connection: self-signed certificate'],
+      [nested(coded), 'no connection: ECONNREFUSED'],
+      [nested(new Error('')), 'no connection'],
+      [nested('text'), 'no connection'],
+      [new TypeError('Failed to fetch'), 'no connection'],
+      ['text', 'no connection'],
+    ] as const) {
+      const error = await errorOf(failing(thrown).request('http://log.example/', LIMIT))
+      expect(error).toMatchObject({ code: 'network', message: `http://log.example/: ${words}` })
+    }
+  })
+})
+
 describe('bad answers', () => {
   test('carry the problem detail of application/problem+json', async () => {
     const { http } = testHttp()
@@ -285,6 +305,15 @@ describe('bad answers', () => {
     const { type, title, detail } = body
     expect(error.problem).toEqual({ type, title, detail })
     expect(error.message).toBe(`${url} answered 403: ${detail}`)
+  })
+
+  test('are repeated in an error as far as anybody reads', async () => {
+    const { http } = testHttp()
+    const body = JSON.stringify({ detail: 'x'.repeat(10_000) })
+    const url = await serve(status(403, { 'content-type': 'application/problem+json' }, body))
+    const error = await httpErrorOf(http.request(url, LIMIT))
+    expect(error.message).toBe(`${url} answered 403: ${'x'.repeat(500)}`)
+    expect(error.problem?.detail).toHaveLength(10_000)
   })
 
   test('whose problem detail is none still have their status', async () => {

@@ -12,7 +12,7 @@ import { utf8 } from '@dslog/tlog/bytes'
 import { timestampOf, verifierOf } from '@dslog/tlog/cosignature'
 import { TlogError } from '@dslog/tlog/error'
 import type { Hash } from '@dslog/tlog/hash'
-import { type HttpClient, HttpError } from '@dslog/tlog/http'
+import { type HttpClient, HttpError, withoutSlash } from '@dslog/tlog/http'
 import { formatNote, type NoteVerifier, parseNote, type VerifiedSignature } from '@dslog/tlog/note'
 import { isQuorum, MAX_CLOCK_SKEW_S, type PolicyWitness } from '@dslog/tlog/policy'
 import { addCheckpoint } from '@dslog/tlog/witnessclient'
@@ -72,7 +72,7 @@ export class Witnesses {
     const byUrl = new Map<string, PolicyWitness[]>()
     for (const witness of policy.witnesses) {
       if (witness.url === undefined) continue
-      const url = witness.url.replace(/\/+$/, '')
+      const url = withoutSlash(witness.url)
       byUrl.set(url, [...(byUrl.get(url) ?? []), witness])
     }
     this.#peers = [...byUrl].map(

@@ -29,6 +29,9 @@ import { decodeExtra } from '@dslog/verify/prooffile'
 import { type AuditContext, type AuditReport, checkTiles } from './audit.ts'
 import { breach, caughtBy, checkEnd, RUN } from './whole.ts'
 
+/** Key sets above one entry that are fetched: a name has no more zones above it than labels. */
+const MAX_CHAIN = 128
+
 /** Audits the entries from `from` on. */
 export async function auditFrom(context: AuditContext, from: number): Promise<AuditReport> {
   const { size } = context.client.pinned.checkpoint
@@ -198,7 +201,7 @@ class Range {
   /** Verifies the keys that the log names for an entry, from the root down. */
   async #fetchChain(index: number, at: number): Promise<void> {
     const { verifier } = this.#context
-    for (const hint of await this.#chainHints(index)) {
+    for (const hint of (await this.#chainHints(index)).slice(0, MAX_CHAIN)) {
       const entry = hint < index ? await this.#entryAt(hint) : undefined
       if (entry?.type !== 'zone-keys') continue
       try {

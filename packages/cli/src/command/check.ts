@@ -6,7 +6,7 @@
 import { isIP } from 'node:net'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { type Name, nameToText, sameName } from '@dslog/dnssec/name'
-import { dsToText, type RR } from '@dslog/dnssec/records'
+import { dsToText, type RR, TYPE } from '@dslog/dnssec/records'
 import { toBase64 } from '@dslog/tlog/bytes'
 import { permission } from '@dslog/crawler/dns'
 import { DnsClient } from '@dslog/resolver/client'
@@ -20,7 +20,7 @@ import { LogApi } from '@dslog/service/logapi'
 import { readServiceConfig } from '../config.ts'
 import { EXIT, Failure } from '../failure.ts'
 import { readName } from '../name.ts'
-import { caaRemarks, cdsRemarks, dsRemarks, POSTURE_TYPES, type Remark } from '../posture.ts'
+import { caaRemarks, cdsRemarks, dsRemarks, type Remark } from '../posture.ts'
 import type { Session } from '../session.ts'
 import { submitStates } from './submit.ts'
 
@@ -52,7 +52,7 @@ export async function check(session: Session, text: string, options: CheckOption
     showLog(session, inLog, states, url)
     const [first] = states.values()
     const remarks = [
-      ...dsRemarks(first?.verdict.verdict === 'present' ? first.verdict.ds : []),
+      ...(first === undefined ? [] : dsRemarks(rdatasOf(first))),
       ...(await dns.posture(name)),
     ]
     for (const remark of remarks) showRemark(session, remark)
@@ -171,7 +171,7 @@ class Dns {
       return reply.message.answer.filter(({ owner }) => sameName(owner, name))
     }
     try {
-      const [cds, caa] = await Promise.all([ask(POSTURE_TYPES.CDS), ask(POSTURE_TYPES.CAA)])
+      const [cds, caa] = await Promise.all([ask(TYPE.CDS), ask(TYPE.CAA)])
       return [...cdsRemarks(cds), ...caaRemarks(caa)]
     } catch (error) {
       if (!(error instanceof ResolverError)) throw error
@@ -203,8 +203,12 @@ async function resolversOf(text: string | undefined): Promise<readonly Server[]>
   return [port === undefined ? { address } : { address, port: Number(port) }]
 }
 
-function dsOf({ verdict }: Observation): string[] {
-  return verdict.verdict === 'present' ? verdict.ds.map(dsToText).sort() : []
+function rdatasOf({ verdict }: Observation): readonly Uint8Array[] {
+  return verdict.verdict === 'present' ? verdict.ds : []
+}
+
+function dsOf(seen: Observation): string[] {
+  return rdatasOf(seen).map(dsToText).sort()
 }
 
 /** One observation of each state, the newest signature first in each. */

@@ -6,6 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fromUtf8 } from '@dslog/tlog/bytes'
 import { HttpError } from '@dslog/tlog/http'
+import { httpUrl } from '../argument.ts'
 import { readServiceConfig } from '../config.ts'
 import { EXIT, Failure } from '../failure.ts'
 import { urlOf } from '../service.ts'
@@ -51,10 +52,10 @@ async function demandReady(session: Session, url: string): Promise<void> {
 }
 
 function addressOf(session: Session, what: string): string {
-  if (/^https?:/.test(what) && URL.canParse(what)) return what.replace(/\/+$/, '')
+  if (/^https?:/i.test(what)) return httpUrl(what)
   const services = readServiceConfig(session.serviceEnv())
   if (!Object.hasOwn(services, what)) {
-    const known = Object.keys(services).join(' or ')
+    const known = Object.keys(services).join(', ')
     throw new Failure(EXIT.usage, `${what} is no service: ${known}, or a URL`)
   }
   const { host, port } = services[what as keyof typeof services]

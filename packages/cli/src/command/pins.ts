@@ -9,13 +9,18 @@ import {
   type KeyObject,
   sign as ed25519Sign,
 } from 'node:crypto'
-import { fromUtf8, toBase64 } from '@dslog/tlog/bytes'
+import { toBase64 } from '@dslog/tlog/bytes'
 import { type Name, nameToText } from '@dslog/dnssec/name'
+import { MonitorInfo, PinsBody, PinsTaken } from '@dslog/schema/monitorapi'
 import { PRIVATE_FILE } from '@dslog/service/files'
 import { readInput } from '@dslog/service/input'
+import { readAnswer } from '@dslog/service/logapi'
+import { LogAnswerError } from '@dslog/service/logapi-error'
 import { VerifyError } from '@dslog/verify/error'
+import { counted } from '@dslog/verify/describe'
 import { encodePins, ownerText, type Pin, pinFromText, pinToText } from '@dslog/verify/pins'
 import { EXIT, Failure } from '../failure.ts'
+import { httpUrl } from '../argument.ts'
 import { readName } from '../name.ts'
 import { writeNewFile } from '../newfile.ts'
 import type { Session } from '../session.ts'
@@ -126,7 +131,7 @@ function describe(
   notAfter: number,
   out: string,
 ): string {
-  const what = list.length === 0 ? 'takes all pins back' : `allows ${list.length} keys`
+  const what = list.length === 0 ? 'takes all pins back' : `allows ${counted(list.length, 'key')}`
   return `${out}: ${what} for ${nameToText(name)} at ${origin}, until ${new Date(notAfter).toISOString().slice(0, 10)}`
 }
 
@@ -150,17 +155,17 @@ async function publish(
       'the token of the subscription is wanted in DSLOG_SUBSCRIPTION_TOKEN',
     )
   }
-  const text = await readInput(file)
+  const statement = await statementIn(file)
   const url = await monitorUrl(session, options)
   const { body } = await session
     .http()
     .request(`${url}/v1/subscriptions/${encodeURIComponent(subscription)}/pins`, {
       method: 'PUT',
-      body: fromUtf8(text),
+      body: JSON.stringify(statement),
       headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
       maxBytes: MAX_ANSWER_BYTES,
     })
-  const { effective_at: at } = JSON.parse(fromUtf8(body)) as { effective_at: number }
+  const { effective_at: at } = readAnswer(url, PinsTaken, body)
   const { output } = session
   output.event({ event: 'published', subscription, effective_at: at })
   output.line(
@@ -170,23 +175,28 @@ async function publish(
 
 /** The monitor that was named, or the one that runs beside. @throws Failure `usage` */
 async function monitorUrl(session: Session, { monitor }: PinsOptions): Promise<string> {
-  const url = monitor ?? (await session.service())?.monitor
-  if (url === undefined || !URL.canParse(url)) {
-    throw new Failure(EXIT.usage, 'which monitor? Give --monitor URL')
-  }
-  return url.replace(/\/+$/, '')
+  if (monitor !== undefined) return httpUrl(monitor)
+  const url = (await session.service())?.monitor
+  if (url === undefined) throw new Failure(EXIT.usage, 'which monitor? Give --monitor URL')
+  return url
 }
 
 /** What the monitor calls itself in statements. */
 async function originOf(session: Session, options: PinsOptions): Promise<string> {
   const url = await monitorUrl(session, options)
   const { body } = await session.http().request(`${url}/v1/monitor`, { maxBytes: MAX_ANSWER_BYTES })
-  const { origin } = JSON.parse(fromUtf8(body)) as { origin?: unknown }
-  if (typeof origin === 'string' && origin !== '') return origin
-  throw new Failure(
-    EXIT.service,
-    `${url} does not say what it is called: no monitor of this version`,
-  )
+  return readAnswer(`${url}/v1/monitor`, MonitorInfo, body).origin
+}
+
+async function statementIn(file: string): Promise<PinsBody> {
+  const bytes = await readInput(file)
+  try {
+    return readAnswer(file, PinsBody, bytes)
+  } catch (cause) {
+    if (!(cause instanceof LogAnswerError)) throw cause
+    const text = `${file} holds no statement: make one with dslog pins sign`
+    throw new Failure(EXIT.usage, text, { cause })
+  }
 }
 
 async function ownerKeyIn(path: string): Promise<KeyObject> {

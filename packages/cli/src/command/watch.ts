@@ -37,6 +37,8 @@ const LOOK_MS = 300_000
 
 /** Waits before the log is asked again, ms; after the last one, it is given up. */
 const RETRY_MS = [1_000, 2_000, 5_000, 10_000, 30_000, 60_000]
+/** A stream that has lasted so long did work, ms: proxies end those that say nothing for a while. */
+const STEADY_MS = 30_000
 
 export async function watch(
   session: Session,
@@ -50,6 +52,7 @@ export async function watch(
   const watching = new Watching(session, names, source, await verifierOf(session))
   let cursor = await watching.begin(options.from)
   for (let failures = 0; ;) {
+    const began = performance.now()
     try {
       for await (const { name, next } of changedNames(url, cursor, AbortSignal.timeout(LOOK_MS))) {
         failures = 0
@@ -58,6 +61,7 @@ export async function watch(
       }
       if ((await watching.look()) && options.once === true) return
     } catch (error) {
+      if (performance.now() - began >= STEADY_MS) failures = 0
       const wait = RETRY_MS[failures++]
       if (!(error instanceof Failure) || error.exitCode !== EXIT.service || wait === undefined) {
         throw error
