@@ -38,8 +38,9 @@ export function time(text: string): number {
 /** An index of an entry, or another number that counts. */
 export function index(text: string): number {
   const value = /^(0|[1-9]\d*)$/.test(text) ? Number(text) : Number.NaN
-  if (!Number.isSafeInteger(value))
+  if (!Number.isSafeInteger(value)) {
     throw new InvalidArgumentError('A whole number is wanted, from 0 to 9007199254740991.')
+  }
   return value
 }
 

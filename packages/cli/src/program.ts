@@ -22,7 +22,8 @@ import { ENFORCE_EXAMPLES, withEnforceOptions } from './enforce/options.ts'
 import { EXIT, EXIT_HELP, exitCodeOf, type ExitCode, messageOf, stackOf } from './failure.ts'
 import type { Io } from './io.ts'
 import { CLEAR_LINE } from './progress.ts'
-import { type GlobalOptions, Session } from './session.ts'
+import { commandFirst, type GlobalOptions, withGlobalOptions } from './options.ts'
+import { Session } from './session.ts'
 
 export const VERSION = '0.1.0'
 
@@ -46,23 +47,6 @@ export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
   }
 }
 
-/** Options that all commands have may stand before the command, too: `dslog --json history fi.` */
-function commandFirst(args: readonly string[]): string[] {
-  let at = 0
-  while (at < args.length) {
-    const [option = ''] = args[at]!.split('=', 1)
-    if (FLAGS.has(option)) at++
-    else if (VALUED.has(option)) at += args[at] === option ? 2 : 1
-    else break
-  }
-  const command = args[at]
-  if (command === undefined) return [...args]
-  return [command, ...args.slice(0, at), ...args.slice(at + 1)]
-}
-
-const FLAGS: ReadonlySet<string> = new Set(['--json', '--quiet'])
-const VALUED: ReadonlySet<string> = new Set(['--log', '--policy', '--anchors', '--data'])
-
 function program(io: Io): Command {
   const program = new Command('dslog')
     .description('A transparency log for DNSSEC delegations')
@@ -83,16 +67,10 @@ function program(io: Io): Command {
 
   /** A command with the options that all have. */
   const command = (name: string, description: string, examples: readonly string[]): Command =>
-    program
-      .command(name)
-      .description(description)
-      .option('--json', 'results as JSON, one object a line')
-      .option('--quiet', 'no remarks and no progress')
-      .option('--log <url>', 'URL of the log (or DSLOG_LOG)')
-      .option('--policy <file>', 'tlog-policy that the log must satisfy')
-      .option('--anchors <file>', "trust anchors of DNSSEC (default: the root's)")
-      .option('--data <dir>', 'data folder (or DSLOG_DATA; default ./data)')
-      .addHelpText('after', `\nExamples:\n${examples.map((line) => `  ${line}\n`).join('')}`)
+    withGlobalOptions(program.command(name).description(description)).addHelpText(
+      'after',
+      `\nExamples:\n${examples.map((line) => `  ${line}\n`).join('')}`,
+    )
   const session = (options: GlobalOptions): Session => new Session(options, io)
 
   command('up', 'Log, crawler and monitor in one process, on the embedded database', [

@@ -18,17 +18,8 @@ import { type CliConfig, readCliConfig } from './config.ts'
 import { readAnchors } from '@dslog/service/anchors'
 import { EXIT, Failure } from './failure.ts'
 import type { Io } from './io.ts'
+import type { GlobalOptions } from './options.ts'
 import { Output } from './output.ts'
-
-/** Options that every command takes. */
-export interface GlobalOptions {
-  readonly json?: boolean
-  readonly quiet?: boolean
-  readonly log?: string
-  readonly policy?: string
-  readonly anchors?: string
-  readonly data?: string
-}
 
 /** What `dslog up` writes into its folder, mode 0600. */
 export interface ServiceFile {

@@ -8,7 +8,8 @@ import { formatVkey } from '@dslog/tlog/key'
 import { ROOT_ANCHORS } from '@dslog/dnssec/anchors'
 import { processIdentity } from '@dslog/service/lock'
 import { namedKey, prepareFolder } from '../src/folder.ts'
-import { type GlobalOptions, Session } from '../src/session.ts'
+import type { GlobalOptions } from '../src/options.ts'
+import { Session } from '../src/session.ts'
 import { testIo } from './io.ts'
 
 const base = mkdtempSync(join(tmpdir(), 'dslog-cli-'))

@@ -226,8 +226,10 @@ export class HttpClient {
 function noConnection(error: unknown): string {
   const reason = error instanceof Error && error.cause instanceof Error ? error.cause : undefined
   // Attempts at several addresses at once fail without words of their own, but with a code.
-  const words = reason?.message || (reason as { code?: unknown } | undefined)?.code
-  return typeof words === 'string' ? `no connection: ${words}` : 'no connection'
+  if (reason === undefined) return 'no connection'
+  const { code, message } = reason as Error & { readonly code?: unknown }
+  const words = message === '' && typeof code === 'string' ? code : message
+  return words === '' ? 'no connection' : `no connection: ${words}`
 }
 
 // Where a redirect leads, if it stays within the origin. A browser does not show where; then it is not followed.

@@ -77,8 +77,9 @@ const CONTROL = /[\u0000-\u0009\u000b-\u001f]/
 export function parseNote(input: string | Uint8Array): Note {
   const note = noteText(input)
   const separator = note.lastIndexOf('\n\n')
-  if (separator < 0)
+  if (separator < 0) {
     throw new TlogError('bad-note', 'no signed note: no empty line before the signatures')
+  }
   const signatures = parseSignatureLines(note.slice(separator + 2))
   if (signatures.length === 0) throw new TlogError('bad-note', 'no signature lines')
   return { text: note.slice(0, separator + 1), signatures }

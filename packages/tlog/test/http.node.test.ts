@@ -272,14 +272,18 @@ describe('retries', () => {
 
 describe('no connection', () => {
   test('is told with the reason, where the platform says it', async () => {
-    const failing = (cause: unknown) =>
-      testHttp({ retries: 0 }, { fetch: () => Promise.reject(cause) }).http
+    const failing = (cause: unknown) => {
+      const fetch = (): Promise<Response> => {
+        throw cause
+      }
+      return testHttp({ retries: 0 }, { fetch }).http
+    }
     const nested = (cause: unknown) => new TypeError('fetch failed', { cause })
-    const coded = Object.assign(new AggregateError([], ''), { code: 'ECONNREFUSED' })
+    const coded = Object.assign(new AggregateError([], ' '.trim()), { code: 'ECONNREFUSED' })
     for (const [thrown, words] of [
       [nested(new Error('self-signed certificate')), 'no connection: self-signed certificate'],
       [nested(coded), 'no connection: ECONNREFUSED'],
-      [nested(new Error('')), 'no connection'],
+      [nested(new Error(' '.trim())), 'no connection'],
       [nested('text'), 'no connection'],
       [new TypeError('Failed to fetch'), 'no connection'],
       ['text', 'no connection'],
