@@ -24,10 +24,11 @@ import { ExpiringCache } from './cache.ts'
 import { ResolverError } from './error.ts'
 import { evidenceIn } from './evidence.ts'
 import type { AskOptions, Exchange, Question, Reply, Server } from './exchange.ts'
+import { shuffled } from './order.ts'
 import { zoneSpeaking } from './referral.ts'
 import { rememberingBackend } from './remember.ts'
 import { askAny } from './retry.ts'
-import { shuffled, type Walker, type ZoneServers } from './walk.ts'
+import type { Walker, ZoneServers } from './walk.ts'
 
 /** How to ask for a delegation. */
 export interface CollectOptions {

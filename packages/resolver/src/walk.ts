@@ -24,9 +24,10 @@ import { type Clock, systemClock } from '@dslog/service/clock'
 import { isSpecialAddress, parseAddress } from '@dslog/service/specialaddress'
 import { abortError, onAbort } from './abort.ts'
 import { ExpiringCache } from './cache.ts'
-import { ResolverError, type ResolverErrorCode } from './error.ts'
+import { ResolverError } from './error.ts'
 import type { Exchange, Question, Reply, Server } from './exchange.ts'
 import { ROOT_SERVERS } from './hints.ts'
+import { ServerOrder } from './order.ts'
 import { addressOf, MAX_ADDRESSES, type NameServers, whereaboutsOf } from './referral.ts'
 import { askAny } from './retry.ts'
 
@@ -46,16 +47,6 @@ const MIN_KEPT_MS = 60_000
 const MAX_KEPT_MS = 24 * 3600 * 1000
 /** For how long it is believed that a name is no zone of its own, in ms at most. */
 const MAX_NEGATIVE_MS = 3600 * 1000
-/** For how long a server that failed is asked last, in ms. */
-const FAILED_MS = 60_000
-const LAME_MS = 15 * 60_000
-
-const LAME: ReadonlySet<ResolverErrorCode> = new Set([
-  'lame',
-  'refused',
-  'rcode',
-  'forbidden-address',
-])
 
 /** A zone and its servers. */
 export interface ZoneServers {
@@ -121,7 +112,7 @@ export class ReferralWalker implements Walker {
   readonly #permits: (address: string) => boolean
   readonly #families: readonly (4 | 6)[]
   readonly #now: Clock
-  readonly #random: () => number
+  readonly #order: ServerOrder
 
   /** By key of a zone. */
   readonly #zones = new ExpiringCache<ZoneServers>(MAX_KEPT)
@@ -129,8 +120,6 @@ export class ReferralWalker implements Walker {
   readonly #inside = new ExpiringCache<Name>(MAX_KEPT)
   /** By key of a server's name. */
   readonly #addresses = new ExpiringCache<readonly string[]>(MAX_KEPT)
-  /** Servers that failed for a zone. */
-  readonly #failed = new ExpiringCache<true>(MAX_KEPT)
   readonly #underWay = new Map<string, Promise<ZoneServers>>()
 
   constructor(options: WalkerOptions) {
@@ -139,7 +128,7 @@ export class ReferralWalker implements Walker {
     this.#permits = options.permits ?? ((address) => !isSpecialAddress(address))
     this.#families = options.families ?? [4, 6]
     this.#now = options.now ?? systemClock
-    this.#random = options.random ?? Math.random
+    this.#order = new ServerOrder(this.#now, options.random ?? Math.random)
   }
 
   parentOf(owner: Name, options: WalkOptions = {}): Promise<ZoneServers> {
@@ -324,7 +313,7 @@ export class ReferralWalker implements Walker {
     }
   }
 
-  /** Asks servers of a zone, in random order, those that failed of late last. */
+  /** Asks servers of a zone. */
   async #ask(
     { zone, servers }: Pick<ZoneServers, 'zone' | 'servers'>,
     question: Question,
@@ -335,18 +324,12 @@ export class ReferralWalker implements Walker {
       const text = `over ${MAX_QUESTIONS} questions to find ${nameToText(question.name)}`
       throw new ResolverError('unreachable', text)
     }
-    const now = this.#now()
-    const idOf = ({ address }: Server): string => `${nameKey(zone)} ${address}`
-    const isFailed = new Map(servers.map((s) => [s, this.#failed.get(idOf(s), now) === true]))
-    const order = shuffled(servers, this.#random).sort(
-      (a, b) => Number(isFailed.get(a)) - Number(isFailed.get(b)),
-    )
     try {
-      return await askAny(this.#exchange, order, question, {
+      return await askAny(this.#exchange, this.#order.of(zone, servers), question, {
         accept,
         onFailure: (server, { code }) => {
           questions.left--
-          this.#failed.set(idOf(server), true, now + (LAME.has(code) ? LAME_MS : FAILED_MS))
+          this.#order.failed(zone, server, code)
         },
       })
     } catch (cause) {
@@ -384,14 +367,4 @@ function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
     if (signal.aborted) giveUp()
     work.finally(onAbort(signal, giveUp)).then(resolve, reject)
   })
-}
-
-/** The same in random order (Fisher and Yates). */
-export function shuffled<T>(items: readonly T[], random: () => number): T[] {
-  const out = [...items]
-  for (let i = out.length - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1))
-    ;[out[i], out[j]] = [out[j]!, out[i]!]
-  }
-  return out
 }

@@ -82,6 +82,8 @@ export class Looker {
   /** When the last of the tasks that were put off, of each zone, comes back. */
   readonly #putOff = new Map<string, number>()
   #noIpv6Until = 0
+  /** When somebody was last reached over IPv6. */
+  #ipv6At = -Infinity
 
   constructor(parts: {
     readonly direct: ServerVantage
@@ -126,7 +128,7 @@ export class Looker {
     for (const server of this.#usable(zone).slice(0, MAX_SERVERS)) {
       try {
         const seen = await this.#direct.zoneKeys(zone, server, signal)
-        this.#standing.answered(zone.zone, placeOf(server))
+        this.#answered(zone.zone, server)
         sets.set(toBase64(keysId(zone.zone, seen.rdatas)), seen)
       } catch (error) {
         signal.throwIfAborted()
@@ -140,16 +142,19 @@ export class Looker {
   }
 
   /** Waits for the zone's turn; what would wait long is put off, one after the other. */
-  async #turn({ servers, zone }: ZoneServers, signal: AbortSignal): Promise<void> {
-    const key = nameKey(zone)
-    if (this.#pace.zoneWait(key, servers.length) > LONGEST_WAIT_MS) {
+  async #turn(of: ZoneServers, signal: AbortSignal): Promise<void> {
+    const key = nameKey(of.zone)
+    const places = this.#allowed(of).map(placeOf)
+    if (places.length === 0) throw this.#nobody(of)
+    if (this.#pace.zoneWait(key, places) > LONGEST_WAIT_MS) {
       const now = this.#clock()
       const last = Math.max(now + LONGEST_WAIT_MS, this.#putOff.get(key) ?? 0)
-      const next = last + 1000 / this.#pace.zoneRate(servers.length)
+      const next = last + 1000 / this.#pace.zoneRate(places)
       this.#putOff.set(key, next)
       throw new LaterError(next - now, 'zone-pace')
     }
-    const wait = this.#pace.takeZone(key, servers.length)
+    if ((this.#putOff.get(key) ?? 0) <= this.#clock()) this.#putOff.delete(key)
+    const wait = this.#pace.takeZone(key, places)
     if (wait > 0) await this.#sleep(wait, signal)
   }
 
@@ -229,7 +234,7 @@ export class Looker {
     try {
       const look = transport === undefined ? question : { ...question, transport }
       const evidence = await this.#direct.delegation(look)
-      this.#standing.answered(parent.zone, placeOf(server))
+      this.#answered(parent.zone, server)
       return { evidence }
     } catch (error) {
       signal.throwIfAborted()
@@ -237,13 +242,19 @@ export class Looker {
     }
   }
 
+  #answered(zone: Name, server: Server): void {
+    this.#standing.answered(zone, placeOf(server))
+    if (isIpv6(server)) this.#ipv6At = this.#clock()
+  }
+
   /** Takes note of what a server did; what says nothing about it is thrown on. */
   #wentWrong(zone: Name, server: Server, error: unknown): ResolverError {
     if (!(error instanceof ResolverError) || error.code === 'busy') throw error
     const place = placeOf(server)
-    if (error.code === 'network' && server.address.includes(':')) {
-      // Most likely it is us who have no IPv6.
-      this.#noIpv6Until = this.#clock() + FAMILY_DOWN_MS
+    const now = this.#clock()
+    if (error.code === 'network' && isIpv6(server) && now - this.#ipv6At > FAMILY_DOWN_MS) {
+      // Nobody has answered over IPv6: most likely it is us who have none, not this one that makes us believe so.
+      this.#noIpv6Until = now + FAMILY_DOWN_MS
     } else if (AT_FAULT.has(error.code)) this.#standing.failed(zone, place, error.code)
     else if (MISSED.has(error.code)) this.#standing.missed(zone, place, error.code)
     return error
@@ -265,14 +276,18 @@ export class Looker {
     return usable.toSorted((a, b) => last(a) - last(b))
   }
 
-  /** Servers that may be asked, at random, those first that can be asked at once. */
-  #usable({ servers, zone }: ZoneServers): Server[] {
+  /** Servers that may be asked. */
+  #allowed({ servers, zone }: ZoneServers): Server[] {
     const ipv6 = this.#noIpv6Until <= this.#clock()
-    const allowed = servers.filter((server) => {
-      if (!ipv6 && server.address.includes(':')) return false
+    return servers.filter((server) => {
+      if (!ipv6 && isIpv6(server)) return false
       return this.#standing.mayAsk(zone, placeOf(server))
     })
-    const ordered = allowed.map((server) => {
+  }
+
+  /** The same at random, those first that can be asked at once. */
+  #usable(zone: ZoneServers): Server[] {
+    const ordered = this.#allowed(zone).map((server) => {
       const wait = this.#pace.serverWait(placeOf(server))
       return { server, order: wait + this.#random() }
     })
@@ -284,4 +299,8 @@ export class Looker {
     const free = this.#standing.freeAt(zone, servers.map(placeOf))
     return new LaterError(Math.max(free - now, FAMILY_DOWN_MS / 2), 'servers-blocked')
   }
+}
+
+function isIpv6({ address }: Server): boolean {
+  return address.includes(':')
 }

@@ -123,20 +123,20 @@ export class Pace {
     )
   }
 
-  /** Takes the right to ask about one name of a zone that has so many servers; gives how long to wait, ms. */
-  takeZone(zone: string, servers: number): number {
+  /** Takes the right to ask these servers about one name of their zone; gives how long to wait, ms. */
+  takeZone(zone: string, servers: readonly string[]): number {
     const { rate, burst } = this.#zoneRate(servers)
     return this.#zone(zone).take(this.#clock(), rate, burst)
   }
 
   /** How long {@link takeZone} would let wait, ms. */
-  zoneWait(zone: string, servers: number): number {
+  zoneWait(zone: string, servers: readonly string[]): number {
     const { rate, burst } = this.#zoneRate(servers)
     return this.#zone(zone).wait(this.#clock(), rate, burst)
   }
 
-  /** Questions a second to a zone with so many servers. */
-  zoneRate(servers: number): number {
+  /** Questions a second to a zone with these servers: what they bear at present, all together. */
+  zoneRate(servers: readonly string[]): number {
     return this.#zoneRate(servers).rate
   }
 
@@ -189,8 +189,9 @@ export class Pace {
     return rate / this.#parts
   }
 
-  #zoneRate(servers: number): { rate: number; burst: number } {
-    const rate = this.#part(Math.min(this.#limits.zone, this.#limits.server * servers))
+  #zoneRate(servers: readonly string[]): { rate: number; burst: number } {
+    const borne = servers.reduce((sum, server) => sum + this.serverRate(server), 0)
+    const rate = this.#part(Math.min(this.#limits.zone, borne))
     return { rate, burst: Math.max(1, rate) }
   }
 

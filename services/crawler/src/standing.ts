@@ -10,10 +10,14 @@ import { type Name, nameKey } from '@dslog/dnssec/name'
 import type { CrawlerTables } from '@dslog/schema/crawlerdb'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
-import { backoff } from './schedule.ts'
+import { BACKOFF, backoff } from './schedule.ts'
 
 /** Questions in a row that a server may leave unanswered. */
 const MISSES = 5
+/** For how long it is remembered of a server that it failed, after it may be asked again, ms. */
+const KEPT_MS = 2 * BACKOFF.longest
+/** How often it is read what others have learnt, and forgotten what is old, ms. */
+const READ_MS = 60_000
 
 /** How it stands with one server of one zone. */
 interface ServerStanding {
@@ -25,6 +29,8 @@ interface ServerStanding {
   failures: number
   reason: string
   blockedUntil: number
+  /** When it failed last, or did not answer. */
+  touchedAt: number
   changed: boolean
 }
 
@@ -43,7 +49,7 @@ export class Standing {
   readonly #random: () => number
   readonly #servers = new Map<string, ServerStanding>()
   readonly #zones = new Map<string, ZoneNews>()
-  #readAt = 0
+  #readAt = -Infinity
 
   constructor(db: Database<CrawlerTables>, clock: Clock, random: () => number = Math.random) {
     this.#db = db
@@ -113,22 +119,44 @@ export class Standing {
     news.reason = reason
   }
 
-  /** Reads what other processes have learnt. */
+  /** Reads what other processes have learnt: at first also of those who may be asked again, and fail again. */
   async read(): Promise<void> {
-    const rows = await this.#db.kysely.selectFrom('server').selectAll().execute()
+    const now = this.#clock()
+    const isFirst = this.#readAt === -Infinity
+    const rows = await this.#db.kysely
+      .selectFrom('server')
+      .selectAll()
+      .where('blocked_until', '>', isFirst ? now - KEPT_MS : now)
+      .execute()
     for (const { address, blocked_until, failures, reason, zone } of rows) {
       const server = this.#server(zone as Name, address)
       if (server.changed || server.blockedUntil >= blocked_until) continue
       Object.assign(server, { failures, reason, blockedUntil: blocked_until })
     }
-    this.#readAt = this.#clock()
+    this.#readAt = now
   }
 
-  /** Writes what was learnt, and reads once a minute. What could not be written is written the next time. */
+  /** Forgets servers that failed long ago: there may be a few for each name that is asked for. */
+  async #forget(): Promise<void> {
+    const old = this.#clock() - KEPT_MS
+    for (const [key, { blockedUntil, touchedAt }] of this.#servers) {
+      if (Math.max(blockedUntil, touchedAt) <= old) this.#servers.delete(key)
+    }
+    await this.#db.kysely.deleteFrom('server').where('blocked_until', '<=', old).execute()
+  }
+
+  /** Servers that are remembered in this process. */
+  get size(): number {
+    return this.#servers.size
+  }
+
+  /** Writes what was learnt, what could not be written the next time; once a minute reads, and forgets. */
   async exchange(): Promise<void> {
     await this.#writeServers()
     await this.#writeZones()
-    if (this.#clock() - this.#readAt >= 60_000) await this.read()
+    if (this.#clock() - this.#readAt < READ_MS) return
+    await this.read()
+    await this.#forget()
   }
 
   async #writeServers(): Promise<void> {
@@ -199,9 +227,10 @@ export class Standing {
     let server = this.#servers.get(key)
     if (server === undefined) {
       const fresh = { misses: 0, failures: 0, reason: '', blockedUntil: 0, changed: false }
-      server = { zone, address, ...fresh }
+      server = { zone, address, ...fresh, touchedAt: 0 }
       this.#servers.set(key, server)
     }
+    server.touchedAt = this.#clock()
     return server
   }
 

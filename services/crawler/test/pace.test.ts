@@ -16,6 +16,8 @@ function leave(pace: Pace, count: number, server = 'a'): number[] {
   return Array.from({ length: count }, () => pace.takeServer(server))
 }
 
+const addresses = (count: number): string[] => Array.from({ length: count }, (_, i) => `server${i}`)
+
 const within = (times: readonly number[], from: number, ms: number) =>
   times.filter((time) => time >= from && time < from + ms).length
 
@@ -68,14 +70,30 @@ describe('a zone', () => {
     [2, 20],
     [9, 90],
     [26, 100],
-  ])('with %i addresses gets ten times that, at most a hundred', (servers, rate) => {
+  ])('with %i addresses gets ten times that, at most a hundred', (count, rate) => {
     const { pace: own } = pace()
+    const servers = addresses(count)
     const times = Array.from({ length: rate * 5 }, () => own.takeZone('com', servers))
     expect(within(times, 0, 1)).toBe(rate)
     expect(within(times, SECOND + 1, SECOND)).toBe(rate)
     expect(own.zoneRate(servers)).toBe(rate)
     expect(own.zoneWait('com', servers)).toBeGreaterThan(3 * SECOND)
     expect(own.takeZone('net', servers)).toBe(0)
+  })
+
+  test('gets what its servers bear: less where one of them is asked more slowly', () => {
+    const { clock, pace: own } = pace()
+    const [slow, ...others] = addresses(3) as [string, ...string[]]
+    for (let i = 0; i < 10; i++) own.report(slow, true)
+    expect(own.serverRate(slow)).toBe(5)
+    expect(own.zoneRate([slow, ...others])).toBe(25)
+    for (let i = 0; i < 100; i++) {
+      clock.advance(SECOND)
+      for (let j = 0; j < 10; j++) own.report(slow, true)
+    }
+    expect(own.zoneRate([slow])).toBe(0.2)
+    expect(own.takeZone('slow', [slow])).toBe(0)
+    expect(own.zoneWait('slow', [slow])).toBe(5 * SECOND)
   })
 })
 
@@ -86,9 +104,9 @@ describe('processes on one queue', () => {
     const times = leave(own, 60)
     expect(within(times, 0, 1)).toBe(5)
     expect(within(times, 1, 4 * SECOND)).toBe(10)
-    expect(own.zoneRate(10)).toBe(25)
+    expect(own.zoneRate(addresses(10))).toBe(25)
     own.share(0)
-    expect(own.zoneRate(10)).toBe(100)
+    expect(own.zoneRate(addresses(10))).toBe(100)
   })
 })
 

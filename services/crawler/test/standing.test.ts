@@ -147,6 +147,20 @@ describe('a restart', () => {
     expect(await place.db.kysely.selectFrom('server').selectAll().execute()).toEqual([])
   })
 
+  test('does not forget how often it failed', async () => {
+    const before = standing()
+    for (let i = 0; i < 4; i++) {
+      before.failed(ZONE, A, 'refused')
+      clock.advance(before.freeAt(ZONE, [A]) - clock.now())
+    }
+    await before.exchange()
+    const after = standing()
+    await after.read()
+    expect(after.mayAsk(ZONE, A)).toBe(true)
+    after.failed(ZONE, A, 'refused')
+    expect(after.freeAt(ZONE, [A]) - clock.now()).toBe(16 * BACKOFF.first)
+  })
+
   test('of another process: what that one learnt is known within a minute', async () => {
     const one = standing()
     const two = standing()
@@ -159,6 +173,22 @@ describe('a restart', () => {
     await two.exchange()
     expect(two.mayAsk(ZONE, A)).toBe(false)
   })
+})
+
+test('who failed days ago is forgotten, here and in the database', async () => {
+  const own = standing()
+  own.failed(ZONE, A, 'refused')
+  own.missed(OTHER, B, 'timeout')
+  await own.exchange()
+  expect(own.size).toBe(2)
+  clock.advance(2 * BACKOFF.longest)
+  await own.exchange()
+  // He may be asked again since five minutes after he failed.
+  expect(own.size).toBe(1)
+  clock.advance(BACKOFF.first)
+  await own.exchange()
+  expect(own.size).toBe(0)
+  expect(await place.db.kysely.selectFrom('server').selectAll().execute()).toEqual([])
 })
 
 describe('a zone', () => {
