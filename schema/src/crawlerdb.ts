@@ -45,7 +45,7 @@ export interface TaskTable {
   holder: number | null
   /** Bits: who wants it asked. */
   sources: number
-  /** Number of the reading of the file of names that it was last found in. */
+  /** When the file of names was read that it was last found in, ms since the epoch. */
   listed: Generated<number>
   /** When it was last answered provably. */
   seen_at: number | null

@@ -2,6 +2,7 @@
 export type CrawlerErrorCode =
   | 'log' // no URL of a log to submit to
   | 'source' // a source that cannot be meant: no zone, no such file at the start
+  | 'opt-out' // a zone to be left alone that is no name
   | 'vantage' // a resolver or proxy that cannot be meant
 
 /** The crawler refuses to go on. */

@@ -263,28 +263,37 @@ export class Frontier {
     }
   }
 
-  /** Marks names as found in a reading of the file of names, and adds those that are missing. */
-  async list(names: readonly Name[], reading: number, due: number): Promise<void> {
-    const task = { kind: TaskKind.poll, tier: Tier.other, due, source: Source.file }
+  /**
+   * Marks names as found in the file of names, and adds those that are missing, due now.
+   *
+   * @param readAt when its reading began, ms since the epoch
+   */
+  async list(names: readonly Name[], readAt: number): Promise<void> {
+    const task = { kind: TaskKind.poll, tier: Tier.other, due: readAt, source: Source.file }
     for (const batch of batches(names)) {
-      await this.#db.transaction(async (trx) => {
-        await this.addIn(
-          trx,
-          batch.map((name) => ({ name, ...task })),
-        )
-        await sql`
-          update task set listed = ${reading} where name = any(${batch}::bytea[])
-            and kind = ${TaskKind.poll}`.execute(trx)
-      })
+      const tasks = batch.map((name) => ({ name, ...task }))
+      await despiteDeadlock(() =>
+        this.#db.transaction(async (trx) => {
+          await this.addIn(trx, tasks)
+          await sql`
+            update task set listed = greatest(listed, ${readAt}::int8)
+            where name = any(${batch}::bytea[]) and kind = ${TaskKind.poll}`.execute(trx)
+        }),
+      )
     }
   }
 
-  /** Ends a reading: what it did not find is wanted by the file no more. Gives how many that were. */
-  async unlist(reading: number): Promise<number> {
+  /**
+   * Ends a reading: what neither it nor a later one has found is wanted by the file no more. Several
+   * processes may read the file at a time. Gives how many names that were.
+   */
+  async unlist(readAt: number): Promise<number> {
     for (let gone = 0; ;) {
       const { rows } = await sql<{ name: Name }>`
-        select name from task where sources & ${Source.file}::int2 <> 0 and listed <> ${reading}
-          and kind = ${TaskKind.poll} limit ${BATCH_ROWS}`.execute(this.#db.kysely)
+        select name from task where sources & ${Source.file}::int2 <> 0
+          and listed < ${readAt}::int8 and kind = ${TaskKind.poll} limit ${BATCH_ROWS}`.execute(
+        this.#db.kysely,
+      )
       if (rows.length === 0) return gone
       gone += rows.length
       await this.withdrawIn(

@@ -5,7 +5,7 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HttpClient } from '@dslog/tlog/http'
-import { nameFromText, nameKey } from '@dslog/dnssec/name'
+import { nameKey } from '@dslog/dnssec/name'
 import type { CrawlerTables } from '@dslog/schema/crawlerdb'
 import { CRAWLER_MIGRATIONS } from '@dslog/schema/migrate'
 import { readAnchors } from '@dslog/service/anchors'
@@ -30,6 +30,7 @@ import { Frontier } from './frontier.ts'
 import { Logged } from './logged.ts'
 import { Looker } from './looker.ts'
 import { countersIn, observe } from './metrics.ts'
+import { configuredName } from './name.ts'
 import { CEILINGS, DEFAULT_LIMITS, Pace, type PaceLimits } from './pace.ts'
 import type { CrawlerContext } from './route/context.ts'
 import { sourceRoutes } from './route/sources.ts'
@@ -97,6 +98,9 @@ export async function openCrawler(options: OpenOptions): Promise<OpenedCrawler> 
   }
   const anchors = await readAnchors(config.anchors)
   const places = placesOf(config)
+  const optOut = config.optOut.map((zone) => {
+    return configuredName(zone, 'opt-out', 'DSLOG_CRAWLER_OPT_OUT')
+  })
   const db = await openServiceDatabase<CrawlerTables>('crawler', options)
   let dns: Dns | undefined
   try {
@@ -113,7 +117,6 @@ export async function openCrawler(options: OpenOptions): Promise<OpenedCrawler> 
     await standing.read()
     const views = new Views(db)
     const logged = new Logged({ db, api, frontier, clock, logger })
-    const optOut = config.optOut.map((zone) => nameFromText(zone))
     let workers = 1
     const { direct, others } = dns
     const looker = new Looker({

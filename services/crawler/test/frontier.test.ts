@@ -208,11 +208,12 @@ describe.each(['server', 'embedded'] as const)('a queue (%s)', (kind) => {
 
   test('follows a list: names come and go, unless somebody else wants them', async () => {
     const list = (...of: string[]) => of.map((text) => nameFromText(text))
-    await frontier.list(list('a.example.', 'b.example.', 'c.example.'), 1, clock.now())
-    expect(await frontier.unlist(1)).toBe(0)
+    const first = clock.now()
+    await frontier.list(list('a.example.', 'b.example.', 'c.example.'), first)
+    expect(await frontier.unlist(first)).toBe(0)
     await frontier.add([task('b.example.', { source: Source.log, tier: Tier.signed })])
-    await frontier.list(list('a.example.', 'd.example.'), 2, clock.now() + 60)
-    expect(await frontier.unlist(2)).toBe(2)
+    await frontier.list(list('a.example.', 'd.example.'), first + 60)
+    expect(await frontier.unlist(first + 60)).toBe(2)
     const rows = await place.db.kysely
       .selectFrom('task')
       .select(['name', 'sources'])

@@ -84,7 +84,7 @@ function observation(owner: Name, zone: Name, server: Server, transport: Transpo
     },
     observedAt: clock.now(),
     messages: [],
-  } as Observation
+  }
 }
 
 function at(zone: Name, ...addresses: string[]): ZoneServers {

@@ -104,6 +104,23 @@ describe('a file of names', () => {
     await expect(open().read(RUNNING)).rejects.toMatchObject({ code: 'unreachable' })
   })
 
+  test('is read by two processes at a time, and loses nothing to either', async () => {
+    const names = ['a', 'b', 'c'].map((label) => nameFromText(`${label}.example.`))
+    const other = await Frontier.join(place.db, HASH_KEY, clock.now())
+    const [first, second] = [clock.now(), clock.now() + 1]
+    await frontier.list(names, first)
+    await other.list(names.slice(0, 2), second)
+    expect(await frontier.unlist(first)).toBe(0)
+    expect(await queue()).toHaveLength(3)
+    // The earlier one comes last: what the later one has found stays found.
+    await frontier.list(names, first)
+    await other.list(names.slice(2), second)
+    expect(await other.unlist(second)).toBe(0)
+    expect(await queue()).toHaveLength(3)
+    expect(await frontier.unlist(second + 1)).toBe(3)
+    expect(await queue()).toEqual([])
+  })
+
   test('of many names holds few of them in memory', async () => {
     const lines = Array.from({ length: 5_000 }, (_, i) => `n${i}.example`)
     await writeFile(file(), `${lines.join('\n')}\n`)
@@ -314,13 +331,19 @@ describe('places of transfers', () => {
     'se@192.0.2.1:65536',
     'se@a#nokey',
     'a b@c',
+    'a..b@192.0.2.1',
+    'se@192.0.2.1#a..b',
   ])('that cannot be meant: %s', (text) => {
     expect(() => parsePlace(text, keys)).toThrow(CrawlerError)
+    expect(() => parsePlace(text, keys)).toThrow(text)
   })
 
-  test.each(['a', 'a:b', 'a:b:', 'a:b:c:d'])('keys that cannot be meant: %s', (text) => {
-    expect(() => parseKeys(text)).toThrow(CrawlerError)
-  })
+  test.each(['a', 'a:b', 'a:b:', 'a:b:c:d', 'a..b:hmac-sha256:AAEC', 'a:md5:AAEC'])(
+    'keys that cannot be meant: %s',
+    (text) => {
+      expect(() => parseKeys(text)).toThrow(CrawlerError)
+    },
+  )
 
   test('a key of transfers has its secret as bytes', () => {
     expect(keys[1]).toMatchObject({ algorithm: 'hmac-sha512', secret: Uint8Array.of(0, 1, 2) })

@@ -73,14 +73,13 @@ export class NamesFile {
       count += batch.length
     }
     // Every line is a name.
-    const now = this.#clock()
-    const reading = Math.floor(now / 1000) % 2 ** 31
+    const readAt = this.#clock()
     for await (const batch of readNames(this.#file)) {
       signal.throwIfAborted()
-      await this.#frontier.list(batch, reading, now)
+      await this.#frontier.list(batch, readAt)
     }
     if ((await this.#stat()) !== version) return this.read(signal)
-    await this.#frontier.unlist(reading)
+    await this.#frontier.unlist(readAt)
     this.#version = version
     return count
   }

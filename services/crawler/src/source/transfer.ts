@@ -4,7 +4,7 @@
  * A server that fails is left for the next one; if none gives the zone, that is tried again later.
  */
 import { sql } from 'kysely'
-import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
+import { type Name, nameToText, sameName } from '@dslog/dnssec/name'
 import { type RR, TYPE } from '@dslog/dnssec/records'
 import { ResolverError } from '@dslog/resolver/error'
 import type { Server } from '@dslog/resolver/exchange'
@@ -13,6 +13,7 @@ import type { CrawlerTables } from '@dslog/schema/crawlerdb'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import { CrawlerError } from '../error.ts'
+import { configuredName } from '../name.ts'
 import { SourceError, type SourceTable } from './source.ts'
 import type { ZoneTaker } from './zone.ts'
 
@@ -116,7 +117,8 @@ export function serialOf(records: readonly RR[], zone: Name): number {
 
 /** Reads `ZONE@SERVER`, with `:PORT` and `#KEY` at its end. */
 export function parsePlace(text: string, keys: readonly TsigKey[]): TransferPlace {
-  const bad = (why: string): CrawlerError => new CrawlerError('source', `transfer ${text}: ${why}`)
+  const where = `transfer ${text}`
+  const bad = (why: string): CrawlerError => new CrawlerError('source', `${where}: ${why}`)
   const [, zone, at, keyName] = /^([^@\s]+)@([^#\s]+)(?:#(\S+))?$/.exec(text) ?? []
   if (zone === undefined || at === undefined) throw bad('not ZONE@SERVER')
   const [, six, plain, port] =
@@ -127,10 +129,11 @@ export function parsePlace(text: string, keys: readonly TsigKey[]): TransferPlac
   if (host === undefined || Number(port ?? 1) > 65_535 || Number(port ?? 1) < 1) {
     throw bad('no such server')
   }
-  const key = keys.find(({ name }) => nameToText(name) === textOf(keyName))
+  const wanted = keyName === undefined ? undefined : configuredName(keyName, 'source', where)
+  const key = keys.find(({ name }) => wanted !== undefined && sameName(name, wanted))
   if (keyName !== undefined && key === undefined) throw bad(`no key ${keyName}`)
   return {
-    zone: nameFromText(zone),
+    zone: configuredName(zone, 'source', where),
     host,
     port: port === undefined ? undefined : Number(port),
     key,
@@ -157,10 +160,7 @@ export function parseKeys(text: string): TsigKey[] {
       }
       const bytes = Buffer.from(secret, 'base64')
       if (bytes.length === 0) throw new CrawlerError('source', `key ${name} has no secret`)
-      return { name: nameFromText(name), algorithm, secret: new Uint8Array(bytes) }
+      const keyName = configuredName(name, 'source', `key ${name} for transfers`)
+      return { name: keyName, algorithm, secret: new Uint8Array(bytes) }
     })
-}
-
-function textOf(name: string | undefined): string | undefined {
-  return name === undefined ? undefined : nameToText(nameFromText(name))
 }
