@@ -15,27 +15,26 @@
  * ```
  *
  * One state has one encoding: the decoder re-encodes what it read and refuses any difference, so
- * two different leaves can never decode to the same entry. This file knows the shape only; whether
- * the evidence in an entry is valid is the business of @dslog/verify.
+ * two different leaves can never decode to the same entry. This file knows the shape only, and of
+ * names, RDATA and sets of them not even that (fields.ts); whether the evidence in an entry is valid
+ * is the business of @dslog/verify.
  */
 import { ByteReader, ByteWriter, compare, equal } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
 import { asHash, type Hash } from '@dslog/tlog/hash'
 import { DENIAL, type DenialKind, type DenialRecord, MAX_PROOF_RECORDS } from '@dslog/dnssec/denial'
 import { DnssecError } from '@dslog/dnssec/error'
-import {
-  isBelow,
-  isLowerCase,
-  labelCount,
-  lastLabels,
-  MAX_LABEL_BYTES,
-  type Name,
-  nameFromWire,
-} from '@dslog/dnssec/name'
-import { parseRrsig, RRSIG_FIXED_BYTES, TYPE } from '@dslog/dnssec/records'
+import { isBelow, labelCount, lastLabels, type Name } from '@dslog/dnssec/name'
+import { TYPE } from '@dslog/dnssec/records'
 import { EntryError } from './error.ts'
-
-export { EntryError } from './error.ts'
+import {
+  readName,
+  readRdata,
+  readRecords,
+  writeCanonicalRecords,
+  writeRdata,
+  writeRrsig,
+} from './fields.ts'
 
 /** The only version there is. */
 export const ENTRY_VERSION = 1
@@ -152,7 +151,7 @@ function writeEntry(entry: Exclude<Entry, UnknownEntry>): Uint8Array {
   switch (entry.type) {
     case 'ds':
       writeHead(w, entry)
-      writeSet(w, entry.ds, 'DS')
+      writeCanonicalRecords(w, entry.ds, 'DS')
       writeRrsig(w, entry.rrsig)
       break
     case 'no-ds':
@@ -203,7 +202,7 @@ function readBody(r: ByteReader, bytes: Uint8Array): Entry {
   switch (bytes[1]) {
     case WIRE_TYPE.ds: {
       const head = readHead(r)
-      entry = { type: 'ds', ...head, ds: readSet(r), rrsig: readField(r) }
+      entry = { type: 'ds', ...head, ds: readRecords(r), rrsig: readRdata(r) }
       break
     }
     case WIRE_TYPE['no-ds']: {
@@ -211,8 +210,8 @@ function readBody(r: ByteReader, bytes: Uint8Array): Entry {
       const proof = proofKind(r.u8())
       const records: DenialRecord[] = []
       for (let n = r.u8(); n > 0; n--) {
-        const owner = readWireName(r)
-        records.push({ owner, type: r.u16(), rdata: readField(r), rrsig: readField(r) })
+        const owner = readName(r)
+        records.push({ owner, type: r.u16(), rdata: readRdata(r), rrsig: readRdata(r) })
       }
       entry = { type: 'no-ds', ...head, proof, records }
       break
@@ -256,7 +255,7 @@ function readHead(r: ByteReader): DelegationHead {
   if ((flags & ~(HISTORICAL | OUT_OF_ORDER)) !== 0) {
     throw new EntryError('reserved', `reserved flag bits are set: ${flags}`)
   }
-  const owner = readWireName(r)
+  const owner = readName(r)
   const labels = r.u8()
   if (labels >= labelCount(owner)) {
     throw new EntryError('name', 'the signing zone is not strictly above the owner')
@@ -291,7 +290,7 @@ function writeProof(w: ByteWriter, entry: NoDsEntry): void {
     }
     w.bytes(record.owner)
     w.u16(record.type)
-    writeField(w, record.rdata)
+    writeRdata(w, record.rdata)
     writeRrsig(w, record.rrsig)
   }
 }
@@ -301,7 +300,7 @@ function writeZoneKeys(w: ByteWriter, entry: ZoneKeysEntry): void {
   w.u64(entry.time)
   w.u8(entry.historical ? HISTORICAL : 0)
   w.bytes(zone)
-  writeSet(w, entry.keys, 'DNSKEY')
+  writeCanonicalRecords(w, entry.keys, 'DNSKEY')
   writeRrsig(w, entry.rrsig)
   if (isParentLink(link)) {
     if (!isBelow(zone, link.zone)) {
@@ -309,7 +308,7 @@ function writeZoneKeys(w: ByteWriter, entry: ZoneKeysEntry): void {
     }
     w.u8(labelCount(link.zone))
     w.bytes(asHash(link.keysId))
-    writeSet(w, link.ds, 'DS')
+    writeCanonicalRecords(w, link.ds, 'DS')
     writeRrsig(w, link.rrsig)
   } else {
     if (labelCount(zone) !== 0) throw new EntryError('name', 'only the root hangs from an anchor')
@@ -324,9 +323,9 @@ function readZoneKeys(r: ByteReader): ZoneKeysEntry {
   if ((flags & ~HISTORICAL) !== 0) {
     throw new EntryError('reserved', `reserved flag bits are set: ${flags}`)
   }
-  const zone = readWireName(r)
-  const keys = readSet(r)
-  const rrsig = readField(r)
+  const zone = readName(r)
+  const keys = readRecords(r)
+  const rrsig = readRdata(r)
   const head = {
     type: 'zone-keys',
     time,
@@ -342,7 +341,7 @@ function readZoneKeys(r: ByteReader): ZoneKeysEntry {
   }
   const keysId = asHash(r.bytes(32))
   const parent = lastLabels(zone, labels)
-  return { ...head, link: { zone: parent, keysId, ds: readSet(r), rrsig: readField(r) } }
+  return { ...head, link: { zone: parent, keysId, ds: readRecords(r), rrsig: readRdata(r) } }
 }
 
 function checkMapHead(entry: MapHeadEntry): void {
@@ -350,61 +349,6 @@ function checkMapHead(entry: MapHeadEntry): void {
   if (previous === undefined ? covers !== 0 : previous >= covers) {
     throw new EntryError('range', 'a MAP_HEAD follows the previous one; only leaf 0 has none')
   }
-}
-
-/** A record set: `u16 n | n × (u16 len | RDATA)`, strictly ascending as octet strings. */
-function writeSet(w: ByteWriter, set: readonly Uint8Array[], what: string): void {
-  if (set.length < 1 || set.length > 0xffff) {
-    throw new EntryError('range', `a ${what} set has 1 to 65535 records`)
-  }
-  w.u16(set.length)
-  for (const [i, rdata] of set.entries()) {
-    const before = set[i - 1]
-    if (before !== undefined && compare(before, rdata) >= 0) {
-      throw new EntryError('order', `the ${what} records are unsorted or repeated`)
-    }
-    writeField(w, rdata)
-  }
-}
-
-function readSet(r: ByteReader): Uint8Array[] {
-  const set: Uint8Array[] = []
-  for (let n = r.u16(); n > 0; n--) set.push(readField(r))
-  return set
-}
-
-function writeField(w: ByteWriter, bytes: Uint8Array): void {
-  if (bytes.length > 0xffff) throw new EntryError('too-large', 'RDATA is longer than 65535 bytes')
-  w.u16(bytes.length)
-  w.bytes(bytes)
-}
-
-function readField(r: ByteReader): Uint8Array {
-  return r.bytes(r.u16())
-}
-
-/** The signer's name inside RRSIG RDATA must be lower-case, or one signature had 2^n encodings. */
-function writeRrsig(w: ByteWriter, rdata: Uint8Array): void {
-  // What is wrong, the parser says.
-  if (!isLowerCase(rdata, RRSIG_FIXED_BYTES) && !equal(parseRrsig(rdata).rdata, rdata)) {
-    throw new EntryError('name', 'the RRSIG signer is not lower-case')
-  }
-  writeField(w, rdata)
-}
-
-/** Reads an uncompressed, lower-case wire-format name. */
-function readWireName(r: ByteReader): Name {
-  const start = r.pos
-  for (let length = r.u8(); length > 0; length = r.u8()) {
-    if (length > MAX_LABEL_BYTES) {
-      throw new EntryError('name', `a label is longer than ${MAX_LABEL_BYTES} bytes`)
-    }
-    r.bytes(length)
-  }
-  const wire = r.since(start)
-  const name = nameFromWire(wire)
-  if (!equal(name, wire)) throw new EntryError('name', 'a name is not lower-case')
-  return name
 }
 
 function proofKind(n: number): DenialKind {

@@ -14,6 +14,7 @@ import { type Hash, leafHash, sha256 } from '@dslog/tlog/hash'
 import { CompactRange } from '@dslog/tlog/tree'
 import type { Name } from '@dslog/dnssec/name'
 import type { DelegationEntry, Entry } from './entry.ts'
+import { writeRdata, writeRecords } from './fields.ts'
 
 const KEYS_DOMAIN = utf8('dslog/keys/v1\0')
 const STATE_DOMAIN = utf8('dslog/state/v1\0')
@@ -27,8 +28,7 @@ export function keysId(zone: Name, keys: readonly Uint8Array[]): Hash {
   const w = new ByteWriter()
   w.bytes(KEYS_DOMAIN)
   w.bytes(zone)
-  w.u16(keys.length)
-  writeSorted(w, keys)
+  writeRecords(w, keys.toSorted(compare))
   return sha256(w.view())
 }
 
@@ -44,7 +44,7 @@ export function stateId(owner: Name, zone: Name, ds: readonly Uint8Array[]): Has
   w.bytes(owner)
   w.bytes(zone)
   w.u8(ds.length > 0 ? 1 : 0)
-  writeSorted(w, ds)
+  for (const rdata of ds.toSorted(compare)) writeRdata(w, rdata)
   return sha256(w.view())
 }
 
@@ -79,11 +79,4 @@ export function mapValue(indices: readonly number[]): Hash {
   const range = new CompactRange()
   for (const index of indices) range.append(leafHash(u64be(index)))
   return range.root()
-}
-
-function writeSorted(w: ByteWriter, set: readonly Uint8Array[]): void {
-  for (const rdata of [...set].sort(compare)) {
-    w.u16(rdata.length)
-    w.bytes(rdata)
-  }
 }

@@ -7,10 +7,10 @@ import {
   decodeEntry,
   encodeEntry,
   type Entry,
-  EntryError,
   isParentLink,
   MAX_ENTRY_BYTES,
 } from '../src/entry.ts'
+import { EntryError } from '../src/error.ts'
 import { keysId } from '../src/identity.ts'
 import {
   ds,

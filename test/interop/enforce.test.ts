@@ -16,6 +16,7 @@ import { Enforcer, type EnforcePolicy, type Finding } from '@dslog/cli/enforce/e
 import { Forwarder } from '@dslog/cli/enforce/forwarder'
 import { KnownStates } from '@dslog/cli/enforce/known'
 import { Upstream } from '@dslog/cli/enforce/upstream'
+import { servedAt } from '@dslog/cli/source'
 import { LOG_CONFIG } from '@dslog/log/config'
 import { logService, type OpenedLog } from '@dslog/log/main'
 import { ZoneList } from '@dslog/log/zones'
@@ -107,7 +108,7 @@ async function forwarder(own: Partial<EnforcePolicy> = {}) {
   const http = new HttpClient({ fetch, now, random: Math.random }, { retries: 0 })
   const policy = parsePolicy(`log ${formatVkey(keyOf())}\nquorum none\n`)
   const verifier = { policy, anchors: net.anchors, backend: nodeBackend() }
-  const source = { url, http, close: async () => {} }
+  const source = servedAt(url, http)
   const findings: Finding[] = []
   const enforcer = new Enforcer({
     cuts: new Cuts({ exchange, server, zones: new ZoneList(), now }),

@@ -15,11 +15,11 @@ import {
   type DelegationEntry,
   encodeEntry,
   type Entry,
-  EntryError,
   isParentLink,
   type ParentLink,
   type ZoneKeysEntry,
 } from '@dslog/schema/entry'
+import { EntryError } from '@dslog/schema/error'
 import { Auditor, type Violation } from '@dslog/verify/audit'
 import { checkKeys, checkState, type Verifier } from '@dslog/verify/evidence'
 import { Fold, type FoldHead } from '@dslog/verify/fold'

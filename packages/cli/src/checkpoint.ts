@@ -37,6 +37,9 @@ export async function readCheckpoint(
 }
 
 function noteOf(bytes: Uint8Array): string {
+  if (bytes.length > MAX_NOTE_BYTES) {
+    throw new TlogError('bad-note', `a checkpoint has at most ${MAX_NOTE_BYTES} bytes`)
+  }
   try {
     return fromUtf8(bytes)
   } catch (cause) {

@@ -51,7 +51,11 @@ const FILE_MISTAKES: ReadonlySet<string> = new Set([
 ])
 
 /** A peer that does not answer, or not with what was asked for, has shown nothing. */
-const SERVICE_CODES: ReadonlySet<TlogErrorCode> = new Set<TlogErrorCode>(['network', 'http'])
+const SERVICE_CODES: ReadonlySet<TlogErrorCode> = new Set<TlogErrorCode>([
+  'network',
+  'http',
+  'too-large',
+])
 
 /** The exit code of whatever a command threw; `undefined` for a bug. */
 export function exitCodeOf(error: unknown): ExitCode | undefined {

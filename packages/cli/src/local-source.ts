@@ -33,6 +33,7 @@ export async function openLocalSource(session: Session): Promise<LogSource> {
   }
   return {
     url: FOLDER_URL,
+    name: `the log in ${session.data}`,
     http: new HttpClient({ fetch, now: Date.now, random: Math.random }),
     async close() {
       await app.close()

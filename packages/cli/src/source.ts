@@ -17,6 +17,8 @@ export const FOLDER_URL = 'http://data-folder.invalid'
 /** A log to read, trusted in nothing. */
 export interface LogSource {
   readonly url: string
+  /** For people. */
+  readonly name: string
   readonly http: HttpClient
   close(): Promise<void>
 }
@@ -28,7 +30,7 @@ export interface LogSource {
  */
 export async function openSource(session: Session): Promise<LogSource> {
   const url = await session.logUrl()
-  if (url !== undefined) return { url, http: session.http(), close: async () => {} }
+  if (url !== undefined) return servedAt(url, session.http())
   const { data } = session
   const isHere =
     session.config.databaseUrl !== undefined || existsSync(join(data, LOG_FILES.database))
@@ -40,6 +42,11 @@ export async function openSource(session: Session): Promise<LogSource> {
   }
   const { openLocalSource } = await import('./local-source.ts')
   return openLocalSource(session)
+}
+
+/** A log that a service, or any web server, serves. */
+export function servedAt(url: string, http: HttpClient): LogSource {
+  return { url, name: url, http, close: async () => {} }
 }
 
 /** Reads a folder of static files as if a web server served it, so that clients need not know. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { TlogError } from '@dslog/tlog/error'
 import { MisbehaviourError } from '@dslog/tlog/misbehaviour'
 import { DnssecError } from '@dslog/dnssec/error'
-import { EntryError } from '@dslog/schema/entry'
+import { EntryError } from '@dslog/schema/error'
 import { LogError } from '@dslog/log/error'
 import { MonitorError } from '@dslog/monitor/error'
 import { ConfigError } from '@dslog/service/config'
@@ -23,6 +23,7 @@ describe('exit codes', () => {
     [new TlogError('quorum', 'x'), 1],
     [new TlogError('bad-tile', 'x'), 1],
     [new TlogError('network', 'x'), 3],
+    [new TlogError('too-large', 'x'), 3],
     [new TlogError('http', 'x', { status: 503 }), 3],
     [new TlogError('bad-url', 'x'), 2],
     [new VerifyError('bogus', 'x'), 1],

@@ -16,6 +16,7 @@ import { updateBuckets, type UpperTree } from '@dslog/tlog/maptree'
 import { type Name, nameKey } from '@dslog/dnssec/name'
 import type { NameTables } from '@dslog/schema/db'
 import { decodeEntry, encodeEntry } from '@dslog/schema/entry'
+import { readRecords, writeRecords } from '@dslog/schema/fields'
 import { MapKind, mapValue } from '@dslog/schema/identity'
 import { type FoldChanges, type FoldStore, keyText, type NameChange } from '@dslog/verify/fold'
 import { type History, latestOf } from '@dslog/verify/history'
@@ -28,17 +29,14 @@ const CACHED_KEY_SETS = 20_000
 
 /** `u16 n | n × (u16 len | DS RDATA)`; a view, to be stored at once. */
 export function encodeDsSet(ds: readonly Uint8Array[]): Uint8Array {
-  const w = new ByteWriter().u16(ds.length)
-  for (const rdata of ds) w.u16(rdata.length).bytes(rdata)
+  const w = new ByteWriter()
+  writeRecords(w, ds)
   return w.view()
 }
 
 /** The inverse of {@link encodeDsSet}. */
 export function decodeDsSet(bytes: Uint8Array): Uint8Array[] {
-  const r = new ByteReader(bytes)
-  const ds: Uint8Array[] = []
-  for (let n = r.u16(); n > 0; n--) ds.push(r.bytes(r.u16()))
-  return ds
+  return readRecords(new ByteReader(bytes))
 }
 
 /** A name as it is stored. */

@@ -228,7 +228,9 @@ function noConnection(error: unknown): string {
   // Attempts at several addresses at once fail without words of their own, but with a code.
   if (reason === undefined) return 'no connection'
   const { code, message } = reason as Error & { readonly code?: unknown }
-  const words = message === '' && typeof code === 'string' ? code : message
+  const tls = /:SSL routines:[^:]*:([^:]+):/.exec(message)?.[1]
+  const spoken = tls === undefined ? message : `TLS: ${tls}`
+  const words = spoken === '' && typeof code === 'string' ? code : spoken
   return words === '' ? 'no connection' : `no connection: ${words}`
 }
 

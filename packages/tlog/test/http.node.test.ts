@@ -283,6 +283,10 @@ describe('no connection', () => {
     for (const [thrown, words] of [
       [nested(new Error('self-signed certificate')), 'no connection: self-signed certificate'],
       [nested(coded), 'no connection: ECONNREFUSED'],
+      [
+        nested(new Error('80:error:0A:SSL routines:get_record:wrong version number:a.c:350:')),
+        'no connection: TLS: wrong version number',
+      ],
       [nested(new Error(' '.trim())), 'no connection'],
       [nested('text'), 'no connection'],
       [new TypeError('Failed to fetch'), 'no connection'],

@@ -12,9 +12,9 @@ import {
   type DelegationEntry,
   encodeEntry,
   type Entry,
-  EntryError,
   type MapHeadEntry,
 } from '@dslog/schema/entry'
+import { EntryError } from '@dslog/schema/error'
 import type { Candidate } from './candidate.ts'
 import { VerifyError } from './error.ts'
 import { checkKeys, checkState, type Verifier } from './evidence.ts'

@@ -14,13 +14,8 @@ import type { Name } from '@dslog/dnssec/name'
 import { parseRrsig } from '@dslog/dnssec/records'
 import { windowOf } from '@dslog/dnssec/rrsig'
 import { DnssecError } from '@dslog/dnssec/error'
-import {
-  decodeEntry,
-  type Entry,
-  EntryError,
-  isParentLink,
-  type ZoneKeysEntry,
-} from '@dslog/schema/entry'
+import { decodeEntry, type Entry, isParentLink, type ZoneKeysEntry } from '@dslog/schema/entry'
+import { EntryError } from '@dslog/schema/error'
 import { keysId, mapKey, type MapKind, mapKeyOf, mapValue } from '@dslog/schema/identity'
 import { VerifyError } from './error.ts'
 import { checkKeys, checkState, spanOf, type Verifier } from './evidence.ts'

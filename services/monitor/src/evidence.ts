@@ -23,7 +23,8 @@ import { checkPolicy, type Policy } from '@dslog/tlog/policy'
 import { verifyInclusion } from '@dslog/tlog/proof'
 import Type, { type TSchema } from 'typebox'
 import Value from 'typebox/value'
-import { decodeEntry, EntryError } from '@dslog/schema/entry'
+import { decodeEntry } from '@dslog/schema/entry'
+import { EntryError } from '@dslog/schema/error'
 import type { ViolationKind } from '@dslog/verify/audit'
 
 /** A signed tree that breaks a rule of the log. */

@@ -16,11 +16,11 @@ import {
   decodeEntry,
   type DelegationEntry,
   type Entry,
-  EntryError,
   isParentLink,
   type MapHeadEntry,
   type ZoneKeysEntry,
 } from '@dslog/schema/entry'
+import { EntryError } from '@dslog/schema/error'
 import type { ViolationKind } from '@dslog/verify/audit'
 import { VerifyError } from '@dslog/verify/error'
 import { checkKeys, checkState } from '@dslog/verify/evidence'

@@ -19,7 +19,7 @@ import {
 import { auditFrom } from '../audit/partial.ts'
 import { auditResumed } from '../audit/resumed.ts'
 import { auditWhole } from '../audit/whole.ts'
-import { EXIT, Failure } from '../failure.ts'
+import { EXIT, Failure, naming } from '../failure.ts'
 import type { Session } from '../session.ts'
 import { openSource } from '../source.ts'
 
@@ -43,7 +43,9 @@ export async function audit(session: Session, { from, state }: AuditOptions): Pr
   const anchors = await session.anchors()
   const source = await openSource(session)
   try {
-    const client = await PinnedClient.open(source.url, policy, source.http)
+    const client = await naming(source.name, () =>
+      PinnedClient.open(source.url, policy, source.http),
+    )
     const { origin, root, size } = client.pinned.checkpoint
     if (from !== undefined && from >= size) {
       throw new Failure(EXIT.usage, `there is no entry ${from}: the log has ${size}`)

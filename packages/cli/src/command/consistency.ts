@@ -9,7 +9,7 @@ import type { TrustedCheckpoint } from '@dslog/tlog/policy'
 import { type NamedCheckpoint, readCheckpoint } from '../checkpoint.ts'
 import { checkpointObject, counted } from '@dslog/verify/describe'
 import type { Session } from '../session.ts'
-import { type LogSource, openSource } from '../source.ts'
+import { type LogSource, openSource, servedAt } from '../source.ts'
 
 export async function consistency(session: Session, older: string, newer: string): Promise<void> {
   const { output } = session
@@ -47,8 +47,7 @@ async function sourceOf(
   b: NamedCheckpoint,
 ): Promise<LogSource> {
   const url = session.namedLog() ?? b.log ?? a.log
-  if (url !== undefined) return { url, http: session.http(), close: async () => {} }
-  return openSource(session)
+  return url === undefined ? openSource(session) : servedAt(url, session.http())
 }
 
 function ofTree(trusted: TrustedCheckpoint): object {

@@ -33,6 +33,7 @@ import { NO_PROGRESS } from '../progress.ts'
 import { verifierOf } from '../proof.ts'
 import { quietLogger, runServices } from '../service.ts'
 import type { Session } from '../session.ts'
+import { servedAt } from '../source.ts'
 
 export interface EnforceOptions {
   readonly upstream: SocketAddress
@@ -68,8 +69,7 @@ export async function enforce(session: Session, options: EnforceOptions): Promis
 
   const state = options.state === undefined ? undefined : await EnforceState.open(options.state)
   const now = systemClock
-  const http = session.http({ timeoutMs: LOG_PATIENCE_MS, retries: 0 })
-  const source = { url, http, close: async () => {} }
+  const source = servedAt(url, session.http({ timeoutMs: LOG_PATIENCE_MS, retries: 0 }))
   const pin = await state?.pin(verifier.policy)
   const known = new KnownStates({ source, verifier, now, pin })
   const enforcer = new Enforcer({

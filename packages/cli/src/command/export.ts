@@ -10,6 +10,7 @@ import { FolderTarget } from '@dslog/log/publish/folder'
 import { countFiles, type TreeFiles, writeTree } from '@dslog/log/publish/write'
 import { ensureFolder } from '@dslog/service/files'
 import { counted } from '@dslog/verify/describe'
+import { naming } from '../failure.ts'
 import type { Session } from '../session.ts'
 import { clientOf, openSource } from '../source.ts'
 
@@ -19,11 +20,13 @@ export async function exportLog(session: Session, folder: string): Promise<void>
   await ensureFolder(folder)
   const target = new FolderTarget(folder)
   const held = await target.checkpoint()
-  const trusted = held && checkPolicy(policy, held.note, { now: Date.now() })
+  const trusted =
+    held && (await naming(folder, () => checkPolicy(policy, held.note, { now: Date.now() })))
   const source = await openSource(session)
   try {
     const client = await clientOf(session, source)
-    const newer = trusted === undefined ? await client.checkpoint() : await client.follow(trusted)
+    const newer = await naming(source.name, () => client.checkpoint())
+    if (trusted !== undefined) await client.advance(trusted, newer)
     const { origin, size } = newer.checkpoint
     const from = trusted?.checkpoint.size ?? 0
     const bar = output.progress('Exporting', countFiles(from, size))

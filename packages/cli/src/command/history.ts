@@ -11,6 +11,7 @@ import {
   treeText,
   witnessObjects,
 } from '@dslog/verify/describe'
+import { naming } from '../failure.ts'
 import { readName } from '../name.ts'
 import { proveName, verifierOf } from '../proof.ts'
 import type { Session } from '../session.ts'
@@ -21,7 +22,7 @@ export async function history(session: Session, text: string): Promise<void> {
   const verifier = await verifierOf(session)
   const source = await openSource(session)
   try {
-    const { report } = await proveName(source, name, verifier)
+    const { report } = await naming(source.name, () => proveName(source, name, verifier))
     const { history, mapRoot, trusted } = report
     const { output } = session
     for (const proven of history) output.event(entryObject(proven))

@@ -27,6 +27,7 @@ import { countFiles, type TreeFiles, writeTree } from '@dslog/log/publish/write'
 import { ensureFolder, writeFileAtomic } from '@dslog/service/files'
 import { counted } from '@dslog/verify/describe'
 import { evidenceObject } from '../audit/audit.ts'
+import { naming } from '../failure.ts'
 import type { Session } from '../session.ts'
 
 export interface MirrorOptions {
@@ -47,10 +48,12 @@ export async function mirror(
   await ensureFolder(folder)
   const target = new FolderTarget(folder)
   const held = await target.checkpoint()
-  const older = held && checkPolicy(policy, held.note, { now: Date.now() })
+  const older =
+    held && (await naming(folder, () => checkPolicy(policy, held.note, { now: Date.now() })))
   const client = new LogClient(url, policy, session.http())
   try {
-    const newer = older === undefined ? await client.checkpoint() : await client.follow(older)
+    const newer = await naming(url, () => client.checkpoint())
+    if (older !== undefined) await client.advance(older, newer)
     const { origin, size } = newer.checkpoint
     const from = check ? 0 : (older?.checkpoint.size ?? 0)
     const files = new HeldFiles(target, client, newer)

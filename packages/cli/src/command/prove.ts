@@ -1,9 +1,9 @@
 /** `dslog prove`: a proof file of a name's whole history or of one entry, verified before it is written. */
 import { nameToText } from '@dslog/dnssec/name'
 import { writeFileAtomic } from '@dslog/service/files'
-import { EXIT, Failure } from '../failure.ts'
+import { EXIT, Failure, naming } from '../failure.ts'
 import { readName } from '../name.ts'
-import { proveEntry, proveName, verifierOf } from '../proof.ts'
+import { type Proof, proveEntry, proveName, verifierOf } from '../proof.ts'
 import type { Session } from '../session.ts'
 import { openSource } from '../source.ts'
 
@@ -22,10 +22,9 @@ export async function prove(
   const verifier = await verifierOf(session)
   const source = await openSource(session)
   try {
-    const { file, report } =
-      name === undefined
-        ? await proveEntry(source, index!, verifier)
-        : await proveName(source, name, verifier)
+    const { file, report } = await naming<Proof<'entry'> | Proof<'name'>>(source.name, () =>
+      name === undefined ? proveEntry(source, index!, verifier) : proveName(source, name, verifier),
+    )
     const { output } = session
     if (path === '-') return output.raw(file)
     await writeFileAtomic(path, file)

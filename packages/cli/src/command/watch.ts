@@ -23,7 +23,7 @@ import { EXIT, Failure } from '../failure.ts'
 import { readName } from '../name.ts'
 import { proveName, verifierOf } from '../proof.ts'
 import type { Session } from '../session.ts'
-import type { LogSource } from '../source.ts'
+import { type LogSource, servedAt } from '../source.ts'
 
 export interface WatchOptions {
   /** Ends after the first change. */
@@ -48,7 +48,7 @@ export async function watch(
   const { output } = session
   const names = texts.map(readName)
   const url = await session.requireLogUrl()
-  const source: LogSource = { url, http: session.http(), close: async () => {} }
+  const source = servedAt(url, session.http())
   const watching = new Watching(session, names, source, await verifierOf(session))
   let cursor = await watching.begin(options.from)
   for (let failures = 0; ;) {

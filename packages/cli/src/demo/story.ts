@@ -16,6 +16,7 @@ import { historyLines } from '@dslog/verify/describe'
 import { type ProvenEntry, verifyProofFile } from '@dslog/verify/verify'
 import { reportLines } from '../command/verify.ts'
 import { proveName } from '../proof.ts'
+import { servedAt } from '../source.ts'
 import { Api, type Subscription } from './api.ts'
 import type { Mail } from './mailbox.ts'
 import { BANK, OTHERS, type Stage, UNSIGNED } from './stage.ts'
@@ -258,7 +259,7 @@ export class Story {
   /** All that is logged of a name, verified, when it is so many entries. */
   #history(text: string, count: number): Promise<readonly ProvenEntry[]> {
     const { places } = this.#stage
-    const source = { url: places.log, http: this.#stage.http(), close: async () => {} }
+    const source = servedAt(places.log, this.#stage.http())
     // A crawler that was at the name when the clock went on asks again later than was to be expected.
     return this.#teller.until(
       `${count} entries of ${text}`,
