@@ -43,6 +43,8 @@ async function server(options: Partial<HttpOptions> = {}) {
     logger,
     health,
     metrics,
+    // How busy this machine is has no say in what is answered.
+    pressure: false,
     ...options,
   })
   open.push(app)

@@ -35,7 +35,7 @@ function recorded(told: string[], override: Partial<ServicePlan<Thing>> = {}) {
     parts: [part('a'), part('b')],
     http: async ({ id }, reporting) => {
       const info = { title: 'thing', version: '1', description: 'A thing' }
-      const app = await buildHttp({ ...reporting, info })
+      const app = await buildHttp({ ...reporting, info, pressure: false })
       app.get('/id', async () => String(id))
       app.addHook('onClose', async () => void told.push('-http'))
       return app

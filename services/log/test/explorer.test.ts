@@ -21,6 +21,7 @@ async function server(site: string, monitor?: string): Promise<Http> {
     logger: createLogger({ service: 'test', level: 'silent' }),
     health: new Health(),
     metrics: new Metrics('log'),
+    pressure: false,
   })
   const context = { reader: { origin: 'log.example/page' }, monitor }
   await explorerRoutes(app, context as unknown as LogContext, { site: pathToFileURL(`${site}/`) })

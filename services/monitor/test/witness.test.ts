@@ -90,6 +90,8 @@ async function http(witness: Witness) {
     logger,
     health: new Health(),
     metrics: new Metrics('monitor'),
+    // How busy this machine is has no say in what is answered.
+    pressure: false,
   })
   await witnessRoutes(app, witness)
   apps.push(app)
