@@ -17,11 +17,10 @@ export async function openLocalSource(session: Session): Promise<LogSource> {
   const { log: config } = readServiceConfig(session.serviceEnv())
   const logger = createLogger({ service: 'log', level: 'silent' })
   const opened = await openLog({ config, logger })
-  const app = await buildLogHttp(opened.context, config, {
-    logger,
-    health: new Health(),
-    metrics: new Metrics('log'),
-  })
+  const reporting = { logger, health: new Health(), metrics: new Metrics('log') }
+  // Nobody but this command asks, and nobody else is kept waiting.
+  const limits = { pressure: false, rateLimit: false } as const
+  const app = await buildLogHttp(opened.context, config, reporting, limits)
   const fetch = async (url: string): Promise<Response> => {
     const {
       headers,

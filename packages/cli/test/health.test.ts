@@ -52,6 +52,13 @@ describe('dslog health', () => {
     expect(stderr).toContain('not ready: status 502')
   })
 
+  test.each(['<html>', '', '{}', 'null'])('takes no other server for one: %j', async (body) => {
+    const url = `http://127.0.0.1:${await serving(200, body)}`
+    const { code, stderr } = await dslog(['health', url])
+    expect(code).toBe(3)
+    expect(stderr).toBe(`dslog: ${url}/readyz: not the answer of a service of dslog\n`)
+  })
+
   test('fails where nobody listens', async () => {
     const port = String(await serving(200, '{}'))
     server!.close()
@@ -67,7 +74,7 @@ describe('dslog health', () => {
     expect(given.stderr).toContain('not ready: database: no answer')
     server!.close()
     const waiting = dslog(['health', url, '--wait', '30s'])
-    const late = createServer((_request, response) => response.end('{}'))
+    const late = createServer((_request, response) => response.end('{"checks":{}}'))
     server = late
     late.listen(port, '127.0.0.1')
     expect(await waiting).toMatchObject({ code: 0, stdout: 'ready\n' })

@@ -1,5 +1,5 @@
 /** The HTTP server of a log: its routes, over what services have alike. */
-import { buildHttp, type Http } from '@dslog/service/http'
+import { buildHttp, type Http, type HttpOptions } from '@dslog/service/http'
 import type { Reporting } from '@dslog/service/service'
 import type { LogConfig } from './config.ts'
 import type { LogContext } from './route/context.ts'
@@ -11,11 +11,12 @@ import { observationRoutes } from './route/observations.ts'
 import { proofRoutes } from './route/proofs.ts'
 import { tileRoutes } from './route/tiles.ts'
 
-/** The HTTP server of a log. */
+/** The HTTP server of a log. @param limits in the place of the usual ones: whoever asks himself needs none */
 export async function buildLogHttp(
   context: LogContext,
   { rateLimit, trustProxy }: LogConfig,
   reporting: Reporting,
+  limits: Pick<HttpOptions, 'pressure' | 'rateLimit'> = {},
 ): Promise<Http> {
   const app = await buildHttp({
     info: {
@@ -26,6 +27,7 @@ export async function buildLogHttp(
     ...reporting,
     trustProxy,
     rateLimit: { max: rateLimit, window: 60_000 },
+    ...limits,
   })
   tileRoutes(app, context)
   entryRoutes(app, context)

@@ -43,7 +43,10 @@ export async function health(
 async function demandReady(session: Session, url: string): Promise<void> {
   try {
     const limits = { maxBytes: MAX_BYTES, timeoutMs: TIMEOUT_MS, retries: 0, fresh: true }
-    await session.http().request(url, limits)
+    const { body } = await session.http().request(url, limits)
+    if (checksOf(body) === undefined) {
+      throw new Failure(EXIT.service, `${url}: not the answer of a service of dslog`)
+    }
   } catch (cause) {
     if (!(cause instanceof HttpError)) throw cause
     const report = checksOf(cause.body) ?? `status ${cause.status}`
