@@ -19,6 +19,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { clientErrorHandler, errorHandler, notFoundHandler } from './http/errors.ts'
 import headers from './http/headers.ts'
 import type { ContentPolicy } from './http/headers.ts'
+import { Lane } from './http/lane.ts'
 import openapi from './http/openapi.ts'
 import type { ApiInfo } from './http/openapi.ts'
 import pressure from './http/pressure.ts'
@@ -46,6 +47,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Aborted when the server begins to close: for answers without an end, such as event streams. */
     stopping: AbortSignal
+    /** Where routes put answers that never change. */
+    lane: Lane
   }
 }
 
@@ -86,7 +89,7 @@ const DRAIN_LIMIT = 15_000
 
 const RATE_LIMIT: RateLimit = { max: 600, window: 60_000 }
 
-const PRESSURE: PressureLimits = { eventLoopDelay: 1_000, memory: 0 }
+const PRESSURE: PressureLimits = { eventLoopDelay: 1_000, over: 5_000, memory: 0 }
 
 /** A server with all its plugins; add routes, then `inject` or `listen`. */
 export async function buildHttp(options: HttpOptions): Promise<Http> {
@@ -118,6 +121,11 @@ export async function buildHttp(options: HttpOptions): Promise<Http> {
   app.setErrorHandler(errorHandler)
   refuseWhenStopping(app)
   if (options.pressure !== false) await app.register(pressure, options.pressure ?? PRESSURE)
+  const lane = new Lane(options.metrics, () => {
+    return !app.stopping.aborted && (options.pressure === false || !app.isUnderPressure())
+  })
+  app.decorate('lane', lane)
+  lane.open(app)
   await app.register(headers, { contentPolicy: options.contentPolicy })
   if (options.rateLimit !== false) await app.register(limitRate, options.rateLimit ?? RATE_LIMIT)
   // Whoever tries paths is counted like everyone else.

@@ -322,7 +322,7 @@ describe('limits', () => {
 
   it('sheds load but answers the probes', async () => {
     // Any process is larger than one byte.
-    const { app } = await server({ pressure: { eventLoopDelay: 0, memory: 1 } })
+    const { app } = await server({ pressure: { eventLoopDelay: 0, over: 50, memory: 1 } })
     await expect.poll(() => app.memoryUsage().rssBytes).toBeGreaterThan(1)
     const refused = await app.inject('/query?index=1')
     expectProblem(refused, 503, 'unavailable')

@@ -120,7 +120,12 @@ export interface FoldOptions {
   readonly anchors: readonly Anchor[]
   /** Admission rule 6, of the log alone: auditors take whatever the other rules allow. */
   readonly flood?: FloodRule
+  /** Called now and then while the map is made: who has others to answer does so then. */
+  readonly pause?: () => Promise<unknown>
 }
+
+/** Buckets of the map that are hashed without a pause, some milliseconds. */
+const BUCKETS_AT_ONCE = 200
 
 /**
  * Text form of a map key or a key set's identity, for Maps: a character a byte, flat and so quick to look up. Arguments
@@ -161,6 +166,7 @@ export class Fold {
   readonly #store: FoldStore
   readonly #anchors: readonly Anchor[]
   readonly #flood: FloodRule | undefined
+  readonly #pause: (() => Promise<unknown>) | undefined
   readonly #names = new Map<string, OpenName>()
   /** Names of the candidates that were prefetched last, so that a key is hashed once. */
   #prefetched = new Map<Candidate, OpenName>()
@@ -186,6 +192,7 @@ export class Fold {
     this.#store = options.store
     this.#anchors = options.anchors
     this.#flood = options.flood
+    this.#pause = options.pause
   }
 
   get head(): FoldHead {
@@ -334,18 +341,28 @@ export class Fold {
   }
 
   async #updateMap(): Promise<void> {
-    const changes = [...this.#uncovered].map(({ history, key }): MapPair => {
-      return { key, value: mapValue(history.map((state) => state.index)) }
-    })
-    const prefixes = new Set(changes.map(({ key }) => prefixOf(key, this.#upper.depth)))
-    const missing = [...prefixes].filter((prefix) => !this.#buckets.has(prefix))
+    const changes = new Map<number, MapPair[]>()
+    for (const { history, key } of this.#uncovered) {
+      const prefix = prefixOf(key, this.#upper.depth)
+      const pair = { key, value: mapValue(history.map((state) => state.index)) }
+      const others = changes.get(prefix)
+      if (others === undefined) changes.set(prefix, [pair])
+      else others.push(pair)
+    }
+    const prefixes = [...changes.keys()].sort((a, b) => a - b)
+    const missing = prefixes.filter((prefix) => !this.#buckets.has(prefix))
     const stored = new Map(await this.#store.buckets(missing))
     for (const prefix of prefixes) {
       const bucket = this.#buckets.get(prefix)
       if (bucket !== undefined) stored.set(prefix, bucket.bytes)
     }
-    for (const bucket of updateBuckets(this.#upper, stored, changes)) {
-      this.#buckets.set(bucket.prefix, bucket)
+    for (let from = 0; from < prefixes.length; from += BUCKETS_AT_ONCE) {
+      const some = prefixes.slice(from, from + BUCKETS_AT_ONCE)
+      const pairs = some.flatMap((prefix) => changes.get(prefix)!)
+      for (const bucket of updateBuckets(this.#upper, stored, pairs)) {
+        this.#buckets.set(bucket.prefix, bucket)
+      }
+      await this.#pause?.()
     }
     this.#uncovered.clear()
   }

@@ -441,7 +441,12 @@ export class Log implements ReadableLog {
     const step = this.#loading?.step
     const store =
       step === undefined ? this.fold : new AheadStore(this.fold, step.changes, step.from)
-    return new Fold(this.#at.head, this.#at.upper, { store, anchors, flood: FLOOD_RULE })
+    return new Fold(this.#at.head, this.#at.upper, {
+      store,
+      anchors,
+      flood: FLOOD_RULE,
+      pause: () => immediate(),
+    })
   }
 }
 

@@ -9,8 +9,10 @@ import { Problem, spreadRetry } from '../problem.ts'
 
 /** When a process counts as overloaded; 0 turns a limit off. */
 export interface PressureLimits {
-  /** Mean delay of the event loop over a second, ms. */
+  /** Mean delay of the event loop, ms. */
   eventLoopDelay: number
+  /** Time that the mean is of, ms: long enough for one stall, such as of a machine that is busy, not to be all of it. */
+  over: number
   /** Resident memory, bytes. */
   memory: number
 }
@@ -30,6 +32,7 @@ export default fp(async function shedLoad(app: FastifyInstance, limits: Pressure
   await app.register(underPressure, {
     maxEventLoopDelay: limits.eventLoopDelay,
     maxRssBytes: limits.memory,
+    sampleInterval: limits.over,
     pressureHandler: async (request, _reply, type) => {
       if (request.routeOptions.config.probe === true) return
       throw new Problem('unavailable', `Overloaded (${type})`, { retryAfter: spreadRetry(RETRY) })

@@ -3,6 +3,7 @@ import { parseTilePath } from '@dslog/tlog/tile'
 import Type from 'typebox'
 import { TlogError } from '@dslog/tlog/error'
 import type { Http } from '@dslog/service/http'
+import { acceptsGzip } from '@dslog/service/http/lane'
 import { IMMUTABLE, VOLATILE } from '@dslog/service/params'
 import { Problem } from '@dslog/service/problem'
 import type { LogContext } from './context.ts'
@@ -31,6 +32,11 @@ export function tileRoutes(app: Http, { reader }: LogContext): void {
         params: Type.Object({ '*': Type.String() }),
       },
       config: { rateLimit: false },
+      onSend(request, reply, body, done) {
+        // Of a partial one strangers can ask for 255 widths.
+        if (!request.url.includes('.p/')) app.lane.keep(request, reply, body)
+        done()
+      },
     },
     async (request, reply) => {
       const blob = await blobAt(`tile/${request.params['*']}`)
@@ -59,9 +65,4 @@ export function tileRoutes(app: Http, { reader }: LogContext): void {
       throw error
     }
   }
-}
-
-/** Whether a client understands gzip and has not refused it (RFC 9110 section 12.5.3). */
-function acceptsGzip(header: string | undefined): boolean {
-  return /(^|[\s,])(gzip|\*)(?!\s*;\s*q=0(\.0*)?\s*(,|$))/.test(header ?? '')
 }

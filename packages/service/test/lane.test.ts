@@ -1,0 +1,183 @@
+/** Answers that never change, on their own lane: to whoever asks they are those of the usual way. */
+import { once } from 'node:events'
+import { type AddressInfo, connect } from 'node:net'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Health } from '../src/health.ts'
+import { buildHttp, type Http } from '../src/http.ts'
+import { createLogger } from '../src/log.ts'
+import { acceptsGzip, Lane } from '../src/http/lane.ts'
+import { Metrics } from '../src/metrics.ts'
+import { IMMUTABLE } from '../src/params.ts'
+import { Problem } from '../src/problem.ts'
+
+const BODY = Buffer.from('never changes')
+const ZIPPED = Buffer.from('never changes, zipped')
+
+let app: Http
+let metrics: Metrics
+/** How often the route itself was asked. */
+let asked = 0
+
+beforeAll(async () => {
+  metrics = new Metrics('test')
+  app = await buildHttp({
+    info: { title: 'test', version: '1', description: 'test' },
+    logger: createLogger({ service: 'test', level: 'silent' }),
+    health: new Health(),
+    metrics,
+    pressure: false,
+  })
+  app.get(
+    '/fixed/*',
+    {
+      config: { rateLimit: false },
+      onSend(request, reply, body, done) {
+        app.lane.keep(request, reply, body)
+        done()
+      },
+    },
+    async (request, reply) => {
+      asked++
+      const { '*': what } = request.params as { '*': string }
+      if (what === 'missing') throw new Problem('not-found')
+      reply.header('cache-control', IMMUTABLE).type('application/octet-stream')
+      if (what !== 'zipped') return reply.header('etag', '"plain"').send(BODY)
+      const gzip = acceptsGzip(request.headers['accept-encoding'])
+      reply.header('vary', 'accept-encoding').header('etag', gzip ? '"gzip"' : '"plain"')
+      if (gzip) reply.header('content-encoding', 'gzip')
+      return reply.send(gzip ? ZIPPED : BODY)
+    },
+  )
+  await app.listen({ host: '127.0.0.1', port: 0 })
+})
+afterAll(() => app.close())
+
+/** Sends a request as it stands; the answer without its date. */
+async function raw(path: string, ...headers: readonly string[]): Promise<string> {
+  const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1')
+  const [method = 'GET', url = path] = path.includes(' ') ? path.split(' ') : ['GET', path]
+  const lines = [`${method} ${url} HTTP/1.1`, 'host: log.example', 'connection: close', ...headers]
+  socket.end(`${lines.join('\r\n')}\r\n\r\n`)
+  let answer = ''
+  socket.setEncoding('latin1').on('data', (text: string) => (answer += text))
+  await once(socket, 'close')
+  return answer.replace(/^date: .*\r\n/im, '')
+}
+
+/** Header lines in any order. */
+function sorted(answer: string): string[] {
+  return answer.toLowerCase().split('\r\n').sort()
+}
+
+describe('what never changes', () => {
+  test('is answered the second time as the first, to the letter, without its route', async () => {
+    const before = asked
+    const first = await raw('/fixed/a')
+    expect(first).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
+    expect(first).toContain('never changes')
+    expect(first.toLowerCase()).toContain('access-control-allow-origin: *')
+    expect(first.toLowerCase()).toContain('content-security-policy')
+    for (const more of [[], ['origin: https://elsewhere.example'], ['accept-encoding: gzip']]) {
+      expect(sorted(await raw('/fixed/a', ...more))).toEqual(sorted(first))
+    }
+    expect(asked - before).toBe(1)
+  })
+
+  test('comes in the encoding that is asked for', async () => {
+    const plain = await raw('/fixed/zipped')
+    const zipped = await raw('/fixed/zipped', 'accept-encoding: br, gzip')
+    expect(plain).not.toContain('content-encoding')
+    expect(zipped).toContain('content-encoding: gzip')
+    const before = asked
+    expect(sorted(await raw('/fixed/zipped'))).toEqual(sorted(plain))
+    expect(sorted(await raw('/fixed/zipped', 'accept-encoding: gzip;q=0'))).toEqual(sorted(plain))
+    expect(sorted(await raw('/fixed/zipped', 'accept-encoding: gzip'))).toEqual(sorted(zipped))
+    expect(asked).toBe(before)
+  })
+
+  test('is answered 304 to who has it, and HEAD without a body', async () => {
+    await raw('/fixed/b')
+    expect(await raw('/fixed/b', 'if-none-match: "plain"')).toMatch(/^HTTP\/1\.1 304 /)
+    expect(await raw('/fixed/b', 'if-none-match: "other"')).toMatch(/^HTTP\/1\.1 200 .*never/s)
+    const head = await raw('HEAD /fixed/b')
+    expect(head).toMatch(/^HTTP\/1\.1 200 .*content-length: 13\r\n/is)
+    expect(head).not.toContain('never')
+  })
+
+  test('is kept under one spelling', async () => {
+    await raw('/fixed/c')
+    const before = asked
+    for (const path of ['/fixed/c?', '/fixed/c?x=1', '/fixed/%63', '/fixed/c#x']) {
+      for (let i = 0; i < 2; i++) expect(await raw(path)).toMatch(/^HTTP\/1\.1 200 .*never/s)
+    }
+    expect(asked - before).toBe(8)
+  })
+
+  test('is not kept of errors', async () => {
+    const before = asked
+    for (let i = 0; i < 2; i++) expect(await raw('/fixed/missing')).toMatch(/^HTTP\/1\.1 404 /)
+    expect(asked - before).toBe(2)
+  })
+
+  test('is counted with the requests of its route', async () => {
+    const count = async () => {
+      const { values } = await metrics.httpSeconds.get()
+      const found = values.find(({ labels, metricName }) => {
+        const { route, status } = labels
+        return metricName === 'dslog_http_seconds_count' && route === '/fixed/*' && status === 200
+      })
+      return found?.value ?? 0
+    }
+    const before = await count()
+    for (let i = 0; i < 5; i++) await raw('/fixed/d')
+    await expect.poll(count).toBe(before + 5)
+  })
+
+  test('survives requests in one go on one connection, in order', async () => {
+    await raw('/fixed/e')
+    const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1')
+    const ask = (path: string, last = false) =>
+      `GET ${path} HTTP/1.1\r\nhost: a\r\n${last ? 'connection: close\r\n' : ''}\r\n`
+    socket.end(ask('/fixed/e') + ask('/fixed/missing') + ask('/fixed/e') + ask('/healthz', true))
+    let answer = ''
+    socket.setEncoding('latin1').on('data', (text: string) => (answer += text))
+    await once(socket, 'close')
+    expect([...answer.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)).toEqual([
+      '200',
+      '404',
+      '200',
+      '200',
+    ])
+  })
+})
+
+test('the lane can be closed, as it is while a service is overloaded or stops', async () => {
+  const metrics = new Metrics('test')
+  const busy = await buildHttp({
+    info: { title: 'test', version: '1', description: 'test' },
+    logger: createLogger({ service: 'test', level: 'silent' }),
+    health: new Health(),
+    metrics,
+    pressure: false,
+  })
+  let isOpen = true
+  const lane = new Lane(metrics, () => isOpen)
+  lane.open(busy)
+  let answers = 0
+  busy.get('/fixed', {
+    config: { rateLimit: false },
+    onSend: (request, reply, body, done) => {
+      lane.keep(request, reply, body)
+      done()
+    },
+    handler: (_request, reply) => reply.send(Buffer.from(String(answers++))),
+  })
+  const url = await busy.listen({ host: '127.0.0.1', port: 0 })
+  const ask = async () => (await fetch(`${url}/fixed`)).text()
+  expect([await ask(), await ask()]).toEqual(['0', '0'])
+  isOpen = false
+  expect([await ask(), await ask()]).toEqual(['1', '2'])
+  isOpen = true
+  expect(await ask()).toBe('2')
+  await busy.close()
+})
