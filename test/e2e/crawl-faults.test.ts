@@ -159,6 +159,33 @@ describe('a registry', () => {
     expect(await own.story(name)).toHaveLength(2)
   })
 
+  test('that signs more than the log takes keeps nothing else out of it', async () => {
+    const net = new Internet({ servers: 1 })
+    const tld = net.addZone('test.')
+    const [most, more, other] = ['most', 'more', 'other'].map((label) => `${label}.test.`) as [
+      string,
+      string,
+      string,
+    ]
+    const sets: readonly (readonly [string, number])[] = [
+      [most, 400],
+      [more, 600],
+      [other, 1],
+    ]
+    for (const [name, count] of sets) {
+      const records = Array.from({ length: count }, (_, i) => ds(name, i + 1))
+      tld.delegate(nameFromText(name), records)
+    }
+    const own = await open({ net })
+    await own.ask(most, more, other)
+    const [all, ...none] = await own.story(most)
+    expect([all!.split(',').length, none]).toEqual([400, []])
+    expect(await own.story(more)).toEqual([])
+    expect(await own.story(other)).toEqual([text(other)])
+    const refused = { status: 'refused: malformed' }
+    expect(await own.count('dslog_crawler_submitted_total', refused)).toBe(1)
+  })
+
   test('one of whose servers is stale shows an old state: it is no entry, and places differ', async () => {
     const net = new Internet({ servers: 2 })
     const tld = net.addZone('test.')

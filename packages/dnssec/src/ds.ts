@@ -110,9 +110,10 @@ export async function namedKeys<T extends KeyDigest>(
   backend: SignatureBackend,
 ): Promise<NamedKey<T>[]> {
   const named: NamedKey<T>[] = []
+  const usable = usableDigests(set)
   let tries = 0
   for (const key of keys) {
-    for (const by of usableDigests(set)) {
+    for (const by of usable) {
       if (by.tag !== key.tag || by.algorithm !== key.algorithm) continue
       if (++tries > MAX_DIGEST_TRIES) {
         if (named.length > 0) return named
