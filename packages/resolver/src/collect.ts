@@ -6,6 +6,7 @@ import type { Anchor } from '@dslog/dnssec/anchors'
 import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
 import { judgeDelegation, type Verdict, verifyZoneKeys, type ZoneKeys } from '@dslog/dnssec/chain'
 import { DnssecError, type DnssecErrorCode } from '@dslog/dnssec/error'
+import type { Message } from '@dslog/dnssec/message'
 import {
   isAtOrBelow,
   isBelow,
@@ -196,9 +197,13 @@ export class EvidenceCollector implements Collector {
   }
 
   async #observe(owner: Name, zone: Name, reply: Reply): Promise<Observation> {
-    checkSpeaker(reply, zone, owner, this.#recursive)
     const { answer, authority } = reply.message
     const records = [...answer, ...authority]
+    if (!this.#recursive) checkAuthority(reply, zone, owner)
+    const elsewhere = speaksElsewhere(reply, zone, owner, this.#recursive)
+    // What stands beside a DS RRset takes nothing from it, if the parent's signature fits.
+    const hasDs = records.some(({ owner: of, type }) => type === TYPE.DS && sameName(of, owner))
+    if (elsewhere !== undefined && !hasDs) throw elsewhere
     const observedAt = this.#now()
     let chain = await this.#chain(zone)
     const judge = ({ keys }: Chain): Promise<Verdict> =>
@@ -216,6 +221,7 @@ export class EvidenceCollector implements Collector {
       verdict = await judge(chain)
     }
     if (verdict.verdict === 'unverifiable') {
+      if (elsewhere !== undefined) throw elsewhere
       throw unverifiable(reply, new DnssecError(verdict.code, verdict.reason))
     }
     const proven = verdict
@@ -316,35 +322,52 @@ function questionFor(owner: Name, ask: 'ds' | 'referral'): Question {
 }
 
 /**
- * Is it the parent that speaks? What the zone below says of itself, what a zone between says, and what
- * a server says that does not have the zone, are no evidence, whoever signed it.
+ * Does the server have the zone, or refer to servers of the name?
  *
- * @throws ResolverError `lame`, `child-side`, `other-zone`
+ * @throws ResolverError `lame`
  */
-function checkSpeaker(reply: Reply, zone: Name, owner: Name, recursive: boolean): void {
+function checkAuthority({ message, server }: Reply, zone: Name, owner: Name): void {
+  if (message.aa) return
+  // Without AA the parent refers to the servers of the name, or of one above it in the zone.
+  const cut = cutIn(message)
+  const refers = cut !== undefined && isBelow(cut, zone) && isAtOrBelow(owner, cut)
+  if (refers) return
+  throw new ResolverError('lame', `no authority for ${nameToText(zone)}`, { server })
+}
+
+/**
+ * Is it the parent that speaks? What the zone below says of itself, what a zone between says, and what
+ * a server says that has but the zone above, are no evidence that there is no DS.
+ *
+ * @returns who speaks instead: `child-side`, `other-zone`, `lame`; undefined where it is the parent
+ */
+function speaksElsewhere(
+  reply: Reply,
+  zone: Name,
+  owner: Name,
+  recursive: boolean,
+): ResolverError | undefined {
   const { message, server } = reply
-  const { aa, authority } = message
   const where = nameToText(zone)
   const speaker = zoneSpeaking(reply, zone, owner)
   if (speaker !== undefined && sameName(speaker, owner)) {
     const text = `${nameToText(owner)} answers for itself, not ${where}`
-    throw new ResolverError('child-side', text, { server })
+    return new ResolverError('child-side', text, { server })
   }
-  const soa = authority.find(({ type }) => type === TYPE.SOA)
-  const ns = authority.find(({ type }) => type === TYPE.NS)
-  const cut = soa === undefined && ns !== undefined ? ns.owner : undefined
-  for (const other of [speaker, cut]) {
+  for (const other of [speaker, cutIn(message)]) {
     if (other !== undefined && isBelow(other, zone) && isBelow(owner, other)) {
       const text = `${nameToText(owner)} is in ${nameToText(other)}, not in ${where}`
-      throw new ResolverError('other-zone', text, { server })
+      return new ResolverError('other-zone', text, { server })
     }
   }
-  if (recursive) return
-  if (soa !== undefined && isBelow(zone, soa.owner)) {
-    throw new ResolverError('lame', `an answer from above ${where}`, { server })
-  }
-  if (aa) return
-  // Without AA the parent refers to the servers of the name, or of one above it in the zone.
-  const refers = cut !== undefined && isBelow(cut, zone) && isAtOrBelow(owner, cut)
-  if (!refers) throw new ResolverError('lame', `no authority for ${where}`, { server })
+  const soa = message.authority.find(({ type }) => type === TYPE.SOA)
+  // A resolver has no zone of its own.
+  if (recursive || soa === undefined || !isBelow(zone, soa.owner)) return undefined
+  return new ResolverError('lame', `an answer from above ${where}`, { server })
+}
+
+/** The name that a referral is for. */
+function cutIn({ authority }: Message): Name | undefined {
+  if (authority.some(({ type }) => type === TYPE.SOA)) return undefined
+  return authority.find(({ type }) => type === TYPE.NS)?.owner
 }

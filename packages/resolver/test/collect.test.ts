@@ -153,6 +153,14 @@ describe('a server at fault gives no verdict', () => {
     }
   })
 
+  it('a signature of the name itself beside its DS hides nothing, beside a denial all', async () => {
+    sick.inject('alien-signature')
+    expect((await ask()).verdict).toMatchObject({ verdict: 'present', ds: [DS] })
+    await expectFailure(ask(ABSENT), 'child-side')
+    sick.inject('forged-ds')
+    await expectFailure(ask(), 'child-side')
+  })
+
   it('padded: what is handed on is what proves, and a log admits it', async () => {
     for (const server of world.servers.all) server.inject('padded')
     for (const owner of [OWNER, INSECURE, ABSENT]) {

@@ -3,7 +3,7 @@
  * said, some the message that says it, some whether and from where it arrives.
  */
 import { randomBytes } from 'node:crypto'
-import { nameFromText, ROOT } from '@dslog/dnssec/name'
+import { labelCount, nameFromText, ROOT } from '@dslog/dnssec/name'
 import { CLASS_IN, TYPE, type RR } from '@dslog/dnssec/records'
 import { bare, RCODE, type Content } from './responder.ts'
 import type { Query } from './query.ts'
@@ -26,6 +26,8 @@ export type Fault =
   | 'forged-ds'
   /** Signatures over NSEC and NSEC3 that do not verify: a large TLD served such for hours in May 2026. */
   | 'bad-denial'
+  /** Beside what is said a signature over nothing, by the zone that would be at the name asked about. */
+  | 'alien-signature'
   /** What does not exist does not, and no record shows it. */
   | 'no-denial'
   // --- the message ---
@@ -124,6 +126,14 @@ const CONTENT: ReadonlyMap<Fault, ContentChange> = new Map<Name, ContentChange>(
     (content) => map(content, (rr) => (DENIAL.includes(rr.type) || covers(rr, DENIAL) ? [] : [rr])),
   ],
   [
+    'alien-signature',
+    (content, { name }) => {
+      const rdata = new Uint8Array([...alienFields(name), ...name, 1, 2, 3])
+      const alien = { owner: name, type: TYPE.RRSIG, class: CLASS_IN, ttl: 0, rdata }
+      return { ...content, authority: [alien, ...content.authority] }
+    },
+  ],
+  [
     'oversized',
     (content, { name }, transport) => {
       const padding = texts(name, OVERSIZE[transport], OVERSIZE.bytes)
@@ -137,6 +147,12 @@ const CONTENT: ReadonlyMap<Fault, ContentChange> = new Map<Name, ContentChange>(
     },
   ],
 ])
+
+/** RRSIG RDATA before the signer: over TXT, by algorithm 13, of times that are long gone. */
+function alienFields(name: RR['owner']): Uint8Array {
+  const labels = labelCount(name)
+  return Uint8Array.of(0, TYPE.TXT, 13, labels, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1, 0, 7)
+}
 
 /** TXT records of character strings, in each together so many bytes. */
 function texts(owner: RR['owner'], count: number, bytes: number): RR[] {
