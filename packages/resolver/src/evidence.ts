@@ -14,14 +14,18 @@ import { questionEnd } from './query.ts'
 
 /** Largest reply that is handed on as it came, in bytes: a DNSKEY answer in the middle of a roll has 2 kB. */
 const MAX_WHOLE_BYTES = 4_096
+/** Most records of one, in its answer and authority: an eighth of what a log takes for a whole chain. */
+const MAX_WHOLE_RECORDS = 64
 
 /**
  * The message to hand on.
  *
  * @param prove gives the records that a verdict rests on, with their signatures
  */
-export function evidenceIn({ bytes, question }: Reply, prove: () => readonly RR[]): Uint8Array {
-  if (bytes.length <= MAX_WHOLE_BYTES) return bytes
+export function evidenceIn(reply: Reply, prove: () => readonly RR[]): Uint8Array {
+  const { bytes, message, question } = reply
+  const records = message.answer.length + message.authority.length
+  if (bytes.length <= MAX_WHOLE_BYTES && records <= MAX_WHOLE_RECORDS) return bytes
   const proof = prove()
   const head = bytes.slice(0, questionEnd(question))
   const counts = new DataView(head.buffer)
