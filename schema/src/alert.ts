@@ -6,6 +6,7 @@
  * Names are in presentation form with a trailing dot, times milliseconds since the Unix epoch.
  */
 import Type, { type Static } from 'typebox'
+import { DsText, Time } from './shape.ts'
 
 /** Levels, the lowest first. */
 export const ALERT_LEVELS = ['INFO', 'NOTICE', 'WARNING', 'HIGH', 'CRITICAL'] as const
@@ -58,12 +59,8 @@ export const ALERT_RULES = [
 ] as const
 export type AlertRule = (typeof ALERT_RULES)[number]
 
-const Time = (description: string) =>
-  Type.Integer({ minimum: 0, description: `${description}, ms since the Unix epoch` })
 const Index = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
-const DsSet = Type.Array(
-  Type.String({ description: '`<key tag> <algorithm> <digest type> <HEX>`' }),
-)
+const DsSet = Type.Array(DsText)
 
 export const AlertLevelName = Type.Enum([...ALERT_LEVELS], { description: 'The worst comes last' })
 

@@ -1,21 +1,10 @@
 /**
  * Shapes of the public HTTP APIs, as JSON Schema (TypeBox). The routes validate and serialise with
- * them, the clients check what they are told with them, and OpenAPI is made of them.
- *
- * Bytes are base64 (RFC 4648 section 4, padded), hashes 44 characters of it; names are in
- * presentation form with a trailing dot; times are milliseconds since the Unix epoch; sizes and
- * indices are safe integers.
+ * them, the clients check what they are told with them, and OpenAPI is made of them. How numbers, names
+ * and bytes are written, shape.ts says.
  */
 import Type, { type Static } from 'typebox'
-
-const Uint = (description: string) =>
-  Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description })
-const Time = (description: string) => Uint(`${description}, ms since the Unix epoch`)
-const Base64 = (description: string) => Type.String({ contentEncoding: 'base64', description })
-const Hash = (description: string) =>
-  Type.String({ contentEncoding: 'base64', minLength: 44, maxLength: 44, description })
-const DomainName = Type.String({ description: 'Domain name, ending in a dot', maxLength: 1024 })
-const DsText = Type.String({ description: '`<key tag> <algorithm> <digest type> <HEX>`' })
+import { Base64, DomainName, DsText, Hash, Time, Uint } from './shape.ts'
 
 /** `GET /v1/log` */
 export const LogInfo = Type.Object({

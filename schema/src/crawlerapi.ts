@@ -1,10 +1,6 @@
 /** Shapes of the crawler's HTTP API, in the manner of api.ts. */
 import Type, { type Static } from 'typebox'
-
-const Uint = (description: string) =>
-  Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description })
-const Time = (description: string) => Uint(`${description}, ms since the Unix epoch`)
-const DomainName = Type.String({ description: 'Domain name, ending in a dot', maxLength: 1024 })
+import { DomainName, Time, Uint } from './shape.ts'
 
 /** `GET /v1/views` */
 export const ViewsQuery = Type.Object({

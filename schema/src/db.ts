@@ -136,9 +136,9 @@ export interface MonitorTables extends NameTables, AlertTables, JudgeTables {
 }
 
 /**
- * A row a log: what has been verified of it. The first log that a monitor followed has its name map in the
- * tables of {@link NameTables}, log n in others of their shape, with `_n` behind the name. Entries between `map_head` and `size` are in
- * the other tables, but not yet in the buckets of the map.
+ * A row a log: what has been verified of it. The first log that a monitor followed has its name map in
+ * the tables of {@link NameTables}, log n in others of their shape, with `_n` behind the name. Entries
+ * between `map_head` and `size` are in the other tables, but not yet in the buckets of the map.
  */
 export interface FollowedTable {
   /** From 1, in the order in which the logs were first followed. */

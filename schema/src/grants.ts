@@ -1,9 +1,8 @@
 /**
  * What the role of a running service may do with its tables, and no more. The tables belong to another
  * role, the one that migrates; `dslog migrate --role` grants this. What a role is not granted, no bug of
- * the service and no stolen password can do: what is kept as evidence is not changed or deleted by anybody.
- * Indexes are dropped and made, and
- * the map is rebuilt, by the owner alone.
+ * the service and no stolen password can do: what is kept as evidence is not changed or deleted by
+ * anybody. Indexes are dropped and made, and the map is rebuilt, by the owner alone.
  */
 import type { CrawlerTables } from './crawlerdb.ts'
 import type { LogTables, MonitorTables, NameTables } from './db.ts'

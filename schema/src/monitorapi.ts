@@ -1,18 +1,11 @@
 /**
- * Shapes of the monitor's API for owners, as JSON Schema (TypeBox); see api.ts for how things are written.
+ * Shapes of the monitor's API for owners, as JSON Schema (TypeBox); see shape.ts for how things are written.
  * What changes a subscription, or shows its alerts, needs its token: `Authorization: Bearer …`.
  */
 import Type, { type Static } from 'typebox'
 import { Alert, AlertLevelName } from './alert.ts'
 import { MonitorChange } from './api.ts'
-
-const Time = (description: string) =>
-  Type.Integer({
-    minimum: 0,
-    maximum: Number.MAX_SAFE_INTEGER,
-    description: `${description}, ms since the Unix epoch`,
-  })
-const Base64 = (description: string) => Type.String({ contentEncoding: 'base64', description })
+import { Base64, Time } from './shape.ts'
 
 const closed = { additionalProperties: false } as const
 

@@ -8,6 +8,8 @@ import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { format } from 'prettier'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { fromUtf8 } from '@dslog/tlog/bytes'
+import { HttpClient } from '@dslog/tlog/http'
 import { formatSkey, formatVkey, KEY_TYPE, signerKey } from '@dslog/tlog/key'
 import { CLI_CONFIG } from '@dslog/cli/config'
 import { CRAWLER_CONFIG } from '@dslog/crawler/config'
@@ -120,8 +122,10 @@ describe('of running services', () => {
   test.each(['log', 'monitor', 'crawler'])(
     'docs/openapi/%s.json describes the routes',
     async (service) => {
-      const answer = await fetch(`${urls[service]}/openapi.json`)
-      const document = (await answer.json()) as { paths: object; openapi: string }
+      // Where much else runs a service is busy, and says so: then it is asked again.
+      const http = new HttpClient({ fetch, now: Date.now, random: Math.random }, { retries: 20 })
+      const { body } = await http.request(`${urls[service]}/openapi.json`, { maxBytes: 1_000_000 })
+      const document = JSON.parse(fromUtf8(body)) as { paths: object; openapi: string }
       expect(document.openapi).toBe('3.1.0')
       expectFile(
         `docs/openapi/${service}.json`,

@@ -2,7 +2,7 @@
  * The log's stream of changes (https://html.spec.whatwg.org/multipage/server-sent-events.html), as far as
  * it says when to look at what: names, and where to go on. Nothing in it is trusted.
  */
-import { parseDecimal } from '@dslog/tlog/checkpoint'
+import { parseDecimal } from '@dslog/tlog/bytes'
 import { DnssecError } from '@dslog/dnssec/error'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
 import { EXIT, Failure } from './failure.ts'

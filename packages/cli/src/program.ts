@@ -3,6 +3,7 @@
  * command/, loaded when it is called. What goes wrong is one line on stderr and an exit code.
  */
 import { Command, CommanderError } from 'commander'
+import { VERSION } from '@dslog/service/version'
 import type { AuditOptions } from './command/audit.ts'
 import type { CheckOptions } from './command/check.ts'
 import type { DemoOptions } from './command/demo.ts'
@@ -24,8 +25,6 @@ import type { Io } from './io.ts'
 import { CLEAR_LINE } from './progress.ts'
 import { commandFirst, type GlobalOptions, withGlobalOptions } from './options.ts'
 import { Session } from './session.ts'
-
-export const VERSION = '0.1.0'
 
 /** Runs one call of `dslog`. @param args without the program's own name */
 export async function run(args: readonly string[], io: Io): Promise<ExitCode> {

@@ -13,6 +13,7 @@ import { DnssecError } from '@dslog/dnssec/error'
 import { POLICY_FILE } from '@dslog/log/policy'
 import { readInput } from '@dslog/service/input'
 import { isRunningProcess } from '@dslog/service/lock'
+import { VERSION } from '@dslog/service/version'
 import { httpUrl } from './argument.ts'
 import { type CliConfig, readCliConfig } from './config.ts'
 import { readAnchors } from '@dslog/service/anchors'
@@ -34,7 +35,7 @@ export interface ServiceFile {
 }
 
 /** How commands name themselves to a log. */
-const USER_AGENT = 'dslog/0.1.0'
+const USER_AGENT = `dslog/${VERSION}`
 
 export const SERVICE_FILE = 'service.json'
 

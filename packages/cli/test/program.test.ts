@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { VERSION } from '../src/program.ts'
+import { VERSION } from '@dslog/service/version'
 import { dslog } from './io.ts'
 
 const COMMANDS = [

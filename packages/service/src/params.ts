@@ -1,5 +1,5 @@
 /** How the services read names and cursors out of paths and queries, and how long what they answer may be kept. */
-import { parseDecimal } from '@dslog/tlog/checkpoint'
+import { parseDecimal } from '@dslog/tlog/bytes'
 import { DnssecError } from '@dslog/dnssec/error'
 import { type Name, nameFromText, ROOT } from '@dslog/dnssec/name'
 import { Problem } from './problem.ts'

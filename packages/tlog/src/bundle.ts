@@ -15,8 +15,7 @@
  * The entry is not in the file, or only in `extra`; what that holds is the application's. (An entry bundle of tlog-tiles
  * is in tile.ts.)
  */
-import { fromBase64, fromUtf8, toBase64, utf8 } from './bytes.ts'
-import { parseDecimal } from './checkpoint.ts'
+import { fromBase64, fromUtf8, parseDecimal, toBase64, utf8 } from './bytes.ts'
 import { TlogError } from './error.ts'
 import { HASH_SIZE, hashFromBase64 } from './hash.ts'
 import type { Hash } from './hash.ts'

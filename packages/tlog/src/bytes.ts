@@ -1,7 +1,7 @@
 /**
- * Bytes and their texts: concatenation, order, hexadecimal, base64 (RFC 4648 section 4), UTF-8, and a strict reader and
- * writer of big-endian binary formats. Everything here is the exact inverse of its partner: what decodes is re-encoded
- * to the same text. Comparisons are of public data and not constant-time.
+ * Bytes and their texts: concatenation, order, hexadecimal, base64 (RFC 4648 section 4), UTF-8, decimals, and a strict
+ * reader and writer of big-endian binary formats. Everything here is the exact inverse of its partner: what decodes is
+ * re-encoded to the same text. Comparisons are of public data and not constant-time.
  */
 import { TlogError } from './error.ts'
 
@@ -131,6 +131,14 @@ export function fromUtf8(bytes: Uint8Array): string {
   } catch (cause) {
     throw new TlogError('encoding', 'not UTF-8', { cause })
   }
+}
+
+const DECIMAL = /^(?:0|[1-9][0-9]*)$/
+
+/** A safe integer in its one decimal spelling, or undefined. */
+export function parseDecimal(text: string): number | undefined {
+  const value = Number(text)
+  return DECIMAL.test(text) && Number.isSafeInteger(value) ? value : undefined
 }
 
 /** The eight big-endian bytes of a safe integer. */

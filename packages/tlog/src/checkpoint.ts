@@ -8,7 +8,7 @@
  *
  * The signatures are note.ts's and cosignature.ts's, the rules about who must have signed policy.ts's.
  */
-import { toBase64 } from './bytes.ts'
+import { parseDecimal, toBase64 } from './bytes.ts'
 import { TlogError } from './error.ts'
 import { hashFromBase64 } from './hash.ts'
 import type { Hash } from './hash.ts'
@@ -30,14 +30,6 @@ export interface Checkpoint {
 /** A checkpoint that a known key signed. */
 export interface OpenedCheckpoint extends OpenedNote {
   readonly checkpoint: Checkpoint
-}
-
-const DECIMAL = /^(?:0|[1-9][0-9]*)$/
-
-/** A safe integer in its one decimal spelling, or undefined. */
-export function parseDecimal(text: string): number | undefined {
-  const value = Number(text)
-  return DECIMAL.test(text) && Number.isSafeInteger(value) ? value : undefined
 }
 
 /** Reads a checkpoint's text, all of it, to the last newline. TlogError `bad-checkpoint`. */

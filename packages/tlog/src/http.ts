@@ -7,8 +7,7 @@
  * Whatever goes wrong is a TlogError: `network`, `too-large`, or an {@link HttpError} with the status and, if the server
  * sent one, the problem detail (RFC 9457). Only the caller's own abort throws the caller's own reason.
  */
-import { fromUtf8 } from './bytes.ts'
-import { parseDecimal } from './checkpoint.ts'
+import { fromUtf8, parseDecimal } from './bytes.ts'
 import { TlogError } from './error.ts'
 
 /** `fetch`, or what stands in for it. */

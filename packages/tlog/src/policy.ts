@@ -12,8 +12,8 @@
  * was read. Logs sign with 0x01 or 0x06, witnesses with 0x04 or 0x06. Sigsum's older form (hexadecimal keys) is refused,
  * and so are 0x01 witness keys, comments behind a line, and keys listed twice under two names.
  */
-import { equal, fromUtf8, toHex, utf8 } from './bytes.ts'
-import { openCheckpoint, parseDecimal } from './checkpoint.ts'
+import { equal, fromUtf8, parseDecimal, toHex, utf8 } from './bytes.ts'
+import { openCheckpoint } from './checkpoint.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { timestampOf, verifierOf } from './cosignature.ts'
 import { TlogError } from './error.ts'

@@ -16,8 +16,8 @@
  *
  * What a witness remembers, and that it remembers before it answers, is the business of whoever calls this.
  */
-import { equal, fromUtf8, toBase64, toHex, utf8 } from './bytes.ts'
-import { parseCheckpoint, parseDecimal } from './checkpoint.ts'
+import { equal, fromUtf8, parseDecimal, toBase64, toHex, utf8 } from './bytes.ts'
+import { parseCheckpoint } from './checkpoint.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { verifierOf } from './cosignature.ts'
 import { TlogError } from './error.ts'

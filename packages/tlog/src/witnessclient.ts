@@ -2,8 +2,7 @@
  * Asks a witness to cosign, C2SP tlog-witness v1.0.0, and reads what it has cosigned. A witness is trusted in nothing
  * either: of the lines it answers with, those of keys that are known are verified, the others ignored.
  */
-import { fromUtf8, utf8 } from './bytes.ts'
-import { parseDecimal } from './checkpoint.ts'
+import { fromUtf8, parseDecimal, utf8 } from './bytes.ts'
 import { TlogError } from './error.ts'
 import { HttpError, withoutSlash } from './http.ts'
 import type { HttpClient, HttpRequest } from './http.ts'

@@ -9,6 +9,7 @@ import {
   fromBase64,
   fromHex,
   fromUtf8,
+  parseDecimal,
   toBase64,
   toHex,
   u64be,
@@ -28,6 +29,23 @@ function codeOf(action: () => unknown): TlogErrorCode | undefined {
   }
   return undefined
 }
+
+describe('decimals', () => {
+  test('have one spelling', () => {
+    for (const [text, value] of [
+      ['0', 0],
+      ['10', 10],
+      ['9007199254740991', Number.MAX_SAFE_INTEGER],
+      ['9007199254740992', undefined],
+      ['00', undefined],
+      ['', undefined],
+      ['-0', undefined],
+      ['1\n', undefined],
+    ] as const) {
+      expect(parseDecimal(text)).toBe(value)
+    }
+  })
+})
 
 describe('errors', () => {
   test('carry code, cause and status', () => {

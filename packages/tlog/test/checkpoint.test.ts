@@ -1,12 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { fromHex, utf8 } from '../src/bytes.ts'
-import {
-  formatCheckpoint,
-  openCheckpoint,
-  parseCheckpoint,
-  parseDecimal,
-} from '../src/checkpoint.ts'
+import { formatCheckpoint, openCheckpoint, parseCheckpoint } from '../src/checkpoint.ts'
 import type { Checkpoint } from '../src/checkpoint.ts'
 import { signerOf, timestampOf, verifierOf } from '../src/cosignature.ts'
 import { asHash, hashFromBase64, sha256 } from '../src/hash.ts'
@@ -96,21 +91,6 @@ CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
       { extensions: [''] },
     ]) {
       expect(() => formatCheckpoint({ ...CHECKPOINT, ...wrong })).toThrow(RangeError)
-    }
-  })
-
-  test('decimals have one spelling', () => {
-    for (const [text, value] of [
-      ['0', 0],
-      ['10', 10],
-      ['9007199254740991', Number.MAX_SAFE_INTEGER],
-      ['9007199254740992', undefined],
-      ['00', undefined],
-      ['', undefined],
-      ['-0', undefined],
-      ['1\n', undefined],
-    ] as const) {
-      expect(parseDecimal(text)).toBe(value)
     }
   })
 })

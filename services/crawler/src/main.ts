@@ -22,6 +22,7 @@ import {
   type Service,
   serviceOf,
 } from '@dslog/service/service'
+import { VERSION } from '@dslog/service/version'
 import type { CrawlerConfig } from './config.ts'
 import { Crawler } from './crawl.ts'
 import { type Dns, openDns } from './dns.ts'
@@ -49,7 +50,7 @@ import { Views } from './views.ts'
 import { refreshDecoys } from './watch.ts'
 
 /** How the crawler names itself to the log, and to servers of zone files. */
-export const USER_AGENT = 'dslog-crawler/0.1.0'
+export const USER_AGENT: string = `dslog-crawler/${VERSION}`
 
 /** Folder for zone files that were fetched, in the data folder. */
 const DOWNLOADS = 'crawler-files'

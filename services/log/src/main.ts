@@ -19,6 +19,7 @@ import type { Metrics } from '@dslog/service/metrics'
 import { migrate } from '@dslog/service/migrate'
 import { SynchronousStandby } from '@dslog/service/replication'
 import { openServiceDatabase, type Service, serviceOf } from '@dslog/service/service'
+import { VERSION } from '@dslog/service/version'
 import { Admitter } from './admit.ts'
 import type { LogConfig } from './config.ts'
 import { DiskGuard } from './disk.ts'
@@ -40,7 +41,7 @@ import { observeWitnesses, shortestInterval, witnessesOf } from './witness-setup
 import { ZoneList } from './zones.ts'
 
 /** Shown in `/v1/log`. */
-export const SOFTWARE = 'dslog/0.1.0'
+export const SOFTWARE: string = `dslog/${VERSION}`
 
 /** The parts that a log service is made of, and those that other programs use it by. */
 export interface OpenedLog {

@@ -4,6 +4,7 @@ import type { Clock } from '@dslog/service/clock'
 import type { Health } from '@dslog/service/health'
 import type { Logger } from '@dslog/service/log'
 import type { Metrics } from '@dslog/service/metrics'
+import { VERSION } from '@dslog/service/version'
 import type { LogConfig } from './config.ts'
 import { LogError } from './error.ts'
 import type { Log } from './log.ts'
@@ -17,7 +18,7 @@ const PUBLIC_INTERVAL_MS = 10_000
 const WAITING_LIMIT_MS = 30_000
 
 /** How the log names itself to witnesses. */
-const USER_AGENT = 'dslog-log/0.1.0'
+const USER_AGENT = `dslog-log/${VERSION}`
 
 /**
  * The witnesses to ask; `undefined` if none are configured.

@@ -20,6 +20,7 @@ import {
   type Service,
   serviceOf,
 } from '@dslog/service/service'
+import { VERSION } from '@dslog/service/version'
 import { Judge } from './cases.ts'
 import { Changes } from './changes.ts'
 import type { EgressEdges } from './channel/egress.ts'
@@ -48,7 +49,7 @@ import { cosignersOf, Witness } from './witness.ts'
 import { WitnessedFile, WitnessedTable } from './witnessed.ts'
 
 /** How the monitor names itself to the log. */
-export const USER_AGENT = 'dslog-monitor/0.1.0'
+export const USER_AGENT: string = `dslog-monitor/${VERSION}`
 
 /** Files of a monitor in its data folder. */
 const MONITOR_FILES = { policy: 'policy', witnessed: 'witnessed.jsonl' } as const
