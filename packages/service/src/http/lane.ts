@@ -3,7 +3,8 @@
  * next time before Fastify sees the request. Status and headers are those of the first answer, so that nothing is said
  * twice in the program; what depends on more than path and encoding, or is to be refused, goes the usual way.
  *
- * Measured with a tile of 8 KiB: the usual way takes twice as long as a bare route of Fastify, this one less than it.
+ * Measured with a tile of 8 KiB, in processor time: the usual way takes twice what a bare route of Fastify does, this one
+ * a fifth more than that route. What is left of it is that Node checks every header anew.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
