@@ -201,6 +201,11 @@ export class World {
     await this.#places.close()
   }
 
+  /** What all services have alike: overload is not in their stories, and others may keep the machine busy. */
+  get #options() {
+    return { logger: silent, clock: this.#clock, pressure: false } as const
+  }
+
   /** The second day, and on with the machine's time: a sequencer waits for its clock. */
   readonly #clock = (): number => SECOND + Math.floor(performance.now() - this.#started)
 
@@ -211,7 +216,7 @@ export class World {
       DSLOG_LOG_PUBLISH_INTERVAL: '10ms',
       DSLOG_OPERATOR_TOKEN: TOKEN,
     })
-    const log = logService({ config, logger: silent, clock: this.#clock, create: true })
+    const log = logService({ ...this.#options, config, create: true })
     return this.#start(log)
   }
 
@@ -223,7 +228,9 @@ export class World {
         headers: { 'content-type': 'application/json', authorization: `Bearer ${TOKEN}` },
         body: JSON.stringify({ observations }),
       })
-      const { results } = (await answer.json()) as { results: SubmitResult[] }
+      const text = await answer.text()
+      if (!answer.ok) throw new Error(`not taken: ${answer.status} ${text}`)
+      const { results } = JSON.parse(text) as { results: SubmitResult[] }
       if (results.some(({ status }) => status !== 'logged')) {
         throw new Error(`not logged: ${JSON.stringify(results.slice(0, 3))}`)
       }
@@ -257,7 +264,7 @@ export class World {
     await writeFile(join(place.data, 'policy'), policyText([formatVkey(keyOf(ORIGIN))], log))
     const env = { ...place.env, DSLOG_MONITOR_PORT: '0', DSLOG_MONITOR_INTERVAL: '100ms' }
     const config = readConfig({ monitor: MONITOR_CONFIG }, env).monitor
-    const monitor = monitorService({ config, logger: silent, clock: this.#clock })
+    const monitor = monitorService({ ...this.#options, config })
     const url = await this.#start(monitor)
     for (;;) {
       const status = (await (await fetch(`${url}/v1/status`)).json()) as MonitorStatus

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { type Database, openDatabase } from './db.ts'
 import { Health } from './health.ts'
 import type { Http } from './http.ts'
+import type { PressureLimits } from './http/pressure.ts'
 import type { Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import type { Component } from './run.ts'
@@ -43,6 +44,12 @@ export interface Reporting {
   readonly metrics: Metrics
 }
 
+/** What the HTTP server of a service is made of, beside its routes. */
+export interface Serving extends Reporting {
+  /** When it counts as overloaded; `false` for never. */
+  readonly pressure?: PressureLimits | false
+}
+
 /** Reports that a part has failed for good: the process ends. */
 export type Fail = (error: unknown) => void
 
@@ -60,12 +67,14 @@ export interface ServicePlan<T> {
   readonly logger: Logger
   /** Where numbers go; of the service's own if left out. */
   readonly metrics?: Metrics | undefined
+  /** When its HTTP server counts as overloaded; `false` for never, on a machine that others keep busy. */
+  readonly pressure?: PressureLimits | false
   /** Opens its store, and adds its checks and metrics. */
   open(reporting: Reporting, fail: Fail): Promise<T>
   /** In the order in which they start. */
   readonly parts: readonly Part<T>[]
   /** Its HTTP server, not yet listening. */
-  http(opened: T, reporting: Reporting): Promise<Http>
+  http(opened: T, serving: Serving): Promise<Http>
 }
 
 /** A service as a part of a process. */
@@ -107,7 +116,11 @@ export function serviceOf<T extends { close(): Promise<void> }>(plan: ServicePla
   const server: Component = {
     name: `${name} http`,
     async start(fail) {
-      app = await plan.http(current(), reporting)
+      const { pressure } = plan
+      app = await plan.http(current(), {
+        ...reporting,
+        ...(pressure !== undefined && { pressure }),
+      })
       const { httpComponent } = await import('./http.ts')
       listening = httpComponent(app, { health, host: config.host, port: config.port })
       await listening.start(fail)

@@ -16,12 +16,7 @@ import type { Logger } from '@dslog/service/log'
 import { LogApi } from '@dslog/service/logapi'
 import { Metrics } from '@dslog/service/metrics'
 import { migrate } from '@dslog/service/migrate'
-import {
-  openServiceDatabase,
-  type Reporting,
-  type Service,
-  serviceOf,
-} from '@dslog/service/service'
+import { openServiceDatabase, type Service, serviceOf, type Serving } from '@dslog/service/service'
 import { VERSION } from '@dslog/service/version'
 import type { CrawlerConfig } from './config.ts'
 import { Crawler } from './crawl.ts'
@@ -284,14 +279,14 @@ export function crawlerService(options: OpenOptions): Service<OpenedCrawler> {
         stop: ({ sources }) => sources.stop(),
       },
     ],
-    http: (opened, reporting) => buildCrawlerHttp(opened, config, reporting),
+    http: (opened, serving) => buildCrawlerHttp(opened, config, serving),
   })
 }
 
 async function buildCrawlerHttp(
   { context }: OpenedCrawler,
   { trustProxy }: CrawlerConfig,
-  reporting: Reporting,
+  serving: Serving,
 ): Promise<Http> {
   const app = await buildHttp({
     info: {
@@ -299,7 +294,7 @@ async function buildCrawlerHttp(
       version: '1',
       description: 'Asks parent zones for DS records, politely, and brings evidence to a log',
     },
-    ...reporting,
+    ...serving,
     trustProxy,
   })
   viewRoutes(app, context)

@@ -1,6 +1,6 @@
 /** The HTTP server of a log: its routes, over what services have alike. */
 import { buildHttp, type Http, type HttpOptions } from '@dslog/service/http'
-import type { Reporting } from '@dslog/service/service'
+import type { Serving } from '@dslog/service/service'
 import type { LogConfig } from './config.ts'
 import type { LogContext } from './route/context.ts'
 import { changeRoutes } from './route/changes.ts'
@@ -15,7 +15,7 @@ import { tileRoutes } from './route/tiles.ts'
 export async function buildLogHttp(
   context: LogContext,
   { rateLimit, trustProxy }: LogConfig,
-  reporting: Reporting,
+  serving: Serving,
   limits: Pick<HttpOptions, 'pressure' | 'rateLimit'> = {},
 ): Promise<Http> {
   const app = await buildHttp({
@@ -24,7 +24,7 @@ export async function buildLogHttp(
       version: '1',
       description: 'A transparency log for DNSSEC delegations',
     },
-    ...reporting,
+    ...serving,
     trustProxy,
     rateLimit: { max: rateLimit, window: 60_000 },
     ...limits,

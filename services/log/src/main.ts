@@ -14,6 +14,7 @@ import { readAnchors } from '@dslog/service/anchors'
 import { type Clock, systemClock } from '@dslog/service/clock'
 import { ConfigError } from '@dslog/service/config'
 import type { Database } from '@dslog/service/db'
+import type { PressureLimits } from '@dslog/service/http/pressure'
 import type { Logger } from '@dslog/service/log'
 import type { Metrics } from '@dslog/service/metrics'
 import { migrate } from '@dslog/service/migrate'
@@ -64,6 +65,8 @@ export interface OpenOptions {
   /** Creates the log if there is none: an explicit act. */
   readonly create?: boolean
   readonly onLost?: (error: Error) => void
+  /** When its HTTP server counts as overloaded; `false` for never. */
+  readonly pressure?: PressureLimits | false
 }
 
 /** Opens the database of a log, its tables up to date, and gathers what a Log needs. */
@@ -254,9 +257,9 @@ export function logService(options: OpenOptions): Service<OpenedLog> {
         stop: ({ sequencer }) => sequencer.stop(),
       },
     ],
-    async http({ context }, reporting) {
+    async http({ context }, serving) {
       const { buildLogHttp } = await import('./http.ts')
-      return buildLogHttp(context, config, reporting)
+      return buildLogHttp(context, config, serving)
     },
   })
 }

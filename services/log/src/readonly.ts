@@ -139,6 +139,6 @@ export function readService(options: OpenOptions): Service<OpenedReader> {
         stop: () => ticker?.stop(),
       },
     ],
-    http: ({ context }, reporting) => buildLogHttp(context, config, reporting),
+    http: ({ context }, serving) => buildLogHttp(context, config, serving),
   })
 }

@@ -12,14 +12,10 @@ import { MONITOR_MIGRATIONS } from '@dslog/schema/migrate'
 import { readAnchors } from '@dslog/service/anchors'
 import { type Clock, systemClock } from '@dslog/service/clock'
 import { buildHttp, type Http } from '@dslog/service/http'
+import type { PressureLimits } from '@dslog/service/http/pressure'
 import type { Logger } from '@dslog/service/log'
 import { migrate } from '@dslog/service/migrate'
-import {
-  openServiceDatabase,
-  type Reporting,
-  type Service,
-  serviceOf,
-} from '@dslog/service/service'
+import { openServiceDatabase, type Service, serviceOf, type Serving } from '@dslog/service/service'
 import { VERSION } from '@dslog/service/version'
 import { Judge } from './cases.ts'
 import { Changes } from './changes.ts'
@@ -75,6 +71,8 @@ export interface OpenOptions {
   readonly logger: Logger
   readonly clock?: Clock
   readonly onLost?: (error: Error) => void
+  /** When its HTTP server counts as overloaded; `false` for never. */
+  readonly pressure?: PressureLimits | false
   /** Where requests to subscribers' webhooks go by; for tests. */
   readonly edges?: EgressEdges
 }
@@ -205,14 +203,14 @@ export function monitorService(options: OpenOptions): Service<OpenedMonitor> {
         },
       },
     ],
-    http: (opened, reporting) => buildMonitorHttp(opened, config, reporting),
+    http: (opened, serving) => buildMonitorHttp(opened, config, serving),
   })
 }
 
 async function buildMonitorHttp(
   { context, owners, witness }: OpenedMonitor,
   { trustProxy }: MonitorConfig,
-  reporting: Reporting,
+  serving: Serving,
 ): Promise<Http> {
   const app = await buildHttp({
     info: {
@@ -220,7 +218,7 @@ async function buildMonitorHttp(
       version: '1',
       description: 'Verifies transparency logs for DNSSEC delegations',
     },
-    ...reporting,
+    ...serving,
     trustProxy,
   })
   statusRoutes(app, context)
