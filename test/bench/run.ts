@@ -52,6 +52,13 @@ installNodeCrypto()
 const { only, full, json, sizes } = readOptions()
 const bench = new Bench(sizes)
 const results: Record<string, Figure[]> = {}
+// Who has no more patience still learns what was wrong, and leaves no program behind.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    for (const line of [...bench.faults, ...bench.warnings]) console.error(line)
+    process.exit(1)
+  })
+}
 try {
   for (const { about, name, run } of ALL) {
     if (!only.includes(name)) continue
