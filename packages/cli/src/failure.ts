@@ -55,6 +55,7 @@ const SERVICE_CODES: ReadonlySet<TlogErrorCode> = new Set<TlogErrorCode>([
   'network',
   'http',
   'too-large',
+  'late',
 ])
 
 /** The exit code of whatever a command threw; `undefined` for a bug. */

@@ -24,6 +24,7 @@ describe('exit codes', () => {
     [new TlogError('bad-tile', 'x'), 1],
     [new TlogError('network', 'x'), 3],
     [new TlogError('too-large', 'x'), 3],
+    [new TlogError('late', 'x'), 3],
     [new TlogError('http', 'x', { status: 503 }), 3],
     [new TlogError('bad-url', 'x'), 2],
     [new VerifyError('bogus', 'x'), 1],

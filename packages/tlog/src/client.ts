@@ -18,6 +18,7 @@ import { HASH_SIZE, leafHashInto } from './hash.ts'
 import type { Hash } from './hash.ts'
 import { isNotFound, withoutSlash } from './http.ts'
 import type { HttpClient } from './http.ts'
+import { LateError } from './late.ts'
 import { MisbehaviourError, prefixRoot } from './misbehaviour.ts'
 import type { Misbehaviour } from './misbehaviour.ts'
 import { MAX_NOTE_BYTES } from './note.ts'
@@ -192,10 +193,28 @@ export class LogClient implements TileSource {
     )
   }
 
-  /** The log's newest checkpoint after `older`: {@link checkpoint} and {@link advance} in one. */
+  /**
+   * Checks the same of a tree that a server shows after an older one: a smaller tree may come from a cache, and is a
+   * LateError if it is how the larger begins, or if there is not enough to tell.
+   */
+  async succeed(older: TrustedCheckpoint, newer: TrustedCheckpoint): Promise<void> {
+    if (newer.checkpoint.size >= older.checkpoint.size) return this.advance(older, newer)
+    try {
+      await this.advance(newer, older)
+    } catch (error) {
+      const isLate = error instanceof TlogError && isUndelivered(error)
+      throw isLate ? new LateError(older, newer, { cause: error }) : error
+    }
+    throw new LateError(older, newer)
+  }
+
+  /**
+   * The log's newest checkpoint after `older`: {@link checkpoint} and {@link succeed} in one. After a LateError `older` is
+   * still the newest that is known: look again later.
+   */
   async follow(older: TrustedCheckpoint, signal?: AbortSignal): Promise<TrustedCheckpoint> {
     const newer = await this.checkpoint(signal)
-    await this.advance(older, newer)
+    await this.succeed(older, newer)
     return newer
   }
 
@@ -272,6 +291,11 @@ export class LogClient implements TileSource {
     })
     return body
   }
+}
+
+/** Whether a server merely had not what was asked for. */
+function isUndelivered({ code }: TlogError): boolean {
+  return code === 'http' || code === 'network'
 }
 
 /** What there is at `width`, or at the full width if a log has deleted the partial file since (tlog-tiles). */

@@ -49,6 +49,8 @@ export type TlogErrorCode =
   | 'bad-request'
   /** A peer showed what cannot be true; the error holds the evidence. */
   | 'misbehaviour'
+  /** A server showed an older tree than was seen before, as caches do (late.ts). */
+  | 'late'
   /** Not a URL that can be asked. */
   | 'bad-url'
   /** No answer: name, connection, TLS, or time-out. */

@@ -3,7 +3,8 @@
  * others can check it without asking the log:
  *
  *   fork         two signed trees of which neither is the beginning of the other; proves itself
- *   rollback     after a larger tree a smaller one was served; both are signed, the order is the observer's word
+ *   rollback     after a larger tree a smaller one was served; both are signed, the order is the observer's word, and how long
+ *                is more than a cache may be behind (late.ts), the observer's judgement
  *   bad-entry    the entry served for an index is not the one in the signed tree; that it was served is the observer's word
  *   bad-bundle   likewise, and the bundle does not even parse
  *   bad-tile     the tiles served do not lead to the signed root

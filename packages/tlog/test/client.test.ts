@@ -7,6 +7,7 @@ import { leafHash } from '../src/hash.ts'
 import { HttpError } from '../src/http.ts'
 import type { Fetch } from '../src/http.ts'
 import { formatVkey } from '../src/key.ts'
+import { LateError } from '../src/late.ts'
 import { MisbehaviourError, verifyMisbehaviour } from '../src/misbehaviour.ts'
 import type { Misbehaviour } from '../src/misbehaviour.ts'
 import { MAX_NOTE_BYTES } from '../src/note.ts'
@@ -522,6 +523,48 @@ describe('advance', () => {
     log.flip('tile/0/003.p/132', 0)
     const lying = clientOf(log)
     expect(await caught(lying.advance(larger, smaller))).toEqual(rollback)
+  })
+
+  test('a smaller tree that a server shows later is late, and no misbehaviour', async () => {
+    const log = new TestLog()
+    const client = clientOf(log)
+    const smaller = trusted(log.growTo(300))
+    const larger = trusted(log.growTo(900))
+    log.files.set('checkpoint', utf8(smaller.note))
+    const late = await client.follow(larger).catch((error: unknown) => error)
+    expect(late).toBeInstanceOf(LateError)
+    expect(late).not.toBeInstanceOf(MisbehaviourError)
+    expect(late).toMatchObject({
+      code: 'late',
+      message: expect.stringContaining(
+        'shows 300 entries, and has shown 900: an older copy',
+      ) as string,
+      seen: { note: larger.note },
+      served: { note: smaller.note },
+    })
+    await client.succeed(smaller, larger)
+    await client.succeed(larger, larger)
+    // A server that is behind need not have the tiles of the newer tree: then that is all that is known.
+    log.remove(/^tile/)
+    expect(
+      await clientOf(log)
+        .follow(larger)
+        .catch((error: unknown) => error),
+    ).toMatchObject({
+      code: 'late',
+      cause: { code: 'http' },
+    })
+  })
+
+  test('a smaller tree that does not begin the larger is a fork, however late', async () => {
+    const log = new TestLog()
+    const larger = trusted(log.growTo(900))
+    const other = trusted(new TestLog().growTo(300, 300, '!'))
+    log.files.set('checkpoint', utf8(other.note))
+    expect((await caught(clientOf(log).follow(larger))).kind).toBe('fork')
+    // Nor does it help to serve wrong tiles.
+    log.flip('tile/0/003.p/132', 0)
+    expect((await caught(clientOf(log).follow(larger))).kind).toBe('bad-tile')
   })
 
   test('to a tree the log does not show is caught as that', async () => {

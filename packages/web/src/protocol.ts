@@ -147,7 +147,7 @@ export type Checked =
 
 /** Why there is no proof. */
 export interface Failure {
-  /** `unreachable`: nothing was shown; `refused`: it does not verify; `caught`: the log contradicts itself. */
+  /** `unreachable`: nothing was shown, or only what is old; `refused`: it does not verify; `caught`: the log contradicts itself. */
   readonly kind: 'unreachable' | 'refused' | 'caught' | 'input' | 'bug'
   /** In plain words. */
   readonly words: string

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { TlogError } from '@dslog/tlog/error'
 import { HttpError } from '@dslog/tlog/http'
+import { LateError } from '@dslog/tlog/late'
 import { MisbehaviourError } from '@dslog/tlog/misbehaviour'
+import type { TrustedCheckpoint } from '@dslog/tlog/policy'
 import { VerifyError } from '@dslog/verify/error'
 import type { EntryModel } from '../src/protocol.ts'
 import {
@@ -141,6 +143,17 @@ describe('why there is no proof', () => {
     // A cache can do that: it is said.
     expect(back.words).toContain('A cache on the way can do that')
     expect(back.evidence).toHaveLength(2)
+    const [seen, served] = [300, 200].map((size) => {
+      const checkpoint = { origin: 'log.example', size, root: new Uint8Array(32) }
+      return { note: `note ${size}`, checkpoint } as unknown as TrustedCheckpoint
+    })
+    const late = failureOf(new LateError(seen!, served!))
+    expect(late.kind).toBe('unreachable')
+    expect(late.words).toContain('it proves nothing')
+    expect(late.evidence).toEqual([
+      { name: 'seen-before.checkpoint', text: 'note 300' },
+      { name: 'served-now.checkpoint', text: 'note 200' },
+    ])
     const tile = failureOf(
       new MisbehaviourError(
         { kind: 'bad-tile', evidence: { checkpoint: 'c', detail: 'd' } },

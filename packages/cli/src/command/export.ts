@@ -26,7 +26,7 @@ export async function exportLog(session: Session, folder: string): Promise<void>
   try {
     const client = await clientOf(session, source)
     const newer = await naming(source.name, () => client.checkpoint())
-    if (trusted !== undefined) await client.advance(trusted, newer)
+    if (trusted !== undefined) await client.succeed(trusted, newer)
     const { origin, size } = newer.checkpoint
     const from = trusted?.checkpoint.size ?? 0
     const bar = output.progress('Exporting', countFiles(from, size))

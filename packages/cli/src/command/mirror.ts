@@ -53,7 +53,7 @@ export async function mirror(
   const client = new LogClient(url, policy, session.http())
   try {
     const newer = await naming(url, () => client.checkpoint())
-    if (older !== undefined) await client.advance(older, newer)
+    if (older !== undefined) await client.succeed(older, newer)
     const { origin, size } = newer.checkpoint
     const from = check ? 0 : (older?.checkpoint.size ?? 0)
     const files = new HeldFiles(target, client, newer)

@@ -102,7 +102,7 @@ class Log {
       tell({ id: 'past', words })
       return {}
     }
-    await this.client.advance(before, now)
+    await this.client.succeed(before, now)
     const { size } = before.checkpoint
     tell({
       id: 'past',

@@ -5,6 +5,7 @@
  */
 import { TlogError, type TlogErrorCode } from '@dslog/tlog/error'
 import { HttpError } from '@dslog/tlog/http'
+import { LateError } from '@dslog/tlog/late'
 import { type Misbehaviour, MisbehaviourError } from '@dslog/tlog/misbehaviour'
 import { DnssecError } from '@dslog/dnssec/error'
 import { EntryError } from '@dslog/schema/error'
@@ -52,6 +53,9 @@ export function failureOf(error: unknown): Failure {
     const { misbehaviour } = error
     return { kind: 'caught', ...caught(misbehaviour), detail }
   }
+  if (error instanceof LateError) {
+    return { kind: 'unreachable', ...late(error.seen.note, error.served.note), detail }
+  }
   if (error instanceof InputError) return { kind: 'input', words: detail, detail }
   if (error instanceof HttpError) {
     return { kind: 'unreachable', words: httpWords(error.status), detail }
@@ -88,6 +92,19 @@ function httpWords(status: number): string {
   return 'The log refused the question.'
 }
 
+/** An older tree proves nothing: nobody can tell a cache from a log that hides. */
+function late(seen: string, served: string): Required<Pick<Failure, 'words' | 'evidence'>> {
+  const words =
+    'The log shows an older tree than this browser saw before. A cache on the way can do that for a while, ' +
+    'and it proves nothing; a log that wants something forgotten does it for good. Look again later, and ' +
+    'keep both checkpoints if it stays so.'
+  const evidence = [
+    { name: 'seen-before.checkpoint', text: seen },
+    { name: 'served-now.checkpoint', text: served },
+  ]
+  return { words, evidence }
+}
+
 function caught(found: Misbehaviour): Pick<Failure, 'words' | 'evidence'> {
   const note = (name: string, text: string) => ({ name: `${name}.checkpoint`, text })
   switch (found.kind) {
@@ -99,11 +116,8 @@ function caught(found: Misbehaviour): Pick<Failure, 'words' | 'evidence'> {
       return { words, evidence: [note('smaller', smaller), note('larger', larger)] }
     }
     case 'rollback': {
-      const words =
-        'The log shows an older tree than this browser saw before. A cache on the way can do that; a ' +
-        'log that wants something forgotten does it too. Keep both checkpoints and look again later.'
       const { seen, served } = found.evidence
-      return { words, evidence: [note('seen-before', seen), note('served-now', served)] }
+      return late(seen, served)
     }
     case 'bad-entry':
     case 'bad-bundle':
