@@ -48,6 +48,7 @@ for (const zone of [...zones, unsigned]) {
 }
 const good = net.zoneOf(nameFromText('good.fi.'))
 good.add(record('alias.good.fi.', 'CNAME', 'www.swapped.fi.'))
+good.add(record('dangling.good.fi.', 'CNAME', 'nothing.swapped.fi.'))
 for (let i = 0; i < 100; i++) good.add(record('large.good.fi.', 'TXT', `"${i}${'x'.repeat(40)}"`))
 
 let places: Places
@@ -175,6 +176,7 @@ test('a DS that was swapped unseen has its grace time, then there is SERVFAIL', 
   if (unbound === undefined) return skip()
   const { ask, findings, tcp, udp } = await forwarder()
   expect(await outcome(ask('www.swapped.fi.'))).toEqual(ANSWERED)
+  expect(await outcome(ask('dangling.good.fi.'))).toEqual({ rcode: 3, answers: 1 })
   net.rekey(swapped!, 2, ALGORITHM.ECDSAP256SHA256)
   await later(MINUTE)
   expect(await outcome(ask('www.swapped.fi.'))).toEqual(ANSWERED)
@@ -184,6 +186,7 @@ test('a DS that was swapped unseen has its grace time, then there is SERVFAIL', 
   await later(GRACE)
   expect(await outcome(ask('www.swapped.fi.'))).toEqual(BLOCKED)
   expect(await outcome(ask('alias.good.fi.'))).toEqual(BLOCKED)
+  expect(await outcome(ask('dangling.good.fi.'))).toEqual(BLOCKED)
   expect(await outcome(ask('swapped.fi.', TYPE.DS))).toEqual(BLOCKED)
   expect(await outcome(ask('www.good.fi.'))).toEqual(ANSWERED)
   // Also by TCP, to who does without validation, and to who knows no EDNS.

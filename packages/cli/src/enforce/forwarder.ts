@@ -11,7 +11,8 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, isIPv6, type Server, type Socket } from 'node:net'
 import { DnssecError } from '@dslog/dnssec/error'
 import { parseMessage } from '@dslog/dnssec/message'
-import { type Name, nameKey, sameName } from '@dslog/dnssec/name'
+import { type Name, nameKey, readName, sameName } from '@dslog/dnssec/name'
+import { TYPE } from '@dslog/dnssec/records'
 import { ResolverError } from '@dslog/resolver/error'
 import { Deframer, frame } from '@dslog/resolver/framing'
 import type { Enforcer } from './enforcer.ts'
@@ -158,10 +159,16 @@ export class Forwarder {
   }
 }
 
-/** The names that an answer is about besides the one that was asked for: where aliases led. */
+/** The names that an answer is about besides the one that was asked for: where aliases lead, also if nothing is there. */
 function namesIn(answer: Uint8Array): Name[] | undefined {
   try {
-    const names = new Map(parseMessage(answer).answer.map(({ owner }) => [nameKey(owner), owner]))
+    const names = new Map<string, Name>()
+    for (const { owner, rdata, type } of parseMessage(answer).answer) {
+      names.set(nameKey(owner), owner)
+      if (type !== TYPE.CNAME) continue
+      const { name } = readName(rdata, 0)
+      names.set(nameKey(name), name)
+    }
     return [...names.values()]
   } catch (error) {
     if (!(error instanceof DnssecError)) throw error
