@@ -1,6 +1,7 @@
 /** The system's Chromium, as root in a container and without a word to anybody; and visits that are watched. */
 import { existsSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import axe from 'axe-core'
 import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright'
 
 const path = process.env['DSLOG_TEST_CHROMIUM'] ?? '/usr/bin/chromium'
@@ -106,4 +107,23 @@ export async function expectVerified(page: Page): Promise<void> {
   } catch (cause) {
     throw new Error(`not verified: ${await verdict.innerText()}`, { cause })
   }
+}
+
+/** What bars somebody from a page, as axe finds it: what is serious or worse. */
+export async function barriers(page: Page): Promise<string[]> {
+  // Over the debugger, so that the policy of the page does not have to allow it.
+  await page.evaluate(axe.source)
+  return page.evaluate(async () => {
+    const { axe: injected } = globalThis as unknown as {
+      axe: {
+        run(): Promise<{
+          violations: { id: string; impact: string; nodes: { html: string }[] }[]
+        }>
+      }
+    }
+    const { violations } = await injected.run()
+    return violations
+      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+      .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(' | ')}`)
+  })
 }

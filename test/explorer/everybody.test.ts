@@ -3,10 +3,10 @@
  * who do not want anybody else to know what they look at.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
-import axe from 'axe-core'
 import type { Page } from 'playwright'
 import { describe, expect, test } from 'vitest'
-import { canBrowse, expectVerified, SITE, takePicture } from './browser.ts'
+import { barriers, canBrowse, expectVerified, SITE, takePicture } from './browser.ts'
+import { PAGES } from './pages.ts'
 import { Scene } from './scene.ts'
 
 /** Most that the page may weigh before anything shows, and its worker after that, gzipped. */
@@ -44,23 +44,12 @@ describe.runIf(canBrowse())('the explorer, for everybody', () => {
     const ground = await page.evaluate<string>('getComputedStyle(document.body).backgroundColor')
     expect(brightness(ground) > 128).toBe(colorScheme === 'light')
     if (colorScheme === 'dark') await takePicture(page, 'dark')
-    for (const hash of [
-      '#/name/odd.fi.',
-      '#/',
-      '#/changes',
-      '#/log',
-      '#/verify',
-      '#/by-hand',
-      '#/watch',
-      '#/trust',
-      '#/zone/fi.',
-    ]) {
+    for (const [hash, heading] of PAGES) {
       await page.goto(`${scene.stage.url}/${hash}`)
-      await page.locator('.verdict.good, main h1').first().waitFor()
-      await page.waitForTimeout(100)
+      await settled(page, heading)
       if (hash === '#/by-hand' && colorScheme === 'light') await takePicture(page, 'by-hand')
       await page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
-      expect(await findings(page), hash).toEqual([])
+      expect(await barriers(page), hash).toEqual([])
     }
     expect(scene.visitor.errors).toEqual([])
   })
@@ -69,21 +58,9 @@ describe.runIf(canBrowse())('the explorer, for everybody', () => {
     const page = await scene.visit('#/name/odd.fi.', { viewport: { width: 320, height: 640 } })
     await expectVerified(page)
     await takePicture(page, 'narrow')
-    for (const hash of [
-      '#/name/odd.fi.',
-      '#/',
-      '#/changes',
-      '#/log',
-      '#/verify',
-      '#/by-hand',
-      '#/watch',
-      '#/trust',
-      '#/zone/fi.',
-      '#/entry/1',
-    ]) {
+    for (const [hash, heading] of PAGES) {
       await page.goto(`${scene.stage.url}/${hash}`)
-      await page.locator('main h1').waitFor()
-      await page.waitForTimeout(100)
+      await settled(page, heading)
       const wide = await page.evaluate<number>('document.documentElement.scrollWidth')
       expect(wide, hash).toBeLessThanOrEqual(320)
     }
@@ -129,23 +106,10 @@ describe.runIf(canBrowse())('the explorer, for everybody', () => {
   })
 })
 
-/** What axe finds that is serious or worse. */
-async function findings(page: Page): Promise<string[]> {
-  // Over the debugger, so that the policy of the page does not have to allow it.
-  await page.evaluate(axe.source)
-  return page.evaluate(async () => {
-    const { axe: injected } = globalThis as unknown as {
-      axe: {
-        run(): Promise<{
-          violations: { id: string; impact: string; nodes: { html: string }[] }[]
-        }>
-      }
-    }
-    const { violations } = await injected.run()
-    return violations
-      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-      .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(' | ')}`)
-  })
+/** A page is there, and what it verifies is verified or was never to be. */
+async function settled(page: Page, heading: string): Promise<void> {
+  await page.getByRole('heading', { level: 1, name: heading, exact: true }).waitFor()
+  await expect.poll(() => page.locator('.verdict.busy').count()).toBe(0)
 }
 
 function brightness(color: string): number {

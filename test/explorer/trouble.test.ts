@@ -3,13 +3,15 @@
  * wrong, no monitor, names and histories beyond all measure. It says so in plain words, and never claims
  * what it has not verified.
  */
+import type { Page } from 'playwright'
 import { describe, expect, test } from 'vitest'
 import { nameFromText } from '@dslog/dnssec/name'
 import { DAY } from '@dslog/testbed/clock'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
 import { pinToText } from '@dslog/verify/pins'
-import { canBrowse, expectVerified, verdictOf } from './browser.ts'
+import { barriers, canBrowse, expectVerified, takePicture, verdictOf } from './browser.ts'
+import { PAGES } from './pages.ts'
 import { Scene } from './scene.ts'
 import { MANY } from './stage.ts'
 
@@ -21,6 +23,12 @@ const LONG_NAME = `${['a', 'b', 'c'].map((letter) => letter.repeat(63)).join('.'
 
 /** More changes than are drawn, and than are listed at first. */
 const CHANGES = 52
+
+/** A key that the owner of a name has pinned. */
+interface Pinned {
+  readonly generation: number
+  readonly kind: 'ds' | 'dnskey'
+}
 
 describe.runIf(canBrowse())('the explorer in trouble', () => {
   const scene = new Scene()
@@ -190,10 +198,10 @@ describe.runIf(canBrowse())('the explorer in trouble', () => {
     await page.getByRole('alert').getByText('127.0.0.1:9 does not answer.').waitFor()
   })
 
-  test('what an owner has pinned is held against what is in force', async () => {
-    const owner = nameFromText('example.fi.')
-    const pinned: { generation: number; kind: 'ds' | 'dnskey' }[] = []
-    const page = await scene.visit()
+  /** Makes the monitor tell of pins that the owner of a name shows in public; gives the list, to change. */
+  async function withPins(page: Page, name: string): Promise<Pinned[]> {
+    const owner = nameFromText(name)
+    const pinned: Pinned[] = []
     await page.route(`${scene.stage.monitor}/v1/names/**`, async (route) => {
       const response = await route.fetch()
       const pins = await Promise.all(
@@ -205,7 +213,13 @@ describe.runIf(canBrowse())('the explorer in trouble', () => {
       const statement = { owner_key: '', signature: '', seq: 1, not_after: 2e12, pins }
       await route.fulfill({ response, json: { ...(await response.json()), pins: [statement] } })
     })
-    const look = async (...pins: typeof pinned) => {
+    return pinned
+  }
+
+  test('what an owner has pinned is held against what is in force', async () => {
+    const page = await scene.visit()
+    const pinned = await withPins(page, 'example.fi.')
+    const look = async (...pins: readonly Pinned[]) => {
       pinned.splice(0, pinned.length, ...pins)
       await page.goto(`${scene.stage.url}/#/name/example.fi.`)
       await page.reload()
@@ -215,12 +229,55 @@ describe.runIf(canBrowse())('the explorer in trouble', () => {
     await look(now, { generation: MANY - 1, kind: 'ds' })
     await page.getByText(/^Its owner allows key \d+ .* and key \d+ .*, until 18 May 2033/).waitFor()
     expect(await page.getByRole('alert').count()).toBe(0)
+    // What was rolled before is no matter of these pins.
+    expect(await page.locator('.barred').count()).toBe(0)
     await look({ generation: 1, kind: 'ds' })
     await page.getByRole('alert').getByText('The owner has not pinned what is in force').waitFor()
+    await page.locator('.timeline .barred .held.open').first().waitFor()
     await look()
     await page.getByText(/which replays the whole log, says the same/).waitFor()
     expect(await page.getByText('Its owner allows').count()).toBe(0)
+    expect(await page.locator('.barred').count()).toBe(0)
   })
+
+  test.each([
+    ['light', 1000],
+    ['dark', 320],
+  ] as const)(
+    'a key that no pin allows is marked where it was, in %s at %i px',
+    async (colorScheme, width) => {
+      const page = await scene.visit('#/', { colorScheme, viewport: { width, height: 760 } })
+      const pinned = await withPins(page, 'bank.fi.')
+      pinned.push({ generation: 1, kind: 'dnskey' })
+      await page.goto(`${scene.stage.url}/#/name/bank.fi.`)
+      await expectVerified(page)
+      const { tag } = ownerKey(nameFromText('bank.fi.'), 666)
+      // In the picture, by form; to those who hear it, in its name; and in the list.
+      await page.getByRole('img', { name: `has not pinned key ${tag} ` }).waitFor()
+      expect(await page.locator('.timeline .barred').count()).toBe(1)
+      expect(await page.locator('.timeline .barred text').textContent()).toMatch(
+        new RegExp(`^key ${tag} .*, not pinned$`),
+      )
+      expect(await page.locator('.timeline .barred-mark').count()).toBe(2)
+      const legend = page.locator('.timeline figcaption')
+      expect(await legend.innerText()).toContain(
+        `a key that the owner has not pinned, by the monitor at ${new URL(scene.stage.monitor).host}`,
+      )
+      const marked = page.locator('section.entry').filter({ has: page.locator('p.barred') })
+      expect(await marked.count()).toBe(1)
+      expect(await marked.innerText()).toMatch(`The owner has not pinned key ${tag} (`)
+      // It is over: nobody is called.
+      expect(await page.getByRole('alert').count()).toBe(0)
+      expect(
+        await page.evaluate<number>('document.documentElement.scrollWidth'),
+      ).toBeLessThanOrEqual(width)
+      const lane = await page.locator('.timeline .barred text').boundingBox()
+      expect(lane!.x + lane!.width).toBeLessThanOrEqual(width)
+      expect(await barriers(page)).toEqual([])
+      await page.locator('.timeline').scrollIntoViewIfNeeded()
+      await takePicture(page, colorScheme === 'light' ? 'pinned' : 'pinned-narrow')
+    },
+  )
 
   test('a monitor that saw something else is an alarm', async () => {
     const page = await scene.visit('#/log')
@@ -239,17 +296,7 @@ describe.runIf(canBrowse())('the explorer in trouble', () => {
     await page.getByRole('alert').getByText('saw other entries of this name').waitFor()
   })
 
-  test.each([
-    ['#/name/bank.fi.', 'bank.fi.'],
-    ['#/zone/@', 'Keys of the DNS root'],
-    ['#/entry/1', 'Entry 1'],
-    ['#/watch/bank.fi.', 'Watch a name'],
-    ['#/changes', 'Changes'],
-    ['#/log', 'The log'],
-    ['#/verify', 'Verify a proof file'],
-    ['#/by-hand', 'Verify by hand'],
-    ['#/trust', 'Whom you trust'],
-  ])('%s is an address that can be given away', async (hash, heading) => {
+  test.each(PAGES)('%s is an address that can be given away', async (hash, heading) => {
     const page = await scene.visit(hash)
     await page.reload()
     await page.getByRole('heading', { level: 1, name: heading }).waitFor()

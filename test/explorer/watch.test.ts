@@ -5,7 +5,7 @@
 import type { Browser, Page } from 'playwright'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { SunkMail } from '@dslog/testbed/smtpsink'
-import { canBrowse, expectVerified, launch, takePicture, Visitor } from './browser.ts'
+import { barriers, canBrowse, expectVerified, launch, takePicture, Visitor } from './browser.ts'
 import { Stage } from './stage.ts'
 
 const OWNER = 'owner@elsewhere.example'
@@ -44,6 +44,20 @@ describe.runIf(canBrowse())('watching a name', () => {
 
   const linkOf = (text: string, kind: string): string =>
     new RegExp(`${stage.monitor}/${kind}/\\S+`).exec(text)![0]
+
+  /** Nothing bars anybody from a page, by day and by night, nor is it wider than a small screen. */
+  const expectOpenToAll = async (shown: Page): Promise<void> => {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await shown.emulateMedia({ colorScheme })
+      expect(await barriers(shown), colorScheme).toEqual([])
+    }
+    await shown.emulateMedia({ colorScheme: 'light' })
+    const before = shown.viewportSize()!
+    await shown.setViewportSize({ width: 320, height: 640 })
+    const wide = await shown.evaluate<number>('document.documentElement.scrollWidth')
+    expect(wide, shown.url()).toBeLessThanOrEqual(320)
+    await shown.setViewportSize(before)
+  }
 
   test('what is no name and no address is told so, and nothing is sent', async () => {
     await page.getByRole('link', { name: 'Watch this name' }).click()
@@ -100,6 +114,7 @@ describe.runIf(canBrowse())('watching a name', () => {
     await page.getByRole('button', { name: 'Open' }).click()
     await page.getByRole('heading', { name: 'bank.fi.' }).waitFor()
     await takePicture(page, 'manage')
+    await expectOpenToAll(page)
     expect(await page.locator('table').innerText()).toMatch(`${OWNER}\tactive, from NOTICE on`)
     // The link does it once.
     const again = await page.context().newPage()

@@ -157,6 +157,12 @@ export function changeMeaning({ absence, change, outOfOrder, zone }: EntryModel)
   return ''
 }
 
+/** Of keys that the public pins of an owner do not allow; nothing of none. */
+export function notPinnedWords(ds: readonly string[]): string {
+  if (ds.length === 0) return ''
+  return `The owner has not pinned ${[...new Set(ds.map(keyText))].join(' and ')}.`
+}
+
 /** The chain of signatures under an entry, one sentence a link. */
 export function chainWords(entry: EntryModel): string[] {
   const { chain = [], expiration, inception, signer, zone } = entry

@@ -1,14 +1,25 @@
 /** Everything the log holds about the delegation of a name, verified: the picture, the changes, the evidence. */
 import { useCheck } from '../check.ts'
 import { inForce } from '../entries.ts'
+import { useAllowed, useOpinion } from '../opinion.ts'
+import { notAllowed } from '../pinned.ts'
 import type { EntryModel, Proven } from '../protocol.ts'
 import { hrefOf } from '../route.ts'
-import { timelineOf } from '../timeline.ts'
-import { changeMeaning, changeTitle, keyText, nameText, plural, spanText } from '../words.ts'
+import { type State as NameState, timelineOf } from '../timeline.ts'
+import {
+  changeMeaning,
+  changeTitle,
+  keyText,
+  nameText,
+  notPinnedWords,
+  plural,
+  spanText,
+} from '../words.ts'
 import { Dating } from '../view/dating.tsx'
 import { EntryList } from '../view/entry-list.tsx'
 import { MonitorOpinion } from '../view/monitor-opinion.tsx'
 import { LookalikeNotice, NameText } from '../view/name-text.tsx'
+import { Pinned } from '../view/pinned.tsx'
 import { MAX_LANES, TimelineView } from '../view/timeline.tsx'
 import { Download, Verdict } from '../view/verdict.tsx'
 
@@ -32,9 +43,36 @@ export function NamePage({ name }: { name: string }) {
           </>
         )}
       </Verdict>
-      {proven === undefined ? null : <Picture name={name} proven={proven} />}
-      {proven === undefined ? null : <History name={name} proven={proven} />}
+      {proven === undefined ? null : <Told name={name} proven={proven} />}
     </article>
+  )
+}
+
+/** What is proven, and beside it what a monitor says. */
+function Told({ name, proven }: { name: string; proven: Proven }) {
+  const { entries } = proven
+  const opinion = useOpinion(name, proven)
+  const allowed = useAllowed(name, opinion)
+  const states = statesOf(entries)
+  const { ds = [], host = '' } = allowed ?? {}
+  const hasPins = ds !== 'unreadable' && ds.length > 0
+  const barred = hasPins ? notAllowed(states, ds) : NONE
+  return (
+    <>
+      <Picture name={name} entries={entries} states={states} barred={barred} host={host} />
+      <Actions name={name} proven={proven} />
+      {opinion === undefined ? null : <MonitorOpinion opinion={opinion} proven={proven} />}
+      {allowed === undefined ? null : <Pinned allowed={allowed} entries={entries} />}
+      <History entries={entries} barred={barred} />
+    </>
+  )
+}
+
+const NONE: ReadonlySet<string> = new Set()
+
+function statesOf(entries: readonly EntryModel[]): NameState[] {
+  return entries.flatMap(({ ds, index, outOfOrder, time }) =>
+    time === undefined ? [] : [{ index, time, records: ds ?? [], outOfOrder: outOfOrder === true }],
   )
 }
 
@@ -89,59 +127,82 @@ function State({ proven: { entries } }: { proven: Proven }) {
   return words === undefined ? null : <p class="lead">{words}</p>
 }
 
-function Picture({ name, proven: { entries } }: { name: string; proven: Proven }) {
-  if (entries.length === 0) return null
-  const timeline = timelineOf(
-    entries.flatMap(({ ds, index, outOfOrder, time }) =>
-      time === undefined
-        ? []
-        : [{ index, time, records: ds ?? [], outOfOrder: outOfOrder === true }],
-    ),
-    Date.now(),
-    MAX_LANES,
-  )
-  const odd = entries.filter(({ outOfOrder }) => outOfOrder === true).length
-  const many = `${plural(entries.length, 'change')}${odd > 0 ? `, ${odd} out of order` : ''}`
-  const title = `Timeline of ${nameText(name)}: ${many}. ${stateWords(entries) ?? ''} The changes are listed below.`
-  return <TimelineView timeline={timeline} label={keyText} title={title} />
+interface PictureProps {
+  readonly name: string
+  readonly entries: readonly EntryModel[]
+  readonly states: readonly NameState[]
+  /** Keys that the owner does not allow. */
+  readonly barred: ReadonlySet<string>
+  /** Of the monitor that says so. */
+  readonly host: string
 }
 
-function History({ name, proven }: { name: string; proven: Proven }) {
-  const { entries, file } = proven
+function Picture({ barred, entries, host, name, states }: PictureProps) {
+  if (entries.length === 0) return null
+  const timeline = timelineOf(states, Date.now(), MAX_LANES)
+  const odd = entries.filter(({ outOfOrder }) => outOfOrder === true).length
+  const many = `${plural(entries.length, 'change')}${odd > 0 ? `, ${odd} out of order` : ''}`
+  const title = `Timeline of ${nameText(name)}: ${many}. ${stateWords(entries) ?? ''} ${notPinnedWords([...barred])} The changes are listed below.`
+  return (
+    <TimelineView
+      timeline={timeline}
+      label={(record) => `${keyText(record)}${barred.has(record) ? ', not pinned' : ''}`}
+      title={title}
+      barred={barred}
+      legend={
+        barred.size === 0 ? '' : `a key that the owner has not pinned, by the monitor at ${host}`
+      }
+    />
+  )
+}
+
+function Actions({ name, proven: { entries, file } }: { name: string; proven: Proven }) {
   const zone = inForce(entries)?.zone
   return (
-    <>
-      <p class="actions">
-        {file === undefined ? null : (
-          <Download name={`${name.replace(/\.$/, '') || 'root'}.tlog-proof`} content={file}>
-            Keep the proof
-          </Download>
-        )}
-        <a class="button" href={hrefOf({ page: 'watch', name })}>
-          Watch this name
-        </a>
-        {/^[^.]+\.$/.test(name) ? (
-          <a class="button" href={hrefOf({ page: 'zone', name })}>
-            Names below {name}
-          </a>
-        ) : null}
-        {zone === undefined ? null : (
-          <a class="button" href={hrefOf({ page: 'zone', name: zone })}>
-            Keys of {zone === '.' ? 'the root' : zone}
-          </a>
-        )}
-      </p>
-      <MonitorOpinion name={name} proven={proven} />
-      {entries.length === 0 ? null : (
-        <section aria-labelledby="history">
-          <h2 id="history">Every change, newest first</h2>
-          <EntryList
-            entries={entries}
-            titleOf={(entry, i) => changeTitle(entry, i === 0)}
-            meaningOf={changeMeaning}
-          />
-        </section>
+    <p class="actions">
+      {file === undefined ? null : (
+        <Download name={`${name.replace(/\.$/, '') || 'root'}.tlog-proof`} content={file}>
+          Keep the proof
+        </Download>
       )}
-    </>
+      <a class="button" href={hrefOf({ page: 'watch', name })}>
+        Watch this name
+      </a>
+      {/^[^.]+\.$/.test(name) ? (
+        <a class="button" href={hrefOf({ page: 'zone', name })}>
+          Names below {name}
+        </a>
+      ) : null}
+      {zone === undefined ? null : (
+        <a class="button" href={hrefOf({ page: 'zone', name: zone })}>
+          Keys of {zone === '.' ? 'the root' : zone}
+        </a>
+      )}
+    </p>
+  )
+}
+
+function History({
+  barred,
+  entries,
+}: {
+  barred: ReadonlySet<string>
+  entries: readonly EntryModel[]
+}) {
+  if (entries.length === 0) return null
+  return (
+    <section aria-labelledby="history">
+      <h2 id="history">Every change, newest first</h2>
+      <EntryList
+        entries={entries}
+        titleOf={(entry, i) => changeTitle(entry, i === 0)}
+        meaningOf={changeMeaning}
+        alarmOf={({ change, ds = [], outOfOrder }) =>
+          notPinnedWords(
+            (outOfOrder === true ? ds : (change?.came ?? [])).filter((each) => barred.has(each)),
+          )
+        }
+      />
+    </section>
   )
 }

@@ -2,12 +2,14 @@
 import type { ComponentChildren } from 'preact'
 import type { EntryModel } from '../protocol.ts'
 import { hrefOf } from '../route.ts'
+import { BarredSign } from './barred-sign.tsx'
 import { algorithmText, chainWords, dsParts, isoText, isSwap, timeText } from '../words.ts'
 
 /** DNSKEY flag: secure entry point (RFC 4034 section 2.1.1). */
 const FLAG_SEP = 1
 
 export function EntryCard({
+  alarm = '',
   entry,
   meaning = '',
   title,
@@ -15,6 +17,8 @@ export function EntryCard({
   entry: EntryModel
   title: ComponentChildren
   meaning?: string
+  /** What speaks against it. */
+  alarm?: string
 }) {
   const { change, ds, historical, index, keys, outOfOrder, time } = entry
   const isWhole = change !== undefined && isSwap(change)
@@ -32,6 +36,11 @@ export function EntryCard({
       </p>
       <h3 id={`entry-${index}`}>{title}</h3>
       {meaning === '' ? null : <p>{meaning}</p>}
+      {alarm === '' ? null : (
+        <p class="barred">
+          <BarredSign /> {alarm}
+        </p>
+      )}
       {change === undefined ? null : (
         <ul class="ds">
           {change.came.map((ds) => (

@@ -14,15 +14,29 @@ interface EntryListProps {
   readonly titleOf: (entry: EntryModel, i: number) => ComponentChildren
   /** What it may mean. */
   readonly meaningOf?: (entry: EntryModel) => string
+  /** What speaks against it. */
+  readonly alarmOf?: (entry: EntryModel) => string
 }
 
-export function EntryList({ entries, meaningOf = () => '', titleOf }: EntryListProps) {
+const silent = (): string => ''
+
+export function EntryList({
+  alarmOf = silent,
+  entries,
+  meaningOf = silent,
+  titleOf,
+}: EntryListProps) {
   const [shown, setShown] = useState(PAGE)
   const older = Math.max(0, entries.length - shown)
   return (
     <>
       {entries
-        .map((entry, i) => ({ entry, title: titleOf(entry, i), meaning: meaningOf(entry) }))
+        .map((entry, i) => ({
+          entry,
+          title: titleOf(entry, i),
+          meaning: meaningOf(entry),
+          alarm: alarmOf(entry),
+        }))
         .slice(older)
         .reverse()
         .map((card) => (

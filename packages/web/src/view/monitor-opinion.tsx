@@ -1,44 +1,23 @@
-/** What a monitor, which replays the whole log by itself, has seen of a name: its word, compared. */
-import { useEffect, useState } from 'preact/hooks'
-import { AskError, askMonitorOfName, type MonitorNameView } from '../api.ts'
+/** What a monitor says of a name, compared with what the log shows here. */
+import { AskError, type MonitorNameView } from '../api.ts'
+import type { Opinion } from '../opinion.ts'
 import type { Proven } from '../protocol.ts'
-import { monitorOf, useSession } from '../session.ts'
 import { plural } from '../words.ts'
-import { Pinned } from './pinned.tsx'
 
-export function MonitorOpinion({ name, proven }: { name: string; proven: Proven }) {
-  const monitor = monitorOf(useSession())
-  const { origin, root } = proven.tree
-  const [opinion, setOpinion] = useState<MonitorNameView | 'none' | AskError>()
-  useEffect(() => {
-    if (monitor === undefined) return
-    let current = true
-    void askMonitorOfName(monitor, name, origin)
-      .then((view) => view ?? 'none')
-      .catch((error: unknown) =>
-        error instanceof AskError ? error : new AskError(0, String(error)),
-      )
-      .then((said) => {
-        if (current) setOpinion(said)
-      })
-    return () => {
-      current = false
-    }
-  }, [monitor, name, origin, root])
-  if (monitor === undefined || opinion === undefined) return null
-  const { host } = new URL(monitor)
-  if (opinion === 'none') {
+export function MonitorOpinion({
+  opinion: { host, view },
+  proven,
+}: {
+  opinion: Opinion
+  proven: Proven
+}) {
+  if (view === 'none') {
     return <p class="quiet">The monitor at {host} does not follow this log.</p>
   }
-  if (opinion instanceof AskError) {
-    return <p class="quiet">No second opinion: {opinion.message}</p>
+  if (view instanceof AskError) {
+    return <p class="quiet">No second opinion: {view.message}</p>
   }
-  return (
-    <>
-      <Compared host={host} view={opinion} proven={proven} />
-      <Pinned host={host} name={name} pins={opinion.pins} entries={proven.entries} />
-    </>
-  )
+  return <Compared host={host} view={view} proven={proven} />
 }
 
 function Compared({

@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { type Mark, spaced, type Timeline } from '../timeline.ts'
 import { plural, shortTimeText, dateText } from '../words.ts'
+import { BarredMark, BarredSign } from './barred-sign.tsx'
 
 const LANE = 42
 const BAR = 12
@@ -23,9 +24,21 @@ export interface TimelineProps {
   readonly label: (record: string) => string
   /** The whole picture in words. */
   readonly title: string
+  /** Records that should not be there. */
+  readonly barred?: ReadonlySet<string>
+  /** What the mark of these says. */
+  readonly legend?: string
 }
 
-export function TimelineView({ label, timeline, title }: TimelineProps) {
+const NONE: ReadonlySet<string> = new Set()
+
+export function TimelineView({
+  barred = NONE,
+  label,
+  legend = '',
+  timeline,
+  title,
+}: TimelineProps) {
   const frame = useRef<HTMLElement>(null)
   const [width, setWidth] = useState(640)
   useEffect(() => {
@@ -70,7 +83,7 @@ export function TimelineView({ label, timeline, title }: TimelineProps) {
         {rows.map(({ bars, record }, lane) => {
           const y = TOP + lane * LANE
           return (
-            <g key={record}>
+            <g key={record} class={barred.has(record) ? 'barred' : ''}>
               <text class="lane" x={SIDE} y={y + 14}>
                 {label(record)}
               </text>
@@ -86,6 +99,11 @@ export function TimelineView({ label, timeline, title }: TimelineProps) {
                   rx={BAR / 2}
                 />
               ))}
+              {barred.has(record)
+                ? bars.map(({ from, since }) => (
+                    <BarredMark key={since} x={x(from) + BAR / 2} y={y + 28} />
+                  ))
+                : null}
             </g>
           )
         })}
@@ -105,9 +123,16 @@ export function TimelineView({ label, timeline, title }: TimelineProps) {
           </g>
         ))}
       </svg>
-      {hidden === 0 ? null : (
+      {hidden === 0 && legend === '' ? null : (
         <figcaption class="quiet">
-          {plural(hidden, 'older key is', 'older keys are')} not drawn, but listed below.
+          {hidden === 0
+            ? null
+            : `${plural(hidden, 'older key is', 'older keys are')} not drawn, but listed below. `}
+          {legend === '' ? null : (
+            <>
+              <BarredSign /> {legend}
+            </>
+          )}
         </figcaption>
       )}
     </figure>
