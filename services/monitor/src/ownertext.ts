@@ -4,7 +4,8 @@
  *     _dslog.example.fi. TXT "v=dslog1; owner=<SHA-256 of the owner key, hex>"
  *
  * It counts where it is signed with keys that hang from a DS set which the log has had in force for a week:
- * whoever swaps a DS must not be able to show pins of his own as the owner's on the same day. The text says
+ * whoever swaps a DS must not be able to show pins of his own as the owner's on the same day, nor to hide the
+ * owner's: until the set that he put there has settled, what was seen before it stands. The text says
  * whose the pins are, and nothing else: who may set pins at this monitor, the subscription's own key says.
  */
 import type { Transaction } from 'kysely'
@@ -83,9 +84,11 @@ export async function publicPins(
 ): Promise<PublicPins[]> {
   return db.transaction(async (trx) => {
     const said = await ownersAt(trx, name)
-    if (said === undefined || said.owners.length === 0 || now - said.last > SEEN_MS) return []
-    const settled = await settledSet(trx, name, now)
-    if (settled === undefined || !sameSet(settled, said.under)) return []
+    if (said === undefined || said.owners.length === 0) return []
+    const { changedAt, ds } = await newestOf(trx, name)
+    const isSettled = changedAt === undefined || now - changedAt >= SETTLED_MS
+    if (isSettled && (ds === undefined || !sameSet(ds, said.under))) return []
+    if ((isSettled ? now : Math.min(now, changedAt)) - said.last > SEEN_MS) return []
     const rows = await trx
       .selectFrom('pin_set as p')
       .innerJoin('subscription as s', 's.id', 'p.subscription')
@@ -129,14 +132,24 @@ async function settledSet(
   name: Name,
   now: number,
 ): Promise<DsSet | undefined> {
+  const { changedAt = Infinity, ds } = await newestOf(trx, name)
+  return now - changedAt >= SETTLED_MS ? ds : undefined
+}
+
+/** When the newest state came into force, ms, and its DS set, where the logs that have the name agree on one. */
+async function newestOf(
+  trx: Transaction<MonitorTables>,
+  name: Name,
+): Promise<{ changedAt: number | undefined; ds: DsSet | undefined }> {
   const logs = await trx.selectFrom('followed').select('log').orderBy('log').execute()
   const states = []
   for (const { log } of logs) states.push(...inForce(await statesOf(trx, name, log)).slice(-1))
   const [first] = states
-  if (first === undefined || !isSecure(first)) return undefined
+  if (first === undefined) return { changedAt: undefined, ds: undefined }
+  const times = states.map(({ time }) => time)
   const isSame = states.every(({ ds }) => sameSet(ds, first.ds))
-  const isSettled = states.some(({ time }) => now - time >= SETTLED_MS)
-  return isSame && isSettled ? first.ds : undefined
+  if (!isSame) return { changedAt: Math.max(...times), ds: undefined }
+  return { changedAt: Math.min(...times), ds: isSecure(first) ? first.ds : undefined }
 }
 
 /** The character-strings of a TXT record, in one; bytes beyond ASCII make no text of ours. */

@@ -24,6 +24,7 @@ import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
 import { Periodic } from '@dslog/service/periodic'
 import { MonitorError } from './error.ts'
+import { OPERATOR } from './alarm.ts'
 import { announceHistory } from './history.ts'
 import { OwnerError } from './owner-error.ts'
 import { operatorTarget, type Target } from './target.ts'
@@ -177,6 +178,11 @@ async function add(
       now,
     ]),
   )
+}
+
+/** Whether an id is one of the operator's subscriptions: of the alarms, or of a line of a list. */
+export function isOperators(id: string): boolean {
+  return id === OPERATOR || id.startsWith('watchlist_')
 }
 
 /** The same line is the same subscription, so that what was found for it is known after a change of others. */

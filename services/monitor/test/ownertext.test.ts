@@ -167,14 +167,38 @@ describe('pins are not public', () => {
     expect(await shown()).toEqual([1])
   })
 
-  test('after the DS set was swapped, though the text was seen before', async () => {
+  test('once the DS set that was swapped in has settled, under which the text was never seen', async () => {
     await settled()
     await look()
     stage.delegate(stage.ds(rogueKey()))
     await stage.seen()
+    stage.net.clock.advance(SETTLED_MS - DAY)
+    expect(await shown()).toEqual([1])
+    stage.net.clock.advance(DAY)
     expect(await shown()).toEqual([])
-    stage.net.clock.advance(SETTLED_MS + HOUR)
-    // The new set is old by now, but the text was never seen under it.
+  })
+
+  test('by what whoever swapped the DS set says before it has settled', async () => {
+    await settled()
+    await look()
+    const rogue = rogueKey()
+    stage.child.setKeys([rogue])
+    stage.delegate(stage.ds(rogue))
+    await stage.seen()
+    publish([])
+    await look([[]])
+    expect(await shown()).toEqual([1])
+    publish([ownerText(newOwner().ownerKey)])
+    await look()
+    expect(await shown()).toEqual([1])
+  })
+
+  test('where the text had not been seen for three days when the DS set was swapped', async () => {
+    await settled()
+    await look()
+    stage.net.clock.advance(SEEN_MS + HOUR)
+    stage.delegate(stage.ds(rogueKey()))
+    await stage.seen()
     expect(await shown()).toEqual([])
   })
 

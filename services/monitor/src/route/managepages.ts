@@ -13,6 +13,7 @@ import { OwnerError } from '../owner-error.ts'
 import { donePage, loginPage, managePage } from '../page.ts'
 import type { Subscription } from '../records.ts'
 import { sendTest } from '../sendtest.ts'
+import { isOperators } from '../watchlist.ts'
 import type { OwnerContext } from './context.ts'
 import { type Form, FORM_LIMIT, formOf, IdParam, orPage, sameSite, send, STATUS } from './form.ts'
 import { viewOf } from './owner.ts'
@@ -42,6 +43,27 @@ function statementOf(text: string | undefined): PinsBody {
   throw new OwnerError('invalid', 'this is not what dslog pins sign prints')
 }
 
+/**
+ * Asks for the token of a subscription. Those of the operator have none; which they are is told by the id
+ * alone, so that nobody learns here which there are.
+ */
+export function openingPage(id: string, warning?: string): string {
+  if (isOperators(id)) {
+    return donePage({
+      title: 'A subscription of whoever runs this monitor',
+      note:
+        'It has no token: it stands in the configuration of the monitor (DSLOG_MONITOR_OPERATOR, or the file of ' +
+        'DSLOG_MONITOR_WATCHLIST), and is changed there. How the monitor stands with its logs is under Status, ' +
+        'what they were caught at under Evidence, both below.',
+    })
+  }
+  return loginPage({
+    title: 'Manage a subscription',
+    id: encodeURIComponent(id),
+    ...(warning !== undefined && { warning }),
+  })
+}
+
 /** Adds the pages. */
 export function managePages(app: Http, context: OwnerContext): void {
   const { clock, db, pins, poke, subscriptions, targetOf, windows } = context
@@ -69,7 +91,7 @@ export function managePages(app: Http, context: OwnerContext): void {
   }
 
   app.get('/manage/:id', { schema: { ...HIDDEN, params: IdParam } }, async ({ params }, reply) =>
-    send(reply, loginPage({ title: 'Manage a subscription', id: encodeURIComponent(params.id) })),
+    send(reply, openingPage(params.id)),
   )
 
   /** A form of the page: does what it says, and shows the page again. */
@@ -88,8 +110,6 @@ export function managePages(app: Http, context: OwnerContext): void {
         const fields = formOf(request)
         const token = fields['token'] ?? ''
         const { id } = request.params
-        const login = (warning: string): string =>
-          loginPage({ title: 'Manage a subscription', id: encodeURIComponent(id), warning })
         return orPage(
           reply,
           async () => {
@@ -103,7 +123,7 @@ export function managePages(app: Http, context: OwnerContext): void {
               return await show(reply, id, token, { warning: error.message }, STATUS[error.code])
             }
           },
-          login,
+          (warning) => openingPage(id, warning),
         )
       },
     )

@@ -10,11 +10,11 @@ import { HIDDEN } from '@dslog/service/http/openapi'
 import { sourceOf } from '@dslog/service/http/source'
 import { nameOf } from '@dslog/service/params'
 import { formatSecret } from '../channel/webhook.ts'
-import { donePage, homePage, loginPage, STYLE } from '../page.ts'
+import { donePage, homePage, ICON, STYLE } from '../page.ts'
 import type { OwnerContext } from './context.ts'
 import { type Form, FORM_BYTES, FORM_LIMIT, formOf, orPage, sameSite, send } from './form.ts'
 import { linkPages } from './linkpages.ts'
-import { managePages } from './managepages.ts'
+import { managePages, openingPage } from './managepages.ts'
 import { warningsFor } from './owner.ts'
 
 export function pageRoutes(app: Http, context: OwnerContext): void {
@@ -47,6 +47,10 @@ function publicPages(app: Http, context: OwnerContext): void {
 
   app.get('/monitor.css', { schema: HIDDEN }, async (_request, reply) =>
     reply.type('text/css').header('cache-control', 'public, max-age=3600').send(STYLE),
+  )
+
+  app.get('/monitor.svg', { schema: HIDDEN }, async (_request, reply) =>
+    reply.type('image/svg+xml').header('cache-control', 'public, max-age=3600').send(ICON),
   )
 
   app.get('/', { schema: HIDDEN }, async (_request, reply) => send(reply, homePage({ title })))
@@ -91,13 +95,6 @@ function publicPages(app: Http, context: OwnerContext): void {
   app.post(
     '/open',
     { schema: HIDDEN, config: FORM_LIMIT, onRequest: sameSite },
-    async (request, reply) =>
-      send(
-        reply,
-        loginPage({
-          title: 'Manage a subscription',
-          id: encodeURIComponent(formOf(request)['id'] ?? ''),
-        }),
-      ),
+    async (request, reply) => send(reply, openingPage(formOf(request)['id'] ?? '')),
   )
 }
