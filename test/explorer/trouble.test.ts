@@ -279,6 +279,29 @@ describe.runIf(canBrowse())('the explorer in trouble', () => {
     },
   )
 
+  test('a monitor that talks nonsense spoils nothing that is verified', async () => {
+    const page = await scene.visit()
+    const pins = Array.from({ length: 300 }, () => `DS 1 13 2 ${'00'.repeat(32)}`)
+    const nonsense = [
+      { pins: [{ pins: ['DNSKEY ?'], not_after: 1e300 }] },
+      { pins: [{ pins, not_after: -1e300 }] },
+      { pins: [{ pins: pins.slice(0, 9), not_after: 1e300 }, null, 'x', { pins: 7 }] },
+    ]
+    for (const said of nonsense) {
+      await page.unroute(`${scene.stage.monitor}/v1/names/**`)
+      await page.route(`${scene.stage.monitor}/v1/names/**`, async (route) => {
+        const response = await route.fetch()
+        await route.fulfill({ response, json: { ...(await response.json()), ...said } })
+      })
+      await page.goto(`${scene.stage.url}/#/name/bank.fi.`)
+      await page.reload()
+      await expectVerified(page)
+      await page.getByText(/make no sense|ms after 1970/).waitFor()
+      expect(await page.locator('section.entry').count()).toBe(3)
+    }
+    expect(scene.visitor.errors).toEqual([])
+  })
+
   test('a monitor that saw something else is an alarm', async () => {
     const page = await scene.visit('#/log')
     await expectVerified(page)

@@ -6,8 +6,11 @@ import { nameFromText } from '@dslog/dnssec/name'
 import type { EntryView } from '@dslog/schema/api'
 import { pathOf } from '@dslog/schema/path'
 
-/** Largest answer that is read: a page of 256 changes is far below. */
-const MAX_TEXT = 16_000_000
+/** Largest answer that is read, bytes: a page of 256 changes is far below. */
+const MAX_BYTES = 16_000_000
+
+/** Most of a reason that is shown, as somebody else's server gives it. */
+const MAX_REASON = 300
 
 /** Longest wait for an answer, ms. */
 const TIMEOUT_MS = 20_000
@@ -27,20 +30,20 @@ export class AskError extends Error {
 /** Asks for JSON. Throws AskError. */
 export async function ask(url: string, init: RequestInit = {}): Promise<unknown> {
   let response: Response
-  let text: string
+  let text: string | undefined
   try {
     response = await fetch(url, {
       credentials: 'omit',
       signal: AbortSignal.timeout(TIMEOUT_MS),
       ...init,
     })
-    text = await response.text()
+    text = await textOf(response)
   } catch {
     throw new AskError(0, `${new URL(url).host} does not answer.`)
   }
   let value: unknown
   try {
-    value = text.length > MAX_TEXT ? undefined : JSON.parse(text === '' ? 'null' : text)
+    value = text === undefined ? undefined : JSON.parse(text === '' ? 'null' : text)
   } catch {
     value = undefined
   }
@@ -49,8 +52,25 @@ export async function ask(url: string, init: RequestInit = {}): Promise<unknown>
   const said = [detail, title].find((word) => typeof word === 'string')
   const words = response.ok
     ? 'something else than asked for'
-    : (said ?? `status ${response.status}`)
+    : (said?.slice(0, MAX_REASON) ?? `status ${response.status}`)
   throw new AskError(response.status, `${new URL(url).host} answered: ${words}.`)
+}
+
+/** The body of an answer; undefined for one that is too large. */
+async function textOf({ body }: Response): Promise<string | undefined> {
+  if (body === null) return ''
+  const decoder = new TextDecoder()
+  const reader = body.getReader()
+  let text = ''
+  for (let left = MAX_BYTES; left > 0;) {
+    const { done, value } = await reader.read()
+    if (done) return text + decoder.decode()
+    left -= value.length
+    text += decoder.decode(value, { stream: true })
+  }
+  // Whoever sends without an end is not listened to any more, nor waited for.
+  reader.cancel().catch(() => {})
+  return undefined
 }
 
 /** The members of a JSON object; none of anything else. */
@@ -104,7 +124,8 @@ export function isChange(value: unknown): value is ChangeView {
   const { ds, index, name, time, type, zone } = recordOf(value)
   const isHead = typeof index === 'number' && typeof time === 'number'
   const isNamed = typeof name === 'string' && typeof zone === 'string'
-  return isHead && isNamed && (type === 'no-ds' || (type === 'ds' && Array.isArray(ds)))
+  const isSet = Array.isArray(ds) && ds.every((each) => typeof each === 'string')
+  return isHead && isNamed && (type === 'no-ds' || (type === 'ds' && isSet))
 }
 
 /** What a monitor has verified of a log. */

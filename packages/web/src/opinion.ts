@@ -48,6 +48,9 @@ export interface Allowed {
 
 const NO_PINS: readonly PinsView[] = []
 
+/** Pins that are looked at: a statement has 32 at most, and few owners make more than one. */
+const MAX_PINS = 256
+
 /** Undefined where nothing is pinned, and until that is known. */
 export function useAllowed(name: string, opinion: Opinion | undefined): Allowed | undefined {
   const view = opinion?.view
@@ -58,8 +61,10 @@ export function useAllowed(name: string, opinion: Opinion | undefined): Allowed 
   useEffect(() => {
     setDs(undefined)
     if (text === '') return
+    const all = text.split('\n')
+    if (all.length > MAX_PINS) return setDs('unreadable')
     let current = true
-    void checkText({ task: 'pins', name, pins: text.split('\n') })
+    void checkText({ task: 'pins', name, pins: all })
       .then((checked) => ('allowed' in checked ? checked.allowed : []))
       .catch(() => 'unreadable' as const)
       .then((found) => {
