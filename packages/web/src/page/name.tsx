@@ -150,7 +150,7 @@ function Picture({ barred, entries, host, name, states }: PictureProps) {
       title={title}
       barred={barred}
       legend={
-        barred.size === 0 ? '' : `a key that the owner has not pinned, by the monitor at ${host}`
+        barred.size === 0 ? '' : `a key that the owner has not pinned, says the monitor at ${host}`
       }
     />
   )
