@@ -10,7 +10,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { readFile, rm, rmdir } from 'node:fs/promises'
+import { readFile, rename, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { formatVkey, isKeyName, type SignerKey } from '@dslog/tlog/key'
 import {
@@ -23,8 +23,10 @@ import {
 } from '@dslog/log/key'
 import { LOG_FILES } from '@dslog/log/files'
 import { POLICY_FILE, policyText, readWitnessPolicy } from '@dslog/log/policy'
+import { EmbeddedLocked } from '@dslog/service/database-error'
 import type { Secret } from '@dslog/service/config'
 import { ensureFolder, writeFileAtomic } from '@dslog/service/files'
+import { type FolderLock, lockFolder } from '@dslog/service/lock'
 import { EXIT, Failure } from './failure.ts'
 
 /** How a folder becomes that of a log. */
@@ -89,8 +91,25 @@ export function unmakeFolder(data: string): () => Promise<void> {
   const isNew = !existsSync(data)
   const files = [LOG_FILES.database, LOG_FILES.signer, POLICY_FILE, LOG_FILES.key]
   const made = files.map((file) => join(data, file)).filter((path) => !existsSync(path))
+  const database = join(data, LOG_FILES.database)
   return async () => {
-    for (const path of made) await rm(path, { recursive: true, force: true })
+    let lock: FolderLock
+    try {
+      lock = await lockFolder(database)
+    } catch (error) {
+      // Somebody else was faster: what is there is a log of theirs.
+      if (error instanceof EmbeddedLocked) return
+      throw error
+    }
+    try {
+      for (const path of made) if (path !== database) await rm(path, { force: true })
+      // The lock goes along: nobody ever opens half of a database, and who comes next begins anew.
+      const unmade = `${database}.unmade`
+      await rename(database, unmade)
+      await rm(unmade, { recursive: true, force: true })
+    } finally {
+      await lock.release()
+    }
     // What somebody else has put there stays.
     if (isNew) await rmdir(data).catch(() => {})
   }
