@@ -16,7 +16,7 @@ export const PAGE_POLICY =
 
 /** The one style sheet. */
 export const STYLE = `:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
-body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem }
+body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; background: #fff; color: #1b1b1b } a { color: #0b57d0 }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
 form { margin: 1rem 0; padding: 1rem; border: 1px solid #8886; border-radius: .5rem }
 label { display: block; margin: .5rem 0 } input[type=text], input[type=email], input[type=password],
@@ -24,7 +24,7 @@ input[type=datetime-local], select, textarea { display: block; width: 100%; box-
 textarea, code, pre { font-family: ui-monospace, monospace; font-size: .875rem } pre { overflow-x: auto }
 button { padding: .4rem 1rem; font: inherit } .note { border-left: 4px solid #07c; padding: .25rem 1rem }
 .warning { border-left: 4px solid #c50; padding: .25rem 1rem } .CRITICAL, .HIGH { color: #b00 }
-@media (prefers-color-scheme: dark) { .CRITICAL, .HIGH { color: #ff8a80 } }
+@media (prefers-color-scheme: dark) { body { background: #15181b; color: #eee } a { color: #8ab4f8 } .CRITICAL, .HIGH { color: #ff8a80 } }
 code { overflow-wrap: anywhere } table { border-collapse: collapse } td, th { padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top }
 `
 
