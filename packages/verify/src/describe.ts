@@ -178,6 +178,11 @@ export function treeText({ checkpoint, witnesses }: TrustedCheckpoint): string {
 /** The last moment that a Date can hold (ECMA-262 §21.4.1.1): an entry may name a later one. */
 const LAST_DATE = 8.64e15
 
+/** The moment of an entry as a Date, or the last that there is. @param ms since the Unix epoch */
+export function dateOf(ms: number): Date {
+  return new Date(Math.min(ms, LAST_DATE))
+}
+
 function isoTime(ms: number): string {
   if (ms > LAST_DATE) return `${ms} ms after 1970`
   return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')

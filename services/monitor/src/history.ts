@@ -3,6 +3,7 @@ import type { Transaction } from 'kysely'
 import { type Name, nameToText } from '@dslog/dnssec/name'
 import type { ChangeTable, MonitorTables } from '@dslog/schema/db'
 import { decodeDsSet } from '@dslog/service/foldtables'
+import { dateOf } from '@dslog/verify/describe'
 import { type AlertDraft, raiseAlerts } from './alert.ts'
 
 /** Raises the alert that holds a name's history. */
@@ -18,7 +19,7 @@ export async function announceHistory(
     last === undefined
       ? `No log that is followed has anything about ${text} yet. From now on you are told what happens to it.`
       : `Of ${text} the log has ${changes.length === 1 ? 'one entry' : `${changes.length} entries`}. ` +
-        `Since ${new Date(last.time).toISOString().slice(0, 10)} it ${last.present ? 'is signed, with the DS shown' : 'is provably without DS'}. ` +
+        `Since ${dateOf(last.time).toISOString().slice(0, 10)} it ${last.present ? 'is signed, with the DS shown' : 'is provably without DS'}. ` +
         `All of them: /v1/names/${text}`
   const draft: AlertDraft = {
     subscription: id,

@@ -42,6 +42,7 @@ async function raise(
   why = 'x',
   subscription = 'one',
   index = 1,
+  at = 0,
 ): Promise<void> {
   const draft = {
     subscription,
@@ -52,7 +53,7 @@ async function raise(
     before: [dsNumber(1)],
     after: [dsNumber(2)],
     why,
-    at: 0,
+    at,
   } as const
   await home.db.transaction((trx) => raiseAlerts(trx, [draft], post.clock.now()))
 }
@@ -84,6 +85,16 @@ describe('a mail', () => {
     expect(html!.content).not.toMatch(/<script|<img|<[^a-z/!]|onmouseover="|onerror="/)
     expect(plain!.content).not.toContain('\u202e')
     expect(plain!.content).not.toContain('\0')
+  })
+
+  test('comes of an entry that names a time no Date can hold', async () => {
+    await addOwners(home.db, [
+      { id: 'one', name: 'example.fi.', kind: 'email', target: 'ops@example.net' },
+    ])
+    await raise(post, nameFromText('example.fi.'), 'x', 'one', 1, Number.MAX_SAFE_INTEGER)
+    await post.deliver()
+    expect(post.smtp.mails).toHaveLength(1)
+    expect(post.smtp.mails[0]!.parts[0]!.content).toContain('+275760-09-13')
   })
 
   test('says what changed, why, and what to do', async () => {
@@ -213,7 +224,8 @@ describe('a feed', () => {
       idx,
       name: nameFromText(text),
       zone: nameFromText('fi.'),
-      time: idx,
+      // The last is of a log that lies: no Date can hold it.
+      time: idx < NAMES.length - 1 ? idx : Number.MAX_SAFE_INTEGER,
       present: true,
       out_of_order: false,
       historical: false,

@@ -5,6 +5,7 @@
  */
 import { Eta } from 'eta'
 import type { Alert } from '@dslog/schema/alert'
+import { dateOf } from '@dslog/verify/describe'
 import type { Content } from './channel.ts'
 
 /** What the templates are given beside the content. */
@@ -47,7 +48,7 @@ export function differenceOf({ after, before }: Pick<Alert, 'before' | 'after'>)
 
 /** A time for people, UTC. */
 function timeOf(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`
+  return `${dateOf(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`
 }
 
 const EVENTS = {

@@ -9,6 +9,7 @@ import type { MonitorChange } from '@dslog/schema/api'
 import type { Http } from '@dslog/service/http'
 import { nameOf } from '@dslog/service/params'
 import { Problem } from '@dslog/service/problem'
+import { dateOf } from '@dslog/verify/describe'
 import { changeOf, type MonitorContext } from './context.ts'
 
 /** Entries of a feed, the newest. */
@@ -60,7 +61,7 @@ function atomOf(
     title: xmlText(title),
     feedLinks: { atom: self },
     author: { name: 'dslog monitor' },
-    updated: new Date(changes[0]?.time ?? 0),
+    updated: dateOf(changes[0]?.time ?? 0),
     generator: 'dslog monitor',
   })
   for (const change of changes) {
@@ -70,7 +71,7 @@ function atomOf(
       id: `urn:dslog:${encodeURIComponent(log)}:${index}`,
       title: xmlText(`${name} ${what}${late ? ' (out of order)' : ''}`),
       link: `${base}/v1/names/${encodeURIComponent(name)}`,
-      date: new Date(time),
+      date: dateOf(time),
       description: xmlText([`Entry ${index} of ${log}`, ...ds].join('\n')),
     })
   }
