@@ -8,7 +8,7 @@
  * notice, since they fold the entries and not the tables.
  */
 import { type Kysely, type RawBuilder, sql, type Transaction } from 'kysely'
-import { ByteReader, ByteWriter, toHex } from '@dslog/tlog/bytes'
+import { toHex } from '@dslog/tlog/bytes'
 import { asHash, type Hash } from '@dslog/tlog/hash'
 import type { MapPair } from '@dslog/tlog/map'
 import { type Bucket, prefixOf } from '@dslog/tlog/mapbucket'
@@ -16,28 +16,16 @@ import { updateBuckets, type UpperTree } from '@dslog/tlog/maptree'
 import { type Name, nameKey } from '@dslog/dnssec/name'
 import type { NameTables } from '@dslog/schema/db'
 import { decodeEntry, encodeEntry } from '@dslog/schema/entry'
-import { readRecords, writeRecords } from '@dslog/schema/fields'
 import { MapKind, mapValue } from '@dslog/schema/identity'
 import { type FoldChanges, type FoldStore, keyText, type NameChange } from '@dslog/verify/fold'
 import { type History, latestOf } from '@dslog/verify/history'
 import type { ZoneKeys } from '@dslog/verify/keys'
 import type { Database } from './db.ts'
+import { decodeDsSet, encodeDsSet } from './dsset.ts'
 import { decodeHistory, encodeHistory, STATE_SIZE } from './histories.ts'
 
 /** Key sets kept in memory. A parent zone has a handful at a time, and there are 1,500 TLDs. */
 const CACHED_KEY_SETS = 20_000
-
-/** `u16 n | n × (u16 len | DS RDATA)`; a view, to be stored at once. */
-export function encodeDsSet(ds: readonly Uint8Array[]): Uint8Array {
-  const w = new ByteWriter()
-  writeRecords(w, ds)
-  return w.view()
-}
-
-/** The inverse of {@link encodeDsSet}. */
-export function decodeDsSet(bytes: Uint8Array): Uint8Array[] {
-  return readRecords(new ByteReader(bytes))
-}
 
 /** A name as it is stored. */
 export interface StoredName {

@@ -12,7 +12,7 @@ import { sha256 } from '@dslog/tlog/hash'
 import type { Name } from '@dslog/dnssec/name'
 import { type AlertEvent, type AlertLevel, type AlertRule, levelRank } from '@dslog/schema/alert'
 import type { MonitorTables } from '@dslog/schema/db'
-import { encodeDsSet } from '@dslog/service/foldtables'
+import { encodeDsSet } from '@dslog/service/dsset'
 import { testPoint } from '@dslog/service/testpoint'
 
 /** What a rule found for one subscription. */

@@ -5,7 +5,7 @@ import { type Alert, ALERT_LEVELS, type AlertEvent } from '@dslog/schema/alert'
 import type { AlertRecord, OutboxEvent } from '@dslog/schema/alertdb'
 import type { MonitorTables } from '@dslog/schema/db'
 import type { Database } from '@dslog/service/db'
-import { decodeDsSet } from '@dslog/service/foldtables'
+import { decodeDsSet } from '@dslog/service/dsset'
 import { adviceFor, titleOf } from './advice.ts'
 import type { Content } from './channel/channel.ts'
 

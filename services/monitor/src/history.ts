@@ -2,7 +2,7 @@
 import type { Transaction } from 'kysely'
 import { type Name, nameToText } from '@dslog/dnssec/name'
 import type { ChangeTable, MonitorTables } from '@dslog/schema/db'
-import { decodeDsSet } from '@dslog/service/foldtables'
+import { decodeDsSet } from '@dslog/service/dsset'
 import { dateOf } from '@dslog/verify/describe'
 import { type AlertDraft, raiseAlerts } from './alert.ts'
 

@@ -8,7 +8,7 @@ import { fromHex, toHex } from '@dslog/tlog/bytes'
 import { type Name, nameKey } from '@dslog/dnssec/name'
 import type { MonitorTables } from '@dslog/schema/db'
 import type { LookTable } from '@dslog/schema/judgedb'
-import { decodeDsSet, encodeDsSet } from '@dslog/service/foldtables'
+import { decodeDsSet, encodeDsSet } from '@dslog/service/dsset'
 import type { Child, ChildKey, DsSet, Served, Servers, Sighting } from './judge/state.ts'
 import { UNSEEN } from './judge/state.ts'
 

@@ -25,7 +25,7 @@ import { type Authority, Internet, record, type ZoneOptions } from '@dslog/testb
 import { HOUR } from '@dslog/testbed/clock'
 import { dsOf, KSK, type ZoneKey, zoneKey } from '@dslog/testbed/key'
 import type { LyingLog, Scribe } from '@dslog/testbed/lyinglog'
-import { decodeDsSet } from '@dslog/service/foldtables'
+import { decodeDsSet } from '@dslog/service/dsset'
 import { createLogger } from '@dslog/service/log'
 import { encodePinList, type Pin } from '@dslog/verify/pins'
 import { encodeExtra, type ProofItem } from '@dslog/verify/prooffile'
