@@ -9,6 +9,7 @@
  */
 import { equal } from './bytes.ts'
 import { TlogError } from './error.ts'
+import { Generations } from './generations.ts'
 import { EMPTY_ROOT, HASH_SIZE, nodeHash, type Hash } from './hash.ts'
 import { consistencyNodes, inclusionNodes, isSubtree, subtreeNodes } from './proof.ts'
 import {
@@ -41,31 +42,19 @@ type Nodes = readonly Uint8Array[]
  * consistent, for what one has verified the others take from here unseen.
  */
 export class TileCache {
-  readonly #half: number
-  // Two generations instead of a list of uses: a hit in the old one moves to the young, and a full young one becomes old.
-  #young = new Map<number, Nodes>()
-  #old = new Map<number, Nodes>()
+  readonly #kept: Generations<number, Nodes>
 
   /** Keeps at most `limit` tiles, and always the `limit / 2` used last. */
   constructor(limit: number = CACHED_TILES) {
-    this.#half = Math.max(1, Math.floor(limit / 2))
+    this.#kept = new Generations(limit)
   }
 
   get(level: number, index: number): Nodes | undefined {
-    const key = keyOf(level, index)
-    const young = this.#young.get(key)
-    if (young !== undefined) return young
-    const old = this.#old.get(key)
-    if (old !== undefined) this.set(level, index, old)
-    return old
+    return this.#kept.get(keyOf(level, index))
   }
 
   set(level: number, index: number, nodes: Nodes): void {
-    if (this.#young.size >= this.#half) {
-      this.#old = this.#young
-      this.#young = new Map()
-    }
-    this.#young.set(keyOf(level, index), nodes)
+    this.#kept.set(keyOf(level, index), nodes)
   }
 }
 

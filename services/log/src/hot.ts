@@ -4,6 +4,7 @@
  * that nothing kept can be out of date, or another's.
  */
 import { equal } from '@dslog/tlog/bytes'
+import { Generations } from '@dslog/tlog/generations'
 import type { Hash } from '@dslog/tlog/hash'
 import { hashBucket, type HashedBucket, rootOf } from '@dslog/tlog/mapbucket'
 import { mapValue } from '@dslog/schema/identity'
@@ -15,47 +16,13 @@ const BUCKET_BYTES = 64 * 2 ** 20
 /** Names whose entries are kept, some 200 bytes each. */
 const LISTS = 100_000
 
-/** Things by text, the most recently used ones kept: two generations, as in TileCache. */
-export class Generations<T> {
-  readonly #half: number
-  readonly #sizeOf: (value: T) => number
-  #size = 0
-  #young = new Map<string, T>()
-  #old = new Map<string, T>()
-
-  /** @param limit of the sum of `sizeOf` */
-  constructor(limit: number, sizeOf: (value: T) => number = () => 1) {
-    this.#half = limit / 2
-    this.#sizeOf = sizeOf
-  }
-
-  get(key: string): T | undefined {
-    const young = this.#young.get(key)
-    if (young !== undefined) return young
-    const old = this.#old.get(key)
-    if (old !== undefined) this.set(key, old)
-    return old
-  }
-
-  set(key: string, value: T): void {
-    if (this.#young.has(key)) return
-    this.#size += this.#sizeOf(value)
-    if (this.#size > this.#half) {
-      this.#old = this.#young
-      this.#young = new Map()
-      this.#size = this.#sizeOf(value)
-    }
-    this.#young.set(key, value)
-  }
-}
-
 /** See the head of this file. */
 export class HotNames {
-  readonly #buckets = new Generations<HashedBucket>(
+  readonly #buckets = new Generations<string, HashedBucket>(
     BUCKET_BYTES,
     ({ bytes, hashes }) => bytes.length + hashes.length,
   )
-  readonly #lists = new Generations<readonly number[]>(LISTS)
+  readonly #lists = new Generations<string, readonly number[]>(LISTS)
 
   /** A bucket of the map. What is read in place of it is handed on and not kept: who proves from it refuses it. */
   async bucket(root: Hash, read: () => Promise<Uint8Array>): Promise<HashedBucket> {

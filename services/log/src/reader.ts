@@ -9,6 +9,7 @@ import { gzip } from 'node:zlib'
 import { promisify } from 'node:util'
 import { equal } from '@dslog/tlog/bytes'
 import { formatTlogProof } from '@dslog/tlog/bundle'
+import { Generations } from '@dslog/tlog/generations'
 import type { Hash } from '@dslog/tlog/hash'
 import { proveMap } from '@dslog/tlog/maptree'
 import { bundleEntry, decodeBundle, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
@@ -24,14 +25,14 @@ import { type History, latestOf } from '@dslog/verify/history'
 import { encodeExtra, type ProofItem } from '@dslog/verify/prooffile'
 import { ChainItems, itemOf, ProvenLeaves } from './chainitems.ts'
 import { Gather } from './gather.ts'
-import { Generations, HotNames } from './hot.ts'
+import { HotNames } from './hot.ts'
 import type { PublishedTree } from './shown.ts'
 import type { TreeStore } from './store.ts'
 
 const compress = promisify(gzip)
 
-/** Full bundles and tiles kept in memory, compressed or raw: some hundred MiB at most. */
-const CACHED_BLOBS = 4_096
+/** Bytes of full bundles and tiles kept in memory; compressed, bundles take less beside them. */
+const CACHED_BYTES = 128 * 2 ** 20
 
 /** Most bundles that one page of filtered changes may read: a filter that matches nothing must end. */
 const MAX_SCANNED_BUNDLES = 64
@@ -83,7 +84,7 @@ export interface Blob {
 export class LogReader {
   readonly #log: ReadableLog
   readonly #db: Database<LogTables>
-  readonly #blobs = new Generations<Blob>(CACHED_BLOBS)
+  readonly #blobs = new Generations<string, Blob>(CACHED_BYTES, ({ data }) => data.length)
   readonly #hot = new HotNames()
   readonly #histories: Gather<Hash, History>
   readonly #buckets: Gather<BucketAt, Uint8Array>

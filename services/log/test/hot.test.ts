@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from 'vitest'
 import { asHash, type Hash } from '@dslog/tlog/hash'
 import { bucketRoot } from '@dslog/tlog/mapbucket'
 import { mapValue } from '@dslog/schema/identity'
-import { Generations, HotNames } from '../src/hot.ts'
+import { HotNames } from '../src/hot.ts'
 
 /** A bucket of one key. */
 function bucketOf(n: number): { bytes: Uint8Array; root: Hash } {
@@ -46,31 +46,5 @@ describe('what is kept of names', () => {
     const { bytes, root } = bucketOf(1)
     await expect(hot.bucket(root, () => Promise.reject(new Error('away')))).rejects.toThrow('away')
     expect((await hot.bucket(root, async () => bytes)).bytes).toEqual(bytes)
-  })
-})
-
-describe('generations', () => {
-  test('keep what is used, within their limit', () => {
-    const kept = new Generations<number>(10)
-    for (let i = 0; i < 100; i++) {
-      kept.set(String(i), i)
-      expect(kept.get('0')).toBe(0)
-    }
-    const held = Array.from({ length: 100 }, (_, i) => kept.get(String(i))).filter(
-      (value) => value !== undefined,
-    )
-    expect(held.length).toBeGreaterThanOrEqual(5)
-    expect(held.length).toBeLessThanOrEqual(10)
-    expect(held).toContain(99)
-  })
-
-  test('count what things weigh', () => {
-    const kept = new Generations<string>(10, ({ length }) => length)
-    kept.set('a', '1234')
-    kept.set('b', '1234')
-    kept.set('c', '1234')
-    expect([kept.get('a'), kept.get('c')]).toEqual([undefined, '1234'])
-    kept.set('large', 'x'.repeat(100))
-    expect(kept.get('large')).toBe('x'.repeat(100))
   })
 })

@@ -8,32 +8,28 @@
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { Generations } from '@dslog/tlog/generations'
 import type { Metrics } from '../metrics.ts'
 
-/** Answers that are kept: those of the tiles that readers are at. */
-const KEPT = 4_096
+/** Bytes of answers that are kept: of the tiles that readers are at. */
+const KEPT_BYTES = 64 * 2 ** 20
 
 /** An answer, whole. */
 interface Answer {
   readonly headers: readonly string[]
   readonly body: Uint8Array
-}
-
-/** The answers under one path: where it has two, the client's `accept-encoding` tells which is wanted. */
-interface Answers {
-  /** Counts them among those of their route. */
+  /** Whether its path has another for who takes another encoding. */
+  readonly varies: boolean
+  /** Counts it among those of its route. */
   readonly seconds: { observe(value: number): void }
-  varies: boolean
-  plain?: Answer
-  gzip?: Answer
 }
 
-/** Answers by path. */
+/** Answers by path and encoding. */
 export class Lane {
   readonly #metrics: Metrics
   readonly #isOpen: () => boolean
-  /** The longest kept first. */
-  readonly #kept = new Map<string, Answers>()
+  readonly #plain = new Generations<string, Answer>(KEPT_BYTES / 2, ({ body }) => body.length)
+  readonly #gzip = new Generations<string, Answer>(KEPT_BYTES / 2, ({ body }) => body.length)
 
   /** @param isOpen whether everything may go this way at present */
   constructor(metrics: Metrics, isOpen: () => boolean) {
@@ -65,34 +61,34 @@ export class Lane {
     }
     const headers = Object.entries(sent).flatMap(([name, value]) => [name, String(value)])
     const labels = { method, route: routeOptions.url ?? url, status: 200 }
-    const seconds = this.#metrics.httpSeconds.labels(labels)
-    const answers: Answers = this.#kept.get(url) ?? { seconds, varies: false }
-    answers.varies = String(sent['vary']).includes('accept-encoding')
-    answers[sent['content-encoding'] === 'gzip' ? 'gzip' : 'plain'] = { headers, body }
-    this.#kept.delete(url)
-    this.#kept.set(url, answers)
-    for (const oldest of this.#kept.keys()) {
-      if (this.#kept.size <= KEPT) break
-      this.#kept.delete(oldest)
-    }
+    const kept = sent['content-encoding'] === 'gzip' ? this.#gzip : this.#plain
+    kept.set(url, {
+      headers,
+      body,
+      varies: String(sent['vary']).includes('accept-encoding'),
+      seconds: this.#metrics.httpSeconds.labels(labels),
+    })
   }
 
   #answers(request: IncomingMessage, response: ServerResponse): boolean {
-    if (request.method !== 'GET') return false
-    const answers = this.#kept.get(request.url!)
-    if (answers === undefined || !this.#isOpen()) return false
-    const { headers } = request
+    const answer = this.#answerTo(request)
+    if (answer === undefined || !this.#isOpen()) return false
+    const from = performance.now()
+    response.once('finish', () => answer.seconds.observe((performance.now() - from) / 1000))
+    response.writeHead(200, answer.headers as string[]).end(answer.body)
+    return true
+  }
+
+  #answerTo({ headers, method, url = '' }: IncomingMessage): Answer | undefined {
     const isUsual =
+      method !== 'GET' ||
       headers['if-none-match'] !== undefined ||
       headers['content-length'] !== undefined ||
       headers['transfer-encoding'] !== undefined
-    const gzip = answers.varies && acceptsGzip(headers['accept-encoding'])
-    const answer = gzip ? answers.gzip : answers.plain
-    if (isUsual || answer === undefined) return false
-    const from = performance.now()
-    response.once('finish', () => answers.seconds.observe((performance.now() - from) / 1000))
-    response.writeHead(200, answer.headers as string[]).end(answer.body)
-    return true
+    if (isUsual) return undefined
+    if (!acceptsGzip(headers['accept-encoding'])) return this.#plain.get(url)
+    const plain = this.#plain.get(url)
+    return plain?.varies === false ? plain : this.#gzip.get(url)
   }
 }
 
