@@ -233,22 +233,26 @@ export class Crawler implements Component {
 
     let answered: Uint8Array | undefined
     let isNew = false
+    let undecided: SubmitResult | undefined
     const { zone } = evidence[0]!
     // Whose signatures are taken is for the log to say; those of top-level domains always are.
     let isAdmitted = labelCount(zone) <= 1 || (logged !== undefined && equal(logged.zone, zone))
     for (const seen of distinct(evidence)) {
       if (compareWithLog(seen, logged, answered ?? task.answered) !== 'new') continue
-      const { reason, status } = await this.#submit(seen)
-      // Taken, but not decided upon; or not looked at.
-      if (status === 'accepted' || reason === 'rate-limited') continue
+      const result = await this.#submit(seen)
+      if (isUndecided(result)) {
+        undecided = result
+        continue
+      }
       answered = markOf(seen)
-      isNew ||= status === 'logged'
-      isAdmitted ||= status !== 'refused' && sameName(seen.zone, zone)
+      isNew ||= result.status === 'logged'
+      isAdmitted ||= result.status !== 'refused' && sameName(seen.zone, zone)
     }
     // What the log lacked it has now, or has said why not.
 
     if (isAdmitted) await this.#watchKeys(zone)
     if (isNew) await this.#lookAgain(task)
+    if (undecided !== undefined) return this.#soon(task, undecided)
     const isSigned = isAdmitted && evidence.some((seen) => seen.signed)
     const signed = logged?.signed === true || isSigned
     return done(task, signed ? Tier.signed : Tier.other, answered, this.#moment)
@@ -287,12 +291,18 @@ export class Crawler implements Component {
         this.#zones.delete(nameKey(zone.zone))
         return over
       }
+      if (isUndecided(result)) return this.#soon(task, result)
       answered = mark
     }
     if (labelCount(zone.zone) > 0) {
       await this.#watchKeys((await walker.parentOf(zone.zone, { signal })).zone)
     }
     return done(task, Tier.keys, answered, this.#moment)
+  }
+
+  /** What the log has not decided upon is asked about in minutes, and not with the next round. */
+  #soon(task: Task, { reason, status }: SubmitResult): Finished {
+    return failed(task, `log: ${reason ?? status}`, this.#moment)
   }
 
   async #submit(seen: Evidence): Promise<SubmitResult> {
@@ -375,4 +385,9 @@ function distinct(evidence: readonly Evidence[]): Evidence[] {
 
 function idOf({ kind, name }: Task): string {
   return `${kind} ${nameKey(name)}`
+}
+
+/** Whether an observation was taken and not decided upon, or not looked at. */
+function isUndecided({ reason, status }: SubmitResult): boolean {
+  return status === 'accepted' || reason === 'rate-limited'
 }
