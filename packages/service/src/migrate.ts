@@ -93,6 +93,8 @@ async function attempt<T>(db: Database<T>, migrations: Migrations): Promise<Migr
   })
 }
 
+/** Also of what was told as a database that is busy. */
 function sqlState(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
+  const told = error instanceof DatabaseError ? error.cause : error
+  return told instanceof Error && 'code' in told ? told.code : undefined
 }
