@@ -23,6 +23,7 @@ import { EMPTY_HEAD, Fold } from '@dslog/verify/fold'
 import { MemoryStore } from '@dslog/verify/memory'
 import { Admitter, type EvidenceSink } from '@dslog/log/admit'
 import { LOG_CONFIG, type LogConfig } from '@dslog/log/config'
+import { createLog } from '@dslog/log/create'
 import { fsck } from '@dslog/log/fsck'
 import { type Batch, Log, type LogOptions } from '@dslog/log/log'
 import { openLogDatabase } from '@dslog/log/main'
@@ -86,7 +87,7 @@ export class TestLog {
   /** Opens the log in a database that is open already, and stays so when this fails. */
   static async over(plain: LogOptions, own: TestLogOptions): Promise<TestLog> {
     const options = own.wrap?.(plain) ?? plain
-    if ((await new TreeStore(plain.db).tree()) === undefined) await Log.create(options)
+    if ((await new TreeStore(plain.db).tree()) === undefined) await createLog(options)
     return new TestLog(await Log.open(options), options, own)
   }
 

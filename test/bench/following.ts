@@ -19,6 +19,7 @@ import { Follower } from '@dslog/monitor/follow'
 import { MonitorStore } from '@dslog/monitor/store'
 import { type Authority, Internet } from '@dslog/testbed/internet'
 import { LyingLog, Scribe } from '@dslog/testbed/lyinglog'
+import { MAP_DEPTH } from '@dslog/service/maptables'
 import { signRRset } from '@dslog/testbed/signer'
 import { Observer } from '@dslog/verify/observe'
 import type { StateCandidate } from '@dslog/verify/candidate'
@@ -27,7 +28,6 @@ import { serverUrl } from './server.ts'
 
 /** Entries of a tree, as the sequencer makes them at most. */
 const TREE = 5_000
-const MAP_DEPTH = 16
 const DIGEST_BYTES = 32
 const TTL = 86_400
 const DAY_S = 86_400

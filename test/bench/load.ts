@@ -88,7 +88,7 @@ async function reportChanges(bench: Bench, { evidence, log, options }: FilledLog
         upper.root()
         const takenBack = new Error('taken back')
         const work = options.db.transaction(async (trx) => {
-          await log.fold.saveBuckets(trx, buckets, log.size + 1)
+          await log.fold.map.save(trx, buckets, log.size + 1)
           throw takenBack
         })
         await work.catch((error: unknown) => {

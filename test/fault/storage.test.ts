@@ -16,7 +16,8 @@ import { HOUR } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
-import { Log, type LogOptions } from '@dslog/log/log'
+import { createLog } from '@dslog/log/create'
+import type { Log, LogOptions } from '@dslog/log/log'
 import { LOG_FILES } from '@dslog/log/files'
 import { REFRESH_MS, Sequencer } from '@dslog/log/sequencer'
 import { viewOf } from '@dslog/log/view'
@@ -203,7 +204,7 @@ describe.each(places.kinds)('a log on %s, whose storage fails', (kind) => {
     const options = await openPlace(place, world.clock)
     const effects = await failEach(async (arm) => {
       arm()
-      await fails(Log.create(faults.wrap(options)))
+      await fails(createLog(faults.wrap(options)))
       faults.hold()
       const test = await TestLog.over(options, { clock: world.clock })
       expect(await complaints(test)).toEqual([])

@@ -10,7 +10,7 @@ import { dsToText } from '@dslog/dnssec/records'
 import type { Observation, SubmitResult } from '@dslog/schema/api'
 import { mapKey, MapKind } from '@dslog/schema/identity'
 import type { OpenedLoad } from '@dslog/log/main'
-import { keyText } from '@dslog/verify/fold'
+import { keyText } from '@dslog/verify/foldstore'
 import { type SignedDs, signedDsOf, type Target } from './target.ts'
 
 /** Names read at once. */

@@ -1,28 +1,25 @@
 /**
  * What a fold remembers (FoldStore of @dslog/verify), in tables: histories of names, key sets of
- * zones, buckets of the name map. The log keeps one to build its map, the monitor keeps its own to
- * check it. Buckets are versioned by tree size, so that the map of the published tree can be
- * proven from while the next one is built; see NameTables in @dslog/schema/db for the shapes.
+ * zones and, in {@link MapTables}, buckets of the name map. The log keeps one to build its map, the
+ * monitor keeps its own to check it. See NameTables in @dslog/schema/db for the shapes.
  *
  * Trusted: whoever can write these tables can make the log append what it should refuse. Auditors
  * notice, since they fold the entries and not the tables.
  */
-import { type Kysely, type RawBuilder, sql, type Transaction } from 'kysely'
+import { type RawBuilder, sql, type Transaction } from 'kysely'
 import { toHex } from '@dslog/tlog/bytes'
 import { asHash, type Hash } from '@dslog/tlog/hash'
-import type { MapPair } from '@dslog/tlog/map'
-import { type Bucket, prefixOf } from '@dslog/tlog/mapbucket'
-import { updateBuckets, type UpperTree } from '@dslog/tlog/maptree'
 import { type Name, nameKey } from '@dslog/dnssec/name'
 import type { NameTables } from '@dslog/schema/db'
 import { decodeEntry, encodeEntry } from '@dslog/schema/entry'
-import { MapKind, mapValue } from '@dslog/schema/identity'
-import { type FoldChanges, type FoldStore, keyText, type NameChange } from '@dslog/verify/fold'
+import { MapKind } from '@dslog/schema/identity'
+import { type FoldChanges, type FoldStore, keyText, type NameChange } from '@dslog/verify/foldstore'
 import { type History, latestOf } from '@dslog/verify/history'
 import type { ZoneKeys } from '@dslog/verify/keys'
 import type { Database } from './db.ts'
 import { decodeDsSet, encodeDsSet } from './dsset.ts'
 import { decodeHistory, encodeHistory, STATE_SIZE } from './histories.ts'
+import { MapTables, type TableNames } from './maptables.ts'
 
 /** Key sets kept in memory. A parent zone has a handful at a time, and there are 1,500 TLDs. */
 const CACHED_KEY_SETS = 20_000
@@ -35,9 +32,6 @@ export interface StoredName {
   readonly history: History
 }
 
-/** What the tables of one fold are called. */
-type TableNames = { readonly [T in keyof NameTables]: T }
-
 /** See {@link FoldTables.in}. */
 function only<T extends NameTables>(trx: Transaction<T>): Transaction<NameTables> {
   return trx as unknown as Transaction<NameTables>
@@ -45,6 +39,8 @@ function only<T extends NameTables>(trx: Transaction<T>): Transaction<NameTables
 
 /** The tables of one fold. */
 export class FoldTables implements FoldStore {
+  /** The buckets of the name map. */
+  readonly map: MapTables
   readonly #db: Database<NameTables>
   readonly #names: TableNames
   readonly #zoneIds = new Map<string, number>()
@@ -60,6 +56,7 @@ export class FoldTables implements FoldStore {
     ])
     // Other tables of the same shape: to the types they are the same.
     this.#names = Object.fromEntries(named) as TableNames
+    this.map = new MapTables(db, this.#names)
   }
 
   /**
@@ -116,36 +113,7 @@ export class FoldTables implements FoldStore {
   }
 
   async buckets(prefixes: readonly number[]): Promise<ReadonlyMap<number, Uint8Array>> {
-    return this.bucketsAt(prefixes, Number.MAX_SAFE_INTEGER)
-  }
-
-  /** Buckets as of tree `size`. */
-  async bucketsAt(
-    prefixes: readonly number[],
-    size: number,
-  ): Promise<ReadonlyMap<number, Uint8Array>> {
-    return this.#newestBuckets(this.#db.kysely, prefixes, size)
-  }
-
-  /** Roots of all buckets as of tree `size`, to build the upper tree from. */
-  async bucketRoots(size: number): Promise<Map<number, Hash>> {
-    const { rows } = await sql<{ prefix: number; root: Uint8Array }>`
-      select distinct on (prefix) prefix, root from ${this.#table('map_bucket')}
-      where tree_size <= ${size} order by prefix, tree_size desc`.execute(this.#db.kysely)
-    return new Map(rows.map(({ prefix, root }) => [prefix, asHash(root)]))
-  }
-
-  /** Roots of the buckets that trees after `since` changed, as of tree `size`. */
-  async changedRoots<T extends NameTables>(
-    trx: Transaction<T>,
-    since: number,
-    size: number,
-  ): Promise<Map<number, Hash>> {
-    const { rows } = await sql<{ prefix: number; root: Uint8Array }>`
-      select distinct on (prefix) prefix, root from map_bucket
-      where tree_size > ${since} and tree_size <= ${size}
-      order by prefix, tree_size desc`.execute(trx)
-    return new Map(rows.map(({ prefix, root }) => [prefix, asHash(root)]))
+    return this.map.at(prefixes, Number.MAX_SAFE_INTEGER)
   }
 
   /** Names whose state in force a zone signs, after `after` in the order of wire bytes. */
@@ -164,16 +132,6 @@ export class FoldTables implements FoldStore {
     return rows.map(({ history, latest, name }) => {
       return { name: name as Name, ds: decodeDsSet(latest), history: decodeHistory(history) }
     })
-  }
-
-  /** Buckets that tree `size` changed. */
-  async changedAt(size: number): Promise<number[]> {
-    const rows = await this.#db.kysely
-      .selectFrom(this.#names.map_bucket)
-      .select('prefix')
-      .where('tree_size', '=', size)
-      .execute()
-    return rows.map(({ prefix }) => prefix)
   }
 
   /** How many names have their state in force signed by a zone, and how many of them a DS, before entry `below`. */
@@ -246,80 +204,13 @@ export class FoldTables implements FoldStore {
         encodeEntry(keys.entry),
       ]),
     )
-    await this.saveBuckets(names, changes.buckets, size)
+    await this.map.save(names, changes.buckets, size)
   }
 
   /** To be called once the transaction of {@link save} has committed. */
   committed(changes: FoldChanges): void {
     this.#generation++
     for (const { keysId } of changes.zoneKeys) this.#keySets.delete(keyText(keysId))
-  }
-
-  /** Stores new versions of buckets. */
-  async saveBuckets<T extends NameTables>(
-    trx: Transaction<T>,
-    buckets: readonly Bucket[],
-    size: number,
-  ): Promise<void> {
-    const rows = buckets.map(({ bytes, prefix, root }) => [prefix, size, root, bytes])
-    await this.#db.bulkInsert(
-      only(trx),
-      this.#names.map_bucket,
-      ['prefix', 'tree_size', 'root', 'data'],
-      rows,
-    )
-  }
-
-  /**
-   * Drops versions of buckets that no reader of tree `size` or newer can need.
-   *
-   * @param prefixes buckets that tree `size` has a version of its own of
-   */
-  async prune<T extends NameTables>(
-    trx: Transaction<T>,
-    prefixes: readonly number[],
-    size: number,
-  ): Promise<void> {
-    await sql`
-      delete from ${this.#table('map_bucket')}
-      where prefix = any(${prefixes}::int[]) and tree_size < ${size}`.execute(trx)
-  }
-
-  /**
-   * Brings the map up to date with every name that has entries at or above index `since`: for trees so large that no
-   * fold holds all their names at once. Goes through the names by the first byte of their keys, so that memory stays flat.
-   *
-   * @param upper upper tree of the map without those entries; is moved forward
-   * @param size tree size, as version of the changed buckets
-   */
-  async remap<T extends NameTables>(
-    trx: Transaction<T>,
-    upper: UpperTree,
-    since: number,
-    size: number,
-  ): Promise<void> {
-    if (upper.depth < 8) throw new RangeError('buckets wider than a byte of their keys')
-    for (let byte = 0; byte < 256; byte++) {
-      const end = byte < 255 ? sql`and key < ${Uint8Array.of(byte + 1)}::bytea` : sql``
-      const { rows } = await sql<{ key: Uint8Array; history: Uint8Array }>`
-        select key, history from ${this.#table('name')}
-        where key >= ${Uint8Array.of(byte)}::bytea ${end}
-          and substr(history, length(history) - ${STATE_SIZE - 1}::int, 8) >= int8send(${since}::int8)
-      `.execute(trx)
-      if (rows.length === 0) continue
-      const pairs = rows.map(({ history, key }): MapPair => {
-        const indices = decodeHistory(history).map(({ index }) => index)
-        return { key: asHash(key), value: mapValue(indices) }
-      })
-      const prefixes = [...new Set(pairs.map(({ key }) => prefixOf(key, upper.depth)))]
-      const stored = await this.#newestBuckets(trx, prefixes, Number.MAX_SAFE_INTEGER)
-      await this.saveBuckets(trx, updateBuckets(upper, stored, pairs), size)
-    }
-    // All at once: pruned a byte at a time, each time would go through the whole table.
-    await sql`
-      delete from ${this.#table('map_bucket')} old using ${this.#table('map_bucket')} newer
-      where newer.tree_size = ${size} and newer.prefix = old.prefix and old.tree_size < ${size}
-    `.execute(trx)
   }
 
   /** Forgets what a transaction that was rolled back may have put into memory. */
@@ -388,22 +279,5 @@ export class FoldTables implements FoldStore {
         zone = coalesce(grown.zone, known.zone),
         latest = coalesce(grown.latest, known.latest)
       from grown_name grown where known.key = grown.key`.execute(trx)
-  }
-
-  async #newestBuckets<T extends NameTables>(
-    db: Kysely<T>,
-    prefixes: readonly number[],
-    size: number,
-  ): Promise<ReadonlyMap<number, Uint8Array>> {
-    if (prefixes.length === 0) return new Map()
-    const { rows } = await sql<{ prefix: number; data: Uint8Array }>`
-      select wanted.prefix, newest.data
-      from unnest(${prefixes}::int[]) as wanted (prefix)
-      cross join lateral (
-        select data from ${this.#table('map_bucket')} bucket
-        where bucket.prefix = wanted.prefix and tree_size <= ${size}
-        order by tree_size desc limit 1
-      ) newest`.execute(db)
-    return new Map(rows.map(({ data, prefix }) => [prefix, data]))
   }
 }

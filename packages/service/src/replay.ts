@@ -175,7 +175,7 @@ export class Replay<T extends NameTables, P extends ReplayPosition> {
       const { size } = fold.head
       await names.save(trx, added, size)
       const prefixes = added.buckets.map(({ prefix }) => prefix)
-      await names.prune(trx, prefixes, size)
+      await names.map.prune(trx, prefixes, size)
       return this.#store.move(trx, this.#position, { fold, unit, entries })
     })
     names.committed(added)
@@ -186,7 +186,7 @@ export class Replay<T extends NameTables, P extends ReplayPosition> {
     const { head, upper: before } = this.#position
     this.#position = await this.#store.transaction(async (trx) => {
       const upper = before.fork()
-      await this.#store.names.remap(trx, upper, head.mapHead! + 1, head.size + 1)
+      await this.#store.names.map.remap(trx, upper, head.mapHead! + 1, head.size + 1)
       const fold = this.#fold(upper)
       const entries = await this.#check(fold, [mapHead])
       return this.#store.move(trx, this.#position, { fold, unit: [mapHead], entries })

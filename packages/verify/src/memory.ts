@@ -1,7 +1,6 @@
 /** A fold's memory in memory: for audits, tests and whatever else runs from the first entry on. */
 import type { Hash } from '@dslog/tlog/hash'
-import type { FoldChanges, FoldStore } from './fold.ts'
-import { keyText } from './fold.ts'
+import { type FoldChanges, type FoldStore, keyText } from './foldstore.ts'
 import type { History } from './history.ts'
 import type { ZoneKeys } from './keys.ts'
 

@@ -3,7 +3,7 @@
  * then the tables, which may show them as they are before it or after it.
  */
 import type { Hash } from '@dslog/tlog/hash'
-import { type FoldChanges, type FoldStore, keyText } from '@dslog/verify/fold'
+import { type FoldChanges, type FoldStore, keyText } from '@dslog/verify/foldstore'
 import type { History } from '@dslog/verify/history'
 import { MemoryStore } from '@dslog/verify/memory'
 import type { ZoneKeys } from '@dslog/verify/keys'

@@ -138,7 +138,7 @@ export class Follower implements ReadableLog {
       if (before !== undefined && row.size < before.size) {
         throw new LogError('behind', `${row.size} entries are published, and ${before.size} were`)
       }
-      return { row, roots: await this.fold.changedRoots(trx, before?.size ?? 0, row.size) }
+      return { row, roots: await this.fold.map.changedRoots(trx, before?.size ?? 0, row.size) }
     })
   }
 

@@ -16,7 +16,8 @@ import { TileWriter } from '@dslog/tlog/tilewriter'
 import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
 import { FoldTables } from '@dslog/service/foldtables'
 import { Auditor, type Violation } from '@dslog/verify/audit'
-import { EMPTY_HEAD, Fold, keyText } from '@dslog/verify/fold'
+import { EMPTY_HEAD, Fold } from '@dslog/verify/fold'
+import { keyText } from '@dslog/verify/foldstore'
 import type { History } from '@dslog/verify/history'
 import { MemoryStore } from '@dslog/verify/memory'
 import { LogError } from './error.ts'
@@ -141,7 +142,7 @@ class Check {
       this.#problem(`${count} histories are stored, the entries make ${this.#memory.names}`)
     }
     if (this.#tree.loading) return
-    const roots = await tables.bucketRoots(size)
+    const roots = await tables.map.roots(size)
     for (let prefix = 0; prefix < 2 ** this.#tree.map_depth; prefix++) {
       const expected = upper.get(prefix)
       const stored = roots.get(prefix)
@@ -151,10 +152,7 @@ class Check {
     const prefixes = [...roots.keys()]
     for (let at = 0; at < prefixes.length; at += PAGE_BUCKETS) {
       const page = prefixes.slice(at, at + PAGE_BUCKETS)
-      const [stored, expected] = [
-        await tables.bucketsAt(page, size),
-        await this.#memory.buckets(page),
-      ]
+      const [stored, expected] = [await tables.map.at(page, size), await this.#memory.buckets(page)]
       for (const prefix of page) {
         const [kept, right] = [stored.get(prefix), expected.get(prefix)]
         if (kept !== undefined && right !== undefined && equal(kept, right)) continue

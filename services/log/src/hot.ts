@@ -8,7 +8,7 @@ import { Generations } from '@dslog/tlog/generations'
 import type { Hash } from '@dslog/tlog/hash'
 import { hashBucket, type HashedBucket, rootOf } from '@dslog/tlog/mapbucket'
 import { mapValue } from '@dslog/schema/identity'
-import { keyText } from '@dslog/verify/fold'
+import { keyText } from '@dslog/verify/foldstore'
 import { LogError } from './error.ts'
 
 /** Bytes of buckets kept, with their hashes: those that are asked for, not all of a large map. */

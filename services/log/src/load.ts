@@ -10,6 +10,7 @@ import { type Bucket, BucketBuilder } from '@dslog/tlog/mapbucket'
 import { UpperTree } from '@dslog/tlog/maptree'
 import { mapValue } from '@dslog/schema/identity'
 import type { Admission } from '@dslog/verify/fold'
+import { createLog } from './create.ts'
 import { type Batch, Log, type LogOptions } from './log.ts'
 import { TreeStore } from './store.ts'
 
@@ -38,7 +39,7 @@ export class Loader {
 
   /** Opens a log for loading; creates it if there is none. */
   static async open(options: LogOptions): Promise<Loader> {
-    if ((await new TreeStore(options.db).tree()) === undefined) await Log.create(options)
+    if ((await new TreeStore(options.db).tree()) === undefined) await createLog(options)
     return new Loader(await Log.openForLoad(options), options)
   }
 
@@ -82,7 +83,7 @@ export class Loader {
         done.push(bucket)
       }
       if (done.length < MAP_PAGE && !all) return
-      await db.transaction((trx) => fold.saveBuckets(trx, done, tree.size + 1))
+      await db.transaction((trx) => fold.map.save(trx, done, tree.size + 1))
       done = []
     }
     for (let after: Hash | undefined; ;) {

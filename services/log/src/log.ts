@@ -7,35 +7,29 @@
 import { setImmediate as immediate } from 'node:timers/promises'
 import { equal } from '@dslog/tlog/bytes'
 import { formatCheckpoint } from '@dslog/tlog/checkpoint'
-import { EMPTY_ROOT, leafHash } from '@dslog/tlog/hash'
-import { UpperTree } from '@dslog/tlog/maptree'
+import type { UpperTree } from '@dslog/tlog/maptree'
 import { type NoteSigner, signNote } from '@dslog/tlog/note'
 import { verifyConsistency } from '@dslog/tlog/proof'
 import { TreeReader } from '@dslog/tlog/reader'
-import { encodeBundle } from '@dslog/tlog/tile'
-import { TileWriter } from '@dslog/tlog/tilewriter'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import type { LogTables } from '@dslog/schema/db'
 import { encodeEntry } from '@dslog/schema/entry'
 import type { Clock } from '@dslog/service/clock'
 import type { Database, ExclusiveLock } from '@dslog/service/db'
-import { FoldTables } from '@dslog/service/foldtables'
+import type { FoldTables } from '@dslog/service/foldtables'
 import { testPoint } from '@dslog/service/testpoint'
 import type { Candidate, Moment } from '@dslog/verify/candidate'
-import { type Admission, EMPTY_HEAD, Fold } from '@dslog/verify/fold'
+import { type Admission, Fold } from '@dslog/verify/fold'
 import { FLOOD_RULE } from '@dslog/verify/history'
 import { AheadStore } from './ahead.ts'
 import { LogError } from './error.ts'
-import { behind, openStored, originOf, type StoredLog } from './open.ts'
+import { behind, openStored, type StoredLog } from './open.ts'
 import type { ReadableLog } from './reader.ts'
 import { type PublishedTree, Shown } from './shown.ts'
 import type { SignedTree, SignerRow } from './signer.ts'
 import { type Appended, commitOf, type Position, type Step, stepFrom, zonesOf } from './step.ts'
-import { leafPrefix, TreeStore, type TreeRow } from './store.ts'
+import type { TreeRow, TreeStore } from './store.ts'
 import type { Witnesses } from './witness.ts'
-
-/** Leading bits of a map key that name a bucket: 65,536 buckets, of 380 keys at 25 M names. */
-export const MAP_DEPTH = 16
 
 /** Candidates that are decided about without a pause, some milliseconds: requests and tables wait no longer. */
 const DECIDED_AT_ONCE = 500
@@ -90,60 +84,6 @@ export class Log implements ReadableLog {
     this.shown = new Shown(this.origin, this.store, options.witnesses)
     this.#at = stored.position
     this.#superseded = stored.superseded
-  }
-
-  /**
-   * Creates a log: an explicit act. Its first leaf is an empty MAP_HEAD, its first tree is signed when
-   * it is opened.
-   *
-   * @throws LogError `exists`
-   */
-  static async create(options: LogOptions): Promise<void> {
-    const lock = await options.db.lockExclusive('log', () => {})
-    try {
-      await Log.#create(options)
-    } finally {
-      await lock.release()
-    }
-  }
-
-  static async #create({ clock, db, signerRow, signers }: LogOptions): Promise<void> {
-    const store = new TreeStore(db)
-    if ((await store.tree()) !== undefined || (await signerRow.read()) !== undefined) {
-      throw new LogError('exists', 'there is a log already')
-    }
-    const origin = originOf(signers)
-    const time = clock()
-    const fold = new Fold(EMPTY_HEAD, new UpperTree(MAP_DEPTH), {
-      store: FoldTables.in(db),
-      anchors: [],
-    })
-    const bytes = encodeEntry(await fold.appendMapHead(time))
-    const writer = new TileWriter()
-    writer.append(leafHash(bytes))
-    const tree: TreeRow = {
-      origin,
-      size: 1,
-      root: writer.root(),
-      map_root: EMPTY_ROOT,
-      key_count: 0,
-      map_head: 0,
-      map_time: time,
-      map_depth: MAP_DEPTH,
-      fence: 0,
-      loading: false,
-    }
-    await db.transaction(async (trx) => {
-      await store.create(trx, tree)
-      await store.insert(trx, {
-        from: 0,
-        tiles: writer.take(),
-        bundles: [{ index: 0, data: encodeBundle([bytes]) }],
-        leaves: [{ index: 0, prefix: leafPrefix(leafHash(bytes)), zone: undefined }],
-      })
-      testPoint('log.creating')
-    })
-    testPoint('log.created')
   }
 
   /**
@@ -370,7 +310,7 @@ export class Log implements ReadableLog {
         await this.store.commit(trx, commitOf(step, await this.fold.zoneIds(trx, zonesOf(step))))
         testPoint('log.stored')
         await this.fold.save(trx, changes, tree.size)
-        await this.fold.prune(trx, superseded, shown)
+        await this.fold.map.prune(trx, superseded, shown)
         testPoint('log.committing')
       })
     } catch (error) {

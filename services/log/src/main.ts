@@ -28,6 +28,7 @@ import { LOG_FILES, LOG_SCHEMA } from './files.ts'
 import { noteSignerOf, readKeyFile, readKeys } from './key.ts'
 import { JudgePool } from './judge/pool.ts'
 import { Loader } from './load.ts'
+import { createLog } from './create.ts'
 import { Log, type LogOptions } from './log.ts'
 import { policyText } from './policy.ts'
 import { observePublishers, publishersOf } from './publish/setup.ts'
@@ -146,7 +147,7 @@ async function closing<T>({ db }: LogOptions, open: () => Promise<T>): Promise<T
 async function logIn(stored: LogOptions, options: OpenOptions): Promise<OpenedLog> {
   const { clock = systemClock, config } = options
   const { db, witnesses } = stored
-  if (options.create === true && !(await logExists(db))) await Log.create(stored)
+  if (options.create === true && !(await logExists(db))) await createLog(stored)
   const log = await Log.open(stored)
   const zones = zoneListOf(config)
   const shortest = witnesses === undefined ? 0 : shortestInterval(witnesses.policy)

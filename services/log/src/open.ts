@@ -50,12 +50,12 @@ export async function openStored(
 
   const fold = FoldTables.in(options.db)
   const upper = new UpperTree(tree.map_depth)
-  for (const [prefix, root] of await fold.bucketRoots(tree.size)) upper.set(prefix, root)
+  for (const [prefix, root] of await fold.map.roots(tree.size)) upper.set(prefix, root)
   if (!tree.loading) await fitting(async () => checkMapHead(tree, last, upper))
   const { key_count: keyCount, map_head: mapHead, map_time: mapTime, size } = tree
   const head = { size, mapHead, mapTime, keyCount, liveTime: 0 }
   // The tree before may have been shown when this one was committed: its buckets are still there.
-  const superseded = tree.loading ? [] : await fold.changedAt(size)
+  const superseded = tree.loading ? [] : await fold.map.changedAt(size)
   return { position: { tree, writer, lastBundle, head, upper }, superseded, store, fold }
 }
 

@@ -20,7 +20,7 @@ import { decodeEntry } from '@dslog/schema/entry'
 import { mapKey, type MapKind } from '@dslog/schema/identity'
 import type { Database } from '@dslog/service/db'
 import type { FoldTables } from '@dslog/service/foldtables'
-import { keyText } from '@dslog/verify/fold'
+import { keyText } from '@dslog/verify/foldstore'
 import { type History, latestOf } from '@dslog/verify/history'
 import { encodeExtra, type ProofItem } from '@dslog/verify/prooffile'
 import { ChainItems, itemOf, ProvenLeaves } from './chainitems.ts'
@@ -336,7 +336,7 @@ async function readBuckets(fold: FoldTables, wanted: readonly BucketAt[]): Promi
   const found = await Promise.all(
     sizes.map((size) => {
       const prefixes = wanted.filter((one) => one.size === size).map(({ prefix }) => prefix)
-      return fold.bucketsAt([...new Set(prefixes)], size)
+      return fold.map.at([...new Set(prefixes)], size)
     }),
   )
   return wanted.map(({ prefix, size }) => {

@@ -25,6 +25,7 @@ import type { LogTables } from '@dslog/schema/db'
 import { decodeEntry } from '@dslog/schema/entry'
 import type { Database } from '@dslog/service/db'
 import { FoldTables } from '@dslog/service/foldtables'
+import { MAP_DEPTH } from '@dslog/service/maptables'
 import {
   Replay,
   type Replayed,
@@ -37,7 +38,7 @@ import {
 import { testPoint } from '@dslog/service/testpoint'
 import { EMPTY_HEAD } from '@dslog/verify/fold'
 import { LogError } from './error.ts'
-import { type LogOptions, MAP_DEPTH } from './log.ts'
+import type { LogOptions } from './log.ts'
 import { behind, openStored, originOf } from './open.ts'
 import type { SignedTree } from './signer.ts'
 import { commitOf, type Position, stepFrom, zonesOf } from './step.ts'

@@ -105,7 +105,7 @@ export class Shown {
     if (row === undefined || row.size > newest.size) return
     if (this.#witnesses?.resume(this.#signed(row.note, row.size)) === false) return
     const upper = new UpperTree(newest.map_depth)
-    for (const [prefix, root] of await fold.bucketRoots(row.size)) upper.set(prefix, root)
+    for (const [prefix, root] of await fold.map.roots(row.size)) upper.set(prefix, root)
     this.#show({ ...row, root: asHash(row.root), upper, publishedAt: row.published_at })
   }
 

@@ -8,7 +8,8 @@ import { type Tile, tileHash } from '@dslog/tlog/tile'
 import type { TileWriter } from '@dslog/tlog/tilewriter'
 import type { Name } from '@dslog/dnssec/name'
 import type { Entry } from '@dslog/schema/entry'
-import type { Fold, FoldChanges, FoldHead } from '@dslog/verify/fold'
+import type { Fold, FoldHead } from '@dslog/verify/fold'
+import type { FoldChanges } from '@dslog/verify/foldstore'
 import { type Commit, continueBundles, leafPrefix, type TreeRow } from './store.ts'
 
 /** Where a log stands: everything that the next step begins with. */

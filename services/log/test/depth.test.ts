@@ -9,8 +9,9 @@ import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
 import { Places } from '../../../test/place.ts'
+import { MAP_DEPTH } from '@dslog/service/maptables'
 import { complaints, observe, openPlace, TestLog } from '../../../test/testlog.ts'
-import { Log, MAP_DEPTH } from '../src/log.ts'
+import { createLog } from '../src/create.ts'
 
 const places = await Places.open()
 afterAll(() => places.close())
@@ -28,7 +29,7 @@ const observations = owners.map((owner) => observe(net, owner))
 /** A new log of this depth. */
 async function logOf(depth: number): Promise<TestLog> {
   const options = await openPlace(await places.make(places.kinds.at(-1)!, net.anchors), clock)
-  await Log.create(options)
+  await createLog(options)
   await options.db.kysely.updateTable('tree').set({ map_depth: depth }).execute()
   return TestLog.over(options, { clock })
 }

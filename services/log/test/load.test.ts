@@ -12,6 +12,7 @@ import { Places } from '../../../test/place.ts'
 import { complaints, observe, openPlace, TestLog } from '../../../test/testlog.ts'
 import { Admitter } from '../src/admit.ts'
 import { Loader } from '../src/load.ts'
+import { createLog } from '../src/create.ts'
 import { Log, type LogOptions } from '../src/log.ts'
 import { ZoneList } from '../src/zones.ts'
 import { emptied } from './emptied.ts'
@@ -89,7 +90,7 @@ describe.each(places.kinds)('a load on %s', (kind) => {
 
   test('of a log that is fresh, or was interrupted, is due; of another it is not', async () => {
     expect(await Loader.isDue(options)).toBe(true)
-    await Log.create(options)
+    await createLog(options)
     expect(await Loader.isDue(options)).toBe(true)
     const loaded = await load(evidence(names(2)))
     expect(await Loader.isDue(options)).toBe(true)
@@ -130,7 +131,7 @@ describe.each(places.kinds)('a load on %s', (kind) => {
   })
 
   test('covers nothing by a MAP_HEAD that is older, though the clock went back', async () => {
-    await Log.create(options)
+    await createLog(options)
     const interrupted = await load(evidence(names(3)))
     await interrupted.loader.log.close()
     net.clock.set(net.clock.now() - HOUR / 2)

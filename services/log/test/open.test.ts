@@ -13,6 +13,7 @@ import { ownerKey } from '@dslog/testbed/stories'
 import { keyOf, type Kind, type Place, Places } from '../../../test/place.ts'
 import { complaints, observe, openPlace, TestLog } from '../../../test/testlog.ts'
 import { LogError, type LogErrorCode } from '../src/error.ts'
+import { createLog } from '../src/create.ts'
 import { Log, type LogOptions } from '../src/log.ts'
 import { LOG_FILES } from '../src/files.ts'
 import { SignerFile } from '../src/signer.ts'
@@ -92,10 +93,10 @@ describe.each(places.kinds)('on %s', (kind) => {
     const place = await places.make(kind, net.anchors)
     const options = beside(place)(await openPlace(place, net.clock.now))
     await expect(Log.open(options)).rejects.toMatchObject({ code: 'missing' })
-    const both = await Promise.allSettled([Log.create(options), Log.create(options)])
+    const both = await Promise.allSettled([createLog(options), createLog(options)])
     const refused = both.filter(({ status }) => status === 'rejected')
     expect(refused).toMatchObject([{ reason: { code: 'held' } }])
-    await expect(Log.create(options)).rejects.toMatchObject({ code: 'exists' })
+    await expect(createLog(options)).rejects.toMatchObject({ code: 'exists' })
     const log = await Log.open(options)
     expect(log.published.size).toBe(1)
     await log.close()
@@ -104,7 +105,7 @@ describe.each(places.kinds)('on %s', (kind) => {
     const lost = await places.make(kind, net.anchors)
     await cp(join(place.data, LOG_FILES.signer), join(lost.data, LOG_FILES.signer))
     const empty = beside(lost)(await openPlace(lost, net.clock.now))
-    await expect(Log.create(empty)).rejects.toMatchObject({ code: 'exists' })
+    await expect(createLog(empty)).rejects.toMatchObject({ code: 'exists' })
     await empty.db.close()
   })
 

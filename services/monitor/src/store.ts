@@ -18,6 +18,7 @@ import { MAX_LOGS, suffixOf } from '@dslog/schema/lognumber'
 import type { Database } from '@dslog/service/db'
 import { encodeDsSet } from '@dslog/service/dsset'
 import { FoldTables } from '@dslog/service/foldtables'
+import { MAP_DEPTH } from '@dslog/service/maptables'
 import type { Replayed, ReplayPosition, ReplayStore } from '@dslog/service/replay'
 import { testPoint } from '@dslog/service/testpoint'
 import { EMPTY_HEAD } from '@dslog/verify/fold'
@@ -26,9 +27,6 @@ import type { Finding, FindingKind, Withheld } from './evidence.ts'
 import { findingsOf, keepFinding } from './findings.ts'
 import { stateOf } from './judge/state.ts'
 import { tellUnreadable } from './unreadable.ts'
-
-/** Leading bits of a map key that name a bucket: 65,536 buckets, of 380 keys at 25 M names. */
-export const MAP_DEPTH = 16
 
 /** How far a log has been verified, with everything that going on from there takes. */
 export interface Position extends ReplayPosition {
@@ -154,7 +152,7 @@ export class MonitorStore implements ReplayStore<MonitorTables, Position> {
       .where('log', '=', this.log)
       .executeTakeFirstOrThrow()
     const upper = new UpperTree(row.map_depth)
-    for (const [prefix, root] of await this.names.bucketRoots(row.size)) upper.set(prefix, root)
+    for (const [prefix, root] of await this.names.map.roots(row.size)) upper.set(prefix, root)
     const { checkpoint: note, fresh_at: freshAt } = row
     return {
       position: positionOf(row, upper),
