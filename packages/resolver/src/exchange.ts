@@ -9,7 +9,7 @@ import type { Name } from '@dslog/dnssec/name'
 /** Port of DNS over UDP and TCP. */
 export const DNS_PORT = 53
 
-/** How long one try takes at most unless told, in ms. */
+/** How long one try takes at most unless told, in ms in which this process listened (`awake.ts`). */
 export const DEFAULT_TIMEOUT_MS = 2_000
 
 /** A server by its address. */

@@ -8,6 +8,7 @@
  */
 import type { Duplex } from 'node:stream'
 import { abortError, onAbort } from './abort.ts'
+import { deadlineIn, whenOver } from './awake.ts'
 import { ResolverError } from './error.ts'
 import type { Question, Reply, Server, Transport } from './exchange.ts'
 import { Deframer, frame } from './framing.ts'
@@ -65,7 +66,7 @@ export class TcpConnections {
     asked: TcpQuestion,
     key = `${asked.server.address} ${asked.server.port}`,
   ): Promise<Reply> {
-    const deadline = performance.now() + asked.timeout
+    const deadline = deadlineIn(asked.timeout)
     const kept = this.#current.get(key)
     const isKept = kept?.takesMore() === true
     const connection = isKept ? kept : this.#open(asked.server, key)
@@ -149,21 +150,18 @@ class Connection {
       while (this.#pending.has(id)) id = random16()
       const settle = (outcome: Reply | ResolverError): void => {
         this.#pending.delete(id)
-        clearTimeout(timer)
+        inTime()
         keepOn()
         if (this.#pending.size === 0) this.#rest()
         if (outcome instanceof ResolverError) reject(outcome)
         else resolve(outcome)
       }
-      const timer = setTimeout(
-        () => {
-          const text = `no answer to ${questionToText(question)} from ${server.address} over TCP`
-          settle(new ResolverError('timeout', `${text} in ${asked.timeout} ms`, { server }))
-          // One that does not answer in time is of no use to the next question either.
-          if (this.#pending.size === 0) this.fail('network', 'given up')
-        },
-        Math.max(0, deadline - performance.now()),
-      )
+      const inTime = whenOver(deadline, () => {
+        const text = `no answer to ${questionToText(question)} from ${server.address} over TCP`
+        settle(new ResolverError('timeout', `${text} in ${asked.timeout} ms`, { server }))
+        // One that does not answer in time is of no use to the next question either.
+        if (this.#pending.size === 0) this.fail('network', 'given up')
+      })
       const keepOn = onAbort(signal, () => settle(abortError(signal, server)))
       clearTimeout(this.#idle)
       const query = encodeQuery(question, id, { recursive, checkingDisabled })

@@ -11,6 +11,7 @@
  */
 import { createSocket, type Socket } from 'node:dgram'
 import { isIPv6 } from 'node:net'
+import { awakeMs, deadlineIn, onTick } from './awake.ts'
 import { ResolverError } from './error.ts'
 import type { Question, Reply, Server } from './exchange.ts'
 import { EDNS_PAYLOAD_BYTES, encodeQuery, questionEnd, random16 } from './query.ts'
@@ -25,10 +26,6 @@ const SOCKET_AGE_MS = 1_000
 const SOCKET_OUTSTANDING = 500
 /** Open sockets, those that wait for their last replies included: less than the 1,024 files a process may open. */
 const MAX_SOCKETS = 512
-/** How often deadlines are looked at, in ms. A timer for each question would cost more than sending it. */
-const SWEEP_MS = 25
-/** A sweep this long after the last, in ms, says that timers ran late, and so did whoever reads replies. */
-const STANDSTILL_MS = 4 * SWEEP_MS
 
 /**
  * A datagram that is not taken: `stray` if no question under way has its id, so late or guessed; `mismatched`
@@ -73,6 +70,8 @@ class Pending {
   readonly query: Uint8Array
   readonly waiting: Waiting
   readonly sentAt: number
+  /** By {@link awakeMs}. */
+  readonly deadline: number
   /** Something of our id came that was no reply to our question. */
   mismatched = false
 
@@ -82,6 +81,7 @@ class Pending {
     this.query = query
     this.waiting = waiting
     this.sentAt = performance.now()
+    this.deadline = deadlineIn(waiting.timeout)
   }
 
   /** Gives up, without a word to who waits. */
@@ -104,9 +104,7 @@ export class UdpSockets {
   readonly #all = new Set<UdpSocket>()
   /** By server, the one that takes questions now. */
   readonly #current = new Map<string, UdpSocket>()
-  #sweeper: NodeJS.Timeout | undefined
-  #sweptAt = 0
-  #spared = false
+  #endSweeping: (() => void) | undefined
   readonly #onUnwanted: (what: Unwanted) => void
 
   /** @param onUnwanted called for each */
@@ -145,22 +143,18 @@ export class UdpSockets {
       this.#all.delete(socket)
       if (this.#current.get(key) === socket) this.#current.delete(key)
       if (this.#all.size > 0) return
-      clearInterval(this.#sweeper)
-      this.#sweeper = undefined
+      this.#endSweeping?.()
+      this.#endSweeping = undefined
     })
     current?.retire()
     this.#all.add(socket)
     this.#current.set(key, socket)
-    this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_MS)
+    this.#endSweeping ??= onTick(() => this.#sweep())
     return socket
   }
 
   #sweep(): void {
     const now = performance.now()
-    // What came while the process did something else is read before anybody is given up; once in a row.
-    this.#spared = !this.#spared && now - this.#sweptAt > STANDSTILL_MS
-    this.#sweptAt = now
-    if (this.#spared) return
     for (const socket of this.#all) socket.sweep(now)
   }
 }
@@ -235,11 +229,10 @@ class UdpSocket {
   sweep(now: number): void {
     if (now - this.#openedAt > SOCKET_AGE_MS) this.#retired = true
     for (const pending of this.#pending.values()) {
-      const { sentAt, waiting } = pending
-      if (now - sentAt < waiting.timeout) continue
+      if (awakeMs() < pending.deadline) continue
       this.#counts.timeouts++
       this.#forget(pending.id)
-      waiting.fail(timeoutError(pending))
+      pending.waiting.fail(timeoutError(pending))
     }
     this.#closeIfDone()
   }
