@@ -23,6 +23,7 @@ import { Crawler } from './crawl.ts'
 import { type Dns, openDns } from './dns.ts'
 import { CrawlerError } from './error.ts'
 import { Frontier } from './frontier.ts'
+import { Inquirer } from './inquire.ts'
 import { Logged } from './logged.ts'
 import { Looker } from './looker.ts'
 import { countersIn, observe } from './metrics.ts'
@@ -114,7 +115,7 @@ export async function openCrawler(options: OpenOptions): Promise<OpenedCrawler> 
     const views = new Views(db)
     const logged = new Logged({ db, api, frontier, clock, logger })
     let workers = 1
-    const { direct, others } = dns
+    const { direct, others, walker } = dns
     const looker = new Looker({
       direct,
       others,
@@ -125,19 +126,26 @@ export async function openCrawler(options: OpenOptions): Promise<OpenedCrawler> 
       random,
       sleep: pause,
     })
-    const crawler = new Crawler({
-      db,
+    const inquirer = new Inquirer({
       frontier,
-      walker: dns.walker,
+      walker,
       looker,
-      standing,
-      views,
       submitter,
       counters,
       optOut,
       clock,
       random,
       logger,
+    })
+    const crawler = new Crawler({
+      db,
+      frontier,
+      inquirer,
+      standing,
+      views,
+      submitter,
+      counters,
+      clock,
       sleep: pause,
       onWorkers(count) {
         workers = count

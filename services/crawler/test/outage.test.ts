@@ -9,6 +9,7 @@ import { TestClock } from '@dslog/testbed/clock'
 import { Wire } from '@dslog/testbed/wire'
 import { Crawler, type CrawlerOptions } from '../src/crawl.ts'
 import { Frontier } from '../src/frontier.ts'
+import { Inquirer, type InquirerOptions } from '../src/inquire.ts'
 import { countersIn } from '../src/metrics.ts'
 import { Source, TaskKind, Tier } from '../src/schedule.ts'
 import { Standing } from '../src/standing.ts'
@@ -53,24 +54,28 @@ async function crawlerOf(db: Database<CrawlerTables>): Promise<Crawler> {
     }),
   )
   const nothing = { stop: async () => {}, isFull: false, silentSince: undefined }
-  return new Crawler({
-    db,
-    frontier,
-    standing: new Standing(db, clock.now, () => 0),
-    views: new Views(db),
-    counters: countersIn(new Metrics('crawler')),
+  const counters = countersIn(new Metrics('crawler'))
+  // Nobody is asked, and nothing found.
+  const inquirer = new Inquirer({
+    counters,
     optOut: [ROOT],
     clock: clock.now,
     random: () => 0,
     logger: silent,
+  } as unknown as InquirerOptions)
+  return new Crawler({
+    db,
+    frontier,
+    inquirer,
+    standing: new Standing(db, clock.now, () => 0),
+    views: new Views(db),
+    counters,
+    clock: clock.now,
     // An outage takes as long as the test lets it.
     sleep: async (_ms: number, signal?: AbortSignal) => {
       await sleep(5, undefined, { ...(signal !== undefined && { signal }) })
     },
-    // Nobody is asked, and nothing found.
     submitter: nothing,
-    walker: undefined,
-    looker: undefined,
   } as unknown as CrawlerOptions)
 }
 

@@ -4,13 +4,11 @@ import { nameFromText } from '@dslog/dnssec/name'
 import type { SubmitResult } from '@dslog/schema/api'
 import { Metrics } from '@dslog/service/metrics'
 import { DAY, HOUR, TestClock } from '@dslog/testbed/clock'
-import { Crawler, type CrawlerOptions } from '../src/crawl.ts'
 import { Frontier, type Task } from '../src/frontier.ts'
+import { Inquirer, type InquirerOptions } from '../src/inquire.ts'
 import { countersIn } from '../src/metrics.ts'
 import { TaskKind, Tier } from '../src/schedule.ts'
-import { Standing } from '../src/standing.ts'
-import { Views } from '../src/views.ts'
-import { HASH_KEY, openPlace, type Place, silent } from './place.ts'
+import { HASH_KEY, openPlace, type Place, RUNNING, silent } from './place.ts'
 
 const MINUTE = 60_000
 const clock = new TestClock()
@@ -26,7 +24,6 @@ afterAll(() => place.close())
 
 /** What becomes of a task whose evidence the log answers so. */
 async function finish(kind: number, answer: SubmitResult) {
-  const { db } = place
   const seen = {
     owner,
     zone,
@@ -35,11 +32,8 @@ async function finish(kind: number, answer: SubmitResult) {
     inception: 1,
     messages: [],
   }
-  const crawler = new Crawler({
-    db,
-    frontier: await Frontier.join(db, HASH_KEY, clock.now()),
-    standing: new Standing(db, clock.now, () => 0),
-    views: new Views(db),
+  const inquirer = new Inquirer({
+    frontier: await Frontier.join(place.db, HASH_KEY, clock.now()),
     counters: countersIn(new Metrics('crawler')),
     optOut: [],
     clock: clock.now,
@@ -48,10 +42,12 @@ async function finish(kind: number, answer: SubmitResult) {
     submitter: { submit: async () => answer },
     walker: { parentOf: async () => ({ zone }), zoneOf: async () => ({ zone }) },
     looker: { look: async () => [seen], keys: async () => [{ messages: [], rdatas: [] }] },
-  } as unknown as CrawlerOptions)
+  } as unknown as InquirerOptions)
   const name = kind === TaskKind.keys ? zone : owner
   const task: Task = { name, kind, tier: Tier.signed, due: 0, failures: 0, answered: undefined }
-  const { answered, due, failures, reason } = (await crawler.work(task, undefined))!
+  const party = { signal: RUNNING, onSeen: () => {} }
+  const finished = await inquirer.inquire(task, undefined, party)
+  const { answered, due, failures, reason } = finished!
   return { answered: answered !== undefined, in: due! - clock.now(), failures, reason }
 }
 
