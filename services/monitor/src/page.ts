@@ -14,25 +14,6 @@ import { differenceOf } from './channel/mailtext.ts'
 export const PAGE_POLICY =
   "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-/** The one style sheet. */
-export const STYLE = `:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
-body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; background: #fff; color: #1b1b1b } a { color: #0b57d0 }
-h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
-form { margin: 1rem 0; padding: 1rem; border: 1px solid #8886; border-radius: .5rem }
-label { display: block; margin: .5rem 0 } input[type=text], input[type=email], input[type=password],
-input[type=datetime-local], select, textarea { display: block; width: 100%; box-sizing: border-box; padding: .4rem; font: inherit }
-textarea, code, pre { font-family: ui-monospace, monospace; font-size: .875rem } pre { overflow-x: auto }
-button { padding: .4rem 1rem; font: inherit } .note { border-left: 4px solid #07c; padding: .25rem 1rem }
-.warning { border-left: 4px solid #c50; padding: .25rem 1rem } .CRITICAL, .HIGH { color: #b00 }
-@media (prefers-color-scheme: dark) { body { background: #15181b; color: #eee } a { color: #8ab4f8 } .CRITICAL, .HIGH { color: #ff8a80 } }
-code { overflow-wrap: anywhere } table { border-collapse: collapse } td, th { padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top }
-`
-
-/** In the corner of the window: the bars of the explorer's, and one that should not be there. */
-export const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#0d5a4c"/>
-<g fill="#f7f4ec"><rect x="6" y="8" width="12" height="4" rx="2"/><rect x="6" y="20" width="20" height="4" rx="2"/></g><rect x="12" y="14" width="14" height="4" rx="2" fill="#ff8a80"/></svg>
-`
-
 /** What a page shows beside its form. */
 export interface Page {
   readonly title: string
@@ -57,12 +38,13 @@ export interface AskPage extends Page {
 }
 
 const HEAD = `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta name="robots" content="noindex"><title><%= it.title %> · dslog monitor</title><link rel="icon" type="image/svg+xml" href="/monitor.svg"><link rel="stylesheet" href="/monitor.css"></head><body><main>
-<h1><%= it.title %></h1>
+<meta name="robots" content="noindex"><title><%= it.title %> · dslog monitor</title><link rel="icon" type="image/svg+xml" href="/monitor.svg"><link rel="stylesheet" href="/monitor.css"></head><body>
+<header><a class="brand" href="/">dslog <small>monitor</small></a></header>
+<main><h1><%= it.title %></h1>
 <% if (it.note) { %><p class="note" role="status"><%= it.note %></p><% } %>
 <% if (it.warning) { %><p class="warning" role="alert"><%= it.warning %></p><% } %>
 `
-const FOOT = `</main><hr><nav aria-label="This monitor"><a href="/">Watch a domain</a> · <a href="/v1/status">Status</a> · <a href="/v1/evidence">Evidence</a> · <a href="/docs/">API</a></nav></body></html>`
+const FOOT = `</main><footer><nav aria-label="This monitor"><a href="/">Watch a domain</a> · <a href="/v1/status">Status</a> · <a href="/v1/evidence">Evidence</a> · <a href="/docs/">API</a></nav></footer></body></html>`
 
 const HOME = `${HEAD}
 <p>Be told when the DNSSEC keys of your domain change at its registry: the DS records that a transparency log has of it, with the registry's own signature as evidence.</p>
@@ -73,7 +55,7 @@ const HOME = `${HEAD}
 <label>Names below <select name="subtree"><option value="">as usual</option><option value="yes">watch them too</option><option value="no">only this name</option></select></label>
 <button>Watch</button></form>
 <p>Best use a mailbox under another domain than the one you watch: who takes over a domain reads its mail. That a domain is in the log is public; that you watch it is not.</p>
-<form method="post" action="/open"><label>Manage a subscription: its id <input type="text" name="id" required maxlength="64"></label><button>Open</button></form>
+<form method="post" action="/open"><label>Manage a subscription: its id <input type="text" name="id" required maxlength="64"></label><button class="plain">Open</button></form>
 ${FOOT}`
 
 const ASK = `${HEAD}
@@ -103,7 +85,7 @@ const MANAGE = `${HEAD}
 <% for (const a of it.alerts) { %><form method="post" action="<%= act %>/ack">${HIDDEN}<input type="hidden" name="alert" value="<%= a.id %>">
 <p id="<%= a.id %>"><strong class="<%= a.level %>"><%= a.level %></strong> <%= a.title %> (<%= a.rule %>), <%= day(a.first_at) %> UTC<% if (a.resolved_at !== null) { %>, resolved<% } %><% if (a.acknowledged_at !== null) { %>, acknowledged<% } %></p>
 <pre tabindex="0" aria-label="DS records that went, came and stayed"><% for (const line of it.difference(a)) { %><%= line.mark %> <%= line.ds + '\\n' %><% } %></pre><p><%= a.why %></p>
-<% if (a.acknowledged_at === null) { %><button aria-describedby="<%= a.id %>"><%= a.after === null ? 'I have seen this' : 'That was me' %></button><% } %></form><% } %>
+<% if (a.acknowledged_at === null) { %><button class="plain" aria-describedby="<%= a.id %>"><%= a.after === null ? 'I have seen this' : 'That was me' %></button><% } %></form><% } %>
 <h2>Pins</h2>
 <% for (const [title, pins] of [['They count', s.pins], ['They will count from ' + (s.coming_pins ? day(s.coming_pins.effective_at) : '') + ' UTC on', s.coming_pins]]) { if (pins) { %>
 <p><%= title %>, until <%= day(pins.not_after) %> UTC (number <%= pins.seq %>):</p><pre tabindex="0" aria-label="Pins"><% for (const pin of pins.pins) { %><%= pin + '\\n' %><% } %></pre><% } } %>
@@ -115,8 +97,8 @@ const MANAGE = `${HEAD}
 <label><input type="checkbox" name="unsigned" value="yes"> the name may go unsigned</label><label>Note <input type="text" name="note" maxlength="200"></label><button>Announce</button></form>
 <h2>Channels</h2><table><tr><th scope="col">Kind</th><th scope="col">Where to</th><th scope="col">State</th></tr><% for (const c of s.channels) { %><tr><td><%= c.kind %></td><td><code><%= c.target %></code></td><td><%= c.state %>, from <%= c.levels[0] %> on<% if (c.last_error) { %>; fails: <%= c.last_error %><% } %><% if (c.dead_letters > 0) { %>; <%= c.dead_letters %> given up<% } %></td></tr><% } %></table>
 <form method="post" action="<%= act %>/channel">${HIDDEN}<label>A further mail address or https:// URL <input type="text" name="channel" required maxlength="2048"></label><button>Add</button></form>
-<form method="post" action="<%= act %>/test">${HIDDEN}<button>Send a test</button></form>
-<form method="post" action="<%= act %>/end">${HIDDEN}<label><input type="checkbox" name="sure" value="yes" required> end this subscription</label><button>Unsubscribe</button></form>
+<form method="post" action="<%= act %>/test">${HIDDEN}<button class="plain">Send a test</button></form>
+<form method="post" action="<%= act %>/end">${HIDDEN}<label><input type="checkbox" name="sure" value="yes" required> end this subscription</label><button class="danger">Unsubscribe</button></form>
 ${FOOT}`
 
 const eta = new Eta({ autoEscape: true, autoTrim: false })
