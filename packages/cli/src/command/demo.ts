@@ -65,7 +65,8 @@ Every step came out as told. All of it runs on, for you to look at:
   ${log}/#/log
              the log as the monitor judges it, after the fork
   ${mailbox}
-             every mail of the story
+             every mail of the story; save the proof that is attached to the alarm, and drop it onto
+             ${log}/#/verify
   ${monitor}/manage/${id}
              the alerts of the bank; its token is ${token}
   ${monitor}/v1/evidence

@@ -1,12 +1,13 @@
 /**
- * The mailbox of the demo: a mail server that keeps what it is sent, a page that shows it as text, and
- * the files attached, in a folder, as somebody would save them.
+ * The mailbox of the demo: a mail server that keeps what it is sent, a page that shows it as text with the
+ * files attached, and a folder for those that are saved.
  */
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { ensureFolder, writeFileAtomic } from '@dslog/service/files'
 import { SmtpSink, type SunkMail } from '@dslog/testbed/smtpsink'
+import { counted } from '@dslog/verify/describe'
 
 /** A mail as its reader sees it. */
 export interface Mail {
@@ -27,7 +28,15 @@ export class Mailbox {
   private constructor(sink: SmtpSink, folder: string) {
     this.#sink = sink
     this.#folder = folder
-    this.#page = createServer((_request, response) => {
+    this.#page = createServer((request, response) => {
+      const file = this.#attached(request.url)
+      if (file !== undefined) {
+        response.writeHead(200, {
+          'content-type': 'text/plain; charset=utf-8',
+          'content-disposition': 'attachment',
+        })
+        return response.end(file)
+      }
       response.writeHead(200, {
         'content-type': 'text/html; charset=utf-8',
         // Mails are somebody else's words: nothing in them runs, and nothing is fetched.
@@ -68,6 +77,11 @@ export class Mailbox {
     return path
   }
 
+  #attached(path: string | undefined): string | undefined {
+    const files = this.mails.flatMap((mail) => [...mail.files])
+    return files.find(([name]) => pathOf(name) === path)?.[1]
+  }
+
   async stop(): Promise<void> {
     this.#page.closeAllConnections()
     await new Promise((resolve) => this.#page.close(resolve))
@@ -90,15 +104,24 @@ function mailOf({ headers, parts, to }: SunkMail): Mail {
 
 function pageOf(mails: readonly Mail[]): string {
   const shown = mails.toReversed().map(({ files, subject, text, to }) => {
-    const attached = [...files.keys()].map((name) => `<p>Attached: ${escaped(name)}</p>`).join('')
+    const attached = [...files.keys()].map(attachment).join('')
     const head = `<h2>${escaped(subject)}</h2><p>To: ${escaped(to)}</p>`
     return `<article>${head}<pre>${linked(text)}</pre>${attached}</article>`
   })
   return `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Mailbox of the demo</title>
 <style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui;max-width:52rem;margin:2rem auto;padding:0 1rem}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;border:1px solid;padding:1rem}</style></head><body>
-<h1>Mailbox of the demo</h1><p>${mails.length} mails, the newest first. Reload to see new ones.</p>
+<h1>Mailbox of the demo</h1><p>${counted(mails.length, 'mail')}, the newest first. Reload to see new ones.</p>
 ${shown.join('\n')}</body></html>`
+}
+
+function attachment(name: string): string {
+  return `<p>Attached: <a href="${escaped(pathOf(name))}">${escaped(name)}</a></p>`
+}
+
+/** Of an attached file, on the page's server. */
+function pathOf(name: string): string {
+  return `/attached/${encodeURIComponent(name)}`
 }
 
 function escaped(text: string): string {
