@@ -6,14 +6,8 @@
 import type { Proven, Trust } from './protocol.ts'
 
 /** What is remembered of a log. */
-export interface LogMemory {
+export interface LogMemory extends Pick<Trust, 'policy' | 'policyFrom' | 'since'> {
   readonly origin: string
-  /** tlog-policy text. */
-  readonly policy: string
-  /** `log`: taken from the log at the first visit; `you`: given by the person. */
-  readonly policyFrom: 'log' | 'you'
-  /** ms: when the policy was taken or given. */
-  readonly since: number
   /** Trust anchors that the person accepted, if not the root's. */
   readonly anchors?: string
   /** Newest verified checkpoint. */
@@ -66,9 +60,16 @@ export class Memory {
     this.#store?.removeItem(PREFIX + log)
   }
 
-  /** What is trusted of each log that was visited, by origin: for proof files. */
+  /**
+   * What is trusted of each log that was visited, by origin: for proof files. Any address can name itself by
+   * an origin that another one has: what the person gave counts before what a log said, and what came first
+   * before what came later.
+   */
   trusts(): Record<string, Trust> {
-    return Object.fromEntries([...this.#kept.values()].map((kept) => [kept.origin, trustOf(kept)]))
+    const leastTrusted = [...this.#kept.values()].sort(
+      (a, b) => rankOf(a) - rankOf(b) || b.since - a.since,
+    )
+    return Object.fromEntries(leastTrusted.map((kept) => [kept.origin, trustOf(kept)]))
   }
 
   /** Keeps the tree of a verified answer if it is the largest so far. */
@@ -80,8 +81,12 @@ export class Memory {
   }
 }
 
-export function trustOf({ anchors, policy, seen }: LogMemory): Trust {
-  return { policy, anchors, seen }
+export function trustOf({ anchors, policy, policyFrom, seen, since }: LogMemory): Trust {
+  return { policy, policyFrom, since, anchors, seen }
+}
+
+function rankOf({ policyFrom }: LogMemory): number {
+  return policyFrom === 'you' ? 1 : 0
 }
 
 /** Keys in the `log` lines of a policy. */

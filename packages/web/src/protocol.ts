@@ -8,6 +8,10 @@ import type { Change } from '@dslog/verify/describe'
 export interface Trust {
   /** tlog-policy text. */
   readonly policy: string
+  /** `log`: taken from the log at the first visit; `you`: given by the person. */
+  readonly policyFrom: 'log' | 'you'
+  /** ms: when the policy was taken or given. */
+  readonly since: number
   /** An anchors file; the root's where there is none. */
   readonly anchors?: string | undefined
   /** The newest checkpoint this browser has verified, a signed note. */

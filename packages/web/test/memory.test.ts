@@ -34,7 +34,7 @@ function proven(size: number, origin = KEPT.origin): Proven {
     kind: 'checkpoint',
     tree: { ...tree, quorum: undefined },
     entries: [],
-    trust: { policy: '' },
+    trust: { policy: '', policyFrom: 'log', since: 0 },
     took: 1,
   }
 }
@@ -57,6 +57,21 @@ describe('what is remembered', () => {
     expect(later.trusts()['other']).toMatchObject({ anchors: '. DS …' })
     later.forget(LOG)
     expect(new Memory(store).get(LOG)).toBeUndefined()
+  })
+
+  it.each([
+    ['came first', { since: KEPT.since + 1 }, {}],
+    ['the person gave', {}, { policyFrom: 'you', since: KEPT.since + 1 }],
+  ] as const)('of two logs under one origin counts what %s', (_, impostor, real) => {
+    const logs = [
+      [LOG, { ...KEPT, ...real }],
+      ['https://evil.example', { ...KEPT, policy: 'of an impostor', ...impostor }],
+    ] as const
+    for (const order of [logs, logs.toReversed()]) {
+      const memory = new Memory(undefined)
+      for (const [log, kept] of order) memory.set(log, kept)
+      expect(memory.trusts()[KEPT.origin]).toMatchObject({ policy: KEPT.policy, ...real })
+    }
   })
 
   it('is the largest tree seen, of this log alone', () => {

@@ -4,7 +4,6 @@ import { useEffect, useId, useState } from 'preact/hooks'
 import type { Check } from '../check.ts'
 import type { Failure, Proven, StepId } from '../protocol.ts'
 import { hrefOf } from '../route.ts'
-import { useSession } from '../session.ts'
 import { dateText, plural, timeText } from '../words.ts'
 import { Steps } from './steps.tsx'
 
@@ -111,9 +110,8 @@ function Refusal({
 
 /** What is trusted for it: no verdict is worth more than that. */
 function Basis({ proven: { tree, trust } }: { proven: Proven }) {
-  const { trusted } = useSession()
-  const isOwn = trusted?.policyFrom === 'you'
-  const since = trusted === undefined ? '' : dateText(trusted.since)
+  const isOwn = trust.policyFrom === 'you'
+  const since = dateText(trust.since)
   const witnesses = tree.witnesses.map(({ name }) => name).join(', ')
   return (
     <details class="basis">

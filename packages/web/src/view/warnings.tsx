@@ -49,6 +49,12 @@ export function Warnings() {
           </p>
         </div>
       ) : null}
+      {trusted.policyFrom === 'log' && new URL(log).host !== location.host ? (
+        <aside class="strip" aria-label="Which log">
+          This is the log at {new URL(log).host}, which the address of this page names. Whose it is,
+          it alone says: <a href={hrefOf({ page: 'trust' })}>give a policy you trust</a>.
+        </aside>
+      ) : null}
       {info.anchors !== undefined && info.anchors !== trusted.anchors ? (
         <aside class="notice" aria-label="Trust anchors">
           <h2>This log is not about the real DNS</h2>
@@ -62,10 +68,10 @@ export function Warnings() {
         </aside>
       ) : null}
       {trusted.anchors === undefined ? null : (
-        <p class="strip">
+        <aside class="strip" aria-label="Trust anchors">
           Test anchors are in use: nothing here is about the real DNS.{' '}
           <a href={hrefOf({ page: 'trust' })}>Change</a>
-        </p>
+        </aside>
       )}
     </>
   )
