@@ -17,7 +17,8 @@ describe.runIf(canBrowse())('the explorer', () => {
 
   test('a search leads to a verified timeline', async () => {
     const page = await scene.visit()
-    await page.getByText('example.fi').first().waitFor()
+    await page.locator('.changes li').first().waitFor()
+    expect(await page.locator('.changes li').count()).toBe(6)
     await takePicture(page, 'home')
     await page.getByLabel('Domain name').fill(' https://Example.FI/about?x ')
     await page.getByRole('button', { name: 'Look up' }).click()
@@ -25,7 +26,7 @@ describe.runIf(canBrowse())('the explorer', () => {
     expect(page.url()).toMatch(/#\/name\/example\.fi\.$/)
     expect(await page.title()).toBe('example.fi. · dslog')
     await expect.poll(() => page.locator('section.entry').count()).toBe(MANY)
-    const picture = page.locator('.timeline svg')
+    const picture = page.locator('.timeline > svg')
     expect(await picture.getAttribute('aria-label')).toMatch(
       /^Timeline of example\.fi: 10 changes\./,
     )
@@ -84,7 +85,11 @@ describe.runIf(canBrowse())('the explorer', () => {
     const page = await scene.visit('#/name/odd.fi.')
     await expectVerified(page)
     expect(await page.locator('.timeline .held.odd').count()).toBe(1)
-    expect(await page.locator('section.entry.odd').innerText()).toContain('out of order')
+    const odd = page.locator('section.entry.odd')
+    expect(await odd.innerText()).toContain('out of order')
+    // It took nothing away: what was in force still is.
+    expect(await odd.locator('.came, .went').count()).toBe(0)
+    await page.locator('figcaption').getByText('signed out of order').waitFor()
   })
 
   test('a key that went away is told with the proof of it', async () => {
@@ -232,9 +237,11 @@ describe.runIf(canBrowse())('the explorer', () => {
     await drop(page, 'bank.tlog-proof', file)
     await expectVerified(page)
     expect(await verdictOf(page).innerText()).toContain(
-      'This is all that log.example/test held about bank.fi in',
+      'This is all that log.example/test held about bank.fi, in its tree of',
     )
     expect(await page.locator('section.entry').count()).toBe(3)
+    // The picture ends with the tree of the file, not today.
+    expect(await page.locator('.timeline .date').last().textContent()).toMatch(/^\d+ \w+ \d{4}$/)
     await takePicture(page, 'verify')
 
     const bad = Buffer.from(file)
@@ -290,7 +297,7 @@ describe.runIf(canBrowse())('the explorer', () => {
 
   test(`the verdict on ${MANY} entries comes at once`, async () => {
     const page = await scene.visit()
-    await page.getByText('example.fi').first().waitFor()
+    await page.locator('.changes li').first().waitFor()
     const start = performance.now()
     await page.goto(`${scene.stage.url}/#/name/example.fi.`)
     await expectVerified(page)

@@ -89,9 +89,24 @@ describe.runIf(canBrowse())('the explorer in trouble', () => {
     expect(page.url()).toContain(encodeURIComponent(scene.stage.url))
   })
 
+  test('a log that a link has named is said to be one', async () => {
+    const other = scene.stage.between.target
+    const page = await scene.come()
+    await page.goto(`${scene.stage.url}/?log=${encodeURIComponent(other)}#/name/bank.fi.`)
+    await page.getByRole('button', { name: 'Use its test anchors' }).click()
+    await expectVerified(page)
+    const strip = page.getByText(`This is the log at ${new URL(other).host}`)
+    await strip.waitFor()
+    await strip.getByRole('link').click()
+    await page.getByLabel(/^Policy/).fill(scene.stage.policy)
+    await page.getByRole('button', { name: 'Trust this policy' }).click()
+    await page.getByText('Trusted from now on').waitFor()
+    expect(await strip.count()).toBe(0)
+  })
+
   test('a slow log is waited for, and nothing is claimed before', async () => {
     const page = await scene.visit()
-    await page.getByText('example.fi').first().waitFor()
+    await page.locator('.changes li').first().waitFor()
     scene.stage.between.delay = 5_000
     await page.goto(`${scene.stage.url}/#/name/bank.fi.`)
     await page.getByText('This takes longer than usual').waitFor()

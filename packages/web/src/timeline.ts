@@ -159,12 +159,12 @@ function newest(rows: ReadonlyMap<string, Span[]>, count: number): [string, Span
   return all.filter((row) => kept.has(row))
 }
 
-/** Which of some boxes, from left to right, can be drawn in a line: each at least `gap` from the one before. */
+/** Which of some boxes in a line can be drawn, the first of them before the others: each at least `gap` from the rest. */
 export function spaced(boxes: readonly (readonly [number, number])[], gap: number): boolean[] {
-  let last = -Infinity
+  const drawn: (readonly [number, number])[] = []
   return boxes.map(([left, right]) => {
-    if (left - last < gap) return false
-    last = right
-    return true
+    const isClear = drawn.every(([from, to]) => left - to >= gap || from - right >= gap)
+    if (isClear) drawn.push([left, right])
+    return isClear
   })
 }

@@ -141,7 +141,7 @@ export function isSwap({ came, kept, kind }: Change): boolean {
 }
 
 /** What it may mean, where that is not plain. */
-export function changeMeaning({ absence, change, outOfOrder, zone }: EntryModel): string {
+export function changeMeaning({ change, outOfOrder, zone }: EntryModel): string {
   if (outOfOrder === true) {
     return (
       `The signature of ${zone ?? 'the zone'} is good, but dated before the one it was logged after. ` +
@@ -149,7 +149,7 @@ export function changeMeaning({ absence, change, outOfOrder, zone }: EntryModel)
     )
   }
   if (change?.kind === 'removed') {
-    return `${zone ?? 'The zone'} proved that there is ${absence ?? 'no DS'}: resolvers no longer check this domain.`
+    return `${zone ?? 'The zone'} proved that it names no key any more: resolvers no longer check this domain.`
   }
   if (change !== undefined && isSwap(change)) {
     return 'Every key went at once. A planned key change overlaps; the owner knows whether this was meant.'

@@ -123,6 +123,8 @@ describe('the scale', () => {
 it('labels keep their distance', () => {
   const boxes = [0, 10, 50, 95, 110, 200].map((left) => [left, left + 40] as const)
   expect(spaced(boxes, 10)).toEqual([true, false, true, false, true, true])
+  // Whichever comes first is drawn, wherever it is.
+  expect(spaced([boxes[3]!, ...boxes], 10)).toEqual([true, true, false, false, false, false, true])
   // The first may reach further than the others.
   expect(
     spaced(

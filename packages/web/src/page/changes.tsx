@@ -26,7 +26,7 @@ export function ChangesPage() {
           {isPaused ? 'Paused' : STATES[state]}
           {fresh === 0 ? '' : `, ${fresh} new`}
         </p>
-        <button type="button" aria-pressed={isPaused} onClick={() => setPaused(!isPaused)}>
+        <button type="button" onClick={() => setPaused(!isPaused)}>
           {isPaused ? 'Go on' : 'Pause'}
         </button>
       </div>

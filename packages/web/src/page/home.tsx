@@ -4,8 +4,11 @@ import { ChangeList } from '../view/change-list.tsx'
 import { Search } from '../view/search.tsx'
 import { useChanges } from '../changes.ts'
 
+/** Changes on this page. */
+const FEW = 6
+
 export function HomePage() {
-  const { changes, detail, state } = useChanges(6)
+  const { changes, detail, state } = useChanges(FEW)
   return (
     <article class="home">
       <h1>Did anyone swap the keys of a domain?</h1>
@@ -22,7 +25,9 @@ export function HomePage() {
         </div>
         {state === 'asking' ? <p class="quiet">Asking the log…</p> : null}
         {state === 'failed' ? <p class="wrong">{detail}</p> : null}
-        {state === 'asking' || state === 'failed' ? null : <ChangeList changes={changes} />}
+        {state === 'asking' || state === 'failed' ? null : (
+          <ChangeList changes={changes.slice(0, FEW)} />
+        )}
       </section>
       <section class="trio" aria-label="What else there is">
         <div>

@@ -83,17 +83,19 @@ function Sentence({ name, proven: { entries, tree } }: { name: string; proven: P
         <p>
           The log has never recorded anything about {nameText(name)}, and proves it: in a tree of{' '}
           {plural(tree.size, 'entry', 'entries')}, nothing is kept under this name. Either it never
-          had DNSSEC, or nobody has shown the log yet.
+          had DNSSEC, or nobody has shown that to the log yet.
         </p>
         <Above name={name} />
       </>
     )
   }
-  const all =
-    entries.length === 1 ? 'The one entry below is' : `These ${entries.length} entries are`
+  const [all, each] =
+    entries.length === 1
+      ? ['The one entry below is', 'It']
+      : [`These ${entries.length} entries are`, 'Each']
   return (
     <p>
-      {all} everything that the log holds about {nameText(name)}. Each was signed by its registry,
+      {all} everything that the log holds about {nameText(name)}. {each} was signed by its registry,
       and nothing was left out.
     </p>
   )

@@ -5,7 +5,15 @@ import { type Check, runTask } from '../check.ts'
 import type { Proven, StepId } from '../protocol.ts'
 import { useSession } from '../session.ts'
 import { timelineOf } from '../timeline.ts'
-import { changeMeaning, changeTitle, keyText, nameText } from '../words.ts'
+import {
+  changeMeaning,
+  changeTitle,
+  dateText,
+  keyText,
+  nameText,
+  plural,
+  timeText,
+} from '../words.ts'
 import { EntryList } from '../view/entry-list.tsx'
 import { EntryTitle } from '../view/entry-title.tsx'
 import { MAX_LANES, TimelineView } from '../view/timeline.tsx'
@@ -88,19 +96,25 @@ export function VerifyPage() {
 function Sentence({ proven: { entries, kind, name = '', tree } }: { proven: Proven }) {
   const what =
     kind === 'entry'
-      ? `This entry is in the log ${tree.origin}, in its tree of ${tree.size}`
+      ? `This entry is in the log ${tree.origin}`
       : entries.length === 0
-        ? `Nothing was logged about ${nameText(name)} in the tree of ${tree.size} of ${tree.origin}`
-        : `This is all that ${tree.origin} held about ${kind === 'zone' ? `the keys of ${nameText(name)}` : nameText(name)} in its tree of ${tree.size}`
-  return <p>{what}. The file cannot know what was logged later.</p>
+        ? `Nothing was logged about ${nameText(name)} in ${tree.origin}`
+        : `This is all that ${tree.origin} held about ${kind === 'zone' ? `the keys of ${nameText(name)}` : nameText(name)}`
+  const closed = tree.time === undefined ? '' : `, closed ${timeText(tree.time)}`
+  return (
+    <p>
+      {what}, in its tree of {plural(tree.size, 'entry', 'entries')}
+      {closed}. The file cannot know what was logged later.
+    </p>
+  )
 }
 
-function Contents({ proven: { entries, kind, name = '' } }: { proven: Proven }) {
+function Contents({ proven: { entries, kind, name = '', tree } }: { proven: Proven }) {
   const timeline = timelineOf(
     entries.flatMap(({ ds = [], index, outOfOrder, time }) =>
       time === undefined ? [] : [{ index, time, records: ds, outOfOrder: outOfOrder === true }],
     ),
-    Date.now(),
+    tree.time ?? Date.now(),
     MAX_LANES,
   )
   return (
@@ -109,6 +123,7 @@ function Contents({ proven: { entries, kind, name = '' } }: { proven: Proven }) 
         <TimelineView
           timeline={timeline}
           label={keyText}
+          edge={tree.time === undefined ? 'now' : dateText(tree.time)}
           title={`Timeline of ${nameText(name)}, listed below`}
         />
       ) : null}

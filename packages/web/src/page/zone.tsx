@@ -70,7 +70,7 @@ function idOf({ algorithm, flags, tag }: KeyModel): string {
 
 function labelOf(id: string): string {
   const [tag, algorithm, flags] = id.split(' ')
-  const role = Number(flags) % 2 === 1 ? ', signs the keys' : ''
+  const role = Number(flags) % 2 === 1 ? ', signs keys' : ''
   return `key ${tag} (${algorithmText(Number(algorithm))}${role})`
 }
 

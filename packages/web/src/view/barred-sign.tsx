@@ -16,7 +16,7 @@ export function BarredMark({ x, y }: { x: number; y: number }) {
 /** In a text, which says the same in words. */
 export function BarredSign() {
   return (
-    <svg class="barred-sign" aria-hidden="true" width="18" height="18" viewBox="-10 -10 20 20">
+    <svg class="sign" aria-hidden="true" width="18" height="18" viewBox="-10 -10 20 20">
       <BarredMark x={0} y={0} />
     </svg>
   )

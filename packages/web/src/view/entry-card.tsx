@@ -20,11 +20,13 @@ export function EntryCard({
   /** What speaks against it. */
   alarm?: string
 }) {
-  const { change, ds, historical, index, keys, outOfOrder, time } = entry
+  const { ds, historical, index, keys, outOfOrder, time } = entry
+  // What is signed out of order changes nothing of what is in force.
+  const change = outOfOrder === true ? undefined : entry.change
   const isWhole = change !== undefined && isSwap(change)
   const kind = outOfOrder === true ? 'odd' : isWhole ? 'swapped' : (change?.kind ?? entry.type)
   return (
-    <section class={`entry ${kind}`} aria-labelledby={`entry-${index}`}>
+    <section class={`entry ${kind}`}>
       <p class="when">
         {time === undefined ? null : <time dateTime={isoText(time)}>{timeText(time)}</time>}
         <a href={hrefOf({ page: 'entry', index })}>entry {index}</a>
@@ -34,7 +36,7 @@ export function EntryCard({
           </span>
         ) : null}
       </p>
-      <h3 id={`entry-${index}`}>{title}</h3>
+      <h3>{title}</h3>
       {meaning === '' ? null : <p>{meaning}</p>}
       {alarm === '' ? null : (
         <p class="barred">

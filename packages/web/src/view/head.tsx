@@ -3,11 +3,12 @@ import { hrefOf, type Route } from '../route.ts'
 import { useSession } from '../session.ts'
 import { Search } from './search.tsx'
 
+/** Pages, what leads to them, and what that goes on with where there is room. */
 const PAGES = [
-  ['changes', 'Changes'],
-  ['log', 'The log'],
-  ['verify', 'Verify a file'],
-  ['watch', 'Watch a name'],
+  ['changes', 'Changes', ''],
+  ['log', 'The log', ''],
+  ['verify', 'Verify', ' a file'],
+  ['watch', 'Watch', ' a name'],
 ] as const
 
 export function Head({ route }: { route: Route }) {
@@ -30,10 +31,11 @@ export function Head({ route }: { route: Route }) {
         </a>
         <nav aria-label="Pages">
           <ul>
-            {PAGES.map(([page, text]) => (
+            {PAGES.map(([page, text, more]) => (
               <li key={page}>
                 <a href={hrefOf({ page })} aria-current={route.page === page ? 'page' : undefined}>
                   {text}
+                  <span class="wide">{more}</span>
                 </a>
               </li>
             ))}

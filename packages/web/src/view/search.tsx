@@ -27,7 +27,7 @@ export function Search({ compact = false }: { compact?: boolean }) {
       noValidate
     >
       <label htmlFor="name" class={compact ? 'hidden' : ''}>
-        Domain name
+        {compact ? 'Look up a domain name' : 'Domain name'}
       </label>
       <div class="field">
         <input

@@ -7,6 +7,8 @@ import { BarredMark, BarredSign } from './barred-sign.tsx'
 const LANE = 42
 const BAR = 12
 const TOP = 16
+/** Between the last lane and the axis, and below that. */
+const GROUND = 8
 const BOTTOM = 30
 /** Room at both sides for what stands on the first and last moment. */
 const SIDE = 10
@@ -14,8 +16,9 @@ const SIDE = 10
 export const MAX_LANES = 16
 /** Below this, the hour matters. */
 const SHORT_MS = 3 * 86_400_000
-/** Width of a date on the axis. */
+/** Width of a date on the axis, and of a letter of other words there. */
 const DATE_WIDTH = 88
+const LETTER = 7.5
 const DATE_GAP = 8
 
 export interface TimelineProps {
@@ -24,6 +27,8 @@ export interface TimelineProps {
   readonly label: (record: string) => string
   /** The whole picture in words. */
   readonly title: string
+  /** What the right edge is. */
+  readonly edge?: string
   /** Records that should not be there. */
   readonly barred?: ReadonlySet<string>
   /** What the mark of these says. */
@@ -34,6 +39,7 @@ const NONE: ReadonlySet<string> = new Set()
 
 export function TimelineView({
   barred = NONE,
+  edge = 'now',
   label,
   legend = '',
   timeline,
@@ -51,14 +57,14 @@ export function TimelineView({
     return () => observer.disconnect()
   }, [])
   const { hidden, marks, rows } = timeline
-  const height = TOP + Math.max(1, rows.length) * LANE + BOTTOM
+  const height = TOP + Math.max(1, rows.length) * LANE + GROUND + BOTTOM
   const x = (at: number): number => Math.round(SIDE + at * (width - 2 * SIDE))
   const floor = height - BOTTOM
   // Within a few days, dates would all be the same.
   const isShort = (marks.at(-1)?.time ?? 0) - (marks[0]?.time ?? 0) < SHORT_MS
-  const dates = spaced(
+  const dates = writable(
     marks.map(({ at }) => labelBox(x(at), width)),
-    DATE_GAP,
+    [width - SIDE - edge.length * LETTER, width],
   )
   return (
     <figure class="timeline" ref={frame}>
@@ -109,8 +115,8 @@ export function TimelineView({
         })}
         {marks.map((mark, i) => (
           <g key={mark.index}>
-            <Dot mark={mark} x={x(mark.at)} y={floor} />
-            {dates[i] === true ? (
+            <Dot kind={mark.kind} x={x(mark.at)} y={floor} />
+            {dates.has(i) ? (
               <text
                 class="date"
                 x={x(mark.at)}
@@ -122,19 +128,21 @@ export function TimelineView({
             ) : null}
           </g>
         ))}
+        <text class="date" x={width - SIDE} y={height - 8} text-anchor="end">
+          {edge}
+        </text>
       </svg>
-      {hidden === 0 && legend === '' ? null : (
-        <figcaption class="quiet">
-          {hidden === 0
-            ? null
-            : `${plural(hidden, 'older key is', 'older keys are')} not drawn, but listed below. `}
-          {legend === '' ? null : (
-            <>
-              <BarredSign /> {legend}
-            </>
-          )}
-        </figcaption>
-      )}
+      <figcaption class="quiet">
+        {hidden === 0 ? null : (
+          <p>{plural(hidden, 'older key is', 'older keys are')} not drawn, but listed below.</p>
+        )}
+        {legend === '' ? null : (
+          <p>
+            <BarredSign /> {legend}
+          </p>
+        )}
+        <Meanings marks={marks} />
+      </figcaption>
     </figure>
   )
 }
@@ -151,13 +159,44 @@ function labelBox(x: number, width: number): [number, number] {
   return [left, left + DATE_WIDTH]
 }
 
+/** Which of the dates, by index, have room beside the words at the edge: the first and the newest before all others. */
+function writable(
+  boxes: readonly (readonly [number, number])[],
+  edge: readonly [number, number],
+): ReadonlySet<number> {
+  const order = [...boxes.keys()]
+  order.splice(1, 0, ...order.splice(-1))
+  const fits = spaced([edge, ...order.map((i) => boxes[i]!)], DATE_GAP).slice(1)
+  return new Set(order.filter((_, n) => fits[n]))
+}
+
+/** Marks that do not speak for themselves. */
+const MEANINGS = [
+  ['swapped', 'every key replaced at once'],
+  ['removed', 'no key any more'],
+  ['odd', 'signed out of order'],
+] as const
+
+/** What the marks that occur mean, for those who see them: the list below says it of each. */
+function Meanings({ marks }: { marks: readonly Mark[] }) {
+  const shown = MEANINGS.filter(([kind]) => marks.some((mark) => mark.kind === kind))
+  return shown.map(([kind, meaning]) => (
+    <p key={kind} aria-hidden="true">
+      <svg class="sign" width="18" height="18" viewBox="-10 -10 20 20">
+        <Dot kind={kind} x={0} y={0} />
+      </svg>{' '}
+      {meaning}
+    </p>
+  ))
+}
+
 /** What happened, told by form as well as by colour. */
-function Dot({ mark, x, y }: { mark: Mark; x: number; y: number }) {
-  if (mark.kind === 'odd') {
+function Dot({ kind, x, y }: { kind: Mark['kind']; x: number; y: number }) {
+  if (kind === 'odd') {
     return <path class="dot odd" d={`M${x} ${y - 7}l7 7l-7 7l-7 -7z`} />
   }
-  if (mark.kind === 'removed') {
+  if (kind === 'removed') {
     return <path class="dot removed" d={`M${x - 5} ${y - 5}l10 10m0 -10l-10 10`} />
   }
-  return <circle class={`dot ${mark.kind}`} cx={x} cy={y} r={mark.kind === 'added' ? 6 : 5} />
+  return <circle class={`dot ${kind}`} cx={x} cy={y} r={kind === 'added' ? 6 : 5} />
 }

@@ -35,7 +35,7 @@ const TLOG: Partial<Record<TlogErrorCode, string>> = {
 }
 
 const VERIFY: Record<VerifyErrorCode, string> = {
-  malformed: 'The evidence is not in a form that can be read.',
+  malformed: 'The evidence cannot be read: it was damaged on its way, or somebody changed it.',
   bogus: 'A DNSSEC signature in the evidence does not verify.',
   unproven: 'The evidence does not lead up to a root key that you trust.',
   expired: 'A DNSSEC signature had expired at the time the entry claims.',
