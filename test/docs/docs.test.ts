@@ -55,6 +55,19 @@ test('every link between documents leads somewhere', () => {
   expect(broken).toEqual([])
 })
 
+test('every picture is shown to somebody', () => {
+  const shown = new Set(
+    markdownFiles(ROOT).flatMap((path) =>
+      [...readFileSync(path, 'utf8').matchAll(/!\[[^\]]+\]\(([^)\s]+)\)/g)].map(([, target = '']) =>
+        join(dirname(path), target),
+      ),
+    ),
+  )
+  const pictures = readdirSync(join(ROOT, 'docs/img')).map((name) => join(ROOT, 'docs/img', name))
+  expect(pictures.filter((picture) => !shown.has(picture))).toEqual([])
+  expect(pictures.length).toBeGreaterThan(10)
+})
+
 function markdownFiles(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     if (['node_modules', 'dist', '.git', '.turbo', 'data'].includes(entry.name)) return []
