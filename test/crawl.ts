@@ -210,16 +210,22 @@ export class CrawlWorld {
     })
   }
 
-  /** Why a name has not been seen. */
-  async reason(name: Name | string): Promise<string | null> {
+  /** How it stands with the asking for a name. */
+  async task(
+    name: Name | string,
+  ): Promise<{ due: number; failures: number; reason: string | null }> {
     const owner = typeof name === 'string' ? nameFromText(name) : name
-    const row = await this.crawler.db.kysely
+    return this.crawler.db.kysely
       .selectFrom('task')
-      .select('reason')
+      .select(['due', 'failures', 'reason'])
       .where('name', '=', owner)
       .where('kind', '=', TaskKind.poll)
       .executeTakeFirstOrThrow()
-    return row.reason
+  }
+
+  /** Why a name has not been seen. */
+  async reason(name: Name | string): Promise<string | null> {
+    return (await this.task(name)).reason
   }
 
   /** Names that could not be asked, or not yet, when they were due. */

@@ -113,26 +113,37 @@ describe('a fault of the servers of a registry', () => {
     expect(await own.count('dslog_crawler_failures_total')).toBe(0)
   }, 200_000)
 
-  test('that is bad NSEC3 signatures for hours, across all names, removes nobody', async () => {
-    const net = new Internet({ servers: 2 })
-    const tld = net.addZone('test.', { denial: { nsec3: {} } })
-    const names = Array.from({ length: 20 }, (_, i) => nameFromText(`n${i}.test.`))
-    for (const name of names) tld.delegate(name, [ds(name, 1)])
-    const own = await open({ net })
-    await own.ask(...names)
-    const size = own.log.reader.tree.size
-    for (const name of names) tld.delegate(name)
-    const heal = atServers(own, tld, 'bad-denial')
-    await own.again()
-    await own.again()
-    expect(own.log.reader.tree.size).toBe(size)
-    expect(
-      await own.count('dslog_crawler_failures_total', { reason: 'bad-signature' }),
-    ).toBeGreaterThanOrEqual(40)
-    heal()
-    await own.again(2 * HOUR)
-    for (const name of names) expect(await own.story(name)).toEqual([text(name, 1), '-'])
-  })
+  test.each([
+    ['bad NSEC3 signatures', 'bad-denial', 'bad-signature'],
+    ['more NSEC3 records than anybody has to try', 'padded-denial', 'too-many-tries'],
+  ] as const)(
+    'that is %s for hours, across all names, removes nobody',
+    async (_what, fault, reason) => {
+      const net = new Internet({ servers: 2 })
+      const tld = net.addZone('test.', { denial: { nsec3: {} } })
+      const names = Array.from({ length: 20 }, (_, i) => nameFromText(`n${i}.test.`))
+      for (const name of names) tld.delegate(name, [ds(name, 1)])
+      const own = await open({ net })
+      await own.ask(...names)
+      const size = own.log.reader.tree.size
+      for (const name of names) tld.delegate(name)
+      const heal = atServers(own, tld, fault)
+      await own.again()
+      await own.again()
+      expect(own.log.reader.tree.size).toBe(size)
+      const failed = await own.count('dslog_crawler_failures_total', { reason })
+      expect(failed).toBeGreaterThanOrEqual(40)
+      expect(await own.reason(names[0]!)).toMatch(new RegExp(`^${reason}: `))
+      // The name is asked again in minutes, and then less often.
+      const { due, failures } = await own.task(names[0]!)
+      expect(failures).toBe(2)
+      expect(due - net.clock.now()).toBeGreaterThanOrEqual(10 * 60_000)
+      expect(due - net.clock.now()).toBeLessThan(HOUR)
+      heal()
+      await own.again(2 * HOUR)
+      for (const name of names) expect(await own.story(name)).toEqual([text(name, 1), '-'])
+    },
+  )
 })
 
 describe('a registry', () => {
@@ -182,8 +193,17 @@ describe('a registry', () => {
     expect([all!.split(',').length, none]).toEqual([400, []])
     expect(await own.story(more)).toEqual([])
     expect(await own.story(other)).toEqual([text(other)])
-    const refused = { status: 'refused: malformed' }
-    expect(await own.count('dslog_crawler_submitted_total', refused)).toBe(1)
+    const refused = (): Promise<number> =>
+      own.count('dslog_crawler_submitted_total', { status: 'refused: malformed' })
+    expect(await refused()).toBe(1)
+    // Once for each signature, not at every question.
+    await own.again()
+    await own.again()
+    expect(await refused()).toBe(1)
+    tld.sign()
+    await own.again()
+    expect(await refused()).toBe(2)
+    expect(await own.count('dslog_crawler_failures_total')).toBe(0)
   })
 
   test('one of whose servers is stale shows an old state: it is no entry, and places differ', async () => {

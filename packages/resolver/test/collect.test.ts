@@ -121,6 +121,7 @@ describe('a server at fault gives no verdict', () => {
     ['bad-denial', INSECURE, 'unverifiable'],
     ['no-denial', ABSENT, 'unverifiable'],
     ['no-denial', INSECURE, 'unverifiable'],
+    ['padded-denial', ABSENT, 'unverifiable'],
   ]
 
   it.each(faults)('%s', async (fault, owner, code) => {

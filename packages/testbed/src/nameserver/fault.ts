@@ -26,6 +26,8 @@ export type Fault =
   | 'forged-ds'
   /** Signatures over NSEC and NSEC3 that do not verify: a large TLD served such for hours in May 2026. */
   | 'bad-denial'
+  /** Beside each NSEC and NSEC3 more of them, at other names: resolvers look past what proves nothing. */
+  | 'padded-denial'
   /** Beside what is said a signature over nothing, by the zone that would be at the name asked about. */
   | 'alien-signature'
   /** What does not exist does not, and no record shows it. */
@@ -83,6 +85,8 @@ const ROOT_NS: RR = {
 }
 /** Records that make a message oversized, and the bytes of each. */
 const OVERSIZE = { udp: 1, tcp: 9, bytes: 8192 } as const
+/** More than anybody has to try for one proof. */
+const PADDING_DENIALS = 17
 /** The smallest there are: two such answers are more than a log takes for one observation. */
 const PADDING_RECORDS = 280
 
@@ -122,6 +126,10 @@ const CONTENT: ReadonlyMap<Fault, ContentChange> = new Map<Name, ContentChange>(
   ['forged-ds', (content) => map(content, (rr) => [rr.type === TYPE.DS ? flipped(rr) : rr])],
   ['bad-denial', (content) => map(content, (rr) => [covers(rr, DENIAL) ? flipped(rr) : rr])],
   [
+    'padded-denial',
+    (content) => map(content, (rr) => [rr, ...(DENIAL.includes(rr.type) ? elsewhere(rr) : [])]),
+  ],
+  [
     'no-denial',
     (content) => map(content, (rr) => (DENIAL.includes(rr.type) || covers(rr, DENIAL) ? [] : [rr])),
   ],
@@ -147,6 +155,13 @@ const CONTENT: ReadonlyMap<Fault, ContentChange> = new Map<Name, ContentChange>(
     },
   ],
 ])
+
+/** The same record at names below its own. */
+function elsewhere(rr: RR): RR[] {
+  return Array.from({ length: PADDING_DENIALS }, (_, i) => {
+    return { ...rr, owner: nameFromText(`n${i}`, rr.owner) }
+  })
+}
 
 /** RRSIG RDATA before the signer: over TXT, by algorithm 13, of times that are long gone. */
 function alienFields(name: RR['owner']): Uint8Array {
