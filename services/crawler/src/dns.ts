@@ -51,10 +51,10 @@ export function openDns(options: DnsOptions): Dns {
   const { anchors, clock, config, counters, pace, timeout } = options
   const permits = permission(config.allow)
   const opened: Exchange[] = []
-  const paced = (exchange: Exchange): Exchange => {
-    const own = new PacedExchange(exchange, pace, counters, pause)
-    opened.push(own)
-    return own
+  const paced = (exchange: Exchange, way?: 'own' | 'proxy'): Exchange => {
+    const wrapped = new PacedExchange(exchange, pace, counters, pause, way)
+    opened.push(wrapped)
+    return wrapped
   }
   const onUnwanted = counters.unwanted
   const exchange = paced(new DnsClient({ port: config.dnsPort, permits, onUnwanted, timeout }))
@@ -82,7 +82,7 @@ export function openDns(options: DnsOptions): Dns {
   })
   const proxies = config.proxies.map((text): Vantage => {
     const socks = new SocksExchange({ ...proxyOf(text), dnsPort: config.dnsPort, permits })
-    const own = new EvidenceCollector({ exchange: paced(socks), walker, ...common })
+    const own = new EvidenceCollector({ exchange: paced(socks, 'proxy'), walker, ...common })
     return new ServerVantage(`proxy ${text}`, 'socks', own)
   })
   return {

@@ -19,6 +19,8 @@ export interface AskCounter {
 /** Wraps an exchange. */
 export class PacedExchange implements Exchange {
   readonly #exchange: Exchange
+  /** Whose way it is: what is lost on another's tells nothing of the server. */
+  readonly #way: 'own' | 'proxy'
   readonly #pace: Pace
   readonly #counter: AskCounter
   readonly #sleep: (ms: number, signal?: AbortSignal) => Promise<void>
@@ -28,8 +30,10 @@ export class PacedExchange implements Exchange {
     pace: Pace,
     counter: AskCounter,
     sleep: (ms: number, signal?: AbortSignal) => Promise<void>,
+    way: 'own' | 'proxy' = 'own',
   ) {
     this.#exchange = exchange
+    this.#way = way
     this.#pace = pace
     this.#counter = counter
     this.#sleep = sleep
@@ -47,12 +51,12 @@ export class PacedExchange implements Exchange {
     try {
       const reply = await this.#exchange.ask(server, question, options)
       // A datagram that did not do is a reason to ask more slowly, as one that was lost.
-      this.#pace.report(place, transport === 'udp' && reply.transport === 'tcp', askedAt)
+      this.#report(place, transport === 'udp' && reply.transport === 'tcp', askedAt)
       this.#counter.asked(reply.transport, 'answered')
       return reply
     } catch (error) {
       const code = error instanceof ResolverError ? error.code : 'fault'
-      if (!OURS.has(code)) this.#pace.report(place, LOST.has(code), askedAt)
+      if (!OURS.has(code)) this.#report(place, LOST.has(code), askedAt)
       this.#counter.asked(transport, code)
       throw error
     }
@@ -60,6 +64,10 @@ export class PacedExchange implements Exchange {
 
   close(): Promise<void> {
     return this.#exchange.close()
+  }
+
+  #report(place: string, lost: boolean, askedAt: number): void {
+    if (this.#way === 'own') this.#pace.report(place, lost, askedAt)
   }
 }
 

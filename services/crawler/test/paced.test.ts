@@ -191,4 +191,25 @@ describe('a server', () => {
     expect(lost / asked.length).toBeLessThan(0.1)
     await crowd.close()
   })
+
+  test('is not asked more slowly for what a proxy loses', async () => {
+    const { address } = all[0]!
+    const lossy: Exchange = {
+      ask: () => Promise.reject(new ResolverError('timeout', 'lost')),
+      close: () => Promise.resolve(),
+    }
+    const rates = await Promise.all(
+      (['own', 'proxy'] as const).map(async (way) => {
+        const pace = new Pace(DEFAULT_LIMITS, clock.now)
+        const asked = (): void => {}
+        const exchange = new PacedExchange(lossy, pace, { asked }, async () => {}, way)
+        for (let i = 0; i < 20; i++) {
+          await expect(exchange.ask({ address }, QUESTION)).rejects.toThrow('lost')
+        }
+        return pace.serverRate(address)
+      }),
+    )
+    expect(rates[0]).toBeLessThan(DEFAULT_LIMITS.server)
+    expect(rates[1]).toBe(DEFAULT_LIMITS.server)
+  })
 })
