@@ -50,6 +50,10 @@ export function namedKey(
   if (!isKeyName(name)) {
     throw new Failure(EXIT.usage, `an origin has no spaces and no plus sign: ${name}`)
   }
+  const [, bare] = /^https?:\/\/(.*)$/i.exec(name) ?? []
+  if (bare !== undefined) {
+    throw new Failure(EXIT.usage, `an origin is a URL without its scheme: ${bare}`)
+  }
   return newKey(name, role, algorithm)
 }
 

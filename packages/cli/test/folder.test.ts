@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs'
-import { readFile, stat } from 'node:fs/promises'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
@@ -67,6 +67,18 @@ describe('a folder with a log', () => {
   })
 })
 
+describe('dslog verify', () => {
+  it('says of a file that was cut off that it was', async () => {
+    await prepareFolder(data)
+    const path = join(data, 'cut')
+    await writeFile(path, 'c2sp.org/tlog-proof@v1\nindex 0\n\nlog.example\n1')
+    expect(await dslog(['verify', path, '--data', data])).toMatchObject({
+      code: 1,
+      stderr: `dslog: ${path}: cut off, or changed on its way: no signed note: no empty line before the signatures\n`,
+    })
+  })
+})
+
 describe('dslog keygen', () => {
   it('makes a key and says what others need', async () => {
     const path = join(base, 'made.key')
@@ -106,6 +118,10 @@ describe('dslog keygen', () => {
     expect(policy).toContain(vkey)
     expect((await dslog(['keygen', '--role', 'owner'])).code).toBe(2)
     expect((await dslog(['keygen', '--type', 'rsa'])).code).toBe(2)
+    expect(await dslog(['keygen', '--origin', 'https://log.example/ds'])).toMatchObject({
+      code: 2,
+      stderr: 'dslog: an origin is a URL without its scheme: log.example/ds\n',
+    })
   })
 
   it('makes the key of the data folder unless told', async () => {

@@ -19,6 +19,7 @@ describe('names as people type them', () => {
     ['①', '1.'],
     ['１.２.３.４', '1.2.3.4.'],
     ['a\\.b.example', 'a\\.b.example.'],
+    ['0/25.2.0.192.in-addr.arpa', '0/25.2.0.192.in-addr.arpa.'],
     ['_dmarc.bücher.example', '_dmarc.xn--bcher-kva.example.'],
   ])('%s is %s', (typed, name) => {
     expect(text(typed)).toBe(name)
@@ -38,6 +39,11 @@ describe('names as people type them', () => {
     'ü x',
     'ü%41',
     'xn--ü.example',
+    'https://example.org',
+    'example.org/x',
+    'example.org:443',
+    'somebody@example.org',
+    'example.org\\:443',
   ])('%j is none', (typed) => {
     expect(() => readName(typed)).toThrow(/not (a|an internationalised) domain name/)
   })

@@ -35,7 +35,11 @@ export async function writeFileAtomic(
     temporary,
     constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY,
     mode,
-  )
+  ).catch((error: unknown) => {
+    // Nobody knows the temporary file.
+    if (error instanceof Error) Object.assign(error, { path })
+    throw error
+  })
   try {
     try {
       await file.chmod(mode)

@@ -22,6 +22,8 @@ it('writes and replaces, and leaves nothing else behind', async () => {
   expect([readFileSync(path, 'utf8'), mode(path)]).toEqual(['one', 0o644])
   const inode = statSync(path).ino
   await writeFileAtomic(path, Uint8Array.of(1, 2, 255))
+  const nowhere = join(folder, 'none', 'file')
+  await expect(writeFileAtomic(nowhere, 'one')).rejects.toMatchObject({ path: nowhere })
   expect([...readFileSync(path)]).toEqual([1, 2, 255])
   // Never written in place.
   expect(statSync(path).ino).not.toBe(inode)
