@@ -13,14 +13,17 @@ import { nameFromText, nameToText, sameName, type Name } from '../src/name.ts'
 import { TYPE, type RR } from '../src/records.ts'
 import { selectRrsigs } from '../src/rrset.ts'
 import { BACKENDS } from './backends.ts'
+import { computingOnce } from './once.ts'
 import { AT, ed25519Key, type TestKey } from './sign.ts'
 
 export const KEY: TestKey = ed25519Key()
 export const ZONE: Name = nameFromText('example.')
 
+const backend = computingOnce(BACKENDS[0]![1])
+
 /** A question about the DS of a name in the zone of these tests. */
 export function about(owner: string, zone: Name = ZONE): DenialQuestion {
-  return { owner: nameFromText(owner), zone, keys: [KEY], at: AT, backend: BACKENDS[0]![1] }
+  return { owner: nameFromText(owner), zone, keys: [KEY], at: AT, backend }
 }
 
 async function codeOf(promise: Promise<unknown>): Promise<unknown> {
