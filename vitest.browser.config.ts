@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig } from 'vitest/config'
 import { servedFiles } from './test/browser/served-files.ts'
+import { swapping } from './test/swap.ts'
 
 // Debian's, since the tests take no browser from elsewhere.
 const chromium = process.env['DSLOG_TEST_CHROMIUM'] ?? '/usr/bin/chromium'
@@ -12,8 +13,15 @@ if (!found) console.log(`skipped: no Chromium at ${chromium} (set DSLOG_TEST_CHR
 
 const suites = ['packages/tlog/test/**/*.test.ts', 'packages/dnssec/test/**/*.test.ts']
 
+/** Modules of the packages' tests that know Node, and what a browser gets. */
+const swaps = {
+  'packages/tlog/test/vectors.ts': 'test/browser/tlog-vectors.ts',
+  'packages/dnssec/test/vectors.ts': 'test/browser/dnssec-vectors.ts',
+  'packages/dnssec/test/backends.ts': 'test/browser/dnssec-backends.ts',
+}
+
 export default defineConfig({
-  plugins: [servedFiles()],
+  plugins: [swapping(swaps), servedFiles()],
   resolve: { conditions: ['@dslog/source', 'browser'] },
   // Found on the way, a dependency makes the page reload under a running test.
   optimizeDeps: { noDiscovery: true },

@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { swapping } from './test/swap.ts'
 
 // Packages are resolved to their sources, so tests need no build; only what starts a process does.
 const conditions = ['@dslog/source', 'node']
@@ -12,6 +13,7 @@ const LONG = [
 ]
 
 export default defineConfig({
+  plugins: [swapping({ 'packages/service/src/thread.ts': 'test/thread.ts' })],
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {

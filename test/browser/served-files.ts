@@ -1,7 +1,4 @@
-/**
- * What the browser run puts in place of files: a vite plugin that swaps the few test modules that know Node for the
- * ones beside this file, and serves the folder of test data, read-only, to those.
- */
+/** What the browser run puts in place of files: a vite plugin that serves the folder of test data, read-only. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, join, normalize, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,13 +7,6 @@ import type { Plugin } from 'vite'
 
 const repository = fileURLToPath(new URL('../../', import.meta.url))
 const data = process.env['DSLOG_TEST_DATA'] ?? join(repository, '..', 'shared')
-
-/** Modules of the packages' tests that know Node, and what a browser gets. */
-const SWAPS: Readonly<Record<string, string>> = {
-  'packages/tlog/test/vectors.ts': 'test/browser/tlog-vectors.ts',
-  'packages/dnssec/test/vectors.ts': 'test/browser/dnssec-vectors.ts',
-  'packages/dnssec/test/backends.ts': 'test/browser/dnssec-backends.ts',
-}
 
 /** The file or folder that a request names; undefined if it is outside the data. */
 function located(path: string): string | undefined {
@@ -45,13 +35,6 @@ function answerOf(url: URL): string | undefined {
 export function servedFiles(): Plugin {
   return {
     name: 'dslog-served-files',
-    enforce: 'pre',
-    async resolveId(source, importer, options) {
-      if (!source.startsWith('.') || importer === undefined) return null
-      const resolved = await this.resolve(source, importer, { ...options, skipSelf: true })
-      const swap = resolved && SWAPS[relative(repository, resolved.id)]
-      return swap === undefined || swap === null ? null : join(repository, swap)
-    },
     configureServer(server) {
       server.middlewares.use('/@vectors', (request, response) => {
         const answer = answerOf(new URL(request.url ?? '/', 'http://localhost'))

@@ -16,7 +16,7 @@ import { DatabaseError } from '@dslog/service/database-error'
 import type { SubmitResult } from '@dslog/schema/api'
 import { keyOf, type Place } from '../place.ts'
 import { broken, complaints, TestLog } from '../testlog.ts'
-import { bundleOf } from './bundle.ts'
+import { bundleOf } from '../bundle.ts'
 import { type Step, Stream } from './stream.ts'
 import type { Said, Task } from './submitter.ts'
 

@@ -1,6 +1,6 @@
 /**
- * A program of the tests in one file, for those that are started hundreds of times: of its two seconds of processor time
- * for a start, loading a thousand modules takes all but a quarter of one.
+ * A program or a thread in one file, for those that tests start hundreds of times: of a program's two seconds of processor
+ * time for a start, loading a thousand modules takes all but a quarter of one.
  */
 import { renameSync } from 'node:fs'
 import { basename, join } from 'node:path'
@@ -8,13 +8,13 @@ import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
 
 /** Where packages that are looked for at run time are found from. */
-const CACHE = fileURLToPath(new URL('../../node_modules/.cache/dslog', import.meta.url))
+const CACHE = fileURLToPath(new URL('../node_modules/.cache/dslog', import.meta.url))
 
 const made = new Map<string, string>()
 
 /**
- * The bundle of a program, as it is now: made once in a process. What a program finds beside its source it does not find
- * beside its bundle; such is the thread of the embedded database.
+ * The bundle of a program, as it is now: made once in a process, which takes it a tenth of a second. What a program finds
+ * beside its source it does not find beside its bundle; such is the thread of the embedded database.
  */
 export function bundleOf(program: string): string {
   const known = made.get(program)
@@ -29,6 +29,8 @@ export function bundleOf(program: string): string {
     platform: 'node',
     format: 'esm',
     conditions: ['@dslog/source'],
+    // It looks for files beside itself.
+    external: ['@electric-sql/pglite'],
     // Some of what is bundled is CommonJS.
     banner: {
       js: `import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url)`,
