@@ -14,7 +14,7 @@ import {
   treeText,
   witnessObjects,
 } from '@dslog/verify/describe'
-import { EXIT, Failure, naming } from '../failure.ts'
+import { naming } from '../failure.ts'
 import { verifierOf } from '../proof.ts'
 import type { Session } from '../session.ts'
 
@@ -23,11 +23,14 @@ export async function verify(session: Session, path: string): Promise<void> {
   const [input, name] =
     path === '-' ? [session.io.stdin, 'standard input'] : [streamInput(path), path]
   const report = await naming(name, async () => {
-    return verifyProofFile(await readAll(input, MAX_TLOG_PROOF_BYTES), verifier)
-  }).catch((cause: unknown) => {
-    if (!(cause instanceof TlogError) || cause.code !== 'bad-note') throw cause
-    const words = `${name}: cut off, or changed on its way: ${cause.message}`
-    throw new Failure(EXIT.unverified, words, { cause })
+    return verifyProofFile(await readAll(input, MAX_TLOG_PROOF_BYTES), verifier).catch(
+      (cause: unknown) => {
+        if (!(cause instanceof TlogError) || cause.code !== 'bad-note') throw cause
+        throw new TlogError(cause.code, `cut off, or changed on its way: ${cause.message}`, {
+          cause,
+        })
+      },
+    )
   })
   session.output.event(reportObject(report))
   for (const line of reportLines(report)) session.output.change(line)
