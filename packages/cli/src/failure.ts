@@ -10,7 +10,6 @@ import { PublishError } from '@dslog/log/publish/target'
 import { MonitorError, type MonitorErrorCode } from '@dslog/monitor/error'
 import { ConfigError } from '@dslog/service/config'
 import { DatabaseError, EmbeddedLocked } from '@dslog/service/database-error'
-import { LogAnswerError } from '@dslog/service/logapi-error'
 import { Problem } from '@dslog/service/problem'
 import { ViolationError } from '@dslog/service/replay'
 import { isVerificationFailure } from '@dslog/verify/verify'
@@ -74,7 +73,6 @@ export function exitCodeOf(error: unknown): ExitCode | undefined {
   if (error instanceof PublishError) {
     return error.code === 'foreign' ? EXIT.unverified : EXIT.service
   }
-  if (error instanceof LogAnswerError) return EXIT.service
   if (error instanceof DatabaseError || error instanceof Problem) return EXIT.service
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') {
     return undefined

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { HttpClient } from '@dslog/tlog/http'
 import { ROOT } from '@dslog/dnssec/name'
 import { MAX_OBSERVATIONS, MAX_SUBMIT_BYTES, type Observation } from '@dslog/schema/api'
-import { LogAnswerError } from '@dslog/service/logapi-error'
+import { AnswerError } from '@dslog/service/answer'
 import { readName } from '../src/name.ts'
 import { RemoteTarget } from '../src/remote-target.ts'
 
@@ -113,7 +113,7 @@ describe('submissions', () => {
     'that are answered with nonsense are a failure of the service',
     async (answer) => {
       const { target } = service(answer)
-      await expect(target.submit(many(1))).rejects.toThrow(LogAnswerError)
+      await expect(target.submit(many(1))).rejects.toThrow(AnswerError)
     },
   )
 })

@@ -5,9 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Static, TSchema } from 'typebox'
-import Value from 'typebox/value'
 import { readAhead } from '@dslog/tlog/ahead'
-import { fromUtf8 } from '@dslog/tlog/bytes'
 import { MAX_BUNDLE_BYTES } from '@dslog/tlog/client'
 import { type HttpClient, HttpError } from '@dslog/tlog/http'
 import { bundlePath, decodeBundle, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
@@ -25,7 +23,7 @@ import {
 } from '@dslog/schema/api'
 import { decodeEntry, type Entry } from '@dslog/schema/entry'
 import { pathOf } from '@dslog/schema/path'
-import { LogAnswerError } from './logapi-error.ts'
+import { AnswerError, readAnswer } from './answer.ts'
 
 /** Largest answer to a request of ours, bytes. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024
@@ -94,7 +92,7 @@ export class LogApi {
       const entries = decodeBundle(body, width).map((bytes) => decodeEntry(bytes))
       return entries.map((entry, i) => ({ index: index * TILE_WIDTH + i, entry }))
     } catch (cause) {
-      throw new LogAnswerError(`bundle ${index} of the log is none`, { cause })
+      throw new AnswerError(`bundle ${index} of the log is none`, { cause })
     }
   }
 
@@ -122,7 +120,7 @@ export class LogApi {
       results.push(...readAnswer(this.url, SubmitResults, answer).results)
     }
     if (results.length !== observations.length) {
-      throw new LogAnswerError('the log has not answered for each observation')
+      throw new AnswerError('the log has not answered for each observation')
     }
     return results
   }
@@ -181,19 +179,4 @@ function* bodiesOf(observations: readonly Observation[]): Generator<string> {
     bytes += item.length + 1
   }
   if (items.length > 0) yield `{"observations":[${items.join()}]}`
-}
-
-/**
- * An answer in JSON, held against what was promised.
- *
- * @param url whose answer it is, for the message
- * @throws LogAnswerError
- */
-export function readAnswer<T extends TSchema>(url: string, schema: T, body: Uint8Array): Static<T> {
-  try {
-    return Value.Parse(schema, JSON.parse(fromUtf8(body)))
-  } catch (cause) {
-    const text = `${url} answers with something else than what was asked for`
-    throw new LogAnswerError(text, { cause })
-  }
 }

@@ -55,7 +55,7 @@ export type TlogErrorCode =
   | 'bad-url'
   /** No answer: name, connection, TLS, or time-out. */
   | 'network'
-  /** An answer with a status that is not the wanted one (see `status`). */
+  /** An answer with a status that is not the wanted one (see `status`), or with something else than what was asked for. */
   | 'http'
   /** Input larger than its limit. */
   | 'too-large'

@@ -6,7 +6,6 @@
 import { TlogError } from '@dslog/tlog/error'
 import { type Clock, Ticker } from '@dslog/service/clock'
 import type { Logger } from '@dslog/service/log'
-import { LogAnswerError } from '@dslog/service/logapi-error'
 import type { Component } from '@dslog/service/run'
 import type { Logged } from './logged.ts'
 import type { Counters } from './metrics.ts'
@@ -133,10 +132,7 @@ export class SourcesPart implements Component {
   /** Says once what is wrong, not with each try. */
   #failed(id: string, error: unknown): void {
     const expected =
-      error instanceof SourceError ||
-      error instanceof SubmitError ||
-      error instanceof TlogError ||
-      error instanceof LogAnswerError
+      error instanceof SourceError || error instanceof SubmitError || error instanceof TlogError
     const reason = error instanceof Error ? error.message : String(error)
     if (this.#faults.get(id) === reason) return
     this.#faults.set(id, reason)

@@ -9,7 +9,6 @@ import type { Observation, SubmitResult } from '@dslog/schema/api'
 import type { Clock } from '@dslog/service/clock'
 import type { Logger } from '@dslog/service/log'
 import type { LogApi } from '@dslog/service/logapi'
-import { LogAnswerError } from '@dslog/service/logapi-error'
 
 /** Longest wait for more to send along, ms. */
 const GATHER_MS = 250
@@ -158,11 +157,11 @@ export class Submitter {
         return results
       } catch (error) {
         signal.throwIfAborted()
-        if (!(error instanceof TlogError) && !(error instanceof LogAnswerError)) throw error
+        if (!(error instanceof TlogError)) throw error
         this.#silentSince ??= this.#clock()
         this.#logger.warn({ err: error, attempt }, 'the log did not take observations')
         // An answer that says no is no silence.
-        const refused = error instanceof TlogError && (error.status ?? 500) < 500
+        const refused = (error.status ?? 500) < 500
         if (attempt === TRIES || refused) throw error
         // What the log took before it fell silent is `known` when it comes again.
         await this.#sleep(RETRY_MS * 2 ** (attempt - 1), signal)

@@ -11,7 +11,7 @@ import { TYPE } from '@dslog/dnssec/records'
 import { encodeEntry, type Entry } from '@dslog/schema/entry'
 import { stateId } from '@dslog/schema/identity'
 import { LogApi } from '@dslog/service/logapi'
-import { LogAnswerError } from '@dslog/service/logapi-error'
+import { AnswerError } from '@dslog/service/answer'
 import { TestClock } from '@dslog/testbed/clock'
 import { Frontier } from '../src/frontier.ts'
 import { Logged, loggedStates } from '../src/logged.ts'
@@ -228,7 +228,7 @@ describe('a log', () => {
     for (const path of ['/v1/checkpoint', '/tile/entries/000.p/1']) {
       log.fetch = async (url) => (url.endsWith(path) ? new Response('{}') : fetch(url))
       const broken = await logged()
-      await expect(broken.follow(RUNNING)).rejects.toThrow(LogAnswerError)
+      await expect(broken.follow(RUNNING)).rejects.toThrow(AnswerError)
     }
     log.fetch = fetch
     await own.follow(RUNNING)

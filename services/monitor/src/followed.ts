@@ -1,6 +1,6 @@
 /** What belongs to one log of those that a monitor follows: its tables, and what verifies, compares and hands in. */
 import { LogClient } from '@dslog/tlog/client'
-import type { HttpClient } from '@dslog/tlog/http'
+import { type HttpClient, withoutSlash } from '@dslog/tlog/http'
 import type { Policy } from '@dslog/tlog/policy'
 import type { MonitorTables } from '@dslog/schema/db'
 import type { Clock } from '@dslog/service/clock'
@@ -18,6 +18,7 @@ import { Unlogged } from './unlogged.ts'
 /** A log, as the policy and the configuration name it. */
 export interface LogPlace {
   readonly origin: string
+  /** Without a slash at the end. */
   readonly url: string
   /** The policy, of this log alone: a checkpoint of another is none of it. */
   readonly policy: Policy
@@ -63,7 +64,7 @@ export function logsOf(policy: Policy, configured: string | undefined): LogPlace
         origins.length > 1 ? 'add it to its line in the policy' : 'set DSLOG_MONITOR_LOG_URL'
       throw new MonitorError('policy', `no URL of the log ${origin}: ${where}`)
     }
-    return { origin, url, policy: { ...policy, logs } }
+    return { origin, url: withoutSlash(url), policy: { ...policy, logs } }
   })
 }
 

@@ -4,10 +4,9 @@
  * look, never a proof: a state that is not in the log is proven by the monitor's own look (unlogged.ts).
  */
 import { sql, type Transaction } from 'kysely'
-import Value from 'typebox/value'
-import { fromUtf8, toBase64 } from '@dslog/tlog/bytes'
+import { toBase64 } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
-import type { HttpClient } from '@dslog/tlog/http'
+import { type HttpClient, withoutSlash } from '@dslog/tlog/http'
 import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
 import { DnssecError } from '@dslog/dnssec/error'
 import { type Name, nameFromText, nameKey, nameToText } from '@dslog/dnssec/name'
@@ -15,6 +14,7 @@ import { type View as Seen, Views } from '@dslog/schema/crawlerapi'
 import type { MonitorTables } from '@dslog/schema/db'
 import { stateId } from '@dslog/schema/identity'
 import type { ViewTable } from '@dslog/schema/judgedb'
+import { readAnswer } from '@dslog/service/answer'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
@@ -81,9 +81,9 @@ export class ViewReader extends Periodic {
       .where('url', '=', url)
       .executeTakeFirst()
     const after = row === undefined ? '' : `&after=${encodeURIComponent(row.next)}`
-    const path = `${url.replace(/\/$/, '')}/v1/views?limit=${PAGE}${after}`
+    const path = `${withoutSlash(url)}/v1/views?limit=${PAGE}${after}`
     const { body } = await http.request(path, { maxBytes: MAX_PAGE_BYTES, signal })
-    const page = parsed(body)
+    const page = readAnswer(path, Views, body)
     await db.transaction(async (trx) => {
       const now = clock()
       const names = await this.#keep(trx, url, page.views, now)
@@ -232,15 +232,4 @@ function nameOf(text: string): Name | undefined {
     if (error instanceof DnssecError) return undefined
     throw error
   }
-}
-
-function parsed(body: Uint8Array): Views {
-  let page: unknown
-  try {
-    page = JSON.parse(fromUtf8(body))
-  } catch {
-    page = undefined
-  }
-  if (Value.Check(Views, page)) return page
-  throw new TlogError('http', 'not a page of views')
 }

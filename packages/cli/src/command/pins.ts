@@ -12,10 +12,9 @@ import {
 import { toBase64 } from '@dslog/tlog/bytes'
 import { type Name, nameToText } from '@dslog/dnssec/name'
 import { MonitorInfo, PinsBody, PinsTaken } from '@dslog/schema/monitorapi'
+import { AnswerError, readAnswer } from '@dslog/service/answer'
 import { PRIVATE_FILE } from '@dslog/service/files'
 import { readInput } from '@dslog/service/input'
-import { readAnswer } from '@dslog/service/logapi'
-import { LogAnswerError } from '@dslog/service/logapi-error'
 import { VerifyError } from '@dslog/verify/error'
 import { counted } from '@dslog/verify/describe'
 import { encodePins, ownerText, type Pin, pinFromText, pinToText } from '@dslog/verify/pins'
@@ -193,7 +192,7 @@ async function statementIn(file: string): Promise<PinsBody> {
   try {
     return readAnswer(file, PinsBody, bytes)
   } catch (cause) {
-    if (!(cause instanceof LogAnswerError)) throw cause
+    if (!(cause instanceof AnswerError)) throw cause
     const text = `${file} holds no statement: make one with dslog pins sign`
     throw new Failure(EXIT.usage, text, { cause })
   }
