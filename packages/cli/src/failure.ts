@@ -109,10 +109,12 @@ export function serviceExitCodeOf(error: unknown): ExitCode {
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if (error instanceof EmbeddedLocked) return `${error.folder} is in use by process ${error.pid}`
-  const { code, path, syscall } = error as NodeJS.ErrnoException
+  const { code, dest, path, syscall } = error as NodeJS.ErrnoException & { dest?: string }
   // "ENOENT: no such file or directory, open '/x'" says it backwards.
   const errno = /^E[A-Z0-9]+: (.*), \w+(?: '.*')?$/su.exec(error.message)?.[1]
-  const where = errno === undefined || path === undefined ? '' : `${path}: `
+  // Of a file that is moved to its place: where it was until then is nothing that anybody has named.
+  const file = dest ?? path
+  const where = errno === undefined || file === undefined ? '' : `${file}: `
   // Errors of several attempts at once come without words of their own.
   const own = errno ?? (error.message === '' ? String(code) : error.message)
   const isFolder =

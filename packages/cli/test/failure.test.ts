@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { TlogError } from '@dslog/tlog/error'
 import { MisbehaviourError } from '@dslog/tlog/misbehaviour'
@@ -7,6 +10,7 @@ import { LogError } from '@dslog/log/error'
 import { MonitorError } from '@dslog/monitor/error'
 import { ConfigError } from '@dslog/service/config'
 import { DatabaseError, EmbeddedLocked } from '@dslog/service/database-error'
+import { writeFileAtomic } from '@dslog/service/files'
 import { Problem } from '@dslog/service/problem'
 import { VerifyError } from '@dslog/verify/error'
 import { EXIT, exitCodeOf, Failure, messageOf, naming, serviceExitCodeOf } from '../src/failure.ts'
@@ -104,6 +108,17 @@ describe('exit codes of a service', () => {
 describe('messages', () => {
   it('name the file first', () => {
     expect(messageOf(errno('ENOENT', '/some/file'))).toBe('/some/file: some words')
+  })
+
+  it('name the place that a file was meant for', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'dslog-failure-'))
+    try {
+      const error: unknown = await writeFileAtomic(folder, 'x').catch((thrown: unknown) => thrown)
+      expect(messageOf(error)).toBe(`${folder}: is a folder`)
+      expect(exitCodeOf(error)).toBe(EXIT.usage)
+    } finally {
+      await rm(folder, { recursive: true })
+    }
   })
 
   it('name who has a folder', () => {
