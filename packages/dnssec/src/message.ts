@@ -44,7 +44,7 @@ export interface Message {
 const FLAG = { QR: 0x8000, AA: 0x0400, TC: 0x0200, RD: 0x0100, RA: 0x0080, AD: 0x0020, CD: 0x0010 }
 const OPCODE_QUERY = 0
 
-/** Response codes (RFC 1035 §4.1.1). */
+/** Response codes (RFC 1035 §4.1.1; NOTAUTH RFC 8945 §5.3, BADVERS RFC 6891 §9). */
 export const RCODE = {
   NOERROR: 0,
   FORMERR: 1,
@@ -52,6 +52,8 @@ export const RCODE = {
   NXDOMAIN: 3,
   NOTIMP: 4,
   REFUSED: 5,
+  NOTAUTH: 9,
+  BADVERS: 16,
 } as const
 
 /** Bytes of the header that every message begins with (RFC 1035 §4.1.1). */

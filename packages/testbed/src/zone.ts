@@ -3,6 +3,7 @@
  * §3.1, RFC 5155 §7.2, RFC 6672 §3.2), and the zone as a master file. It looks at neither network nor
  * messages: a server puts the records on the wire, and leaves signatures out for who did not ask.
  */
+import { RCODE } from '@dslog/dnssec/message'
 import {
   compareCanonical,
   isAtOrBelow,
@@ -23,9 +24,6 @@ import { CLASS_IN, TYPE, type RR } from '@dslog/dnssec/records'
 import { concat } from '@dslog/tlog/bytes'
 import type { Denial } from './signer.ts'
 
-/** Response codes of answers (RFC 1035 §4.1.1). */
-export const RCODE = { NOERROR: 0, NXDOMAIN: 3, REFUSED: 5 } as const
-
 /** A question for every type (RFC 1035 §3.2.3). */
 const ANY = 255
 
@@ -34,7 +32,7 @@ const MAX_CNAMES = 8
 
 /** What a server says. Signatures and records of denial are in it. */
 export interface Answer {
-  readonly rcode: (typeof RCODE)[keyof typeof RCODE]
+  readonly rcode: (typeof RCODE)['NOERROR' | 'NXDOMAIN' | 'REFUSED']
   /** False for a referral to the servers of a delegated zone. */
   readonly authoritative: boolean
   readonly answer: readonly RR[]

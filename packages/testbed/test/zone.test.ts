@@ -1,3 +1,4 @@
+import { RCODE } from '@dslog/dnssec/message'
 import { nameFromText, nameToText } from '@dslog/dnssec/name'
 import { rdataToText, typeFromText, typeToText } from '@dslog/dnssec/rdata'
 import { parseDnskey, parseRrsig, TYPE, type RR } from '@dslog/dnssec/records'
@@ -5,7 +6,7 @@ import { rrset } from '@dslog/dnssec/rrset'
 import { verifyRrsetWithKeys } from '@dslog/dnssec/rrsig'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { describe, expect, test } from 'vitest'
-import { RCODE, type Answer } from '../src/zone.ts'
+import type { Answer } from '../src/zone.ts'
 import { AT, DENIALS, keysOf, ORIGIN, signSample } from './sample.ts'
 
 const backend = nodeBackend()

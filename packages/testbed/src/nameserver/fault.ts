@@ -3,9 +3,10 @@
  * said, some the message that says it, some whether and from where it arrives.
  */
 import { randomBytes } from 'node:crypto'
+import { RCODE } from '@dslog/dnssec/message'
 import { labelCount, nameFromText, ROOT } from '@dslog/dnssec/name'
 import { CLASS_IN, TYPE, type RR } from '@dslog/dnssec/records'
-import { bare, RCODE, type Content } from './responder.ts'
+import { bare, type Content } from './responder.ts'
 import type { Query } from './query.ts'
 import type { Question, Transport } from './question.ts'
 

@@ -3,23 +3,12 @@
  * how that is put into a message (RFC 1034 §4.3.2, RFC 4035 §3.1, RFC 6891). What is in the answer is
  * `zone.ts`'s business, what goes wrong on purpose `fault.ts`'s.
  */
+import { RCODE } from '@dslog/dnssec/message'
 import { isAtOrBelow, isBelow, type Name } from '@dslog/dnssec/name'
 import { CLASS_IN, TYPE, type RR } from '@dslog/dnssec/records'
 import type { Answer, Zone } from '../zone.ts'
 import { MAX_MESSAGE_BYTES, optRecord, Packet, type Section } from './packet.ts'
 import { FLAG, OPCODE_QUERY, QTYPE, type BrokenQuery, type Query } from './query.ts'
-
-/** Response codes (IANA). */
-export const RCODE = {
-  NOERROR: 0,
-  FORMERR: 1,
-  SERVFAIL: 2,
-  NXDOMAIN: 3,
-  NOTIMP: 4,
-  REFUSED: 5,
-  NOTAUTH: 9,
-  BADVERS: 16,
-} as const
 
 /** The largest datagram that is sent and, by EDNS, taken: it passes everywhere (DNS flag day 2020). */
 const MAX_UDP_BYTES = 1232

@@ -3,6 +3,7 @@
  * with it. It knows no sockets: `listener.ts` brings questions and takes what is to be sent.
  */
 import { DnssecError } from '@dslog/dnssec/error'
+import { RCODE } from '@dslog/dnssec/message'
 import { sameName } from '@dslog/dnssec/name'
 import { CLASS_IN } from '@dslog/dnssec/records'
 import { TlogError } from '@dslog/tlog/error'
@@ -15,7 +16,6 @@ import {
   bare,
   encodeBroken,
   encodeReply,
-  RCODE,
   udpLimit,
   type Content,
   type Source,

@@ -2,8 +2,9 @@
  * Zone transfers (AXFR, RFC 5936): the whole zone in messages of a TCP connection, the SOA first and
  * again last. A question for changes only (IXFR) is answered with the whole zone, too (RFC 1995 §4).
  */
+import { RCODE } from '@dslog/dnssec/message'
 import { TYPE, type RR } from '@dslog/dnssec/records'
-import { OPT_BYTES, optOf, RCODE, replyFlags } from './responder.ts'
+import { OPT_BYTES, optOf, replyFlags } from './responder.ts'
 import { MAX_MESSAGE_BYTES, Packet } from './packet.ts'
 import { FLAG, type Query } from './query.ts'
 import { MAX_TSIG_BYTES } from './tsig.ts'
