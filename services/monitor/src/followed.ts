@@ -2,6 +2,7 @@
 import { LogClient } from '@dslog/tlog/client'
 import { type HttpClient, withoutSlash } from '@dslog/tlog/http'
 import type { Policy } from '@dslog/tlog/policy'
+import type { Observation, SubmitResult } from '@dslog/schema/api'
 import type { MonitorTables } from '@dslog/schema/db'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
@@ -30,6 +31,8 @@ export interface FollowedLog extends LogPlace {
   readonly follower: Follower
   readonly comparer: Comparer
   readonly unlogged: Unlogged
+  /** Hands an observation to it. @throws TlogError what a network throws */
+  readonly offer: (observation: Observation) => Promise<SubmitResult>
 }
 
 export interface FollowOptions {
@@ -90,6 +93,7 @@ export async function openLogs(
         logger: places.length > 1 ? logger.child({ log: origin }) : logger,
         interval,
       })
+      const offer = offerTo(http, url)
       const unlogged = new Unlogged({
         db,
         store,
@@ -97,10 +101,10 @@ export async function openLogs(
         digests: verifier.backend,
         clock,
         logger,
-        submit: offerTo(http, url),
+        submit: offer,
       })
       const comparer = new Comparer({ policy, origin, http, follower, clock, logger, own })
-      return { ...place, store, follower, comparer, unlogged }
+      return { ...place, store, follower, comparer, unlogged, offer }
     }),
   )
 }

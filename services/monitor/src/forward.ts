@@ -1,31 +1,29 @@
 /**
- * Several logs: hands to each what only another has. The evidence of an entry is in the log that has it, so
- * it needs no word of ours: the entry is fetched again, checked to be in the verified tree, and taken apart
- * into the records that it was made of, its zone's keys up to the root among them. Whether the other log
- * takes it, and what comes of it if not, is the business of unlogged.ts.
+ * Several logs: hands to each what only another has. The evidence of an entry is in the log that has it: the entry
+ * is fetched again, checked to be in the verified tree, and taken apart into the records that it was made of, its
+ * zone's keys up to the root among them (handon.ts). Whether the other log takes it, and what comes of it if not, is
+ * the business of unlogged.ts. Keys that sign nothing which is logged are that of forwardkeys.ts.
  *
  * What a log had when this monitor first saw it is not handed on: that would be all of a log, to each that
  * is younger. Nor is what is historical, which only an operator may bring in, or what is no longer valid.
  */
 import { TlogError } from '@dslog/tlog/error'
-import type { Hash } from '@dslog/tlog/hash'
 import { type Name, nameToText } from '@dslog/dnssec/name'
-import { CLASS_IN, parseRrsig, type RR, TYPE } from '@dslog/dnssec/records'
+import type { RR } from '@dslog/dnssec/records'
 import { encodeRecord } from '@dslog/dnssec/wire'
 import type { ChangeTable, MonitorTables } from '@dslog/schema/db'
-import { decodeEntry, type DelegationEntry, isParentLink } from '@dslog/schema/entry'
+import { decodeEntry } from '@dslog/schema/entry'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
 import { Periodic } from '@dslog/service/periodic'
 import type { Verifier } from '@dslog/verify/evidence'
-import { chainAt, type ZoneKeys } from '@dslog/verify/keys'
 import type { Follower } from './follow.ts'
+import { KeysForwarder, type KeysLog } from './forwardkeys.ts'
+import { delegationEvidence, HAND_ON_AGAIN_MS } from './handon.ts'
 import { stateOfRow, statesOf } from './matter.ts'
-import type { MonitorStore } from './store.ts'
 import { isIn } from './twins.ts'
 import type { Unlogged } from './unlogged.ts'
-import { isProven } from './withheld.ts'
 
 /** From one look to the next, ms: a log's own crawler sees most of it in that time. */
 const INTERVAL_MS = 30_000
@@ -33,12 +31,8 @@ const INTERVAL_MS = 30_000
 /** Entries looked through at a time. */
 const BATCH = 500
 
-/** What a log lacks is handed in again after this time, ms. */
-const AGAIN_MS = 600_000
-
 /** A log, to be handed on from and to. */
-export interface ForwardedLog {
-  readonly store: MonitorStore
+export interface ForwardedLog extends KeysLog {
   readonly follower: Pick<Follower, 'entry'>
   readonly unlogged: Pick<Unlogged, 'take' | 'chase'>
 }
@@ -55,10 +49,12 @@ export interface ForwarderOptions {
 export class Forwarder extends Periodic {
   readonly name = 'forwarder'
   readonly #options: ForwarderOptions
+  readonly #keys: KeysForwarder
 
   constructor(options: ForwarderOptions) {
     super({ interval: INTERVAL_MS, clock: options.clock })
     this.#options = options
+    this.#keys = new KeysForwarder(options)
   }
 
   override async start(fail: (error: unknown) => void): Promise<void> {
@@ -77,8 +73,12 @@ export class Forwarder extends Periodic {
         const { origin } = log.store
         logger.warn({ origin, reason: error.message }, 'an entry to hand on was not to be had')
       }
-      while (!signal.aborted && (await log.unlogged.chase(clock() - AGAIN_MS, BATCH)) === BATCH);
+      while (
+        !signal.aborted &&
+        (await log.unlogged.chase(clock() - HAND_ON_AGAIN_MS, BATCH)) === BATCH
+      );
     }
+    await this.#keys.round(signal)
   }
 
   /** Looks through the next entries of a log. Says whether there may be more. */
@@ -105,6 +105,7 @@ export class Forwarder extends Periodic {
       for (const to of logs) if (to !== from) await this.#handOn(row, from, to, signal)
     }
     const forward = rows.length < BATCH ? judged.next : rows.at(-1)!.idx + 1
+    await this.#keys.note(from, judged.forward, forward)
     // A crash before this hands on again what the other log then knows.
     await db.kysely.updateTable('judged').set({ forward }).where('log', '=', log).execute()
     return rows.length === BATCH
@@ -145,36 +146,9 @@ export class Forwarder extends Periodic {
     at: number,
     signal: AbortSignal,
   ): Promise<RR[] | undefined> {
-    const { verifier } = this.#options
     const bytes = await follower.entry(idx, signal)
     const entry = bytes === undefined ? undefined : decodeEntry(bytes)
     if (entry?.type !== 'ds' && entry?.type !== 'no-ds') return undefined
-    const keysOf = (id: Hash) => store.names.zoneKeys(id)
-    const chain = await chainAt(entry.keysId, at, keysOf, verifier.anchors)
-    if (chain === undefined) return undefined
-    const records = [...recordsOf(entry), ...chain.links.flatMap(keyRecords)]
-    return (await isProven(entry.owner, records, at, verifier)) ? records : undefined
+    return delegationEvidence(entry, store.names, this.#options.verifier, at)
   }
-}
-
-/** The records that an entry about a delegation was made of. */
-export function recordsOf(entry: DelegationEntry): RR[] {
-  if (entry.type === 'ds') return rrset(entry.owner, TYPE.DS, entry.ds, entry.rrsig)
-  return entry.records.flatMap(({ owner, rdata, rrsig, type }) =>
-    rrset(owner, type, [rdata], rrsig),
-  )
-}
-
-function keyRecords({ entry: { keys, link, rrsig, zone } }: ZoneKeys): RR[] {
-  const above = isParentLink(link) ? rrset(zone, TYPE.DS, link.ds, link.rrsig) : []
-  return [...rrset(zone, TYPE.DNSKEY, keys, rrsig), ...above]
-}
-
-/** An RRset with its signature, which says the TTL. */
-function rrset(owner: Name, type: number, rdatas: readonly Uint8Array[], rrsig: Uint8Array): RR[] {
-  const ttl = parseRrsig(rrsig).originalTtl
-  return [
-    ...rdatas.map((rdata) => ({ owner, type, class: CLASS_IN, ttl, rdata })),
-    { owner, type: TYPE.RRSIG, class: CLASS_IN, ttl, rdata: rrsig },
-  ]
 }

@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { TlogError } from '@dslog/tlog/error'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { sameName } from '@dslog/dnssec/name'
+import { decodeEntry } from '@dslog/schema/entry'
 import { DAY, HOUR } from '@dslog/testbed/clock'
 import { decodeFinding, verifyFinding, type Withheld } from '../../src/evidence.ts'
 import { evidenceAfter } from '../../src/findings.ts'
@@ -144,7 +145,7 @@ describe('a log that does not take what the other has', () => {
 
   test('has withheld nothing while it is away, or takes names of other zones', async () => {
     stage = await Stage.set(home, { logs: 2 })
-    stage.second.refusal = new Error('no route to host')
+    stage.second.refusal = new TlogError('network', 'no route to host')
     stage.delegate(stage.ds(rogueKey()))
     await stage.seen(stage.name, stage.net.evidence(stage.name), [stage.first])
     for (let i = 0; i < 8; i++) await stage.wait(15 * MINUTE)
@@ -155,6 +156,48 @@ describe('a log that does not take what the other has', () => {
     expect(await missing()).toBe(0)
     expect(await kept()).toEqual([])
     expect(await stage.alerts()).toEqual(['R7 HIGH raised'])
+  })
+})
+
+describe('keys of a zone', () => {
+  /** The keys of fi. as they are now, in one log alone: nothing that they sign is logged. */
+  const alone = async (): Promise<void> => {
+    stage = await Stage.set(home, { logs: 2 })
+    const { fi, first, net } = stage
+    net.rekey(fi, 7, 13)
+    await first.scribe.observeKeys(fi.name, net.chain(fi.name))
+    await stage.grow()
+  }
+  const keySets = (log: Stage['first']): number =>
+    log.scribe.entries.filter((entry) => decodeEntry(entry).type === 'zone-keys').length
+
+  test('that sign nothing which is logged are handed on, after some time to come by themselves', async () => {
+    await alone()
+    const before = keySets(stage.second)
+    expect(stage.second.offered).toEqual([])
+    await stage.wait(10 * MINUTE)
+    expect(stage.second.offered).toMatchObject([{ owner: 'fi.', kind: 'keys' }])
+    await stage.grow()
+    expect(keySets(stage.second)).toBe(before + 1)
+    for (let i = 0; i < 4; i++) await stage.wait(10 * MINUTE)
+    expect(stage.second.offered).toHaveLength(1)
+    expect(stage.first.offered).toEqual([])
+    expect(await kept()).toEqual([])
+  })
+
+  test('are handed in again to a log that was away or busy, and not to one that refuses them', async () => {
+    await alone()
+    for (const refusal of [
+      new TlogError('network', 'no route to host'),
+      { status: 'refused', reason: 'rate-limited' },
+      { status: 'refused', reason: 'zone-not-admitted' },
+    ] as const) {
+      stage.second.refusal = refusal
+      await stage.wait(10 * MINUTE)
+    }
+    expect(stage.second.offered).toHaveLength(3)
+    await stage.wait(HOUR)
+    expect(stage.second.offered).toHaveLength(3)
   })
 })
 

@@ -115,9 +115,9 @@ export class Stage {
     const forwarded = logs.map((each) => {
       const { follower, store } = each
       const others = logs.flatMap((other) => (other === each ? [] : [other.store.log]))
-      const submit = (observation: Observation) => each.take(observation)
-      const unlogged = new Unlogged({ db, store, others, digests: backend, clock, logger, submit })
-      return { store, follower, unlogged }
+      const offer = (observation: Observation) => each.take(observation)
+      const options = { db, store, others, digests: backend, clock, logger, submit: offer }
+      return { store, follower, unlogged: new Unlogged(options), offer }
     })
     const verifier = { anchors: net.anchors, backend }
     this.#forwarder = new Forwarder({ db, logs: forwarded, verifier, clock, logger })

@@ -67,7 +67,9 @@ export class StagedLog {
     if (this.refusal instanceof Error) throw this.refusal
     if (this.refusal !== undefined) return this.refusal
     const records = (observation.records ?? []).map((record) => parseRecord(fromBase64(record)))
-    await this.observe(nameFromText(observation.owner), records)
+    const owner = nameFromText(observation.owner)
+    if (observation.kind === 'keys') await this.scribe.observeKeys(owner, records)
+    else await this.observe(owner, records)
     return { status: 'accepted' }
   }
 
