@@ -6,7 +6,7 @@
  * | alarm     | when                                                                               |
  * | --------- | ---------------------------------------------------------------------------------- |
  * | log       | caught at something; not followed for an hour; nothing new verified for a day; a   |
- * |           | state that it should show and does not                                             |
+ * |           | state that it should show and does not; its entries are of a time that is to come  |
  * | witness   | one of the policy has not answered for an hour                                     |
  * | delivery  | channels of one kind have been failing for an hour, and none of them succeeds      |
  * | canary    | the canary's delegation has not changed for 26 hours                               |
@@ -15,12 +15,14 @@
  * that is gone, which nothing in here can.
  */
 import { sql, type Transaction } from 'kysely'
+import { MAX_CLOCK_SKEW_S } from '@dslog/tlog/policy'
 import { type Name, nameToText, ROOT } from '@dslog/dnssec/name'
 import type { AlertLevel, AlertRule } from '@dslog/schema/alert'
 import type { MonitorTables } from '@dslog/schema/db'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
+import { dateOf } from '@dslog/verify/describe'
 import { type AlertDraft, alertId, raiseAlerts, resolveAlert } from './alert.ts'
 import type { AskedWitness } from './compare.ts'
 import type { FollowStatus } from './standing.ts'
@@ -42,6 +44,9 @@ const UNDELIVERED_AFTER_MS = HOUR_MS
 
 /** A canary changes daily, at about the same time. */
 const CANARY_AFTER_MS = 26 * HOUR_MS
+
+/** How far the clocks of two machines that keep their time may be apart, ms: as for cosignatures of witnesses. */
+const AHEAD_MS = MAX_CLOCK_SKEW_S * 1000
 
 /** Subscriptions told at a time. */
 const BATCH = 1_000
@@ -82,6 +87,8 @@ export class Alarms {
   readonly #started: number
   /** Since when a log has not been followed without a break. */
   readonly #unfollowedSince = new Map<string, number>()
+  /** Since when a log has been ahead of our clock. */
+  readonly #aheadSince = new Map<string, number>()
   /** Whether the operator has somebody to be told. */
   #open = new Set<string>()
 
@@ -97,6 +104,7 @@ export class Alarms {
     const alarms = [
       ...this.#options.logs.flatMap((log) => [...this.#ofLog(log, now)]),
       ...this.#options.logs.flatMap((log) => ofWitnesses(log, now)),
+      ...(await this.#ofAhead(now)),
       ...(await this.#ofWithheld(now)),
       ...(await this.#ofDelivery(now)),
       ...(await this.#ofCanary(now)),
@@ -133,6 +141,40 @@ export class Alarms {
       const cause = `${origin} silent ${since}`
       yield { rule: 'log', level: 'HIGH', cause, why, since: unfollowedSince }
     }
+  }
+
+  /**
+   * A log that dates entries in advance, or whose clock goes wrong: evidence is judged at a time that nobody has seen yet,
+   * and changes seem later than they were. Nobody can prove it, so it is no misbehaviour, but somebody must look.
+   */
+  async #ofAhead(now: number): Promise<Alarm[]> {
+    const alarms: Alarm[] = []
+    for (const { origin, status } of this.#options.logs) {
+      const { mapTime } = status()
+      if (mapTime - now <= AHEAD_MS) {
+        this.#aheadSince.delete(origin)
+        continue
+      }
+      const occurrence = `${origin} ahead`
+      const since = this.#aheadSince.get(origin) ?? (await this.#openSince(occurrence)) ?? now
+      this.#aheadSince.set(origin, since)
+      const why = `The newest entries of the log ${origin} are of ${timeOf(mapTime)}, which is still to come: its clock is wrong, or that of this monitor (${timeOf(now)}), or it dates entries in advance.`
+      alarms.push({ rule: 'log', level: 'HIGH', cause: `${occurrence} ${since}`, why, since })
+    }
+    return alarms
+  }
+
+  /** Since when an occurrence stands that was told of before this process began, ms. */
+  async #openSince(occurrence: string): Promise<number | undefined> {
+    const row = await this.#options.db.kysely
+      .selectFrom('alert')
+      .select('first_at')
+      .where('subscription', '=', OPERATOR)
+      .where('rule', '=', 'log')
+      .where('cause', 'like', `${occurrence} %`)
+      .where('resolved_at', 'is', null)
+      .executeTakeFirst()
+    return row?.first_at
   }
 
   /** What a log does not show: owners may have it from another, so that the operator must look. */
@@ -292,5 +334,5 @@ function ofWitnesses({ origin, witnesses }: AlarmedLog, now: number): Alarm[] {
 }
 
 function timeOf(ms: number): string {
-  return new Date(ms).toISOString()
+  return dateOf(ms).toISOString()
 }

@@ -113,6 +113,7 @@ export class Follower extends Periodic {
       verifiedAt: this.#verifiedAt,
       mapRoot: upper.root(),
       mapKeys: head.keyCount,
+      mapTime: head.mapTime,
       findings: this.#caught.findings,
     }
   }

@@ -30,6 +30,8 @@ export interface FollowStatus extends Outcome {
   readonly verifiedAt: number | undefined
   readonly mapRoot: Hash
   readonly mapKeys: number
+  /** Time of the newest verified MAP_HEAD, by the log's clock, ms; 0 before there is one. */
+  readonly mapTime: number
   /** Pieces of evidence kept, by kind. */
   readonly findings: ReadonlyMap<FindingKind, number>
 }

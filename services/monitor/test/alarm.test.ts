@@ -34,6 +34,7 @@ beforeEach(async () => {
     verifiedAt: clock.now(),
     mapRoot: root,
     mapKeys: 1,
+    mapTime: clock.now(),
     findings: new Map(),
   }
   pings = 0
@@ -136,6 +137,34 @@ describe('a log', () => {
     await alarms.round()
     expect(await of(OPERATOR)).toEqual(['log 4'])
     expect(pings).toBe(0)
+  })
+})
+
+describe('a log that is ahead of our clock', () => {
+  test('is told of by its times, until they are past, and again when it is ahead again', async () => {
+    const minutes = 60_000
+    status = { ...status, mapTime: clock.now() + 5 * minutes }
+    await look(0)
+    // As far as the clocks of two machines may be apart.
+    expect(await of(OPERATOR)).toEqual([])
+    status = { ...status, mapTime: clock.now() + DAY }
+    await look(0)
+    await look(HOUR)
+    expect(await of(OPERATOR)).toEqual(['log 3'])
+    const { why } = await home.db.kysely.selectFrom('alert').select('why').executeTakeFirstOrThrow()
+    expect(why).toBe(
+      'The newest entries of the log log.example/ds are of 2024-07-02T00:00:00.000Z, which is still to come: its clock is wrong, or that of this monitor (2024-07-01T00:00:00.000Z), or it dates entries in advance.',
+    )
+    // Another process goes on with what stands.
+    alarms = make()
+    await look(HOUR)
+    expect(await of(OPERATOR)).toEqual(['log 3'])
+    await look(DAY)
+    expect(await of(OPERATOR)).toEqual(['log 3 over'])
+    status = { ...status, mapTime: clock.now() + HOUR }
+    await look(minutes)
+    expect(await of(OPERATOR)).toEqual(['log 3 over', 'log 3'])
+    expect(await of('one')).toEqual([])
   })
 })
 
