@@ -1,5 +1,4 @@
 /** Alerts of a subscription, for whoever has its token: a public list would tell who watches. */
-import Type from 'typebox'
 import { Acknowledged, AlertList, AlertsQuery } from '@dslog/schema/monitorapi'
 import type { Http } from '@dslog/service/http'
 import { cursorOf, VOLATILE } from '@dslog/service/params'
@@ -7,18 +6,18 @@ import { acknowledge } from '../acknowledge.ts'
 import { alertOf, alertRows } from '../content.ts'
 import { OwnerError } from '../owner-error.ts'
 import type { OwnerContext } from './context.ts'
-import { asProblem, bearerOf } from './owner.ts'
-
-const IdParam = Type.Object({ id: Type.String({ maxLength: 64 }) })
+import { asProblem, bearerOf, IdParam, TOKEN_LIMIT } from './owner.ts'
 
 const MAX_ALERTS = 100
 
 export function alertRoutes(app: Http, { clock, db, poke, subscriptions }: OwnerContext): void {
   const tags = ['alerts']
+  const config = TOKEN_LIMIT
 
   app.get(
     '/v1/subscriptions/:id/alerts',
     {
+      config,
       schema: {
         tags,
         summary: 'Alerts of a subscription, in the order in which they were raised',
@@ -44,6 +43,7 @@ export function alertRoutes(app: Http, { clock, db, poke, subscriptions }: Owner
   app.post(
     '/v1/alerts/:id/ack',
     {
+      config,
       schema: {
         tags,
         summary: '"That was me": with the token of its subscription',

@@ -6,14 +6,13 @@ import { limitedTo } from '@dslog/service/http/rate-limit'
 import { Problem } from '@dslog/service/problem'
 import { OwnerError } from '../owner-error.ts'
 import { PAGE_POLICY } from '../page.ts'
+import { statusOf } from './owner.ts'
 
 /** Largest form: signed pins. */
 export const FORM_BYTES: number = 128 * 1024
 
 /** Forms a minute and source. */
 export const FORM_LIMIT = limitedTo({ max: 30, window: 60_000 })
-
-export const IdParam = Type.Object({ id: Type.String({ maxLength: 64 }) })
 
 const Form = Type.Record(Type.String(), Type.String())
 /** Fields by name; of several with one name the last. */
@@ -46,16 +45,6 @@ export async function sameSite({ headers }: FastifyRequest): Promise<void> {
   if (isForeign) throw new Problem('forbidden', 'This form was sent from another site')
 }
 
-/** Statuses of what an owner is at fault for. */
-export const STATUS = {
-  invalid: 400,
-  token: 403,
-  signature: 403,
-  conflict: 409,
-  gone: 410,
-  limit: 429,
-} as const
-
 /** Does something; what the caller is at fault for becomes a page, all else is thrown on. */
 export async function orPage(
   reply: FastifyReply,
@@ -66,7 +55,7 @@ export async function orPage(
     return await work()
   } catch (error) {
     if (error instanceof OwnerError) {
-      return send(reply, await failed(error.message), STATUS[error.code])
+      return send(reply, await failed(error.message), statusOf(error))
     }
     if (error instanceof Problem && error.problem === 'validation') {
       return send(reply, await failed(error.message), error.status)

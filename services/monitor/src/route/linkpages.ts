@@ -7,10 +7,14 @@ import { acknowledge } from '../acknowledge.ts'
 import { alertOf, alertRows } from '../content.ts'
 import { OwnerError } from '../owner-error.ts'
 import { askPage, donePage } from '../page.ts'
+import type { LinkPurpose } from '../token.ts'
 import type { OwnerContext } from './context.ts'
-import { FORM_LIMIT, formOf, IdParam, orPage, sameSite, send } from './form.ts'
+import { FORM_LIMIT, formOf, orPage, sameSite, send } from './form.ts'
+import { IdParam } from './owner.ts'
 
 const TokenQuery = Type.Object({ token: Type.Optional(Type.String({ maxLength: 64 })) })
+
+type LinkRequest = FastifyRequest<{ Params: Static<typeof IdParam> }>
 
 /** Adds the pages. */
 export function linkPages(app: Http, context: OwnerContext): void {
@@ -82,17 +86,17 @@ export function linkPages(app: Http, context: OwnerContext): void {
     ),
   )
 
-  const acknowledging = (request: FastifyRequest, id: string): void => {
-    if (!tokens.check('acknowledge', id, tokenOf(request))) {
-      throw new OwnerError('token', 'this link is not one of this monitor')
-    }
+  /** The object of a link that may do something. @throws OwnerError `token` */
+  const linkedTo = (request: LinkRequest, purpose: LinkPurpose): string => {
+    const { id } = request.params
+    if (tokens.check(purpose, id, tokenOf(request))) return id
+    throw new OwnerError('token', 'this link is not one of this monitor')
   }
   app.get('/ack/:id', { schema }, (request, reply) =>
     orPage(
       reply,
       async () => {
-        const { id } = request.params
-        acknowledging(request, id)
+        const id = linkedTo(request, 'acknowledge')
         const [row] = await alertRows(db).where('alert.id', '=', id).execute()
         if (row === undefined) throw new OwnerError('gone', 'this alert is not there any more')
         const alert = alertOf(row)
@@ -120,8 +124,7 @@ export function linkPages(app: Http, context: OwnerContext): void {
     orPage(
       reply,
       async () => {
-        const { id } = request.params
-        acknowledging(request, id)
+        const id = linkedTo(request, 'acknowledge')
         const pinned = await acknowledge(db, id, clock())
         poke()
         const note = pinned
@@ -133,17 +136,11 @@ export function linkPages(app: Http, context: OwnerContext): void {
     ),
   )
 
-  const leaving = (request: FastifyRequest, id: string): void => {
-    if (!tokens.check('unsubscribe', id, tokenOf(request))) {
-      throw new OwnerError('token', 'this link is not one of this monitor')
-    }
-  }
   app.get('/unsubscribe/:id', { schema }, (request, reply) =>
     orPage(
       reply,
       async () => {
-        const { id } = request.params
-        leaving(request, id)
+        const id = linkedTo(request, 'unsubscribe')
         const text = 'Press the button to hear nothing more over this channel.'
         return send(
           reply,
@@ -164,8 +161,7 @@ export function linkPages(app: Http, context: OwnerContext): void {
     orPage(
       reply,
       async () => {
-        const { id } = request.params
-        leaving(request, id)
+        const id = linkedTo(request, 'unsubscribe')
         await subscriptions.unsubscribe(id)
         poke()
         return send(

@@ -15,8 +15,8 @@ import type { Subscription } from '../records.ts'
 import { sendTest } from '../sendtest.ts'
 import { isOperators } from '../watchlist.ts'
 import type { OwnerContext } from './context.ts'
-import { type Form, FORM_LIMIT, formOf, IdParam, orPage, sameSite, send, STATUS } from './form.ts'
-import { viewOf } from './owner.ts'
+import { type Form, FORM_LIMIT, formOf, orPage, sameSite, send } from './form.ts'
+import { IdParam, statusOf, viewOf } from './owner.ts'
 import { readPins } from './statements.ts'
 
 /** Alerts on the page, the newest. */
@@ -120,7 +120,7 @@ export function managePages(app: Http, context: OwnerContext): void {
               return await show(reply, id, token, note === undefined ? {} : { note })
             } catch (error) {
               if (!(error instanceof OwnerError)) throw error
-              return await show(reply, id, token, { warning: error.message }, STATUS[error.code])
+              return await show(reply, id, token, { warning: error.message }, statusOf(error))
             }
           },
           (warning) => openingPage(id, warning),

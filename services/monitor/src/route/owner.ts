@@ -1,19 +1,27 @@
 /** What the routes for owners have in common: tokens, errors, how things are shown. */
+import Type from 'typebox'
 import { toBase64 } from '@dslog/tlog/bytes'
 import { type Name, nameToText } from '@dslog/dnssec/name'
 import { ALERT_LEVELS, type AlertLevel, levelRank } from '@dslog/schema/alert'
 import type { ChannelRow } from '@dslog/schema/alertdb'
 import type { PinsView, SubscriptionView } from '@dslog/schema/monitorapi'
-import { isMailboxUnder } from '../channel/email.ts'
+import { type ProblemName, PROBLEMS } from '@dslog/schema/problem'
+import { limitedTo } from '@dslog/service/http/rate-limit'
 import { Problem } from '@dslog/service/problem'
-import type { ProblemName } from '@dslog/schema/problem'
+import { isMailboxUnder } from '../channel/email.ts'
 import { OwnerError, type OwnerErrorCode } from '../owner-error.ts'
 import type { Subscription } from '../records.ts'
 import type { ShownPins } from '../pins.ts'
 import type { Target } from '../target.ts'
 import type { OwnerContext } from './context.ts'
 
-const PROBLEMS: Readonly<Record<OwnerErrorCode, ProblemName>> = {
+/** An id in a path. */
+export const IdParam = Type.Object({ id: Type.String({ maxLength: 64 }) })
+
+/** Requests with a token a minute and source: who guesses 256 bits, does so elsewhere. */
+export const TOKEN_LIMIT = limitedTo({ max: 120, window: 60_000 })
+
+const PROBLEM: Readonly<Record<OwnerErrorCode, ProblemName>> = {
   invalid: 'validation',
   token: 'forbidden',
   signature: 'forbidden',
@@ -31,11 +39,16 @@ export async function asProblem<T>(work: () => T | Promise<T>): Promise<T> {
     return await work()
   } catch (error) {
     if (!(error instanceof OwnerError)) throw error
-    throw new Problem(PROBLEMS[error.code], error.message, {
+    throw new Problem(PROBLEM[error.code], error.message, {
       cause: error,
       ...(error.code === 'limit' && { retryAfter: LIMIT_RETRY_SECONDS }),
     })
   }
+}
+
+/** The status of a page that says what the caller is at fault for. */
+export function statusOf({ code }: OwnerError): number {
+  return PROBLEMS[PROBLEM[code]].status
 }
 
 const BEARER = /^Bearer ([A-Za-z0-9._~+/-]+=*)$/i

@@ -1,16 +1,15 @@
 /** What owners state about a watched name: pins and announced changes. */
-import type { Http } from '@dslog/service/http'
 import { fromBase64 } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
 import { ConfirmBody, PinsBody, PinsTaken, WindowBody, WindowTaken } from '@dslog/schema/monitorapi'
+import type { Http } from '@dslog/service/http'
 import { VerifyError } from '@dslog/verify/error'
 import { pinFromText } from '@dslog/verify/pins'
 import { OwnerError } from '../owner-error.ts'
 import type { Subscription } from '../records.ts'
 import type { SignedPins } from '../pins.ts'
 import type { OwnerContext } from './context.ts'
-import { asProblem, bearerOf } from './owner.ts'
-import { IdParam, TOKEN_LIMIT } from './subscriptions.ts'
+import { asProblem, bearerOf, IdParam, TOKEN_LIMIT } from './owner.ts'
 
 const SIGNATURE_BYTES = 64
 const KEY_BYTES = 32

@@ -16,24 +16,26 @@ import {
   Tested,
 } from '@dslog/schema/monitorapi'
 import type { Http } from '@dslog/service/http'
-import { limitedTo } from '@dslog/service/http/rate-limit'
 import { sourceOf } from '@dslog/service/http/source'
 import { nameOf, VOLATILE } from '@dslog/service/params'
 import { formatSecret } from '../channel/webhook.ts'
 import type { Subscription } from '../records.ts'
 import { sendTest } from '../sendtest.ts'
 import type { OwnerContext } from './context.ts'
-import { asProblem, bearerOf, lowestOf, viewOf, warningsFor } from './owner.ts'
+import {
+  asProblem,
+  bearerOf,
+  IdParam,
+  lowestOf,
+  TOKEN_LIMIT,
+  viewOf,
+  warningsFor,
+} from './owner.ts'
 
-/** An id in a path. */
-export const IdParam = Type.Object({ id: Type.String({ maxLength: 64 }) })
 const ChannelParam = Type.Object({
   id: Type.String({ maxLength: 64 }),
   channel: Type.String({ maxLength: 64 }),
 })
-
-/** Requests with a token a minute and source: who guesses 256 bits, does so elsewhere. */
-export const TOKEN_LIMIT = limitedTo({ max: 120, window: 60_000 })
 
 export function subscriptionRoutes(app: Http, context: OwnerContext): void {
   const { clock, db, info, poke, subscriptions, targetOf } = context
