@@ -17,6 +17,14 @@ export function levelRank(level: AlertLevel): number {
   return ALERT_LEVELS.indexOf(level)
 }
 
+/** What an operator must see to. */
+export const OPERATOR_RULES = [
+  'log', // a log is silent, far ahead, or was caught
+  'witness', // witnesses do not answer
+  'delivery', // a channel does not take what is sent
+  'canary', // the daily canary was not seen
+] as const
+
 /** What an alert can be about. A rule is never renamed: other people's programs look for it. */
 export const ALERT_RULES = [
   // Changes of a delegation, as the table of the rules numbers them.
@@ -51,11 +59,7 @@ export const ALERT_RULES = [
   'blind', // the name cannot be watched
   'test',
 
-  // What an operator must see to.
-  'log', // a log is silent, far ahead, or was caught
-  'witness', // witnesses do not answer
-  'delivery', // a channel does not take what is sent
-  'canary', // the daily canary was not seen
+  ...OPERATOR_RULES,
 ] as const
 export type AlertRule = (typeof ALERT_RULES)[number]
 

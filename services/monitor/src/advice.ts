@@ -1,5 +1,5 @@
 /** What an alert is called, and what to do in the next hour: by what an alert is about and how bad it is. */
-import { type AlertLevel, type AlertRule, levelRank } from '@dslog/schema/alert'
+import { type AlertLevel, type AlertRule, levelRank, OPERATOR_RULES } from '@dslog/schema/alert'
 
 const TITLES: Readonly<Record<AlertRule, string>> = {
   R1: 'has a DS that no pin allows',
@@ -35,11 +35,11 @@ const TITLES: Readonly<Record<AlertRule, string>> = {
 }
 
 /** What an operator's alert is about is no name. */
-const OPERATOR: ReadonlySet<AlertRule> = new Set(['log', 'witness', 'delivery', 'canary'])
+const NAMELESS: ReadonlySet<AlertRule> = new Set<AlertRule>(OPERATOR_RULES)
 
 /** What happened to a name, in a sentence. */
 export function titleOf(rule: AlertRule, name: string): string {
-  return OPERATOR.has(rule) ? TITLES[rule] : `${name} ${TITLES[rule]}`
+  return NAMELESS.has(rule) ? TITLES[rule] : `${name} ${TITLES[rule]}`
 }
 
 /** Somebody may be speaking for the name who should not. */

@@ -17,7 +17,7 @@
 import { sql, type Transaction } from 'kysely'
 import { MAX_CLOCK_SKEW_S } from '@dslog/tlog/policy'
 import { type Name, nameToText, ROOT } from '@dslog/dnssec/name'
-import type { AlertLevel, AlertRule } from '@dslog/schema/alert'
+import { type AlertLevel, OPERATOR_RULES } from '@dslog/schema/alert'
 import type { MonitorTables } from '@dslog/schema/db'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
@@ -25,6 +25,7 @@ import type { Logger } from '@dslog/service/log'
 import { dateOf } from '@dslog/verify/describe'
 import { type AlertDraft, alertId, raiseAlerts, resolveAlert } from './alert.ts'
 import type { AskedWitness } from './compare.ts'
+import { OPERATOR } from './operator.ts'
 import type { FollowStatus } from './standing.ts'
 
 const HOUR_MS = 3_600_000
@@ -51,9 +52,6 @@ const AHEAD_MS = MAX_CLOCK_SKEW_S * 1000
 /** Subscriptions told at a time. */
 const BATCH = 1_000
 
-/** Subscription of the operator. */
-export const OPERATOR = 'operator'
-
 /** A log that is to be followed. */
 export interface AlarmedLog {
   readonly origin: string
@@ -74,7 +72,7 @@ export interface AlarmOptions {
 
 /** What is wrong now. */
 interface Alarm {
-  readonly rule: AlertRule
+  readonly rule: (typeof OPERATOR_RULES)[number]
   readonly level: AlertLevel
   /** The same as long as it is the same occurrence. */
   readonly cause: string
@@ -261,7 +259,7 @@ export class Alarms {
       .selectFrom('alert')
       .select('id')
       .where('subscription', '=', OPERATOR)
-      .where('rule', 'in', ['log', 'witness', 'delivery', 'canary'])
+      .where('rule', 'in', OPERATOR_RULES)
       .where('resolved_at', 'is', null)
       .execute()
     for (const { id } of open) {

@@ -4,6 +4,7 @@ import type { MonitorTables } from '@dslog/schema/db'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Metrics } from '@dslog/service/metrics'
+import { OPERATOR } from './operator.ts'
 import type { Outbox } from './outbox.ts'
 
 const MS_PER_SECOND = 1000
@@ -64,7 +65,7 @@ export function observeOwners(
     collect: async (gauge) => {
       const { rows } = await sql<{ rule: string; alarms: number }>`
         select rule, count(*)::int8 as alarms from alert
-        where subscription = 'operator' and resolved_at is null group by rule`.execute(db.kysely)
+        where subscription = ${OPERATOR} and resolved_at is null group by rule`.execute(db.kysely)
       gauge.reset()
       if (rows.length === 0) gauge.set(0)
       for (const { alarms, rule } of rows) gauge.set({ rule }, alarms)

@@ -4,14 +4,14 @@
  */
 import { join } from 'node:path'
 import type { HttpClient } from '@dslog/tlog/http'
-import { nameFromText, ROOT } from '@dslog/dnssec/name'
+import { nameFromText } from '@dslog/dnssec/name'
 import type { ChannelRow } from '@dslog/schema/alertdb'
 import type { MonitorTables } from '@dslog/schema/db'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
 import type { Component } from '@dslog/service/run'
-import { type AlarmedLog, Alarms, OPERATOR } from './alarm.ts'
+import { type AlarmedLog, Alarms } from './alarm.ts'
 import type { Channels } from './channel/channel.ts'
 import { Egress, type EgressEdges } from './channel/egress.ts'
 import { EmailChannel, type ProofSource } from './channel/email.ts'
@@ -31,12 +31,11 @@ import { OwnerError } from './owner-error.ts'
 import type { OwnerContext } from './route/context.ts'
 import { Pins } from './pins.ts'
 import { Subscriptions } from './subscriptions.ts'
+import { openOperator } from './operator.ts'
 import { operatorTarget, publicTarget, type Target } from './target.ts'
 import { LinkTokens, openSecret } from './token.ts'
 import { Watchlist } from './watchlist.ts'
 import { Windows } from './windows.ts'
-import { levelRank } from '@dslog/schema/alert'
-import { pathOf } from './watch.ts'
 
 /** File of the secret of links. */
 const SECRET_FILE = 'monitor-secret'
@@ -115,7 +114,7 @@ export async function openOwners(options: OwnersOptions): Promise<Owners> {
     canary: config.canary === undefined ? undefined : nameFromText(config.canary),
     ping: pingOf(options),
   })
-  await addOperator(db, config.operator.map(operatorTarget), clock())
+  await openOperator(db, config.operator.map(operatorTarget), clock())
   const poke = (): void => outbox.poke()
   const chores = new Chores({ db, clock, digests: new Digests(db, clock), alarms, poke })
   const parts: Component[] = [outbox, chores]
@@ -203,54 +202,6 @@ function eventsOf(
       })
     },
   }
-}
-
-/** The subscription of the operator, with the channels of the configuration. */
-async function addOperator(
-  db: Database<MonitorTables>,
-  targets: readonly Target[],
-  now: number,
-): Promise<void> {
-  await db.transaction(async (trx) => {
-    const values = {
-      id: OPERATOR,
-      source: 'operator' as const,
-      name: ROOT,
-      path: pathOf(ROOT),
-      subtree: false,
-      active: true,
-      created_at: now,
-      confirmed_at: now,
-    }
-    await trx
-      .insertInto('subscription')
-      .values(values)
-      .onConflict((conflict) => conflict.doNothing())
-      .execute()
-    const ids = targets.map(({ kind, target }) => `ch_operator_${kind}_${target}`)
-    await trx
-      .deleteFrom('channel')
-      .where('subscription', '=', OPERATOR)
-      .$if(ids.length > 0, (query) => query.where('id', 'not in', ids))
-      .execute()
-    for (const [i, { kind, target }] of targets.entries()) {
-      await trx
-        .insertInto('channel')
-        .values({
-          id: ids[i]!,
-          subscription: OPERATOR,
-          kind,
-          target,
-          level: levelRank('NOTICE'),
-          state: 'active',
-          created_at: now,
-          confirmed_at: now,
-          digest_at: now,
-        })
-        .onConflict((conflict) => conflict.doNothing())
-        .execute()
-    }
-  })
 }
 
 function pingOf({ config, http, logger }: OwnersOptions): (() => Promise<void>) | undefined {
