@@ -2,6 +2,7 @@
 import type { Name } from '@dslog/dnssec/name'
 import type { ChangeTable, MonitorTables } from '@dslog/schema/db'
 import type { Database } from '@dslog/service/db'
+import type { Reader } from './records.ts'
 
 /** A change, and the log it is in. */
 export type ChangeRow = ChangeTable & { readonly origin: string }
@@ -15,7 +16,7 @@ export class Changes {
 
   /** Changes of one log with indices [from, to), in its order. */
   async between(origin: string, from: number, to: number, limit: number): Promise<ChangeRow[]> {
-    return this.#rows()
+    return changeRows(this.#db.kysely)
       .where('followed.origin', '=', origin)
       .where('idx', '>=', from)
       .where('idx', '<', to)
@@ -24,9 +25,8 @@ export class Changes {
       .execute()
   }
 
-  /** All changes of one name, log by log, each in its order. */
-  async of(name: Name): Promise<ChangeRow[]> {
-    return this.#rows().where('name', '=', name).orderBy('change.log').orderBy('idx').execute()
+  of(name: Name): Promise<ChangeRow[]> {
+    return changesOf(this.#db.kysely, name)
   }
 
   /** The newest changes, of one name or of all, the newest first. */
@@ -35,7 +35,7 @@ export class Changes {
     const newest: ChangeRow[] = []
     // Each by the order of its index: over all of them there is none.
     for (const { log } of logs) {
-      const rows = await this.#rows()
+      const rows = await changeRows(this.#db.kysely)
         .where('change.log', '=', log)
         .$if(name !== undefined, (query) => query.where('name', '=', name!))
         .orderBy('idx', 'desc')
@@ -45,12 +45,17 @@ export class Changes {
     }
     return newest.sort((a, b) => b.time - a.time || b.idx - a.idx).slice(0, limit)
   }
+}
 
-  #rows() {
-    return this.#db.kysely
-      .selectFrom('change')
-      .innerJoin('followed', 'followed.log', 'change.log')
-      .selectAll('change')
-      .select('followed.origin')
-  }
+/** All changes of one name, log by log, each in its order. */
+export async function changesOf(db: Reader, name: Name): Promise<ChangeRow[]> {
+  return changeRows(db).where('name', '=', name).orderBy('change.log').orderBy('idx').execute()
+}
+
+function changeRows(db: Reader) {
+  return db
+    .selectFrom('change')
+    .innerJoin('followed', 'followed.log', 'change.log')
+    .selectAll('change')
+    .select('followed.origin')
 }

@@ -119,7 +119,7 @@ export class Forwarder extends Periodic {
   ): Promise<void> {
     const { clock, db, logger } = this.#options
     const owner = row.name as Name
-    const theirs = await db.transaction((trx) => statesOf(trx, owner, to.store.log))
+    const theirs = await statesOf(db.kysely, owner, to.store.log)
     const state = stateOfRow(row)
     if (isIn(theirs, state)) return
     const at = clock()

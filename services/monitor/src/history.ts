@@ -1,10 +1,11 @@
 /** What the log has of a name, told when somebody begins to watch it. */
 import type { Transaction } from 'kysely'
 import { type Name, nameToText } from '@dslog/dnssec/name'
-import type { ChangeTable, MonitorTables } from '@dslog/schema/db'
+import type { MonitorTables } from '@dslog/schema/db'
 import { decodeDsSet } from '@dslog/service/dsset'
 import { dateOf } from '@dslog/verify/describe'
 import { type AlertDraft, raiseAlerts } from './alert.ts'
+import { type ChangeRow, changesOf } from './changes.ts'
 
 /** Raises the alert that holds a name's history. */
 export async function announceHistory(
@@ -12,7 +13,7 @@ export async function announceHistory(
   { id, name }: { readonly id: string; readonly name: Uint8Array },
   now: number,
 ): Promise<void> {
-  const { changes, origin } = await fullest(trx, name)
+  const { changes, origin } = await fullest(trx, name as Name)
   const last = changes.findLast((change) => !change.out_of_order)
   const text = nameToText(name as Name)
   const why =
@@ -41,18 +42,10 @@ export async function announceHistory(
 /** The changes of a name in the log that has most of them; of equals, in the one followed for longest. */
 async function fullest(
   trx: Transaction<MonitorTables>,
-  name: Uint8Array,
-): Promise<{ origin: string; changes: ChangeTable[] }> {
-  const rows = await trx
-    .selectFrom('change')
-    .innerJoin('followed', 'followed.log', 'change.log')
-    .selectAll('change')
-    .select('followed.origin')
-    .where('name', '=', name)
-    .orderBy('change.log')
-    .orderBy('idx')
-    .execute()
-  let found: typeof rows = []
+  name: Name,
+): Promise<{ origin: string; changes: ChangeRow[] }> {
+  const rows = await changesOf(trx, name)
+  let found: ChangeRow[] = []
   for (const { log } of rows) {
     const changes = rows.filter((row) => row.log === log)
     if (changes.length > found.length) found = changes

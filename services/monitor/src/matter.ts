@@ -16,6 +16,7 @@ import type { Question } from './judge/rules.ts'
 import type { Absence, State } from './judge/state.ts'
 import { numberOf } from './lognumber.ts'
 import { lookOf, looksAt } from './looks.ts'
+import type { Reader } from './records.ts'
 import { wildcardSince } from './wildcards.ts'
 
 /** A case as it is stored. */
@@ -49,12 +50,8 @@ export function zoneKeysOf(bytes: Uint8Array): ZoneKeysEntry {
 }
 
 /** Every state that a log has of a name, in its order. */
-export async function statesOf(
-  trx: Transaction<MonitorTables>,
-  name: Name,
-  log: number,
-): Promise<State[]> {
-  const rows = await trx
+export async function statesOf(db: Reader, name: Name, log: number): Promise<State[]> {
+  const rows = await db
     .selectFrom('change')
     .selectAll()
     .where('name', '=', name)

@@ -255,6 +255,7 @@ export class Subscriptions {
   async setLevel(subscription: Subscription, level: AlertLevel, channel?: string): Promise<void> {
     const now = this.#clock()
     await this.#db.transaction(async (trx) => {
+      if (channel !== undefined) await channelIn(trx, subscription, channel)
       const changed = await trx
         .updateTable('channel')
         .set({ level: levelRank(level) })
@@ -272,11 +273,8 @@ export class Subscriptions {
   async removeChannel(subscription: Subscription, channelId: string): Promise<void> {
     const now = this.#clock()
     await this.#db.transaction(async (trx) => {
+      const channel = await channelIn(trx, subscription, channelId)
       const all = await channelsOf(trx, subscription.id)
-      const channel = all.find(({ id }) => id === channelId)
-      if (channel === undefined) {
-        throw new OwnerError('invalid', 'the subscription has no such channel')
-      }
       const others = all.filter(({ id, state }) => id !== channelId && state === 'active')
       if (others.length === 0) return end(trx, subscription, now)
       const why = `A channel was removed: ${describeChannel(channel)}.`
@@ -302,11 +300,7 @@ export class Subscriptions {
   /** Sends again what was given up over a channel, which is taken to work again. */
   async resend(subscription: Subscription, channelId: string): Promise<number> {
     return this.#db.transaction(async (trx) => {
-      const all = await channelsOf(trx, subscription.id)
-      const channel = all.find(({ id }) => id === channelId)
-      if (channel === undefined) {
-        throw new OwnerError('invalid', 'the subscription has no such channel')
-      }
+      const channel = await channelIn(trx, subscription, channelId)
       await trx
         .updateTable('channel')
         .set({
@@ -353,6 +347,17 @@ async function addChannel(
     })
     .execute()
   return { channel, secret }
+}
+
+/** A channel of a subscription. @throws OwnerError `invalid` if it is not one */
+async function channelIn(
+  trx: Transaction<MonitorTables>,
+  subscription: Subscription,
+  id: string,
+): Promise<ChannelRow> {
+  const channel = await channelOf(trx, id)
+  if (channel?.subscription === subscription.id) return channel
+  throw new OwnerError('invalid', 'the subscription has no such channel')
 }
 
 /** A confirmed channel of another subscription of the same name to the same mailbox. */

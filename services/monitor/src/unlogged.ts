@@ -128,7 +128,7 @@ export class Unlogged {
 
   #past(name: Name): Promise<State[]> {
     const { db, store } = this.#options
-    return db.transaction((trx) => statesOf(trx, name, store.log))
+    return statesOf(db.kysely, name, store.log)
   }
 
   #rowsOf(name: Name, state?: Uint8Array): Promise<UnloggedTable[]> {

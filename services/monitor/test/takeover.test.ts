@@ -226,6 +226,27 @@ describe('a token', () => {
     expect(row.acknowledged_at).toBeNull()
   })
 
+  test('reaches no channel of another subscription through its own, nor one that is none', async () => {
+    const mine = await http.subscribe('mine.fi', 'me@example.net')
+    const theirs = await http.subscribe('theirs.fi', 'them@example.net')
+    const view = await http.ask('GET', `/v1/subscriptions/${theirs.id}`, { token: theirs.token })
+    const [channel] = view.json['channels'] as { id: string }[]
+    for (const id of [channel!.id, 'ch_00']) {
+      const at = `/v1/subscriptions/${mine.id}/channels/${id}`
+      for (const [method, path, body] of [
+        ['PATCH', at, { levels: ['CRITICAL'] }],
+        ['DELETE', at],
+        ['POST', `${at}/resend`],
+      ] as const) {
+        const { json, status } = await http.ask(method, path, { token: mine.token, body })
+        expect(status, `${method} ${path}`).toBe(400)
+        expect(json['detail']).toBe('the subscription has no such channel')
+      }
+    }
+    const after = await http.ask('GET', `/v1/subscriptions/${theirs.id}`, { token: theirs.token })
+    expect(after.json).toEqual(view.json)
+  })
+
   test('is the same mistake for a wrong token and a wrong id', async () => {
     const { id } = await http.subscribe()
     const token = newToken()
