@@ -230,7 +230,9 @@ export class Frontier {
    * time, so nothing is asked anew because it was named again.
    */
   async add(tasks: readonly NewTask[]): Promise<void> {
-    for (const batch of batches(tasks)) await this.addIn(this.#db.kysely, batch)
+    for (const batch of batches(tasks)) {
+      await despiteDeadlock(() => this.addIn(this.#db.kysely, batch))
+    }
   }
 
   /** {@link add} as a part of something larger. No name twice in one call. */
@@ -256,10 +258,11 @@ export class Frontier {
   /** Makes names due now, of whatever tier: something has changed there. */
   async hurry(names: readonly Name[], now: number): Promise<void> {
     for (const batch of batches(names)) {
-      await sql`
+      const statement = sql`
         update task set due = ${now}::int8
         where kind = ${TaskKind.poll} and due > ${now}::int8 and holder is null
-          and name = any(${batch}::bytea[])`.execute(this.#db.kysely)
+          and name = any(${batch}::bytea[])`
+      await despiteDeadlock(() => statement.execute(this.#db.kysely))
     }
   }
 
