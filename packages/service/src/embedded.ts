@@ -58,7 +58,9 @@ export async function openEmbedded(
       database: 'postgres',
       ssl: false,
     })
-    pool.on('error', (error) => options.logger?.error({ err: error }, 'embedded database'))
+    pool.on('error', ({ message }) => {
+      options.logger?.error({ reason: message }, 'embedded database: connection lost')
+    })
     const held = new Set<string>()
     // The folder's lock keeps other processes out; this one, a second holder in this process.
     const take = async (name: string): Promise<ExclusiveLock> => {

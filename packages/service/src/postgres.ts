@@ -55,7 +55,10 @@ export async function openPostgres(options: DatabaseOptions & { url: string }): 
     types: valueTypes,
   })
   // An idle connection broke, as they do when the server restarts; the pool makes a new one.
-  pool.on('error', (error) => logger?.warn({ err: error }, 'idle database connection lost'))
+  // The error holds the connection, and with it the secret by which a server lets queries be cancelled.
+  pool.on('error', ({ message }) => {
+    logger?.warn({ reason: message }, 'idle database connection lost')
+  })
   try {
     await requireVersion(pool)
     if (schema !== undefined) await createSchema(pool, schema)
