@@ -3,7 +3,7 @@
  * with the keys above it as far as they are in the heap. The log has most keys already.
  */
 import { toBase64 } from '@dslog/tlog/bytes'
-import { DnssecError } from '@dslog/dnssec/error'
+import { wellFormed } from '@dslog/dnssec/error'
 import { isBelow, type Name, nameKey, nameToText } from '@dslog/dnssec/name'
 import { findNsecProof } from '@dslog/dnssec/nsec'
 import { chainKey, findNsec3Proof, type Nsec3Link, nsec3Link } from '@dslog/dnssec/nsec3'
@@ -129,7 +129,7 @@ class Denials {
     this.#nsec = sources.filter(({ set }) => set.type === TYPE.NSEC)
     for (const source of sources) {
       const link =
-        source.set.type === TYPE.NSEC3 ? tolerant(() => nsec3Link(source, zone)) : undefined
+        source.set.type === TYPE.NSEC3 ? wellFormed(() => nsec3Link(source, zone)) : undefined
       if (link === undefined) continue
       const chain = chainKey(link)
       this.#nsec3.set(chain, [...(this.#nsec3.get(chain) ?? []), link])
@@ -139,9 +139,9 @@ class Denials {
   /** The sets that show that a name has no DS. */
   of(owner: Name): ReadonlySet<SignedSet> | undefined {
     const found = [
-      tolerant(() => findNsecProof(owner, this.#zone, this.#nsec)),
+      wellFormed(() => findNsecProof(owner, this.#zone, this.#nsec)),
       ...[...this.#nsec3.values()].map((links) => {
-        return tolerant(() => findNsec3Proof(owner, this.#zone, links))
+        return wellFormed(() => findNsec3Proof(owner, this.#zone, links))
       }),
     ].find((proof) => proof !== undefined)
     return found && new Set([...found.used].map(({ set }) => set))
@@ -154,24 +154,14 @@ interface Source {
   readonly set: SignedSet
 }
 
-/** A record that has not the form of its type proves nothing. */
-function tolerant<T>(read: () => T): T | undefined {
-  try {
-    return read()
-  } catch (error) {
-    if (error instanceof DnssecError) return undefined
-    throw error
-  }
-}
-
 function covered(rr: RR): number | undefined {
-  return tolerant(() => parseRrsig(rr.rdata).typeCovered)
+  return wellFormed(() => parseRrsig(rr.rdata).typeCovered)
 }
 
 /** The zone that signed, if it is above the owner or, for keys, the owner. */
 function signerOf({ owner, rrsigs, type }: SignedSet): Name | undefined {
   for (const { rdata } of rrsigs.values()) {
-    const signer = tolerant(() => parseRrsig(rdata).signer)
+    const signer = wellFormed(() => parseRrsig(rdata).signer)
     if (signer === undefined) continue
     if (isBelow(owner, signer) || (type !== TYPE.DS && nameKey(owner) === nameKey(signer))) {
       return signer

@@ -10,7 +10,7 @@ import type { SignatureBackend } from './backend/backend.ts'
 import { anchorsAt, type Anchor } from './anchors.ts'
 import { proveNoDs, type NoDsProof } from './denial.ts'
 import { isInsecureDsSet, namedKeys, parseDsSet } from './ds.ts'
-import { DnssecError, type DnssecErrorCode } from './error.ts'
+import { DnssecError, type DnssecErrorCode, wellFormed } from './error.ts'
 import { isBelow, nameToText, type Name } from './name.ts'
 import { parseDnskey, TYPE, type Dnskey, type Ds, type RR } from './records.ts'
 import { rrset, selectRRset, selectRrsigs } from './rrset.ts'
@@ -18,14 +18,7 @@ import { verifyRrsetWithKeys, type SignatureWindow } from './rrsig.ts'
 
 /** The keys of a DNSKEY RRset that have the form of one; nothing could verify with the others. */
 export function parseKeySet(rdatas: readonly Uint8Array[]): Dnskey[] {
-  return rdatas.flatMap((rdata) => {
-    try {
-      return [parseDnskey(rdata)]
-    } catch (error) {
-      if (error instanceof DnssecError) return []
-      throw error
-    }
-  })
+  return rdatas.flatMap((rdata) => wellFormed(() => parseDnskey(rdata)) ?? [])
 }
 
 /** A zone's DNSKEY RRset and what it should hang from: its DS RRset, verified, or trust anchors. */

@@ -11,7 +11,7 @@ import {
   type DigestType,
   type SignatureBackend,
 } from './backend/backend.ts'
-import { DnssecError } from './error.ts'
+import { DnssecError, wellFormed } from './error.ts'
 import type { Name } from './name.ts'
 import { parseDs, type Dnskey, type Ds } from './records.ts'
 
@@ -41,14 +41,7 @@ export function usableDigests<T extends KeyDigest>(set: readonly T[]): T[] {
 
 /** The DS of a set that have the form of one; a resolver could not use the others. */
 export function parseDsSet(rdatas: readonly Uint8Array[]): Ds[] {
-  return rdatas.flatMap((rdata) => {
-    try {
-      return [parseDs(rdata)]
-    } catch (error) {
-      if (error instanceof DnssecError) return []
-      throw error
-    }
-  })
+  return rdatas.flatMap((rdata) => wellFormed(() => parseDs(rdata)) ?? [])
 }
 
 /** Do resolvers treat a delegation with this DS set as unsigned? */

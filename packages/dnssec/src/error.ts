@@ -56,3 +56,13 @@ export class DnssecError extends Error {
     this.code = code
   }
 }
+
+/** What `read` makes of something that need not be well-formed; undefined where it is not. */
+export function wellFormed<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof DnssecError) return undefined
+    throw error
+  }
+}

@@ -4,7 +4,7 @@
  * standard applies it to hosts). Read: A-labels decoded (RFC 3492), for a display that shows the name
  * itself beside it, since letters of two scripts can look the same.
  */
-import { DnssecError } from './error.ts'
+import { DnssecError, wellFormed } from './error.ts'
 import { type Name, nameFromText, nameToText } from './name.ts'
 
 /**
@@ -40,12 +40,7 @@ export function nameToUnicode(name: Name): string | undefined {
     .map((label) => (label.startsWith('xn--') ? (decodeLabel(label.slice(4)) ?? label) : label))
     .join('.')
   if (shown === text) return undefined
-  try {
-    return nameToText(nameFromTyped(shown)) === text ? shown : undefined
-  } catch (error) {
-    if (error instanceof DnssecError) return undefined
-    throw error
-  }
+  return wellFormed(() => (nameToText(nameFromTyped(shown)) === text ? shown : undefined))
 }
 
 // RFC 3492 section 5.

@@ -12,7 +12,7 @@
 import { ByteWriter } from '@dslog/tlog/bytes'
 import { ALGORITHM, SUPPORTED, type SignatureBackend } from './backend/backend.ts'
 import { rsaHashOf, rsaKeyBits } from './backend/rsa.ts'
-import { DnssecError } from './error.ts'
+import { DnssecError, wellFormed } from './error.ts'
 import {
   isAtOrBelow,
   isWildcard,
@@ -173,15 +173,6 @@ export interface VerifiedRrset extends SignatureWindow {
   readonly weak: boolean
 }
 
-function parsedOrSkipped(rdata: Uint8Array): Rrsig[] {
-  try {
-    return [parseRrsig(rdata)]
-  } catch (error) {
-    if (error instanceof DnssecError) return []
-    throw error
-  }
-}
-
 /**
  * Finds the newest signature of the RRset by `zone` that is valid at `at`: the one with the latest
  * inception, the first given among equals. Signatures that are malformed, of other signers or of
@@ -197,7 +188,7 @@ export async function verifyRrsetWithKeys(question: RrsetQuestion): Promise<Veri
     throw new DnssecError('bad-owner', `${what()} is not in the zone ${nameToText(zone)}`)
   }
   const ours = question.rrsigs
-    .flatMap(parsedOrSkipped)
+    .flatMap((rdata) => wellFormed(() => parseRrsig(rdata)) ?? [])
     .filter((rrsig) => rrsig.typeCovered === rrset.type && sameName(rrsig.signer, zone))
     .map((rrsig) => ({ rrsig, ...windowOf(rrsig, at) }))
   if (ours.length === 0) {

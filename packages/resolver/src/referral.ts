@@ -3,7 +3,7 @@
  * the servers of a zone below, or that the name is in the zone, or nothing that counts. A server that
  * has several zones answers from the nearest without a word; the owner of its SOA, or who signed, tells.
  */
-import { DnssecError } from '@dslog/dnssec/error'
+import { wellFormed } from '@dslog/dnssec/error'
 import { isAtOrBelow, isBelow, type Name, nameKey, readName, sameName } from '@dslog/dnssec/name'
 import { CLASS_IN, parseRrsig, type RR, TYPE } from '@dslog/dnssec/records'
 import { formatAddress } from '@dslog/service/specialaddress'
@@ -41,13 +41,8 @@ const SOA_NUMBERS_BYTES = 20
 
 /** RDATA of NS: a name. Undefined if it is not just that. */
 export function nameOfNs(rdata: Uint8Array): Name | undefined {
-  try {
-    const { name, end } = readName(rdata, 0, { compressed: false })
-    return end === rdata.length ? name : undefined
-  } catch (error) {
-    if (error instanceof DnssecError) return undefined
-    throw error
-  }
+  const read = wellFormed(() => readName(rdata, 0, { compressed: false }))
+  return read?.end === rdata.length ? read.name : undefined
 }
 
 /** The zone nearest to the name that the SOA or the signatures of a reply speak of, if any does. */
@@ -65,14 +60,9 @@ export function zoneSpeaking(reply: Reply, zone: Name, name: Name): Name | undef
   )
 }
 
-function signerOf({ type, rdata }: RR): Name | undefined {
-  if (type !== TYPE.RRSIG) return undefined
-  try {
-    return parseRrsig(rdata).signer
-  } catch (error) {
-    if (error instanceof DnssecError) return undefined
-    throw error
-  }
+/** Who made a signature; undefined for what is none. */
+export function signerOf({ type, rdata }: RR): Name | undefined {
+  return type === TYPE.RRSIG ? wellFormed(() => parseRrsig(rdata).signer) : undefined
 }
 
 /**

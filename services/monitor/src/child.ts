@@ -8,9 +8,9 @@ import { equal } from '@dslog/tlog/bytes'
 import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
 import { parseKeySet, verifyZoneKeys } from '@dslog/dnssec/chain'
 import { dsRecordsOf } from '@dslog/dnssec/ds'
-import { DnssecError } from '@dslog/dnssec/error'
+import { DnssecError, wellFormed } from '@dslog/dnssec/error'
 import type { Name } from '@dslog/dnssec/name'
-import { type Dnskey, parseDnskey, type RR, TYPE } from '@dslog/dnssec/records'
+import { type Dnskey, type RR, TYPE } from '@dslog/dnssec/records'
 import { selectRRset, selectRrsigs } from '@dslog/dnssec/rrset'
 import { verifyRrsetWithKeys } from '@dslog/dnssec/rrsig'
 import { type ChildKey, type DsSet, names, sameSet, type Sighting } from './judge/state.ts'
@@ -113,10 +113,7 @@ async function wishesOf(
     return { ...nothing, deletes: sets.every(({ set, toDelete }) => isDelete(set, toDelete)) }
   }
   const wantedKeys = await Promise.all(
-    (cdnskey ?? []).slice(0, MAX_KEYS).flatMap((rdata) => {
-      const key = parsedKey(rdata)
-      return key === undefined ? [] : [dsRecordsOf(name, key, backend)]
-    }),
+    parseKeySet((cdnskey ?? []).slice(0, MAX_KEYS)).map((key) => dsRecordsOf(name, key, backend)),
   )
   if (cds === undefined) return { wanted: cdnskey && wantedKeys, deletes: false }
   // Where there are both, they must be about the same keys (RFC 7344 §4).
@@ -179,27 +176,13 @@ export function signedSet(
 }
 
 function dnskeysOf(records: readonly RR[] | undefined, name: Name): readonly Uint8Array[] {
-  try {
-    return selectRRset(records ?? [], name, TYPE.DNSKEY)?.rdatas ?? []
-  } catch (error) {
-    if (error instanceof DnssecError) return []
-    throw error
-  }
+  return wellFormed(() => selectRRset(records ?? [], name, TYPE.DNSKEY))?.rdatas ?? []
 }
 
 function distinct(sets: readonly (readonly Uint8Array[])[]): (readonly Uint8Array[])[] {
   return sets.filter(
     (set, i) => set.length > 0 && sets.findIndex((other) => sameSet(set, other)) === i,
   )
-}
-
-function parsedKey(rdata: Uint8Array): Dnskey | undefined {
-  try {
-    return parseDnskey(rdata)
-  } catch (error) {
-    if (error instanceof DnssecError) return undefined
-    throw error
-  }
 }
 
 /** What is proven, or undefined. */

@@ -12,7 +12,7 @@ import type { Transaction } from 'kysely'
 import { toBase64, toHex } from '@dslog/tlog/bytes'
 import { sha256 } from '@dslog/tlog/hash'
 import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
-import { DnssecError } from '@dslog/dnssec/error'
+import { wellFormed } from '@dslog/dnssec/error'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
 import { type RR, TYPE } from '@dslog/dnssec/records'
 import type { MonitorTables } from '@dslog/schema/db'
@@ -34,12 +34,7 @@ export const SEEN_MS: number = 3 * DAY_MS
 
 /** Where the text is; undefined for a name that is too long to have one. */
 export function ownerTextName(name: Name): Name | undefined {
-  try {
-    return nameFromText('_dslog', name)
-  } catch (error) {
-    if (error instanceof DnssecError) return undefined
-    throw error
-  }
+  return wellFormed(() => nameFromText('_dslog', name))
 }
 
 export interface OwnerLook {

@@ -9,20 +9,13 @@
  */
 import { sql } from 'kysely'
 import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
-import {
-  isBelow,
-  type Name,
-  nameFromText,
-  nameToText,
-  readName,
-  ROOT,
-  sameName,
-} from '@dslog/dnssec/name'
-import { parseRrsig, type RR, TYPE } from '@dslog/dnssec/records'
-import { DnssecError } from '@dslog/dnssec/error'
+import { isBelow, type Name, nameFromText, nameToText, ROOT, sameName } from '@dslog/dnssec/name'
+import { type RR, TYPE } from '@dslog/dnssec/records'
+import { wellFormed } from '@dslog/dnssec/error'
 import type { Collector, Observation } from '@dslog/resolver/collect'
 import { ResolverError } from '@dslog/resolver/error'
 import type { Exchange, Server } from '@dslog/resolver/exchange'
+import { nameOfNs, signerOf } from '@dslog/resolver/referral'
 import type { Walker, ZoneServers } from '@dslog/resolver/walk'
 import type { MonitorTables } from '@dslog/schema/db'
 import type { Clock } from '@dslog/service/clock'
@@ -180,7 +173,7 @@ export class Probe extends Periodic {
     const ours = referred.filter(({ owner }) => sameName(owner, name))
     if (ours.length === 0) return undefined
     await this.#notPast(name)
-    return ours.flatMap(({ rdata }) => serverName(rdata))
+    return ours.flatMap(({ rdata }) => nameOfNs(rdata) ?? []).map(nameToText)
   }
 
   /** DNSKEY, CDS and CDNSKEY of the child, at all its servers. */
@@ -310,12 +303,7 @@ export class Probe extends Periodic {
 
 /** A host below a name; undefined for a name that is too long to have one of ours. */
 function hostBelow(name: Name): Name | undefined {
-  try {
-    return nameFromText(HOST, name)
-  } catch (error) {
-    if (error instanceof DnssecError) return undefined
-    throw error
-  }
+  return wellFormed(() => nameFromText(HOST, name))
 }
 
 /**
@@ -323,25 +311,8 @@ function hostBelow(name: Name): Name | undefined {
  * too may answer from that.
  */
 function isSignedBy(zone: Name, records: readonly RR[]): boolean {
-  const signers = records.flatMap(({ rdata, type }) => {
-    if (type !== TYPE.RRSIG) return []
-    try {
-      return [parseRrsig(rdata).signer]
-    } catch (error) {
-      if (error instanceof DnssecError) return []
-      throw error
-    }
-  })
+  const signers = records.flatMap((record) => signerOf(record) ?? [])
   return signers.length > 0 && signers.every((signer) => sameName(signer, zone))
-}
-
-function serverName(rdata: Uint8Array): string[] {
-  try {
-    return [nameToText(readName(rdata, 0, { compressed: false }).name)]
-  } catch (error) {
-    if (error instanceof DnssecError) return []
-    throw error
-  }
 }
 
 /** An answer, or undefined: a server that fails says nothing. */

@@ -4,7 +4,7 @@
  * invisible to the one it is meant for.
  */
 import type { Transaction } from 'kysely'
-import { DnssecError } from '@dslog/dnssec/error'
+import { wellFormed } from '@dslog/dnssec/error'
 import { type Name, nameToText, readName } from '@dslog/dnssec/name'
 import type { MonitorTables } from '@dslog/schema/db'
 import { raiseAlerts } from './alert.ts'
@@ -16,12 +16,7 @@ const OWNER_AT = 11
 
 /** The name that bytes would be about if they were an entry; undefined if there is none. */
 export function claimedOwner(entry: Uint8Array): Name | undefined {
-  try {
-    return readName(entry, OWNER_AT, { compressed: false }).name
-  } catch (error) {
-    if (error instanceof DnssecError) return undefined
-    throw error
-  }
+  return wellFormed(() => readName(entry, OWNER_AT, { compressed: false }).name)
 }
 
 /** Tells those who watch the name that an entry of a finding claims to be about. */

@@ -8,7 +8,7 @@ import { toBase64 } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
 import { type HttpClient, withoutSlash } from '@dslog/tlog/http'
 import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
-import { DnssecError } from '@dslog/dnssec/error'
+import { wellFormed } from '@dslog/dnssec/error'
 import { type Name, nameFromText, nameKey, nameToText } from '@dslog/dnssec/name'
 import { type View as Seen, Views } from '@dslog/schema/crawlerapi'
 import type { MonitorTables } from '@dslog/schema/db'
@@ -103,7 +103,7 @@ export class ViewReader extends Periodic {
     now: number,
   ): Promise<Name[]> {
     const named = views.flatMap((view) => {
-      const name = nameOf(view.name)
+      const name = wellFormed(() => nameFromText(view.name))
       return name === undefined ? [] : [{ name, view }]
     })
     const watches = await watchesOf(
@@ -223,13 +223,4 @@ async function resolveSplits(
     .where('resolved_at', 'is', null)
     .execute()
   for (const { id } of open) await resolveAlert(trx, id, 'all that is seen agrees again', now)
-}
-
-function nameOf(text: string): Name | undefined {
-  try {
-    return nameFromText(text)
-  } catch (error) {
-    if (error instanceof DnssecError) return undefined
-    throw error
-  }
 }

@@ -7,7 +7,7 @@
  * that is caught is not believed any more.
  */
 import { nodeBackend } from '@dslog/dnssec/backend/node'
-import { DnssecError } from '@dslog/dnssec/error'
+import { wellFormed } from '@dslog/dnssec/error'
 import { type Name, nameFromText, ROOT } from '@dslog/dnssec/name'
 import { TYPE } from '@dslog/dnssec/records'
 import { ZoneList } from '@dslog/log/zones'
@@ -213,10 +213,5 @@ async function demandValidating(
 
 /** The name of a log's host, if it has one. */
 function hostOf(url: string): Name | undefined {
-  try {
-    return nameFromText(new URL(url).hostname)
-  } catch (error) {
-    if (error instanceof DnssecError) return undefined
-    throw error
-  }
+  return wellFormed(() => nameFromText(new URL(url).hostname))
 }

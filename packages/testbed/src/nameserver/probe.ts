@@ -1,7 +1,7 @@
 /** Asks a name server for the serial of a zone, to know whether it serves it, and which. */
 import { createSocket } from 'node:dgram'
 import { parseMessage } from '@dslog/dnssec/message'
-import { DnssecError } from '@dslog/dnssec/error'
+import { wellFormed } from '@dslog/dnssec/error'
 import type { Name } from '@dslog/dnssec/name'
 import { CLASS_IN, TYPE } from '@dslog/dnssec/records'
 import { Packet } from './packet.ts'
@@ -34,13 +34,9 @@ export async function servedSerial(
 }
 
 function serialOf(bytes: Uint8Array): number | undefined {
-  try {
-    const soa = parseMessage(bytes).answer.find(({ type }) => type === TYPE.SOA)
-    if (soa === undefined) return undefined
-    const { buffer, byteOffset, length } = soa.rdata
-    return new DataView(buffer, byteOffset).getUint32(length - 20)
-  } catch (error) {
-    if (error instanceof DnssecError) return undefined
-    throw error
-  }
+  const answer = wellFormed(() => parseMessage(bytes))?.answer ?? []
+  const soa = answer.find(({ type }) => type === TYPE.SOA)
+  if (soa === undefined) return undefined
+  const { buffer, byteOffset, length } = soa.rdata
+  return new DataView(buffer, byteOffset).getUint32(length - 20)
 }

@@ -6,7 +6,7 @@
  */
 import { createTransport } from 'nodemailer'
 import { isAtOrBelow, type Name, nameFromText, ROOT } from '@dslog/dnssec/name'
-import { DnssecError } from '@dslog/dnssec/error'
+import { wellFormed } from '@dslog/dnssec/error'
 import type { Links } from '../links.ts'
 import {
   type Channel,
@@ -43,12 +43,7 @@ export function domainOfAddress(address: string): Name | undefined {
     return undefined
   }
   const domain = ADDRESS.exec(address)?.[1]
-  try {
-    return domain === undefined ? undefined : nameFromText(domain)
-  } catch (error) {
-    if (error instanceof DnssecError) return undefined
-    throw error
-  }
+  return domain === undefined ? undefined : wellFormed(() => nameFromText(domain))
 }
 
 /** Whether a mailbox lies under a name: who takes over the name reads its mail. Under the root, all do. */
