@@ -22,14 +22,10 @@ import type { LogTables } from '@dslog/schema/db'
 import { decodeEntry } from '@dslog/schema/entry'
 import type { Database } from '@dslog/service/db'
 import { FoldTables } from '@dslog/service/foldtables'
-import { Problem } from '@dslog/service/problem'
 import { LogError } from './error.ts'
 import type { ReadableLog } from './reader.ts'
-import type { PublishedTree } from './shown.ts'
+import { demandPublished, type PublishedTree } from './shown.ts'
 import { type PublishedRow, TreeStore } from './store.ts'
-
-/** What is told to wait who comes before the first tree is published, seconds. */
-const RETRY_SECONDS = 2
 
 export interface FollowerOptions {
   readonly db: Database<LogTables>
@@ -81,8 +77,7 @@ export class Follower implements ReadableLog {
 
   /** @throws Problem `unavailable` before the first tree is published */
   get published(): PublishedTree {
-    if (this.#published !== undefined) return this.#published
-    throw new Problem('unavailable', 'No tree is published yet', { retryAfter: RETRY_SECONDS })
+    return demandPublished(this.#published)
   }
 
   get tree(): PublishedTree | undefined {

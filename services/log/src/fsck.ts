@@ -8,7 +8,7 @@ import { equal, toHex } from '@dslog/tlog/bytes'
 import { openCheckpoint } from '@dslog/tlog/checkpoint'
 import { verifierOf } from '@dslog/tlog/cosignature'
 import { TlogError } from '@dslog/tlog/error'
-import { type Hash, leafHash } from '@dslog/tlog/hash'
+import { type Hash, HASH_SIZE, leafHash } from '@dslog/tlog/hash'
 import { UpperTree } from '@dslog/tlog/maptree'
 import { TreeReader } from '@dslog/tlog/reader'
 import { decodeBundle, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
@@ -236,7 +236,7 @@ class Check {
   async #compareTiles(writer: TileWriter): Promise<void> {
     for (const { data, index, level } of writer.take()) {
       try {
-        const width = data.length / 32
+        const width = data.length / HASH_SIZE
         if (equal(await this.#store.tile(level, index, width), data)) continue
         this.#problem(`tile ${level}/${index} is not that of the entries`)
       } catch (error) {

@@ -234,7 +234,7 @@ export function logService(options: OpenOptions): Service<OpenedLog> {
       if (witnesses !== undefined) observeWitnesses({ log, witnesses }, { clock, health, metrics })
       publishing = publishersOf(opened, config, logger)
       observePublishers(publishing, metrics)
-      health.ready('disk', () => sequencer.isHeld())
+      health.ready('disk', () => sequencer.heldBy())
       health.ready('database', async () => {
         await db.kysely.selectFrom('tree').select('id').execute()
         return undefined
@@ -307,7 +307,7 @@ function observe({ log, sequencer }: OpenedLog, metrics: Metrics): void {
   metrics.gauge({
     name: 'dslog_disk_low',
     help: '1 while nothing is sequenced because a disk is nearly full',
-    collect: async (gauge) => gauge.set((await sequencer.isHeld()) === undefined ? 0 : 1),
+    collect: async (gauge) => gauge.set((await sequencer.heldBy()) === undefined ? 0 : 1),
   })
   metrics.gauge({
     name: 'dslog_pool_candidates',

@@ -78,7 +78,7 @@ export class Sequencer implements Component {
   }
 
   /** Why nothing is sequenced at present, if so: there is too little room on a disk. */
-  async isHeld(): Promise<string | undefined> {
+  async heldBy(): Promise<string | undefined> {
     return this.#options.disk?.look()
   }
 

@@ -13,6 +13,12 @@ import type { SignedNote, Witnesses } from './witness.ts'
 /** What is told to wait who comes before the first tree is published, seconds. */
 const RETRY_SECONDS = 2
 
+/** @throws Problem `unavailable` before the first tree is published */
+export function demandPublished(tree: PublishedTree | undefined): PublishedTree {
+  if (tree !== undefined) return tree
+  throw new Problem('unavailable', 'No tree is published yet', { retryAfter: RETRY_SECONDS })
+}
+
 /** A tree that readers are shown. */
 export interface PublishedTree {
   readonly origin: string
@@ -52,8 +58,7 @@ export class Shown {
 
   /** @throws Problem `unavailable` while the witnesses of the first tree keep it waiting */
   get published(): PublishedTree {
-    if (this.#published !== undefined) return this.#published
-    throw new Problem('unavailable', 'No tree is published yet', { retryAfter: RETRY_SECONDS })
+    return demandPublished(this.#published)
   }
 
   /** Entries that tiles and bundles are served of: those of the newest signed tree. */

@@ -157,7 +157,7 @@ export class TreeStore implements TileSource {
    */
   async commit(trx: Transaction<LogTables>, commit: Commit): Promise<void> {
     const { from, to } = commit
-    const { fence, size } = to
+    const { fence } = to
     const swapped = await trx
       .updateTable('tree')
       .set(to)
@@ -168,9 +168,6 @@ export class TreeStore implements TileSource {
       throw new LogError('fenced', `the stored tree is no longer the one of ${from} entries`)
     }
     await this.insert(trx, commit)
-    if (tileWidth(size, 0, Math.floor((size - 1) / TILE_WIDTH)) === 0) {
-      throw new RangeError('a commit without entries')
-    }
   }
 
   /** Stores tiles, bundles and leaves; those that `from` had already are extended. */

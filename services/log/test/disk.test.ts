@@ -133,7 +133,7 @@ describe('a log whose disk fills', () => {
     const { size } = log.log
     free = 99 * MIB
     now += 1_000
-    await expect.poll(() => sequencer.isHeld()).toBe('the disk is nearly full')
+    await expect.poll(() => sequencer.heldBy()).toBe('the disk is nearly full')
     await expect(change(2)).rejects.toMatchObject({
       problem: 'unavailable',
       detail: 'the disk is nearly full',
@@ -142,7 +142,7 @@ describe('a log whose disk fills', () => {
     expect(log.log.size).toBe(size)
     free = 100 * MIB
     now += 1_000
-    await expect.poll(() => sequencer.isHeld()).toBeUndefined()
+    await expect.poll(() => sequencer.heldBy()).toBeUndefined()
     expect(await change(4)).toMatchObject([{ status: 'logged' }])
     expect(await complaints(log)).toEqual([])
   })
