@@ -124,6 +124,26 @@ export class UnitReader {
   }
 }
 
+/** The units of a tree of `size` entries, from whichever entry its bundles begin with. */
+export async function* unitsOf(
+  bundles: AsyncIterable<readonly LogEntry[]>,
+  size: number,
+  limits: UnitLimits = UNIT_LIMITS,
+): AsyncGenerator<readonly LogEntry[], void, undefined> {
+  const reader = new UnitReader(limits)
+  for await (const entries of bundles) yield* reader.add(entries, size)
+}
+
+/** Stores something; what that may have put into memory is forgotten if it fails. */
+export async function forgetting<R>(names: FoldTables, store: () => Promise<R>): Promise<R> {
+  try {
+    return await store()
+  } catch (error) {
+    names.forget()
+    throw error
+  }
+}
+
 /** The replayed log, from its stored position on. Calls must not overlap. */
 export class Replay<T extends NameTables, P extends ReplayPosition> {
   readonly #store: ReplayStore<T, P>

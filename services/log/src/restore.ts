@@ -1,24 +1,20 @@
 /**
- * Repairs a log from what it has published, or from itself.
- *
- * {@link restore} brings a database that is older than what was signed (a backup, a standby that lagged)
- * up to the newest published tree. The missing entries come from anywhere, a mirror will do: they are
+ * Repairs a log from what it has published: brings a database that is older than what was signed (a backup, a standby
+ * that lagged) up to the newest published tree. The missing entries come from anywhere, a mirror will do: they are
  * those of a checkpoint that the log's own key signed, and that checkpoint continues both what the
  * database holds and what the signer row remembers. Anything else is refused: an entry that was
  * signed and is nowhere to be had cannot be restored, and going on without it would fork the log.
  *
- * {@link rebuildMap} makes everything that is derived from the entries anew, for tables that were damaged.
- *
- * Both run the replay of the monitor, so whatever comes out has been verified once more.
+ * It is the replay of the monitor that stores them, so whatever comes out has been verified once more.
  */
-import { sql, type Transaction } from 'kysely'
+import type { Transaction } from 'kysely'
 import { equal } from '@dslog/tlog/bytes'
-import type { LogClient, LogEntry } from '@dslog/tlog/client'
-import { EMPTY_ROOT, leafHash } from '@dslog/tlog/hash'
+import type { LogClient } from '@dslog/tlog/client'
+import { EMPTY_ROOT } from '@dslog/tlog/hash'
 import { UpperTree } from '@dslog/tlog/maptree'
 import type { TrustedCheckpoint } from '@dslog/tlog/policy'
 import { TreeReader } from '@dslog/tlog/reader'
-import { decodeBundle, TILE_WIDTH, tileHash, tileWidth } from '@dslog/tlog/tile'
+import { decodeBundle, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
 import { TileWriter } from '@dslog/tlog/tilewriter'
 import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
 import type { LogTables } from '@dslog/schema/db'
@@ -27,19 +23,18 @@ import type { Database } from '@dslog/service/db'
 import { FoldTables } from '@dslog/service/foldtables'
 import { MAP_DEPTH } from '@dslog/service/maptables'
 import {
+  forgetting,
   Replay,
   type Replayed,
-  type ReplayPosition,
   type ReplayStore,
-  UNIT_LIMITS,
   type UnitLimits,
-  UnitReader,
+  unitsOf,
 } from '@dslog/service/replay'
 import { testPoint } from '@dslog/service/testpoint'
 import { EMPTY_HEAD } from '@dslog/verify/fold'
 import { LogError } from './error.ts'
 import type { LogOptions } from './log.ts'
-import { behind, openStored, originOf } from './open.ts'
+import { openStored, originOf } from './open.ts'
 import type { SignedTree } from './signer.ts'
 import { commitOf, type Position, stepFrom, zonesOf } from './step.ts'
 import { TreeStore } from './store.ts'
@@ -206,15 +201,6 @@ function rootAt({ writer }: Position): ReturnType<TileWriter['root']> {
   return writer.size === 0 ? EMPTY_ROOT : writer.root()
 }
 
-async function* unitsOf(
-  bundles: AsyncIterable<readonly LogEntry[]>,
-  size: number,
-  limits: UnitLimits = UNIT_LIMITS,
-): AsyncGenerator<readonly LogEntry[]> {
-  const reader = new UnitReader(limits)
-  for await (const entries of bundles) yield* reader.add(entries, size)
-}
-
 /** The log's tables, written as the log itself would. */
 class RestoredTables implements ReplayStore<LogTables, Position> {
   readonly names: FoldTables
@@ -228,7 +214,7 @@ class RestoredTables implements ReplayStore<LogTables, Position> {
   }
 
   transaction<R>(work: (trx: Transaction<LogTables>) => Promise<R>): Promise<R> {
-    return forgetting(this.#db, this.names, work)
+    return forgetting(this.names, () => this.#db.transaction(work))
   }
 
   async move(
@@ -244,109 +230,5 @@ class RestoredTables implements ReplayStore<LogTables, Position> {
     await this.#store.commit(trx, commitOf(step, idOf))
     testPoint('restore.committing')
     return { ...step.to, head: fold.head }
-  }
-}
-
-/**
- * Makes histories, key sets and the name map anew, from the entries. What was derived is deleted first:
- * if this is interrupted the log does not open, and it is to be run again.
- *
- * @throws LogError `missing`, `corrupt` if the entries are not those of the tree; ViolationError
- */
-export async function rebuildMap(
-  options: LogOptions,
-  backend: SignatureBackend,
-  onProgress: (done: number, size: number) => void = () => {},
-): Promise<Restored & { readonly names: number }> {
-  const { anchors, db } = options
-  const lock = await db.lockExclusive('log', options.onLost ?? (() => {}))
-  try {
-    const store = new TreeStore(db)
-    const tree = await store.tree()
-    if (tree === undefined) throw new LogError('missing', 'there is no log here')
-    if (tree.loading) throw new LogError('unfinished-load', 'import or restore the rest first')
-    const { map_depth: depth, origin, root, size } = tree
-    const signed = await options.signerRow.read()
-    if (signed !== undefined && signed.size > size) throw behind(signed, size)
-    const reader = new TreeReader(store, size, { root })
-    // Read once before anything is deleted: a rebuild from damaged entries would end halfway.
-    for await (const _ of storedEntries(store, reader)) continue
-
-    const names = FoldTables.in(db)
-    await db.transaction(async (trx) => {
-      // Millions of rows in one statement.
-      await sql`set local statement_timeout = 0`.execute(trx)
-      await trx.deleteFrom('map_bucket').execute()
-      await trx.deleteFrom('name').execute()
-      await trx.deleteFrom('zone_keys').execute()
-    })
-    names.forget()
-    testPoint('rebuild.emptied')
-    const start = { head: EMPTY_HEAD, upper: new UpperTree(depth) }
-    const replay = new Replay(new DerivedTables(db, names), { anchors, backend }, start)
-    for await (const unit of unitsOf(storedEntries(store, reader), size)) {
-      await replay.take(unit)
-      testPoint('rebuild.unit')
-      onProgress(replay.position.head.size, size)
-    }
-    const { head, upper } = replay.position
-    if (!equal(upper.root(), tree.map_root) || head.keyCount !== tree.key_count) {
-      throw new LogError('corrupt', 'the map of the entries is not that of the stored tree')
-    }
-    return { origin, from: 0, size, names: head.keyCount }
-  } finally {
-    await lock.release()
-  }
-}
-
-/** The tables beside the tree's own: those stay as they are. */
-class DerivedTables implements ReplayStore<LogTables, ReplayPosition> {
-  readonly names: FoldTables
-  readonly #db: Database<LogTables>
-
-  constructor(db: Database<LogTables>, names: FoldTables) {
-    this.#db = db
-    this.names = names
-  }
-
-  transaction<R>(work: (trx: Transaction<LogTables>) => Promise<R>): Promise<R> {
-    return forgetting(this.#db, this.names, work)
-  }
-
-  async move(_: unknown, __: unknown, { fold }: Replayed): Promise<ReplayPosition> {
-    return { head: fold.head, upper: fold.upper }
-  }
-}
-
-async function forgetting<R>(
-  db: Database<LogTables>,
-  names: FoldTables,
-  work: (trx: Transaction<LogTables>) => Promise<R>,
-): Promise<R> {
-  try {
-    return await db.transaction(work)
-  } catch (error) {
-    names.forget()
-    throw error
-  }
-}
-
-/** Entries out of the log's own tables, each one that of the tree. */
-async function* storedEntries(
-  store: TreeStore,
-  reader: TreeReader,
-): AsyncGenerator<readonly LogEntry[]> {
-  const { size } = reader
-  for (let index = 0; index * TILE_WIDTH < size; index++) {
-    const width = tileWidth(size, 0, index)
-    const tile = await reader.tile(0, index, width)
-    const entries = decodeBundle(await store.bundle(index, width), width)
-    yield entries.map((entry, i) => {
-      const leaf = leafHash(entry)
-      if (!equal(leaf, tileHash(tile, i))) {
-        throw new LogError('corrupt', `entry ${index * TILE_WIDTH + i} is not that of the tree`)
-      }
-      return { index: index * TILE_WIDTH + i, entry, leaf }
-    })
   }
 }

@@ -22,7 +22,8 @@ import { broken, complaints, observe, openPlace, silent, TestLog } from '../../.
 import { LOG_FILES } from '../src/files.ts'
 import { FolderTarget } from '../src/publish/folder.ts'
 import { Publisher } from '../src/publish/publisher.ts'
-import { rebuildMap, restore, type Restored, type RestoreOptions } from '../src/restore.ts'
+import { rebuildMap } from '../src/rebuild.ts'
+import { restore, type Restored, type RestoreOptions } from '../src/restore.ts'
 
 const places = await Places.open()
 const base = await mkdtemp(join(tmpdir(), 'dslog-restore-'))

@@ -9,20 +9,14 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { equal } from '@dslog/tlog/bytes'
-import type { LogClient, LogEntry } from '@dslog/tlog/client'
+import type { LogClient } from '@dslog/tlog/client'
 import type { Policy, TrustedCheckpoint } from '@dslog/tlog/policy'
 import { firstOf } from '@dslog/resolver/abort'
 import type { MonitorTables } from '@dslog/schema/db'
 import type { Clock } from '@dslog/service/clock'
 import type { Logger } from '@dslog/service/log'
 import { Periodic } from '@dslog/service/periodic'
-import {
-  Replay,
-  UNIT_LIMITS,
-  type UnitLimits,
-  UnitReader,
-  ViolationError,
-} from '@dslog/service/replay'
+import { Replay, type UnitLimits, unitsOf, ViolationError } from '@dslog/service/replay'
 import { Turns } from '@dslog/service/turns'
 import type { Verifier } from '@dslog/verify/evidence'
 import { breachOf } from './breach.ts'
@@ -264,9 +258,11 @@ export class Follower extends Periodic {
 
   /** Replays entries of a tree for so long, ms. @returns whether there are none left */
   async #replayTo(target: TrustedCheckpoint, signal: AbortSignal, time: number): Promise<boolean> {
-    const { client, clock } = this.#options
+    const { client, clock, limits } = this.#options
     const started = clock()
-    for await (const unit of this.#units(target, signal)) {
+    const { size } = target.checkpoint
+    const bundles = client.bundles(this.#replay.position.head.size, size, target, signal)
+    for await (const unit of unitsOf(bundles, size, limits)) {
       // Each entry hashes to its leaf of the signed tree.
       try {
         await this.#replay.take(unit)
@@ -278,21 +274,7 @@ export class Follower extends Periodic {
       // MAP_HEAD is that of the replayed map; and the position is durable behind them.
       if (clock() - started >= time) break
     }
-    return this.#replay.position.head.size >= target.checkpoint.size
-  }
-
-  /** What is not verified yet of a tree. */
-  async *#units(
-    target: TrustedCheckpoint,
-    signal: AbortSignal,
-  ): AsyncGenerator<readonly LogEntry[], void, undefined> {
-    const { client, limits = UNIT_LIMITS } = this.#options
-    const { size } = target.checkpoint
-    const reader = new UnitReader(limits)
-    const from = this.#replay.position.head.size
-    for await (const entries of client.bundles(from, size, target, signal)) {
-      yield* reader.add(entries, size)
-    }
+    return this.#replay.position.head.size >= size
   }
 
   #outcomeOf(error: unknown): Promise<Outcome> {

@@ -19,7 +19,12 @@ import type { Database } from '@dslog/service/db'
 import { encodeDsSet } from '@dslog/service/dsset'
 import { FoldTables } from '@dslog/service/foldtables'
 import { MAP_DEPTH } from '@dslog/service/maptables'
-import type { Replayed, ReplayPosition, ReplayStore } from '@dslog/service/replay'
+import {
+  forgetting,
+  type Replayed,
+  type ReplayPosition,
+  type ReplayStore,
+} from '@dslog/service/replay'
 import { testPoint } from '@dslog/service/testpoint'
 import { EMPTY_HEAD } from '@dslog/verify/fold'
 import { MonitorError } from './error.ts'
@@ -113,14 +118,11 @@ export class MonitorStore implements ReplayStore<MonitorTables, Position> {
 
   /** Runs `work` in one transaction; what it may have put into memory is forgotten if it fails. */
   async transaction<T>(work: (trx: Transaction<MonitorTables>) => Promise<T>): Promise<T> {
-    try {
+    return forgetting(this.names, async () => {
       const result = await this.#db.transaction(work)
       testPoint('monitor.committed')
       return result
-    } catch (error) {
-      this.names.forget()
-      throw error
-    }
+    })
   }
 
   /** The position after these entries, and the changes among them. */

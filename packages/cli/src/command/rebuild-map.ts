@@ -1,6 +1,6 @@
 /** `dslog rebuild-map`: what a stored log derives from its entries, made anew (@dslog/log/restore). */
 import { nodeBackend } from '@dslog/dnssec/backend/node'
-import { rebuildMap } from '@dslog/log/restore'
+import { rebuildMap } from '@dslog/log/rebuild'
 import type { Progress } from '../progress.ts'
 import type { Session } from '../session.ts'
 import { openStoredLog } from '../stored.ts'
