@@ -1,16 +1,12 @@
 // The suites of the isomorphic packages once more, in Chromium: what a browser verifies is not what
 // Node verified, until the same tests say so. Suites that need Node are named *.node.test.ts.
-import { existsSync } from 'node:fs'
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig } from 'vitest/config'
+import { CHROMIUM, hasChromium } from './test/browser/chromium.ts'
 import { servedFiles } from './test/browser/served-files.ts'
 import { swapping } from './test/swap.ts'
 
-// Debian's, since the tests take no browser from elsewhere.
-const chromium = process.env['DSLOG_TEST_CHROMIUM'] ?? '/usr/bin/chromium'
-const found = existsSync(chromium)
-if (!found) console.log(`skipped: no Chromium at ${chromium} (set DSLOG_TEST_CHROMIUM)`)
-
+const found = hasChromium()
 const suites = ['packages/tlog/test/**/*.test.ts', 'packages/dnssec/test/**/*.test.ts']
 
 /** Modules of the packages' tests that know Node, and what a browser gets. */
@@ -36,21 +32,7 @@ export default defineConfig({
       enabled: found,
       headless: true,
       screenshotFailures: false,
-      provider: playwright({
-        launchOptions: {
-          executablePath: chromium,
-          // As root in a container, and without a word to anybody.
-          args: [
-            '--no-sandbox',
-            '--disable-gpu',
-            '--disable-quic',
-            '--no-first-run',
-            '--disable-background-networking',
-            '--disable-component-update',
-            '--disable-sync',
-          ],
-        },
-      }),
+      provider: playwright({ launchOptions: CHROMIUM }),
       instances: [{ browser: 'chromium' }],
     },
   },

@@ -1,10 +1,10 @@
-/** The system's Chromium, as root in a container and without a word to anybody; and visits that are watched. */
+/** Visits to the explorer in Chromium, which are watched. */
 import { existsSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import axe from 'axe-core'
 import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright'
+import { CHROMIUM, hasChromium } from '../browser/chromium.ts'
 
-const path = process.env['DSLOG_TEST_CHROMIUM'] ?? '/usr/bin/chromium'
 const site = fileURLToPath(new URL('../../packages/web/dist/site/', import.meta.url))
 
 const images = fileURLToPath(new URL('../../docs/img/', import.meta.url))
@@ -14,28 +14,16 @@ const MAX_PICTURE_BYTES = 100_000
 
 /** Whether there is a browser, and a page to look at. Prints why not. */
 export function canBrowse(): boolean {
-  if (!existsSync(path)) console.log(`skipped: no Chromium at ${path} (set DSLOG_TEST_CHROMIUM)`)
-  else if (!existsSync(`${site}index.html`)) console.log('skipped: no page (npm run build)')
-  else return true
-  return false
+  const isBuilt = existsSync(`${site}index.html`)
+  if (!isBuilt) console.log('skipped: no page (npm run build)')
+  return hasChromium() && isBuilt
 }
 
 /** Folder of the built page. */
 export const SITE = site
 
 export function launch(): Promise<Browser> {
-  return chromium.launch({
-    executablePath: path,
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  })
+  return chromium.launch(CHROMIUM)
 }
 
 /** Somebody's browser, and all that it did that a visitor would not want. */
