@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { toBase64 } from '@dslog/tlog/bytes'
 import { ALGORITHM, type SignatureBackend } from '@dslog/dnssec/backend/backend'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
@@ -14,22 +14,16 @@ import { dsOf, ZSK } from '@dslog/testbed/key'
 import { type Finding, ownerKey, STORIES, type StoryName } from '@dslog/testbed/stories'
 import { encodeReply, type Reply } from '../../../test/message.ts'
 import { Places } from '../../../test/place.ts'
-import { complaints, directly, observe, openPlace, TestLog, wire } from '../../../test/testlog.ts'
+import { complaints, directly, observe, TestLog, wire } from '../../../test/testlog.ts'
 import { Admitter } from '../src/admit.ts'
 import { VerifyBudget } from '../src/budget.ts'
 import { MAX_BAG_RECORDS } from '../src/judge/judge.ts'
-import type { LogOptions } from '../src/log.ts'
 import { ZoneList } from '../src/zones.ts'
-import { emptied } from './emptied.ts'
+import { emptyEachTime } from './emptied.ts'
 
 const places = await Places.open()
 afterAll(() => places.close())
-
-let plain: LogOptions
-beforeAll(async () => {
-  plain = await openPlace(await places.make(places.kinds.at(-1)!, new Internet().anchors), () => 0)
-})
-afterAll(() => plain.db.close())
+const emptyFor = emptyEachTime(places)
 
 const algorithm = ALGORITHM.ED25519
 let net: Internet
@@ -45,7 +39,7 @@ beforeEach(async () => {
 })
 
 async function openLog(zones: readonly Name[] = []): Promise<TestLog> {
-  const options = await emptied({ ...plain, anchors: net.anchors, clock: net.clock.now })
+  const options = await emptyFor(net)
   return TestLog.over(options, { clock: net.clock.now, zones })
 }
 

@@ -2,7 +2,7 @@
  * Attempts to mint entries: what a stranger can have signed or sent without end must add nothing beyond the rules of
  * docs/spec/entry.md (4: absence only after a DS, 5: keys once for as long as they last).
  */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
 import type { Observation, SubmitResult } from '@dslog/schema/api'
@@ -12,19 +12,13 @@ import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
 import { Places } from '../../../test/place.ts'
-import { complaints, observe, openPlace, TestLog, wire } from '../../../test/testlog.ts'
-import type { LogOptions } from '../src/log.ts'
-import { emptied } from './emptied.ts'
+import { complaints, observe, TestLog, wire } from '../../../test/testlog.ts'
+import { emptyEachTime } from './emptied.ts'
 
 const algorithm = ALGORITHM.ED25519
 const places = await Places.open()
 afterAll(() => places.close())
-
-let plain: LogOptions
-beforeAll(async () => {
-  plain = await openPlace(await places.make(places.kinds.at(-1)!, new Internet().anchors), () => 0)
-})
-afterAll(() => plain.db.close())
+const emptyFor = emptyEachTime(places)
 
 let net: Internet
 let log: TestLog
@@ -33,7 +27,7 @@ beforeEach(async () => {
   net = new Internet()
   net.addZone('uk.', { algorithm, denial: { nsec3: { optOut: true } } })
   net.addZone('fi.', { algorithm })
-  const options = await emptied({ ...plain, anchors: net.anchors, clock: net.clock.now })
+  const options = await emptyFor(net)
   log = await TestLog.over(options, { clock: net.clock.now })
   return () => log.log.close()
 })

@@ -19,24 +19,18 @@ import { dsOf, ZSK } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
 import { verifyProofFile } from '@dslog/verify/verify'
 import { keyOf, Places } from '../../../test/place.ts'
-import { complaints, observe, openPlace, TestLog } from '../../../test/testlog.ts'
-import type { LogOptions } from '../src/log.ts'
+import { complaints, observe, TestLog } from '../../../test/testlog.ts'
 import type { LogReader } from '../src/reader.ts'
-import { emptied } from './emptied.ts'
+import { emptyEachTime } from './emptied.ts'
 import { Hold } from './hold.ts'
 
 const places = await Places.open()
 afterAll(() => places.close())
+const emptyFor = emptyEachTime(places)
 
 const algorithm = ALGORITHM.ED25519
 const backend = nodeBackend()
 const policy = parsePolicy(`log ${formatVkey(keyOf())}\nquorum none\n`)
-
-let plain: LogOptions
-beforeAll(async () => {
-  plain = await openPlace(await places.make(places.kinds.at(-1)!, new Internet().anchors), () => 0)
-})
-afterAll(() => plain.db.close())
 
 function named(text: string): Name {
   return nameFromText(text)
@@ -53,7 +47,7 @@ class World {
     const world = new World()
     for (const zone of zones) world.net.addZone(zone, { algorithm })
     const { net } = world
-    const options = await emptied({ ...plain, anchors: net.anchors, clock: net.clock.now })
+    const options = await emptyFor(net)
     const { wrap } = world.hold
     world.log = await TestLog.over(options, { clock: net.clock.now, wrap })
     return world
