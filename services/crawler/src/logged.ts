@@ -39,6 +39,9 @@ export class Logged {
   readonly #logger: Logger
   /** When the log was last followed to its end; ms since the epoch. */
   #followedAt: number | undefined
+  /** Entries that the log had when it was first looked at. */
+  #sizeBefore: number | undefined
+  #isCaughtUp = false
 
   constructor(parts: {
     readonly db: Database<CrawlerTables>
@@ -59,6 +62,14 @@ export class Logged {
     return this.#followedAt
   }
 
+  /** Whether what the log held when this process first looked is taken over by now, by whichever process. */
+  async isCaughtUp(): Promise<boolean> {
+    if (this.#isCaughtUp || this.#sizeBefore === undefined) return this.#isCaughtUp
+    const row = await this.#db.kysely.selectFrom('followed_log').select('after').executeTakeFirst()
+    this.#isCaughtUp = row !== undefined && row.after >= this.#sizeBefore
+    return this.#isCaughtUp
+  }
+
   /**
    * Takes over what is new in the log. Returns at once where another process is at it.
    *
@@ -67,6 +78,8 @@ export class Logged {
   async follow(signal: AbortSignal): Promise<void> {
     for (let behind = Infinity; behind > GROUP;) {
       const { origin, size } = await this.#api.checkpoint(signal)
+      // One that was set back has less to take over.
+      this.#sizeBefore = Math.min(this.#sizeBefore ?? size, size)
       const after = await this.#cursor(origin, size)
       behind = size - after
       if (!(await this.#read(after, size, signal))) break

@@ -32,11 +32,11 @@ export interface ZoneSource {
 }
 
 export interface SourcesOptions {
-  readonly logged: Logged
-  readonly names: NamesFile | undefined
+  readonly logged: Pick<Logged, 'follow' | 'isCaughtUp'>
+  readonly names: Pick<NamesFile, 'read'> | undefined
   readonly zones: readonly ZoneSource[]
-  readonly table: SourceTable
-  readonly counters: Counters
+  readonly table: Pick<SourceTable, 'failed'>
+  readonly counters: Pick<Counters, 'read'>
   readonly clock: Clock
   readonly logger: Logger
   /** From one reading of a zone to the next, ms. */
@@ -54,6 +54,8 @@ export class SourcesPart implements Component {
   readonly #tickers: Ticker[] = []
   /** Why sources gave nothing when they were read last, by their id. */
   readonly #faults = new Map<string, string>()
+  /** Whether it is known what the log holds. Held against less than that, all of a zone would be new. */
+  #isLogKnown = false
 
   constructor(options: SourcesOptions) {
     this.#options = options
@@ -61,7 +63,12 @@ export class SourcesPart implements Component {
 
   start(fail: (error: unknown) => void): void {
     const { interval, logged, names, tidy, zones } = this.#options
-    this.#every(FOLLOW_MS, 'log', fail, (signal) => logged.follow(signal))
+    const waiting: Ticker[] = []
+    this.#every(FOLLOW_MS, 'log', fail, async (signal) => {
+      await logged.follow(signal)
+      this.#isLogKnown ||= await logged.isCaughtUp()
+      if (this.#isLogKnown) for (const ticker of waiting.splice(0)) ticker.poke()
+    })
     this.#every(TIDY_MS, 'tidy', fail, tidy)
     if (names !== undefined) {
       this.#every(NAMES_MS, 'names', fail, async (signal) => {
@@ -69,7 +76,7 @@ export class SourcesPart implements Component {
         if (count !== undefined) this.#options.counters.read('names', 'taken')
       })
     }
-    for (const zone of zones) this.#follow(zone, interval, fail)
+    waiting.push(...zones.map((zone) => this.#follow(zone, interval, fail)))
   }
 
   async stop(): Promise<void> {
@@ -77,13 +84,13 @@ export class SourcesPart implements Component {
   }
 
   /** A zone is read when its interval is over, or soon again when it failed. */
-  #follow(zone: ZoneSource, interval: number, fail: (error: unknown) => void): void {
+  #follow(zone: ZoneSource, interval: number, fail: (error: unknown) => void): Ticker {
     const { clock, counters, table } = this.#options
     const kind = zone.id.startsWith('axfr:') ? 'transfer' : 'file'
     let due = -Infinity
     const step = Math.min(interval, RETRY_MS)
-    this.#every(step, zone.id, fail, async (signal) => {
-      if (clock() < due) return
+    return this.#every(step, zone.id, fail, async (signal) => {
+      if (!this.#isLogKnown || clock() < due) return
       try {
         const taken = await zone.read(signal)
         due = clock() + interval - step / 2
@@ -103,7 +110,7 @@ export class SourcesPart implements Component {
     id: string,
     fail: (error: unknown) => void,
     run: (signal: AbortSignal) => Promise<void>,
-  ): void {
+  ): Ticker {
     const { clock, logger, onSource } = this.#options
     const ticker = new Ticker({
       interval,
@@ -127,6 +134,7 @@ export class SourcesPart implements Component {
       },
     })
     this.#tickers.push(ticker)
+    return ticker
   }
 
   /** Says once what is wrong, not with each try. */

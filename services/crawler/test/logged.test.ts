@@ -118,8 +118,10 @@ describe('a log', () => {
     ]
     const own = await logged()
     expect(own.followedAt).toBeUndefined()
+    expect(await own.isCaughtUp()).toBe(false)
     await own.follow(RUNNING)
     expect(own.followedAt).toBe(clock.now())
+    expect(await own.isCaughtUp()).toBe(true)
     expect(await states('a.org.', 'b.org.', 'c.org.', 'd.org.')).toEqual([
       hex('a.org.', 2),
       hex('b.org.', undefined),
