@@ -40,7 +40,8 @@ export class StagedLog {
     const served = await log.serve()
     const store = await MonitorStore.enter(home.db, log.origin)
     const setting = { log, served, db: home.db, anchors, clock: clock.now }
-    return new StagedLog({ log, scribe, served, store, follower: await follower(setting) })
+    const follows = await follower(setting, { store })
+    return new StagedLog({ log, scribe, served, store, follower: follows })
   }
 
   /** As the judge sees it. */
