@@ -211,12 +211,19 @@ test('Grafana and Prometheus ask for metrics that there are', () => {
 
 describe('workflows', () => {
   const files = readdirSync(join(ROOT, '.github/workflows'))
+  interface Step {
+    readonly run?: string
+    readonly uses?: string
+  }
+  const stepsOf = (file: string): readonly Step[] => {
+    const { jobs } = parse(text(`.github/workflows/${file}`)) as {
+      jobs: Record<string, { steps: readonly Step[] }>
+    }
+    return Object.values(jobs).flatMap(({ steps }) => steps)
+  }
 
   test.each(files)('%s does what .ci/run does', (file) => {
-    const { jobs } = parse(text(`.github/workflows/${file}`)) as {
-      jobs: Record<string, { steps: readonly { run?: string }[] }>
-    }
-    const runs = Object.values(jobs).flatMap(({ steps }) => steps.flatMap(({ run }) => run ?? []))
+    const runs = stepsOf(file).flatMap(({ run }) => run ?? [])
     expect(runs).toContain('.ci/run')
     for (const [path] of runs.join('\n').matchAll(/\.ci\/\w+/g)) {
       expect(existsSync(join(ROOT, path)), path).toBe(true)
@@ -226,4 +233,41 @@ describe('workflows', () => {
       expect(scripts).toHaveProperty([script!])
     }
   })
+
+  test.each(files)('%s uses what others wrote as it was when it was read', (file) => {
+    for (const { uses } of stepsOf(file)) {
+      if (uses !== undefined) expect(uses).toMatch(/@[0-9a-f]{40}$/)
+    }
+  })
+})
+
+test('the list of what is in an image has every package that is needed to run', () => {
+  const { status, stdout, stderr } = spawnSync('.ci/sbom', { cwd: ROOT, encoding: 'utf8' })
+  expect(status, stderr).toBe(0)
+  const { components } = JSON.parse(stdout) as { components: { name: string; version: string }[] }
+  const listed = new Set(components.map(({ name, version }) => `${name}@${version}`))
+  const { packages } = JSON.parse(text('package-lock.json')) as {
+    packages: Record<string, { version: string; link?: boolean } & Record<string, object>>
+  }
+  const needed = new Map<string, string>()
+  // As Node finds a package: beside whoever needs it, or in a folder further up.
+  const need = (from: string): void => {
+    const { dependencies = {} } = packages[from]!
+    for (const name of Object.keys(dependencies)) {
+      let folder = from
+      while (folder !== '' && packages[`${folder}/node_modules/${name}`] === undefined) {
+        folder = folder.slice(0, Math.max(0, folder.lastIndexOf('/')))
+      }
+      const path = `${folder === '' ? '' : `${folder}/`}node_modules/${name}`
+      if (packages[path]!.link === true || needed.has(path)) continue
+      needed.set(path, `${name}@${packages[path]!.version}`)
+      need(path)
+    }
+  }
+  for (const workspace of ['packages', 'services', 'schema']) {
+    for (const path of Object.keys(packages)) if (path.startsWith(workspace)) need(path)
+  }
+  expect(needed.size).toBeGreaterThan(100)
+  expect([...needed.values()].filter((id) => !listed.has(id))).toEqual([])
+  expect(components.map(({ name }) => name)).not.toContain('typescript')
 })
