@@ -235,14 +235,15 @@ describe('workflows', () => {
   })
 
   test.each(files)('%s uses what others wrote as it was when it was read', (file) => {
-    for (const { uses } of stepsOf(file)) {
-      if (uses !== undefined) expect(uses).toMatch(/@[0-9a-f]{40}$/)
-    }
+    const used = stepsOf(file).flatMap(({ uses }) => uses ?? [])
+    expect(used.filter((action) => !/@[0-9a-f]{40}$/.test(action))).toEqual([])
   })
 })
 
 test('the list of what is in an image has every package that is needed to run', () => {
-  const { status, stdout, stderr } = spawnSync('.ci/sbom', { cwd: ROOT, encoding: 'utf8' })
+  const { status, stdout, stderr } = spawnSync('bash', [join(ROOT, '.ci/sbom')], {
+    encoding: 'utf8',
+  })
   expect(status, stderr).toBe(0)
   const { components } = JSON.parse(stdout) as { components: { name: string; version: string }[] }
   const listed = new Set(components.map(({ name, version }) => `${name}@${version}`))

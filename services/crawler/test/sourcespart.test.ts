@@ -16,7 +16,7 @@ test('zones are read as soon as the log is known, and not before', async () => {
   })
   const sources = new SourcesPart({
     logged: { follow: async () => void follows++, isCaughtUp: async () => isCaughtUp },
-    names: { read: async () => (read.push('names'), undefined) },
+    names: { read: async () => read.push('names') },
     zones: [zone('axfr:.'), zone('file:/zones/fi')],
     table: { failed: async () => {} },
     counters: { read: () => {} },
