@@ -73,6 +73,7 @@ describe.runIf(canBrowse())('watching a name', () => {
       .getByRole('alert')
       .getByText(/answered: .*channel/)
       .waitFor()
+    expect(await page.locator(':focus').innerText()).toBe('Subscribe')
     expect(stage.mailbox.attempts).toBe(0)
   })
 
@@ -89,6 +90,7 @@ describe.runIf(canBrowse())('watching a name', () => {
       levels: ['NOTICE'],
     })
     await page.getByRole('heading', { name: 'One step is left' }).waitFor()
+    expect(await page.locator(':focus').innerText()).toBe('One step is left')
     expect(await page.locator('main').innerText()).toContain(`sends a message to ${OWNER}`)
     const question = await mail(/^Please confirm/)
     expect(question.subject).toBe('Please confirm: watch bank.fi.')

@@ -12,6 +12,7 @@ import { TrustPage } from './page/trust.tsx'
 import { VerifyPage } from './page/verify.tsx'
 import { WatchPage } from './page/watch.tsx'
 import { ZonePage } from './page/zone.tsx'
+import { focusHeading } from './focus.ts'
 import { hrefOf, type Route, routeOf } from './route.ts'
 import { type Session, SessionContext } from './session.ts'
 import { Head } from './view/head.tsx'
@@ -126,9 +127,8 @@ function useRoute(): Route {
     const heading = document.querySelector('h1')
     document.title =
       heading === null || route.page === 'home' ? 'dslog' : `${heading.textContent} · dslog`
-    if (!first.current && heading !== null) {
-      heading.tabIndex = -1
-      heading.focus({ preventScroll: true })
+    if (!first.current) {
+      focusHeading(heading)
       scrollTo(0, 0)
     }
     first.current = false

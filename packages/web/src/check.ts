@@ -2,6 +2,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import type { Failure, Proven, Step, Task } from './protocol.ts'
 import { AskError } from './api.ts'
+import { focusHeading } from './focus.ts'
 import { trustOf } from './memory.ts'
 import { useSession } from './session.ts'
 import { CheckFailure, verifyTask } from './verifier.ts'
@@ -47,6 +48,7 @@ export function useCheck(question: Question): Check {
   }, [asked, round, log, trusted?.policy, trusted?.anchors])
   const isAway = info instanceof AskError
   const again = (): void => {
+    focusHeading()
     if (isAway) askAgain()
     setRound((n) => n + 1)
   }

@@ -1,6 +1,7 @@
 /** Subscribes at a monitor to changes of a name. The monitor asks back before it sends anything. */
-import { useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { ask, AskError, recordOf } from '../api.ts'
+import { focusHeading } from '../focus.ts'
 import { hrefOf, nameOfSearch } from '../route.ts'
 import { monitorOf, useSession } from '../session.ts'
 
@@ -103,7 +104,7 @@ function Form({ monitor, name }: { monitor: string; name: string }) {
       }}
       onSubmit={(event) => {
         event.preventDefault()
-        void subscribe(event.currentTarget)
+        if (outcome.state !== 'asking') void subscribe(event.currentTarget)
       }}
     >
       <label htmlFor="watched">Domain name</label>
@@ -143,7 +144,8 @@ function Form({ monitor, name }: { monitor: string; name: string }) {
           </option>
         ))}
       </select>
-      <button type="submit" disabled={outcome.state === 'asking'}>
+      {/* One that is disabled would lose the focus. */}
+      <button type="submit" aria-disabled={outcome.state === 'asking'}>
         {outcome.state === 'asking' ? 'Asking…' : 'Subscribe'}
       </button>
       {outcome.state === 'wrong' ? (
@@ -175,10 +177,14 @@ function wordsOf(error: unknown, host: string): string {
 function Sent({ host, outcome }: { host: string; outcome: Subscribed }) {
   const { channel, id, secret, token, warnings } = outcome
   const isMail = !/^https?:/i.test(channel)
+  const heading = useRef<HTMLHeadingElement>(null)
+  useEffect(() => focusHeading(heading.current), [])
   return (
     <section class="verdict good" aria-labelledby="sent">
-      <h2 id="sent">One step is left</h2>
-      <p role="status">
+      <h2 id="sent" ref={heading}>
+        One step is left
+      </h2>
+      <p>
         {isMail
           ? `The monitor at ${host} sends a message to ${channel}. Open the link in it and confirm: before that, nothing else is sent.`
           : `The monitor at ${host} asks ${channel} to confirm. Before it has, nothing else is sent.`}

@@ -1,4 +1,5 @@
 /** What concerns every page: a log that changed its keys, one that is not about the real DNS, one that is away. */
+import { focusHeading } from '../focus.ts'
 import { vkeysOf } from '../memory.ts'
 import { hrefOf } from '../route.ts'
 import { useSession } from '../session.ts'
@@ -24,7 +25,10 @@ export function Warnings() {
   const known = vkeysOf(trusted.policy)
   const isOther = !info.vkeys.some((vkey) => known.includes(vkey))
   const first = dateText(trusted.since)
-  const accept = (anchors: string): void => remember((kept) => ({ ...(kept ?? trusted), anchors }))
+  const accept = (anchors: string): void => {
+    focusHeading()
+    remember((kept) => ({ ...(kept ?? trusted), anchors }))
+  }
   return (
     <>
       {isOther ? (
