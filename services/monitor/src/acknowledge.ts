@@ -10,6 +10,7 @@ import type { Database } from '@dslog/service/db'
 import { decodeDsSet } from '@dslog/service/dsset'
 import { VerifyError } from '@dslog/verify/error'
 import { encodePinList, MAX_PINS, type Pin, pinToText } from '@dslog/verify/pins'
+import { isClaimable } from './alert.ts'
 import { judgeAgainFor } from './cases.ts'
 import { tell } from './notice.ts'
 import { PIN_DELAY_MS } from './pins.ts'
@@ -53,7 +54,7 @@ async function pinAcknowledged(
     kind: 'ds',
     rdata,
   }))
-  if (pins.length === 0 || pins.length > MAX_PINS || rule === 'history') return false
+  if (!isClaimable({ after, rule }) || pins.length === 0 || pins.length > MAX_PINS) return false
   const watch = await trx
     .selectFrom('subscription')
     .select('name')

@@ -193,6 +193,20 @@ export async function resolveAlert(
 }
 
 /**
+ * Whether an alert is about a change of keys, so that its owner may say "That was me"; of all else, the past
+ * of a name that is newly watched included, there is only "I have seen this".
+ */
+export function isClaimable({
+  after,
+  rule,
+}: {
+  readonly after: unknown
+  readonly rule: string
+}): boolean {
+  return after !== null && rule !== 'history'
+}
+
+/**
  * Rules that every channel is told of, whatever its level: what somebody did to the subscription, which
  * may have been somebody else, and what was asked for.
  */

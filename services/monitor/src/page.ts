@@ -8,7 +8,7 @@
 import { Eta } from 'eta'
 import type { Alert } from '@dslog/schema/alert'
 import type { SubscriptionView } from '@dslog/schema/monitorapi'
-import { differenceOf } from './channel/mailtext.ts'
+import { answerOf, differenceOf } from './channel/mailtext.ts'
 
 /** Content-Security-Policy of the pages. */
 export const PAGE_POLICY =
@@ -85,7 +85,7 @@ const MANAGE = `${HEAD}
 <% for (const a of it.alerts) { %><form method="post" action="<%= act %>/ack">${HIDDEN}<input type="hidden" name="alert" value="<%= a.id %>">
 <p id="<%= a.id %>"><strong class="<%= a.level %>"><%= a.level %></strong> <%= a.title %> (<%= a.rule %>), <%= day(a.first_at) %> UTC<% if (a.resolved_at !== null) { %>, resolved<% } %><% if (a.acknowledged_at !== null) { %>, acknowledged<% } %></p>
 <pre tabindex="0" aria-label="DS records that went, came and stayed"><% for (const line of it.difference(a)) { %><%= line.mark %> <%= line.ds + '\\n' %><% } %></pre><p><%= a.why %></p>
-<% if (a.acknowledged_at === null) { %><button class="plain" aria-describedby="<%= a.id %>"><%= a.after === null ? 'I have seen this' : 'That was me' %></button><% } %></form><% } %>
+<% if (a.acknowledged_at === null) { %><button class="plain" aria-describedby="<%= a.id %>"><%= it.answer(a) %></button><% } %></form><% } %>
 <h2>Pins</h2>
 <% for (const [title, pins] of [['They count', s.pins], ['They will count from ' + (s.coming_pins ? day(s.coming_pins.effective_at) : '') + ' UTC on', s.coming_pins]]) { if (pins) { %>
 <p><%= title %>, until <%= day(pins.not_after) %> UTC (number <%= pins.seq %>):</p><pre tabindex="0" aria-label="Pins"><% for (const pin of pins.pins) { %><%= pin + '\\n' %><% } %></pre><% } } %>
@@ -108,7 +108,7 @@ const compiled = Object.fromEntries(
 ) as Record<keyof typeof TEMPLATES, ReturnType<Eta['compile']>>
 
 function render(template: keyof typeof TEMPLATES, page: object): string {
-  return eta.render(compiled[template], { ...page, difference: differenceOf })
+  return eta.render(compiled[template], { ...page, difference: differenceOf, answer: answerOf })
 }
 
 /** Where people subscribe. */

@@ -1,6 +1,7 @@
 /** Nobody gets in: tokens, signatures, replays, links that are only fetched, forms from elsewhere. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { nameFromText } from '@dslog/dnssec/name'
+import type { AlertRule } from '@dslog/schema/alert'
 import { DAY, HOUR } from '@dslog/testbed/clock'
 import { raiseAlerts } from '../src/alert.ts'
 import { forget } from '../src/ending.ts'
@@ -22,10 +23,10 @@ afterEach(async () => {
 })
 afterAll(() => home.close())
 
-async function raise(subscription: string, index = 1): Promise<string> {
+async function raise(subscription: string, index = 1, rule: AlertRule = 'R6'): Promise<string> {
   const draft = {
     subscription,
-    rule: 'R6',
+    rule,
     level: 'HIGH',
     name: nameFromText('example.fi.'),
     entry: { origin: 'log.example', index },
@@ -385,6 +386,23 @@ describe('an acknowledgement', () => {
     expect((await http.ask('PUT', `/v1/subscriptions/${id}/pins`, { token, body })).status).toBe(
       202,
     )
+  })
+
+  test('of the past of a name that is newly watched is no claim, and pins nothing', async () => {
+    const { id, token } = await http.subscribe()
+    await raise(id, 1, 'history')
+    await http.post.deliver()
+    const text = http.post.smtp.mails.at(-1)!.parts[0]!.content
+    expect(text).toContain('To say that you have seen this:')
+    expect(text).not.toContain('Was this you?')
+    const asked = await http.ask('GET', http.link('ack'))
+    const managed = await http.ask('POST', `/manage/${id}`, { form: { token } })
+    for (const page of [asked, managed]) {
+      expect(page.text).toContain('I have seen this')
+      expect(page.text).not.toContain('That was me')
+    }
+    expect((await http.ask('POST', http.link('ack'), { form: {} })).status).toBe(200)
+    expect(await pinSets()).toEqual([])
   })
 })
 

@@ -6,6 +6,7 @@
 import { Eta } from 'eta'
 import type { Alert } from '@dslog/schema/alert'
 import { dateOf } from '@dslog/verify/describe'
+import { isClaimable } from '../alert.ts'
 import type { Content } from './channel.ts'
 
 /** What the templates are given beside the content. */
@@ -44,6 +45,11 @@ export function differenceOf({ after, before }: Pick<Alert, 'before' | 'after'>)
     ...old.filter((ds) => after.includes(ds)).map((ds): DiffLine => ({ mark: ' ', ds })),
     ...after.filter((ds) => !old.includes(ds)).map((ds): DiffLine => ({ mark: '+', ds })),
   ]
+}
+
+/** What an owner answers an alert with, where it asks for an answer. */
+export function answerOf(alert: Pick<Alert, 'after' | 'rule'>): string {
+  return isClaimable(alert) ? 'That was me' : 'I have seen this'
 }
 
 /** A time for people, UTC. */
@@ -105,7 +111,7 @@ What to do in the next hour
 <% for (const [i, step] of a.todo.entries()) { -%>
   <%= i + 1 %>. <%= step %>
 <% } %>
-<% if (x.act && a.after !== null) { -%>
+<% if (x.act && it.isClaimable(a)) { -%>
 Was this you? Then say so, which opens a page and does nothing by itself:
   <%= x.act %>
 <% } else if (x.act) { -%>
@@ -184,7 +190,7 @@ const HTML = `<% const { content: c, context: x } = it -%>
 <h2>Why this level</h2><p><%= a.why %></p>
 <% if (c.type !== 'resolved') { -%>
 <h2>What to do in the next hour</h2><ol><% for (const step of a.todo) { %><li><%= step %></li><% } %></ol>
-<% if (x.act) { %><p><a href="<%= x.act %>"><%= a.after !== null ? 'That was me' : 'I have seen this' %></a> (opens a page, does nothing by itself)</p><% } -%>
+<% if (x.act) { %><p><a href="<%= x.act %>"><%= it.answer(a) %></a> (opens a page, does nothing by itself)</p><% } -%>
 <% } -%>
 <% if (x.proof) { %><p>The attached file proves the entry without any server: <code>dslog verify <%= x.proof %></code></p><% } -%>
 <% } else if (c.type === 'confirm') { -%>
@@ -223,6 +229,8 @@ export function writeMail(content: Content, context: MailContext): MailText {
     diff: 'alert' in content ? differenceOf(content.alert) : [],
     event: 'alert' in content ? EVENTS[content.type] : '',
     time: timeOf,
+    answer: answerOf,
+    isClaimable,
   }
   return {
     subject,

@@ -4,6 +4,8 @@ import Type, { type Static } from 'typebox'
 import type { Http } from '@dslog/service/http'
 import { HIDDEN } from '@dslog/service/http/openapi'
 import { acknowledge } from '../acknowledge.ts'
+import { isClaimable } from '../alert.ts'
+import { answerOf } from '../channel/mailtext.ts'
 import { alertOf, alertRows } from '../content.ts'
 import { OwnerError } from '../owner-error.ts'
 import { askPage, donePage } from '../page.ts'
@@ -100,11 +102,10 @@ export function linkPages(app: Http, context: OwnerContext): void {
         const [row] = await alertRows(db).where('alert.id', '=', id).execute()
         if (row === undefined) throw new OwnerError('gone', 'this alert is not there any more')
         const alert = alertOf(row)
-        const text =
-          alert.after === null
-            ? 'Press the button if you have seen this.'
-            : 'Press the button if this was you. Where there are no pins yet, these DS become pins after a day.'
-        const button = alert.after === null ? 'I have seen this' : 'That was me'
+        const text = isClaimable(alert)
+          ? 'Press the button if this was you. Where there are no pins yet, these DS become pins after a day.'
+          : 'Press the button if you have seen this.'
+        const button = answerOf(alert)
         return send(
           reply,
           askPage({
