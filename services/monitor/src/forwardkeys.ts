@@ -3,7 +3,8 @@
  * they sign, so they get some time for that. What does not are keys which sign nothing that is logged: those of whoever
  * shows what they sign to nobody but a victim. Whoever follows that one log alone is to be told of them, too (R14).
  *
- * What is still to be handed on stands in memory. A restart forgets it; then it comes with the next state, or not.
+ * What is still to be handed on stands in memory, so there is a most of it. A restart forgets it; then it comes with the
+ * next state, or not.
  */
 import { sql } from 'kysely'
 import { toBase64, toHex } from '@dslog/tlog/bytes'
@@ -21,6 +22,9 @@ import type { Verifier } from '@dslog/verify/evidence'
 import { HAND_ON_AGAIN_MS, keysEvidence } from './handon.ts'
 import { zoneKeysOf } from './matter.ts'
 import type { MonitorStore } from './store.ts'
+
+/** Key sets that are waited for at most, of all logs: 1,500 top-level domains have a few new ones a year. */
+const MOST_OWED = 5_000
 
 /** A log, to be handed on from and to. */
 export interface KeysLog {
@@ -67,8 +71,8 @@ export class KeysForwarder {
       const owed = { keysId: asHash(row.keys_id), zone, from, dueAt: clock() + HAND_ON_AGAIN_MS }
       for (const to of logs) {
         const id = `${to.store.log} ${toHex(owed.keysId)}`
-        const isOwed = to !== from && !this.#owed.has(id) && !(await has(to, owed.keysId))
-        if (isOwed) this.#owed.set(id, { ...owed, to })
+        if (to === from || this.#owed.has(id) || this.#owed.size >= MOST_OWED) continue
+        if (!(await has(to, owed.keysId))) this.#owed.set(id, { ...owed, to })
       }
     }
   }
