@@ -9,6 +9,7 @@ import { MapKind } from '@dslog/schema/identity'
 import { decodeEntry, type Entry } from '@dslog/schema/entry'
 import { readConfig } from '@dslog/service/config'
 import { Metrics } from '@dslog/service/metrics'
+import { rideOut } from '@dslog/service/outage'
 import { Lifecycle } from '@dslog/service/run'
 import { HOUR } from '@dslog/testbed/clock'
 import type { Internet } from '@dslog/testbed/internet'
@@ -185,13 +186,15 @@ export class CrawlWorld {
       const counts = await frontier.counts(this.net.clock.now())
       return counts.some(({ due }) => due > 0) || !crawler.isIdle
     }
-    const end = Date.now() + timeout
-    while (await isBusy()) {
-      if (Date.now() > end) throw new Error(`still busy after ${timeout} ms`)
+    const ended = AbortSignal.timeout(timeout)
+    // On a busy machine the crawler waits for its database, and so does who watches it.
+    while (await rideOut(isBusy, ended)) {
+      if (ended.aborted) throw new Error(`still busy after ${timeout} ms`)
       await sleep(20)
     }
     // What the log has now is what the next answer is compared with.
-    await logged.follow(new AbortController().signal)
+    const { signal } = new AbortController()
+    await rideOut(() => logged.follow(signal), signal)
   }
 
   /** Every entry of a name, oldest first. */
