@@ -6,7 +6,7 @@
  * act. Everything that is not ours is escaped by the templates.
  */
 import { Eta } from 'eta'
-import type { Alert } from '@dslog/schema/alert'
+import type { Alert, AlertLevel } from '@dslog/schema/alert'
 import type { SubscriptionView } from '@dslog/schema/monitorapi'
 import { answerOf, differenceOf } from './channel/mailtext.ts'
 
@@ -20,6 +20,11 @@ export interface Page {
   /** Answers what was done. */
   readonly note?: string
   readonly warning?: string
+}
+
+export interface HomePage extends Page {
+  /** What was entered, where it could not be taken: nobody wants to type it again. */
+  readonly entered?: { readonly name: string; readonly channel: string }
 }
 
 export interface ManagePage extends Page {
@@ -49,9 +54,9 @@ const FOOT = `</main><footer><nav aria-label="This monitor"><a href="/">Watch a 
 const HOME = `${HEAD}
 <p>Be told when the DNSSEC keys of your domain change at its registry: the DS records that a transparency log has of it, with the registry's own signature as evidence.</p>
 <form method="post" action="/subscribe">
-<label>Domain <input type="text" name="name" required maxlength="253" placeholder="example.com" autocomplete="off"></label>
-<label>Mail address, or https:// URL of a webhook <input type="text" name="channel" required maxlength="2048" placeholder="you@elsewhere.example"></label>
-<label>Tell me at once from this level on <select name="level"><% for (const level of ['NOTICE', 'WARNING', 'HIGH', 'CRITICAL']) { %><option><%= level %></option><% } %></select></label>
+<label>Domain <input type="text" name="name" value="<%= it.entered?.name ?? '' %>" required maxlength="253" placeholder="example.com" autocomplete="off"></label>
+<label>Mail address, or https:// URL of a webhook <input type="text" name="channel" value="<%= it.entered?.channel ?? '' %>" required maxlength="2048" placeholder="you@elsewhere.example"></label>
+<label>Tell me at once from this level on <select name="level"><% for (const [level, meaning] of it.levels) { %><option value="<%= level %>"><%= level %>: <%= meaning %></option><% } %></select></label>
 <label>Names below <select name="subtree"><option value="">as usual</option><option value="yes">watch them too</option><option value="no">only this name</option></select></label>
 <button>Watch</button></form>
 <p>Best use a mailbox under another domain than the one you watch: who takes over a domain reads its mail. That a domain is in the log is public; that you watch it is not.</p>
@@ -111,9 +116,17 @@ function render(template: keyof typeof TEMPLATES, page: object): string {
   return eta.render(compiled[template], { ...page, difference: differenceOf, answer: answerOf })
 }
 
+/** Levels of alerts, and what they mean (docs/watch.md). */
+const LEVELS: readonly (readonly [AlertLevel, string])[] = [
+  ['NOTICE', 'worth knowing'],
+  ['WARNING', 'weak, or done to your subscription'],
+  ['HIGH', 'was this you?'],
+  ['CRITICAL', 'a key that you have not allowed'],
+]
+
 /** Where people subscribe. */
-export function homePage(page: Page): string {
-  return render('HOME', page)
+export function homePage(page: HomePage): string {
+  return render('HOME', { ...page, levels: LEVELS })
 }
 
 /** Asks before anything is done. */

@@ -169,6 +169,17 @@ describe('a page', () => {
     expect(page.headers['content-security-policy']).toMatch(/default-src 'none'|default-src 'self'/)
   })
 
+  test('keeps what was entered, and takes a name as people type it', async () => {
+    const subscribe = (name: string, channel: string) =>
+      http.ask('POST', '/subscribe', { form: { name, channel } })
+    const refused = await subscribe('no domain!', 'a@b.example')
+    expect(refused.status).toBe(400)
+    expect(refused.text).toContain('not a domain name: ')
+    expect(refused.text).toContain('value="no domain!"')
+    expect(refused.text).toContain('value="a@b.example"')
+    expect((await subscribe('bücher.example', 'a@b.example')).status).toBe(202)
+  })
+
   test('tells no proxy and no other site', async () => {
     const page = await http.ask('GET', '/')
     expect(page.text).not.toMatch(/https?:\/\/\w|\bsrc=/)

@@ -4,14 +4,17 @@
  * token, such as asking for a mail, must not be done from there either.
  */
 import type { FastifyRequest } from 'fastify'
+import { DnssecError } from '@dslog/dnssec/error'
+import { nameFromTyped } from '@dslog/dnssec/idn'
+import type { Name } from '@dslog/dnssec/name'
 import { ALERT_LEVELS } from '@dslog/schema/alert'
 import type { Http } from '@dslog/service/http'
 import { HIDDEN } from '@dslog/service/http/openapi'
 import { sourceOf } from '@dslog/service/http/source'
-import { nameOf } from '@dslog/service/params'
 import { formatSecret } from '../channel/webhook.ts'
 import { donePage, homePage } from '../page.ts'
 import { ICON, STYLE } from '../style.ts'
+import { OwnerError } from '../owner-error.ts'
 import type { OwnerContext } from './context.ts'
 import { type Form, FORM_BYTES, FORM_LIMIT, formOf, orPage, sameSite, send } from './form.ts'
 import { linkPages } from './linkpages.ts'
@@ -59,13 +62,14 @@ function publicPages(app: Http, context: OwnerContext): void {
   app.post(
     '/subscribe',
     { schema: HIDDEN, config: FORM_LIMIT, onRequest: sameSite },
-    (request, reply) =>
-      orPage(
+    (request, reply) => {
+      const form = formOf(request)
+      const entered = { name: form['name'] ?? '', channel: form['channel'] ?? '' }
+      return orPage(
         reply,
         async () => {
-          const form = formOf(request)
-          const name = nameOf((form['name'] ?? '').trim())
-          const target = targetOf((form['channel'] ?? '').trim())
+          const name = typedName(entered.name.trim())
+          const target = targetOf(entered.channel.trim())
           const level = ALERT_LEVELS.find((known) => known === form['level']) ?? 'NOTICE'
           const { id, secret, token } = await subscriptions.subscribe({
             name,
@@ -89,8 +93,9 @@ function publicPages(app: Http, context: OwnerContext): void {
           })
           return send(reply, page, 202)
         },
-        (warning) => homePage({ title, warning }),
-      ),
+        (warning) => homePage({ title, warning, entered }),
+      )
+    },
   )
 
   app.post(
@@ -98,4 +103,14 @@ function publicPages(app: Http, context: OwnerContext): void {
     { schema: HIDDEN, config: FORM_LIMIT, onRequest: sameSite },
     async (request, reply) => send(reply, openingPage(formOf(request)['id'] ?? '')),
   )
+}
+
+/** A name as people type it. @throws OwnerError `invalid` */
+function typedName(text: string): Name {
+  try {
+    return nameFromTyped(text)
+  } catch (cause) {
+    if (!(cause instanceof DnssecError)) throw cause
+    throw new OwnerError('invalid', `not a domain name: ${cause.message}`, { cause })
+  }
 }
