@@ -1,6 +1,7 @@
 /**
- * What services have alike: how the database of one is opened, and the order in which it starts. Its store first, then what runs in it, HTTP last: nobody is answered by half a service. Stopping is the
- * reverse. What a service consists of is said by its main.ts.
+ * What services have alike: how the database of one is opened, and the order in which it starts. Its store first, then
+ * what runs in it, HTTP last: nobody is answered by half a service. Stopping is the reverse. What a service consists of is
+ * said by its main.ts.
  */
 import { join } from 'node:path'
 import { type Database, openDatabase } from './db.ts'

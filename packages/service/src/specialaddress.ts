@@ -53,8 +53,8 @@ const SPECIAL: readonly (readonly [prefix: string, name: string])[] = [
 
 /** Of IPv6 the global unicast space (RFC 4291 §2.4); what is outside is not assigned. */
 const GLOBAL_UNICAST = '2000::/3'
-/** Last 32 bits: the IPv4 address that is meant. */
-const HOLDS_IPV4: readonly string[] = ['::ffff:0:0/96', '64:ff9b::/96']
+/** Last 32 bits: the IPv4 address that is meant, by a socket for both families (RFC 4291 §2.5.5.2) and by NAT64. */
+const HOLDS_IPV4 = { mapped: '::ffff:0:0/96', nat64: '64:ff9b::/96' } as const
 
 const IPV4_BYTES = 4
 const IPV6_BYTES = 16
@@ -116,7 +116,13 @@ function holds({ bytes, bits }: Range, address: Uint8Array): boolean {
 
 const RANGES: readonly Range[] = SPECIAL.map(([prefix, name]) => rangeOf(prefix, name))
 const UNICAST = rangeOf(GLOBAL_UNICAST, 'global unicast')
-const EMBEDDING = HOLDS_IPV4.map((prefix) => rangeOf(prefix, 'IPv4 inside IPv6'))
+const MAPPED = rangeOf(HOLDS_IPV4.mapped, 'IPv4 inside IPv6')
+const NAT64 = rangeOf(HOLDS_IPV4.nat64, 'IPv4 inside IPv6')
+
+/** Whether bytes are an IPv4 address as a socket for both families shows it. */
+export function isMapped(bytes: Uint8Array): boolean {
+  return holds(MAPPED, bytes)
+}
 
 /**
  * Why an address is not to be talked to unless configuration allows it: the name of its range.
@@ -128,7 +134,7 @@ export function specialRange(address: string): string | undefined {
 }
 
 function rangeOfBytes(bytes: Uint8Array): string | undefined {
-  if (EMBEDDING.some((range) => holds(range, bytes))) return rangeOfBytes(bytes.slice(-IPV4_BYTES))
+  if (isMapped(bytes) || holds(NAT64, bytes)) return rangeOfBytes(bytes.slice(-IPV4_BYTES))
   const range = RANGES.find((candidate) => holds(candidate, bytes))
   if (range !== undefined) return range.name
   return bytes.length === IPV6_BYTES && !holds(UNICAST, bytes) ? 'not assigned' : undefined

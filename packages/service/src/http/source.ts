@@ -1,32 +1,20 @@
 /** Whom a request counts for: an IPv4 address or an IPv6 /64, since one subscriber has a whole /64. */
-import { isIPv6 } from 'node:net'
+import { formatAddress, isMapped, parseAddress } from '../specialaddress.ts'
 
-/** IPv4 addresses as a socket for both families shows them (RFC 4291 section 2.5.5.2). */
-const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i
+const IPV4_BYTES = 4
+
+/** Bytes of an IPv6 address that a subscriber has not. */
+const PREFIX_BYTES = 8
 
 /** The name of a source, of a client's address as Fastify gives it. */
 export function sourceOf(address: string): string {
-  const mapped = MAPPED.exec(address)?.[1]
-  if (mapped !== undefined) return mapped
   const [plain = ''] = address.split('%')
-  return isIPv6(plain) ? `${prefixOf(plain)}::/64` : plain
-}
-
-/** The first four groups. */
-function prefixOf(address: string): string {
-  const [head = '', tail] = address.split('::')
-  const before = groupsOf(head)
-  const after = tail === undefined ? [] : groupsOf(tail)
-  const zeros = tail === undefined ? 0 : 8 - before.length - after.length
-  const groups = [...before, ...new Array<string>(zeros).fill('0'), ...after]
-  return groups
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':')
-}
-
-/** Groups of hexadecimal digits; a dotted tail counts for two. */
-function groupsOf(text: string): string[] {
-  if (text === '') return []
-  return text.split(':').flatMap((group) => (group.includes('.') ? ['0', '0'] : [group]))
+  const bytes = parseAddress(plain)
+  if (bytes === undefined) return plain
+  // As a socket for both families shows IPv4 addresses.
+  if (isMapped(bytes)) return formatAddress(bytes.slice(-IPV4_BYTES))
+  if (bytes.length === IPV4_BYTES) return plain
+  const prefix = new Uint8Array(bytes.length)
+  prefix.set(bytes.subarray(0, PREFIX_BYTES))
+  return `${formatAddress(prefix)}/64`
 }
