@@ -84,7 +84,10 @@ export class Comparer extends Periodic {
         // That it has cosigned nothing yet, or has no such endpoint, is nothing to tell.
         if (!isNotFound(error)) {
           const failure = error.message
-          logger.warn({ url, detail: failure }, 'a witness is no help')
+          logger.warn(
+            { url, detail: failure },
+            'a witness did not say what it has cosigned; it is asked again in ten minutes',
+          )
           this.#witnesses.set(url, { ...witness, failure })
           continue
         }

@@ -1,15 +1,15 @@
 /**
- * What the log was caught at, kept so that others can check it. Three families:
+ * What the log was caught at, kept so that others can check it:
  *
- *   fork, rollback, bad-entry, bad-bundle, bad-tile      @dslog/tlog/misbehaviour: what was served
- *   bad-encoding, bad-evidence, bad-admission, bad-map   an entry that no honest log would have appended
- *   no-map-head                                          a signed tree that ends with something else
- *   withheld                                             what a zone had signed is in no tree since
+ *   misbehaviour   fork, rollback, bad-entry, bad-bundle, bad-tile    what was served (@dslog/tlog/misbehaviour)
+ *   breach         bad-encoding, bad-evidence, bad-admission, bad-map an entry that no honest log would have appended
+ *                  no-map-head                                        a signed tree that ends with something else
+ *   withheld       withheld                                           what a zone had signed is in no tree since
  *
- * `withheld` shows what was signed, and when; that it is in no tree since, the name's own proof shows
- * (withheld.ts). A breach of the second family holds the signed checkpoint, the entry, its inclusion path and, where
- * the rules demand another entry in its place, that one. Whether the entry decodes, and what a tree
- * ends with, shows at once; the other rules show to whoever replays the log up to the entry.
+ * A breach holds the signed checkpoint, the entry, its inclusion path and, where the rules demand another entry in its
+ * place, that one. Whether the entry decodes, and what a tree ends with, shows at once; the other rules show to whoever
+ * replays the log up to the entry. `withheld` shows what was signed, and when; that it is in no tree since, the name's own
+ * proof shows (withheld.ts).
  *
  * Evidence is stored and served as JSON, bytes in base64. Notes are verbatim.
  */

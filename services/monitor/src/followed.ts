@@ -84,13 +84,14 @@ export async function openLogs(
       const { origin, policy, url } = place
       const store = stores[i]!
       const client = new LogClient(url, policy, http)
+      const reports = places.length > 1 ? logger.child({ log: origin }) : logger
       const follower = await Follower.open({
         client,
         policy,
         store,
         verifier,
         clock,
-        logger: places.length > 1 ? logger.child({ log: origin }) : logger,
+        logger: reports,
         interval,
       })
       const offer = offerTo(http, url)
@@ -100,10 +101,11 @@ export async function openLogs(
         others: stores.flatMap(({ log }) => (log === store.log ? [] : [log])),
         digests: verifier.backend,
         clock,
-        logger,
+        logger: reports,
         submit: offer,
       })
-      const comparer = new Comparer({ policy, origin, http, follower, clock, logger, own })
+      const options = { policy, origin, http, follower, clock, logger: reports, own }
+      const comparer = new Comparer(options)
       return { ...place, store, follower, comparer, unlogged, offer }
     }),
   )

@@ -13,8 +13,8 @@ import type { Child, ChildKey, DsSet, Served, Servers, Sighting } from './judge/
 import { UNSEEN } from './judge/state.ts'
 
 /**
- * Rows kept of one kind for a name, and of keys for each DS set that vouched for them. A key set, or a set of name servers, changes a few times a year; a
- * child that shows another at every look shall not fill our disk.
+ * Rows kept of one kind for a name, and of keys for each DS set that vouched for them. A key set, or a set of name
+ * servers, changes a few times a year; a child that shows another at every look shall not fill our disk.
  */
 export const MAX_LOOKS = 64
 

@@ -1,8 +1,8 @@
 /**
  * Looks for itself at the names that are watched, about once an hour each: the DS at the parent, what a
  * resolver would be told about a host below the name, and the DNSKEY, CDS and CDNSKEY of the child at all
- * its servers; for owners who pin, also their owner key (ownertext.ts). What comes of it is kept (looks.ts), and what the parent has signed and the log does not
- * show is followed up (unlogged.ts).
+ * its servers; for owners who pin, also their owner key (ownertext.ts). What comes of it is kept (looks.ts), and
+ * what the parent has signed and the log does not show is followed up (unlogged.ts).
  *
  * A question without an answer says nothing about a name, with one exception that is no alarm either: a
  * parent whose signatures cannot be verified for a day, of which its owners are told (R15).
