@@ -115,7 +115,7 @@ describe('a fault of the servers of a registry', () => {
 
   test.each([
     ['bad NSEC3 signatures', 'bad-denial', 'bad-signature'],
-    ['more NSEC3 records than anybody has to try', 'padded-denial', 'too-many-tries'],
+    ['no NSEC3 at all', 'no-denial', 'not-proven'],
   ] as const)(
     'that is %s for hours, across all names, removes nobody',
     async (_what, fault, reason) => {
@@ -144,6 +144,20 @@ describe('a fault of the servers of a registry', () => {
       for (const name of names) expect(await own.story(name)).toEqual([text(name, 1), '-'])
     },
   )
+
+  test('that buries what shows a removal under other records hides nothing', async () => {
+    const net = new Internet({ servers: 1 })
+    const tld = net.addZone('test.', { denial: { nsec3: {} } })
+    const name = nameFromText('buried.test.')
+    tld.delegate(name, [ds(name, 1)])
+    const own = await open({ net })
+    await own.ask(name)
+    tld.delegate(name)
+    atServers(own, tld, 'padded-denial')
+    await own.again()
+    expect(await own.story(name)).toEqual([text(name, 1), '-'])
+    expect(await own.count('dslog_crawler_failures_total')).toBe(0)
+  })
 })
 
 describe('a registry', () => {

@@ -11,8 +11,8 @@
 import { compare, equal } from '@dslog/tlog/bytes'
 import type { SignatureBackend } from './backend/backend.ts'
 import { DnssecError } from './error.ts'
-import { isBelow, nameToText, sameName, type Name } from './name.ts'
-import { findNsecProof } from './nsec.ts'
+import { isBelow, nameKey, nameToText, type Name } from './name.ts'
+import { findNsecProof, nsecsAbout, type NsecSource } from './nsec.ts'
 import {
   chainKey,
   findNsec3Proof,
@@ -20,8 +20,18 @@ import {
   MAX_SECURE_ITERATIONS,
   nsec3Link,
   type Nsec3Link,
+  nsec3sAbout,
 } from './nsec3.ts'
-import { CLASS_IN, parseRrsig, TYPE, unfoldTime, type Dnskey, type RR } from './records.ts'
+import {
+  CLASS_IN,
+  parseNsec,
+  parseNsec3,
+  parseRrsig,
+  TYPE,
+  unfoldTime,
+  type Dnskey,
+  type RR,
+} from './records.ts'
 import { rrset, selectRrsigs } from './rrset.ts'
 import { verifyRrsetWithKeys } from './rrsig.ts'
 
@@ -44,10 +54,14 @@ export type DenialKind = (typeof DENIAL)[keyof typeof DENIAL]
 export const MAX_PROOF_RECORDS = 3
 
 /**
- * NSEC and NSEC3 owners looked at in one bag. A reply has at most three for its own proof; a second
- * proof beside it (of a CNAME's target) doubles that.
+ * NSEC and NSEC3 owners whose signatures are checked in one bag. A reply has at most three for its own proof; a second
+ * proof beside it (of a CNAME's target) doubles that. Of more, those are left out that are not signed, or can have no part
+ * in a proof about the name: nothing hides behind records of other names.
  */
 export const MAX_BAG_RECORDS = 16
+
+/** NSEC3 chains, by salt and iterations, that are looked through for that: while a zone changes them, it has two. */
+const MAX_BAG_CHAINS = 4
 
 /** One record of a proof, with the one signature that counts. */
 export interface DenialRecord {
@@ -116,6 +130,19 @@ async function verified(
   return { owner, type, rdata, rrsig, inception, weak }
 }
 
+/** NSEC3 records by their chains: by salt and iterations. */
+function chainsOf<T extends NsecSource>(records: readonly T[], zone: Name): Nsec3Link<T>[][] {
+  const chains = new Map<string, Nsec3Link<T>[]>()
+  for (const record of records) {
+    const link = nsec3Link(record, zone)
+    if (link === undefined) continue
+    const chain = chains.get(chainKey(link))
+    if (chain) chain.push(link)
+    else chains.set(chainKey(link), [link])
+  }
+  return [...chains.values()]
+}
+
 /** The first proof in verified records, NSEC before NSEC3; these are sorted by owner. */
 function search(owner: Name, zone: Name, evidence: readonly Evidence[]): Found {
   const finish = (
@@ -150,16 +177,12 @@ function search(owner: Name, zone: Name, evidence: readonly Evidence[]): Found {
     return finish(kind, nsec, false)
   }
 
-  const chains = new Map<string, Nsec3Link<Evidence>[]>()
-  for (const record of evidence) {
-    const link = record.type === TYPE.NSEC3 ? nsec3Link(record, zone) : undefined
-    if (link === undefined) continue
-    const chain = chains.get(chainKey(link))
-    if (chain) chain.push(link)
-    else chains.set(chainKey(link), [link])
-  }
+  const chains = chainsOf(
+    evidence.filter((record) => record.type === TYPE.NSEC3),
+    zone,
+  )
   let reason = new DnssecError('not-proven', `${nameToText(owner)} is not proven to have no DS`)
-  for (const links of chains.values()) {
+  for (const links of chains) {
     const iterations = links[0]!.iterations
     if (iterations > MAX_ITERATIONS) {
       reason = new DnssecError('too-many-iterations', `NSEC3 of ${iterations} iterations`)
@@ -184,6 +207,61 @@ function mustBeBelow(owner: Name, zone: Name): void {
   throw new DnssecError('bad-owner', text)
 }
 
+/** An NSEC or NSEC3 of a bag, its signatures unchecked. */
+interface Claim {
+  readonly owner: Name
+  readonly type: number
+  readonly rdata: Uint8Array
+  readonly rrsigs: readonly Uint8Array[]
+}
+
+/** NSEC and NSEC3 in a bag, sorted by owner. */
+function claimsIn(records: readonly RR[]): Claim[] {
+  const sets = new Map<string, { owner: Name; type: number; rdatas: Uint8Array[] }>()
+  for (const { class: inClass, owner, rdata, type } of records) {
+    if (inClass !== CLASS_IN || (type !== TYPE.NSEC && type !== TYPE.NSEC3)) continue
+    const key = `${type} ${nameKey(owner)}`
+    const set = sets.get(key)
+    if (set === undefined) sets.set(key, { owner, type, rdatas: [rdata] })
+    else set.rdatas.push(rdata)
+  }
+  const claims = [...sets.values()].flatMap(({ owner, rdatas, type }): Claim[] => {
+    const [rdata, second] = rrset(owner, type, rdatas).rdatas
+    // A name has one NSEC; with two, the signature is over both and no entry could hold it.
+    if (rdata === undefined || second !== undefined) return []
+    return [{ owner, type, rdata, rrsigs: selectRrsigs(records, owner, type) }]
+  })
+  return claims.sort((a, b) => compare(a.owner, b.owner))
+}
+
+/** What is signed and can have a part in a proof about `owner`: never mind by whom, or what else it is. */
+function claimsAbout(owner: Name, zone: Name, claims: readonly Claim[]): Claim[] {
+  const readable = claims.filter(({ rdata, rrsigs, type }) => {
+    return rrsigs.length > 0 && isReadable(type === TYPE.NSEC ? parseNsec : parseNsec3, rdata)
+  })
+  const ofType = (type: number) => readable.filter((claim) => claim.type === type)
+  const chains = chainsOf(ofType(TYPE.NSEC3), zone)
+  if (chains.length > MAX_BAG_CHAINS) {
+    throw new DnssecError('too-many-tries', 'too many chains of NSEC3 records to try')
+  }
+  return [
+    ...nsecsAbout(owner, zone, ofType(TYPE.NSEC)),
+    ...chains
+      .filter(([link]) => link!.iterations <= MAX_ITERATIONS)
+      .flatMap((links) => nsec3sAbout(owner, zone, links).map(({ source }) => source)),
+  ]
+}
+
+function isReadable(parse: (rdata: Uint8Array) => unknown, rdata: Uint8Array): boolean {
+  try {
+    parse(rdata)
+    return true
+  } catch (error) {
+    dnssecErrorOrThrow(error)
+    return false
+  }
+}
+
 /**
  * Picks a proof out of a bag of records (a reply's authority section, or what a zone holds around the
  * name): NSEC and NSEC3 with their RRSIGs, everything else is ignored. Records that do not verify
@@ -197,31 +275,20 @@ export async function proveNoDs(
 ): Promise<NoDsProof> {
   const { owner, zone, records } = question
   mustBeBelow(owner, zone)
-  const bag: { owner: Name; type: number; rdatas: Uint8Array[] }[] = []
-  for (const record of records) {
-    if (record.class !== CLASS_IN) continue
-    if (record.type !== TYPE.NSEC && record.type !== TYPE.NSEC3) continue
-    const same = bag.find((b) => b.type === record.type && sameName(b.owner, record.owner))
-    if (same) same.rdatas.push(record.rdata)
-    else bag.push({ owner: record.owner, type: record.type, rdatas: [record.rdata] })
-    if (bag.length > MAX_BAG_RECORDS) {
-      throw new DnssecError('too-many-tries', 'too many NSEC and NSEC3 records to try')
-    }
+  const claims = claimsIn(records)
+  const bag = claims.length > MAX_BAG_RECORDS ? claimsAbout(owner, zone, claims) : claims
+  if (bag.length > MAX_BAG_RECORDS) {
+    throw new DnssecError('too-many-tries', 'too many NSEC and NSEC3 records to try')
   }
-  bag.sort((a, b) => compare(a.owner, b.owner))
   const tried = await Promise.all(
-    bag.map(async ({ owner, type, rdatas }) => {
-      const [rdata, second] = rrset(owner, type, rdatas).rdatas
-      // A name has one NSEC; with two, the signature is over both and no entry could hold it.
-      if (rdata === undefined || second !== undefined) return undefined
-      const rrsigs = selectRrsigs(records, owner, type)
+    bag.map(({ owner, type, rdata, rrsigs }) => {
       return verified(question, owner, type, rdata, rrsigs).catch(dnssecErrorOrThrow)
     }),
   )
   const found = search(
     owner,
     zone,
-    tried.flatMap((t) => (t === undefined || t instanceof DnssecError ? [] : [t])),
+    tried.flatMap((t) => (t instanceof DnssecError ? [] : [t])),
   )
   if ('proof' in found) return found.proof
   const failure = tried.find((t) => t instanceof DnssecError)

@@ -12,6 +12,8 @@ import {
   compareCanonical,
   isAtOrBelow,
   isBelow,
+  labelCount,
+  lastLabels,
   sameName,
   wildcardOf,
   type Name,
@@ -56,6 +58,38 @@ function covers<T>(link: Link<T>, name: Name, zone: Name): boolean {
   return sameName(link.next, zone)
 }
 
+/** Wildcards that might stand for a name below `zone`, the nearest first. */
+export function wildcardsAbove(owner: Name, zone: Name): Name[] {
+  const wildcards: Name[] = []
+  for (let labels = labelCount(owner) - 1; labels >= labelCount(zone); labels--) {
+    wildcards.push(wildcardOf(lastLabels(owner, labels)))
+  }
+  return wildcards
+}
+
+/**
+ * Those of the records that can have a part in a proof about `owner`, a name below `zone`: they match or cover
+ * it, or a wildcard that might stand for it. Cheap: for records whose signatures are not checked yet.
+ *
+ * @throws DnssecError `bad-record`
+ */
+export function nsecsAbout<T extends NsecSource>(
+  owner: Name,
+  zone: Name,
+  records: readonly T[],
+): T[] {
+  const names = [owner, ...wildcardsAbove(owner, zone)]
+  return linksOf(records, zone)
+    .filter((link) => names.some((name) => sameName(link.owner, name) || covers(link, name, zone)))
+    .map(({ source }) => source)
+}
+
+function linksOf<T extends NsecSource>(records: readonly T[], zone: Name): Link<T>[] {
+  return records
+    .map((source): Link<T> => ({ source, owner: source.owner, ...parseNsec(source.rdata) }))
+    .filter((link) => isAtOrBelow(link.owner, zone) && isAtOrBelow(link.next, zone))
+}
+
 /**
  * The first proof that these records hold that `owner`, a name below `zone`, has no DS. The records
  * are of that zone; their order decides where several would do.
@@ -67,9 +101,7 @@ export function findNsecProof<T extends NsecSource>(
   zone: Name,
   records: readonly T[],
 ): NsecFinding<T> | undefined {
-  const links = records
-    .map((source): Link<T> => ({ source, owner: source.owner, ...parseNsec(source.rdata) }))
-    .filter((link) => isAtOrBelow(link.owner, zone) && isAtOrBelow(link.next, zone))
+  const links = linksOf(records, zone)
 
   const match = links.find((link) => sameName(link.owner, owner))
   if (match) {

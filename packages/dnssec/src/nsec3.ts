@@ -21,7 +21,7 @@ import {
   wildcardOf,
   type Name,
 } from './name.ts'
-import { endsAuthority, lacksDs, type NsecSource } from './nsec.ts'
+import { endsAuthority, lacksDs, type NsecSource, wildcardsAbove } from './nsec.ts'
 import { parseNsec3, type Nsec3 } from './records.ts'
 
 /** The only hash algorithm: SHA-1 (RFC 5155 §11). */
@@ -94,6 +94,25 @@ export function chainKey(link: Nsec3): string {
 function covers<T>(link: Nsec3Link<T>, hash: string): boolean {
   if (link.from < link.to) return link.from < hash && hash < link.to
   return hash > link.from || hash < link.to
+}
+
+/**
+ * Those of the links that can have a part in a proof about `owner`: they match or cover the hash of it, of a
+ * name between it and the zone, or of a wildcard that might stand for it. For links whose signatures are not
+ * checked yet; they share salt and iterations.
+ */
+export function nsec3sAbout<T>(
+  owner: Name,
+  zone: Name,
+  links: readonly Nsec3Link<T>[],
+): Nsec3Link<T>[] {
+  const [first] = links
+  if (first === undefined) return []
+  const names = wildcardsAbove(owner, zone).flatMap((wildcard) => [wildcard, parentOf(wildcard)])
+  const hashes = [owner, ...names].map((name) =>
+    hashLabel(nsec3Hash(name, first.salt, first.iterations)),
+  )
+  return links.filter((link) => hashes.some((hash) => link.from === hash || covers(link, hash)))
 }
 
 /**

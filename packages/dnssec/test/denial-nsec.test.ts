@@ -340,11 +340,35 @@ describe('signatures', () => {
     await expectProof('b.example.', twice, DENIAL.NSEC_MATCH, ['b.example.'])
   })
 
-  test('a bag of too many records is not tried', async () => {
-    const many = Array.from({ length: 17 }, (_, i) =>
-      record(`n${i}.example.`, 'NSEC', 'z.example.'),
-    )
-    await expectRefused('b.example.', many, 'too-many-tries')
+  /** So many signed records that say that nothing is between them and `next`. */
+  const gaps = (label: string, count: number): Promise<RR[]> => {
+    const each = Array.from({ length: count }, (_, i) => {
+      return nsec(`${label}${i}.example.`, 'z.example.', 'NS RRSIG NSEC')
+    })
+    return bag(...each)
+  }
+
+  test('no proof hides behind others of the zone, unsigned ones, or what is no record', async () => {
+    const good = await bag(chain[0]!, chain[6]!)
+    const unsigned = (await gaps('m', 100)).filter(({ type }) => type === TYPE.NSEC)
+    const broken = { ...unsigned[0]!, owner: nameFromText('broken.example.') }
+    const padding = [
+      ...(await gaps('x', 100)),
+      ...unsigned,
+      ...(await signed([{ ...broken, rdata: Uint8Array.of(63) }], KEY, ZONE)),
+    ]
+    // Of the wildcard that the apex covers a name far below needs the proof, too.
+    for (const owner of ['n.example.', 'very.far.below.n.example.']) {
+      const proof = await proveNoDs({ ...about(owner), records: good })
+      expect(proof).toMatchObject({ kind: DENIAL.NSEC_NAME_ERROR, records: { length: 2 } })
+      expect(await proveNoDs({ ...about(owner), records: [...padding, ...good] })).toEqual(proof)
+      await expectRefused(owner, padding)
+    }
+  })
+
+  test('of a bag of too many records that cover the name none is tried', async () => {
+    await expectRefused('b.example.', await gaps('a', 16))
+    await expectRefused('b.example.', await gaps('a', 17), 'too-many-tries')
   })
 
   test('an empty bag, other types and other classes prove nothing', async () => {

@@ -303,6 +303,25 @@ describe('parameters', () => {
     )
   })
 
+  test('no proof hides behind other records of its chain, or of three more', async () => {
+    const names = Object.fromEntries(
+      Array.from({ length: 60 }, (_, i) => [`n${i}.example.`, 'NS DS RRSIG']),
+    )
+    const zone = { ...ZONE_NAMES, ...names }
+    const whole = await chain(zone)
+    const others = await Promise.all(['aa', 'bb', 'cc'].map((salt) => chain(names, { salt })))
+    for (const owner of ['unsigned.example.', 'q.example.']) {
+      const proof = await proveNoDs({ ...about(owner), records: [...others.flat(), ...whole] })
+      const needed = whole.filter((r) =>
+        proof.records.some((n) => compareCanonical(n.owner, r.owner) === 0),
+      )
+      expect(await proveNoDs({ ...about(owner), records: needed })).toEqual(proof)
+    }
+    const fifth = await chain(names, { salt: 'dd' })
+    const many = [...others.flat(), ...whole, ...fifth]
+    await expectRefused('q.example.', many, 'too-many-tries')
+  })
+
   test('NSEC before NSEC3, and never both in one proof', async () => {
     const bag = await chain(ZONE_NAMES)
     const nsec = await signed([record('unsigned.example.', 'NSEC', 'w.example. NS')], KEY, ZONE)

@@ -3,7 +3,7 @@ import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { parseMessage } from '@dslog/dnssec/message'
 import { nameFromText, nameToText } from '@dslog/dnssec/name'
 import { typeToText } from '@dslog/dnssec/rdata'
-import { TYPE } from '@dslog/dnssec/records'
+import { type RR, TYPE } from '@dslog/dnssec/records'
 import { EvidenceCollector } from '@dslog/resolver/collect'
 import type { ResolverErrorCode } from '@dslog/resolver/error'
 import { rememberingBackend } from '@dslog/resolver/remember'
@@ -121,7 +121,6 @@ describe('a server at fault gives no verdict', () => {
     ['bad-denial', INSECURE, 'unverifiable'],
     ['no-denial', ABSENT, 'unverifiable'],
     ['no-denial', INSECURE, 'unverifiable'],
-    ['padded-denial', ABSENT, 'unverifiable'],
   ]
 
   it.each(faults)('%s', async (fault, owner, code) => {
@@ -172,6 +171,18 @@ describe('a server at fault gives no verdict', () => {
       const records = messages.map(parseMessage).flatMap((m) => [...m.answer, ...m.authority])
       expect(records.length).toBeLessThan(30)
       expect(parseMessage(messages[0]!).question).toEqual(reply.message.question)
+      const candidates = await admit(owner, messages)
+      expect(candidates.map(({ kind }) => kind)).toEqual(['keys', 'keys', 'state'])
+    }
+  })
+
+  it('a denial under others is found, and a log admits it', async () => {
+    for (const server of world.servers.all) server.inject('padded-denial')
+    for (const owner of [INSECURE, ABSENT]) {
+      const { messages, reply, verdict } = await ask(owner)
+      expect(verdict).toMatchObject({ verdict: 'absent' })
+      const denials = ({ type }: RR): boolean => type === TYPE.NSEC || type === TYPE.NSEC3
+      expect(reply.message.authority.filter(denials).length).toBeGreaterThan(16)
       const candidates = await admit(owner, messages)
       expect(candidates.map(({ kind }) => kind)).toEqual(['keys', 'keys', 'state'])
     }
