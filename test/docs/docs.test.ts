@@ -42,6 +42,19 @@ test('.env.example lists every setting', () => {
   expectFile('.env.example', renderEnvExample(sections))
 })
 
+test('registries are told the rates that a crawler has', () => {
+  const { crawler } = readConfig({ crawler: CRAWLER_CONFIG }, {})
+  expect(crawler.serverRate).toBe(10)
+  const asked = (rate: string) => () => {
+    readConfig({ crawler: CRAWLER_CONFIG }, { DSLOG_CRAWLER_SERVER_RATE: rate })
+  }
+  expect(asked('20')).not.toThrow()
+  expect(asked('21')).toThrow('DSLOG_CRAWLER_SERVER_RATE')
+  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8').replaceAll(/\s+/g, ' ')
+  expect(readme).toContain('each of your servers at most ten questions a second')
+  expect(readme).toContain('no setting makes it more than twenty')
+})
+
 test('every link between documents leads somewhere', () => {
   const broken: string[] = []
   for (const path of markdownFiles(ROOT)) {

@@ -6,6 +6,7 @@
 import { TlogError } from '@dslog/tlog/error'
 import { type Clock, Ticker } from '@dslog/service/clock'
 import type { Logger } from '@dslog/service/log'
+import { isOutage } from '@dslog/service/outage'
 import type { Component } from '@dslog/service/run'
 import type { Logged } from './logged.ts'
 import type { Counters } from './metrics.ts'
@@ -140,7 +141,10 @@ export class SourcesPart implements Component {
   /** Says once what is wrong, not with each try. */
   #failed(id: string, error: unknown): void {
     const expected =
-      error instanceof SourceError || error instanceof SubmitError || error instanceof TlogError
+      error instanceof SourceError ||
+      error instanceof SubmitError ||
+      error instanceof TlogError ||
+      isOutage(error)
     const reason = error instanceof Error ? error.message : String(error)
     if (this.#faults.get(id) === reason) return
     this.#faults.set(id, reason)

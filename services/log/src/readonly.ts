@@ -19,6 +19,7 @@ import { systemClock, Ticker } from '@dslog/service/clock'
 import { ConfigError } from '@dslog/service/config'
 import type { Database } from '@dslog/service/db'
 import { demandMigrated } from '@dslog/service/migrate'
+import { isOutage } from '@dslog/service/outage'
 import { openServiceDatabase, type Service, serviceOf } from '@dslog/service/service'
 import type { LogConfig } from './config.ts'
 import { LogError } from './error.ts'
@@ -131,8 +132,10 @@ export function readService(options: OpenOptions): Service<OpenedReader> {
             onError(error) {
               // What is shown stays shown; a server that restarts is no reason to end.
               const { message } = error as Error
-              if (message !== trouble) logger.error({ err: error }, 'the log cannot be followed')
+              if (message === trouble) return
               trouble = message
+              if (isOutage(error)) logger.warn({ reason: message }, 'the log cannot be followed')
+              else logger.error({ err: error }, 'the log cannot be followed')
             },
           })
         },
