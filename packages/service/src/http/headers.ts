@@ -8,7 +8,7 @@ import fp from 'fastify-plugin'
 import cors from '@fastify/cors'
 import etag from '@fastify/etag'
 import helmet from 'helmet'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 
 /** A Content-Security-Policy: directive → sources. */
 export type ContentPolicy = Readonly<Record<string, readonly string[]>>
@@ -31,6 +31,28 @@ const CONTENT_POLICY: ContentPolicy = {
 
 /** Seconds a browser may remember the answer to a CORS preflight: a day, the most that any honours. */
 const PREFLIGHT_AGE = 86_400
+
+/** What a page may do, and who may frame or open it. */
+const OF_PAGES = [
+  'content-security-policy',
+  'cross-origin-opener-policy',
+  'origin-agent-cluster',
+  'referrer-policy',
+  'x-dns-prefetch-control',
+  'x-download-options',
+  'x-frame-options',
+  'x-permitted-cross-domain-policies',
+  'x-xss-protection',
+] as const
+
+/**
+ * For bytes that no browser shows (`application/octet-stream`, and `nosniff` stays): takes off what is about pages, half of
+ * the headers, each of which is checked anew for every answer.
+ */
+export function asBytes(reply: FastifyReply): FastifyReply {
+  for (const name of OF_PAGES) reply.removeHeader(name)
+  return reply.type('application/octet-stream')
+}
 
 /** Registers helmet, CORS and ETag. */
 export default fp(async function headers(

@@ -3,6 +3,7 @@ import { parseTilePath } from '@dslog/tlog/tile'
 import Type from 'typebox'
 import { TlogError } from '@dslog/tlog/error'
 import type { Http } from '@dslog/service/http'
+import { asBytes } from '@dslog/service/http/headers'
 import { acceptsGzip } from '@dslog/service/http/lane'
 import { IMMUTABLE, VOLATILE } from '@dslog/service/params'
 import { Problem } from '@dslog/service/problem'
@@ -43,7 +44,7 @@ export function tileRoutes(app: Http, { reader }: LogContext): void {
       if (blob === undefined) {
         throw new Problem('not-found', 'The published tree has no such tile')
       }
-      reply.header('cache-control', IMMUTABLE).type('application/octet-stream')
+      asBytes(reply).header('cache-control', IMMUTABLE)
       const { data, gzipped, tag } = blob
       const gzip = gzipped !== undefined && acceptsGzip(request.headers['accept-encoding'])
       if (gzipped !== undefined) reply.header('vary', 'accept-encoding')
