@@ -53,4 +53,12 @@ export class Scene {
     await this.come(options)
     return this.visitor.open(this.stage.url, hash)
   }
+
+  /** A visitor who has accepted the anchors before: all that the page says, it says with them. */
+  async revisit(hash: string): Promise<Page> {
+    const page = await this.visit()
+    await page.getByText('Test anchors are in use').waitFor()
+    await page.goto(`${this.stage.url}/${hash}`)
+    return page
+  }
 }
