@@ -61,6 +61,7 @@ describe.runIf(canBrowse())('watching a name', () => {
 
   test('what is no name and no address is told so, and nothing is sent', async () => {
     await page.getByRole('link', { name: 'Watch this name' }).click()
+    await page.getByLabel('Where to').waitFor()
     expect(await page.getByLabel('Domain name').last().inputValue()).toBe('bank.fi.')
     await page.getByLabel('Domain name').last().fill('no domain!')
     await page.getByLabel('Where to').fill(OWNER)
@@ -73,7 +74,7 @@ describe.runIf(canBrowse())('watching a name', () => {
       .getByRole('alert')
       .getByText(/answered: .*channel/)
       .waitFor()
-    expect(await page.locator(':focus').innerText()).toBe('Subscribe')
+    await page.locator(':focus', { hasText: /^Subscribe$/ }).waitFor()
     expect(stage.mailbox.attempts).toBe(0)
   })
 
@@ -90,7 +91,7 @@ describe.runIf(canBrowse())('watching a name', () => {
       levels: ['NOTICE'],
     })
     await page.getByRole('heading', { name: 'One step is left' }).waitFor()
-    expect(await page.locator(':focus').innerText()).toBe('One step is left')
+    await page.locator(':focus', { hasText: /^One step is left$/ }).waitFor()
     expect(await page.locator('main').innerText()).toContain(`sends a message to ${OWNER}`)
     const question = await mail(/^Please confirm/)
     expect(question.subject).toBe('Please confirm: watch bank.fi.')
