@@ -67,8 +67,10 @@ const MAX_DEADLOCKS = 10
 /**
  * What others do to the queue, as whoever reads the log into it, takes rows in an order of its own: who is told to stand
  * back has changed nothing, and tries again.
+ *
+ * @param work a statement, or a whole transaction
  */
-async function despiteDeadlock<T>(work: () => Promise<T>): Promise<T> {
+export async function despiteDeadlock<T>(work: () => Promise<T>): Promise<T> {
   for (let times = 1; ; times++) {
     try {
       return await work()
@@ -235,17 +237,18 @@ export class Frontier {
     }
   }
 
-  /** {@link add} as a part of something larger. No name twice in one call. */
+  /** {@link add} as a part of something larger, in an order that all keep to. No name twice in one call. */
   async addIn(trx: Kysely<CrawlerTables>, batch: readonly NewTask[]): Promise<void> {
     await sql`
       insert into task (name, kind, tier, rank, due, sources)
-      select * from unnest(
+      select t.* from unnest(
         ${batch.map(({ name }) => name)}::bytea[],
         ${batch.map(({ kind }) => kind)}::int2[],
         ${batch.map(({ tier }) => tier)}::int2[],
         ${batch.map(({ name }) => this.#rank(name))}::int8[],
         ${batch.map(({ due }) => Math.round(due))}::int8[],
-        ${batch.map(({ source }) => source)}::int2[])
+        ${batch.map(({ source }) => source)}::int2[]) as t (name, kind)
+      order by name, kind
       on conflict (name, kind) do update set
         sources = task.sources | excluded.sources,
         tier = least(task.tier, excluded.tier),

@@ -15,7 +15,7 @@ import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
 import type { LogApi, LoggedEntry } from '@dslog/service/logapi'
-import { batches, type Frontier } from './frontier.ts'
+import { batches, despiteDeadlock, type Frontier } from './frontier.ts'
 import { INTERVAL, Source, TaskKind, Tier } from './schedule.ts'
 
 /** The state of a name in force in the log. */
@@ -146,16 +146,18 @@ export class Logged {
       signed: entry.type === 'ds',
     }))
     const now = this.#clock()
-    return this.#db.transaction(async (trx) => {
-      const moved = await trx
-        .updateTable('followed_log')
-        .set({ after: next })
-        .where('after', '=', after)
-        .executeTakeFirst()
-      if (moved.numUpdatedRows !== 1n) return false
-      for (const batch of batches(rows)) await this.#put(trx, batch, now)
-      return true
-    })
+    return despiteDeadlock(() =>
+      this.#db.transaction(async (trx) => {
+        const moved = await trx
+          .updateTable('followed_log')
+          .set({ after: next })
+          .where('after', '=', after)
+          .executeTakeFirst()
+        if (moved.numUpdatedRows !== 1n) return false
+        for (const batch of batches(rows)) await this.#put(trx, batch, now)
+        return true
+      }),
+    )
   }
 
   async #put(

@@ -1,5 +1,5 @@
 /** The log's states, as the crawler follows them: bundles, another log, a log that was set back. */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { toBase64, toHex } from '@dslog/tlog/bytes'
 import type { Hash } from '@dslog/tlog/hash'
 import { HttpClient } from '@dslog/tlog/http'
@@ -135,6 +135,17 @@ describe('a log', () => {
     expect(log.requests).toEqual(['/v1/checkpoint', '/tile/entries/000.p/6'])
     await own.follow(RUNNING)
     expect(log.requests.slice(2)).toEqual(['/v1/checkpoint'])
+  })
+
+  test('is read on where two wait for each other and the database sends us back', async () => {
+    log.entries = [{ name: 'a.org.', ds: 1 }]
+    const own = await logged()
+    const deadlock = Object.assign(new Error('deadlock detected'), { code: '40P01' })
+    const add = vi.spyOn(Frontier.prototype, 'addIn').mockRejectedValueOnce(deadlock)
+    await own.follow(RUNNING)
+    expect(add).toHaveBeenCalledTimes(2)
+    expect(await states('a.org.')).toEqual([hex('a.org.', 1)])
+    add.mockRestore()
   })
 
   test('that is far ahead is read by whole bundles, and where it was left', async () => {
