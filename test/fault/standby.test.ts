@@ -29,7 +29,7 @@ import { ownerKey } from '@dslog/testbed/stories'
 import { verifyProofFile } from '@dslog/verify/verify'
 import { LOG_CONFIG } from '@dslog/log/config'
 import { LOG_SCHEMA } from '@dslog/log/files'
-import { POLICY_FILE } from '@dslog/log/policy'
+import { LOG_FILES } from '@dslog/log/files'
 import { readService } from '@dslog/log/readonly'
 import { keyOf, type Place, Places } from '../place.ts'
 import { observe, silent, TestLog } from '../testlog.ts'
@@ -98,7 +98,7 @@ describe.skipIf(servers === undefined)('a reader on a hot standby', () => {
   beforeAll(async () => {
     place = await places.make('embedded', net.anchors)
     folder = await mkdtemp(join(tmpdir(), 'dslog-standby-'))
-    await writeFile(join(folder, POLICY_FILE), POLICY)
+    await writeFile(join(folder, LOG_FILES.policy), POLICY)
     const admin = await openDatabase({ url: pair.primary, folder })
     await sql.raw(await readFile(ROLES, 'utf8')).execute(admin.kysely)
     await admin.close()

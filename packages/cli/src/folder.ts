@@ -22,7 +22,7 @@ import {
   writeKeyFile,
 } from '@dslog/log/key'
 import { LOG_FILES } from '@dslog/log/files'
-import { POLICY_FILE, policyText, readWitnessPolicy } from '@dslog/log/policy'
+import { policyText, readWitnessPolicy } from '@dslog/log/policy'
 import { EmbeddedLocked } from '@dslog/service/database-error'
 import type { Secret } from '@dslog/service/config'
 import { ensureFolder, writeFileAtomic } from '@dslog/service/files'
@@ -73,7 +73,7 @@ export async function prepareFolder(
   if (origin !== undefined && key.name !== origin) {
     throw new Failure(EXIT.usage, `the log in ${data} is ${key.name}, not ${origin}`)
   }
-  const policy = join(data, POLICY_FILE)
+  const policy = join(data, LOG_FILES.policy)
   const witnessed = witnesses === undefined ? undefined : await readWitnessPolicy(witnesses)
   const text = policyText(keys.map(formatVkey), undefined, witnessed)
   // One that was made here before witnesses were asked is brought up to date; any other is its owner's.
@@ -93,7 +93,7 @@ export async function prepareFolder(
  */
 export function unmakeFolder(data: string): () => Promise<void> {
   const isNew = !existsSync(data)
-  const files = [LOG_FILES.database, LOG_FILES.signer, POLICY_FILE, LOG_FILES.key]
+  const files = [LOG_FILES.database, LOG_FILES.signer, LOG_FILES.policy, LOG_FILES.key]
   const made = files.map((file) => join(data, file)).filter((path) => !existsSync(path))
   const database = join(data, LOG_FILES.database)
   return async () => {

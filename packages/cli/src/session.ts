@@ -10,7 +10,7 @@ import { TlogError } from '@dslog/tlog/error'
 import { parsePolicy, type Policy } from '@dslog/tlog/policy'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import { DnssecError } from '@dslog/dnssec/error'
-import { POLICY_FILE } from '@dslog/log/policy'
+import { LOG_FILES } from '@dslog/log/files'
 import { readInput } from '@dslog/service/input'
 import { isRunningProcess } from '@dslog/service/lock'
 import { VERSION } from '@dslog/service/version'
@@ -118,7 +118,7 @@ export class Session {
   async policy(): Promise<Policy> {
     const { policy: named } = this.#options
     const beside = named === undefined && this.namedLog() === undefined
-    const path = named ?? (beside ? join(this.data, POLICY_FILE) : undefined)
+    const path = named ?? (beside ? join(this.data, LOG_FILES.policy) : undefined)
     const text = path === undefined ? undefined : await this.#policyText(path, beside)
     if (text === undefined) {
       const here = beside ? ` (there is none in ${this.data})` : ''

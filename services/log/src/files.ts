@@ -4,4 +4,10 @@
 export const LOG_SCHEMA = 'log'
 
 /** Files of a log in its data folder. */
-export const LOG_FILES = { database: LOG_SCHEMA, key: 'log.key', signer: 'signer.json' } as const
+export const LOG_FILES = {
+  database: LOG_SCHEMA,
+  key: 'log.key',
+  signer: 'signer.json',
+  /** What its own keys, and its witnesses, are trusted by. */
+  policy: 'policy',
+} as const

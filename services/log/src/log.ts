@@ -68,8 +68,6 @@ export class Log implements ReadableLog {
   #at: Position
   /** Buckets that the tree changed: once it is published, nobody needs earlier versions of them. */
   #superseded: number[]
-  /** The log was ended for good. */
-  #isFrozen = false
   /** The newest tree is not published yet, or not since the start. */
   #isUnfinished = true
   /** The last transaction of a load, on its way. */
@@ -120,8 +118,7 @@ export class Log implements ReadableLog {
         throw new LogError('unfinished-load', 'a first import was interrupted: import again')
       }
       const log = new Log(options, lock, stored)
-      log.#isFrozen = frozen
-      if (frozen) log.shown.isEnded = true
+      log.shown.isFrozen = frozen
       return log
     } catch (error) {
       await lock.release()
@@ -155,7 +152,7 @@ export class Log implements ReadableLog {
 
   /** Whether the log was ended for good: nothing is added any more. */
   get isFrozen(): boolean {
-    return this.#isFrozen
+    return this.shown.isFrozen
   }
 
   /**
@@ -168,7 +165,6 @@ export class Log implements ReadableLog {
     const signed = (await signerRow.read())!
     if (signed.frozen !== true) await signerRow.advance(signed, { ...signed, frozen: true })
     testPoint('log.frozen')
-    this.#isFrozen = true
     await this.shown.end()
   }
 
@@ -192,7 +188,7 @@ export class Log implements ReadableLog {
    * @returns for each batch what became of each of its candidates; all of it is published
    */
   async sequence(batches: readonly Batch[]): Promise<Admission[][]> {
-    if (this.#isFrozen) throw new LogError('frozen', 'the last tree of this log is signed')
+    if (this.isFrozen) throw new LogError('frozen', 'the last tree of this log is signed')
     // Nothing durable yet: a crash loses what nobody was promised.
     const { admissions, appended, fold, time } = await this.#decide(batches)
     if (appended.length === 0) return admissions

@@ -4,15 +4,15 @@
  */
 import { equal } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
-import { leafHash } from '@dslog/tlog/hash'
 import { UpperTree } from '@dslog/tlog/maptree'
 import type { NoteSigner } from '@dslog/tlog/note'
 import { TreeReader } from '@dslog/tlog/reader'
-import { decodeBundle, edgeTiles, TILE_WIDTH, tileHash, tileWidth } from '@dslog/tlog/tile'
+import { edgeTiles, TILE_WIDTH } from '@dslog/tlog/tile'
 import { TileWriter } from '@dslog/tlog/tilewriter'
 import { decodeEntry } from '@dslog/schema/entry'
 import { EntryError } from '@dslog/schema/error'
 import { FoldTables } from '@dslog/service/foldtables'
+import { checkedBundle } from './bundle.ts'
 import { LogError } from './error.ts'
 import type { LogOptions } from './log.ts'
 import type { SignedTree } from './signer.ts'
@@ -100,14 +100,10 @@ async function openTree(
   )
   const writer = TileWriter.from(size, edge, root)
   const index = Math.floor((size - 1) / TILE_WIDTH)
-  const width = tileWidth(size, 0, index)
-  const bundle = decodeBundle(await store.bundle(index, width), width)
-  const tile = await new TreeReader(store, size, { root }).tile(0, index, width)
   // They are stored again when the bundle grows.
-  if (!bundle.every((entry, i) => equal(leafHash(entry), tileHash(tile, i)))) {
-    throw new LogError('corrupt', 'the newest entries are not those of the tree')
-  }
-  return { writer, lastBundle: width === TILE_WIDTH ? [] : bundle, last: bundle.at(-1)! }
+  const { entries } = await checkedBundle(store, new TreeReader(store, size, { root }), index)
+  const lastBundle = entries.length === TILE_WIDTH ? [] : entries
+  return { writer, lastBundle, last: entries.at(-1)! }
 }
 
 function checkMapHead(tree: TreeRow, last: Uint8Array, upper: UpperTree): void {

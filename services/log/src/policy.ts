@@ -4,9 +4,6 @@ import { parseVkey } from '@dslog/tlog/key'
 import { formatPolicy, parsePolicy, type Policy } from '@dslog/tlog/policy'
 import { LogError } from './error.ts'
 
-/** Name of the file in a log's data folder that its own keys, and its witnesses, are trusted by. */
-export const POLICY_FILE = 'policy'
-
 /** The witnesses of a policy, and which of them make a quorum. */
 export type WitnessPolicy = Pick<Policy, 'groups' | 'quorum' | 'witnesses'>
 

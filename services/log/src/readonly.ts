@@ -23,11 +23,11 @@ import { isOutage } from '@dslog/service/outage'
 import { openServiceDatabase, type Service, serviceOf } from '@dslog/service/service'
 import type { LogConfig } from './config.ts'
 import { LogError } from './error.ts'
-import { LOG_SCHEMA } from './files.ts'
+import { LOG_FILES, LOG_SCHEMA } from './files.ts'
 import { Follower } from './follower.ts'
 import { buildLogHttp } from './http.ts'
 import { type OpenOptions, observeTree, SOFTWARE, zoneListOf } from './main.ts'
-import { POLICY_FILE, policyText } from './policy.ts'
+import { policyText } from './policy.ts'
 import { LogReader } from './reader.ts'
 import type { LogContext } from './route/context.ts'
 import { shortestInterval } from './witness-setup.ts'
@@ -91,7 +91,7 @@ export async function openReader(
 }
 
 async function readPolicy(config: LogConfig): Promise<Policy> {
-  const path = config.policy ?? join(config.data, POLICY_FILE)
+  const path = config.policy ?? join(config.data, LOG_FILES.policy)
   try {
     return parsePolicy(await readFile(path))
   } catch (cause) {

@@ -8,7 +8,7 @@ import type { LogEntry } from '@dslog/tlog/client'
 import { leafHash } from '@dslog/tlog/hash'
 import { UpperTree } from '@dslog/tlog/maptree'
 import { TreeReader } from '@dslog/tlog/reader'
-import { decodeBundle, TILE_WIDTH, tileHash, tileWidth } from '@dslog/tlog/tile'
+import { TILE_WIDTH } from '@dslog/tlog/tile'
 import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
 import type { LogTables } from '@dslog/schema/db'
 import type { Database } from '@dslog/service/db'
@@ -23,6 +23,7 @@ import {
 } from '@dslog/service/replay'
 import { testPoint } from '@dslog/service/testpoint'
 import { EMPTY_HEAD } from '@dslog/verify/fold'
+import { checkedBundle } from './bundle.ts'
 import { LogError } from './error.ts'
 import type { LogOptions } from './log.ts'
 import { behind } from './open.ts'
@@ -114,15 +115,9 @@ async function* storedEntries(
 ): AsyncGenerator<readonly LogEntry[]> {
   const { size } = reader
   for (let index = 0; index * TILE_WIDTH < size; index++) {
-    const width = tileWidth(size, 0, index)
-    const tile = await reader.tile(0, index, width)
-    const entries = decodeBundle(await store.bundle(index, width), width)
+    const { entries } = await checkedBundle(store, reader, index)
     yield entries.map((entry, i) => {
-      const leaf = leafHash(entry)
-      if (!equal(leaf, tileHash(tile, i))) {
-        throw new LogError('corrupt', `entry ${index * TILE_WIDTH + i} is not that of the tree`)
-      }
-      return { index: index * TILE_WIDTH + i, entry, leaf }
+      return { index: index * TILE_WIDTH + i, entry, leaf: leafHash(entry) }
     })
   }
 }

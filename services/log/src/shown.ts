@@ -37,7 +37,7 @@ export class Shown {
   /** Of all trees: hashes never change. */
   readonly cache: TileCache = new TileCache()
   /** The log was ended for good; processes that follow it learn it from what is published. */
-  isEnded = false
+  isFrozen = false
   readonly #origin: string
   readonly #store: TreeStore
   readonly #witnesses: Witnesses | undefined
@@ -87,14 +87,14 @@ export class Shown {
 
   async publish(tree: Omit<PublishedTree, 'origin' | 'reader'>): Promise<void> {
     const { note, publishedAt, root, size } = tree
-    const frozen = this.isEnded
+    const frozen = this.isFrozen
     await this.#store.publish({ size, root, note, published_at: publishedAt, frozen })
     this.#show(tree)
   }
 
   /** Says of what is published that nothing follows it. */
   async end(): Promise<void> {
-    this.isEnded = true
+    this.isFrozen = true
     await this.publish(this.published)
   }
 

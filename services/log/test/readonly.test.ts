@@ -34,7 +34,7 @@ import { LOG_CONFIG, type LogConfig } from '../src/config.ts'
 import { Follower } from '../src/follower.ts'
 import { noteSignerOf } from '../src/key.ts'
 import { LOG_SCHEMA } from '../src/files.ts'
-import { POLICY_FILE } from '../src/policy.ts'
+import { LOG_FILES } from '../src/files.ts'
 import { openReader, readService } from '../src/readonly.ts'
 import { LogReader } from '../src/reader.ts'
 
@@ -119,7 +119,7 @@ describe.skipIf(places.postgres?.owned !== true)('a process that only reads', ()
   beforeAll(async () => {
     place = await places.make('postgres', net.anchors)
     folder = await mkdtemp(join(tmpdir(), 'dslog-reader-'))
-    await writeFile(join(folder, POLICY_FILE), `log ${formatVkey(keyOf())}\nquorum none\n`)
+    await writeFile(join(folder, LOG_FILES.policy), `log ${formatVkey(keyOf())}\nquorum none\n`)
     const admin = await openDatabase({ url: place.env['DATABASE_URL']!, folder: place.data })
     await sql.raw(await readFile(ROLES, 'utf8')).execute(admin.kysely)
     await admin.close()

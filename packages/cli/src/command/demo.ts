@@ -10,7 +10,7 @@ import { Stage } from '../demo/stage.ts'
 import { Story, STORY_MS } from '../demo/story.ts'
 import { Teller } from '../demo/teller.ts'
 import { EXIT, Failure } from '../failure.ts'
-import { POLICY_FILE } from '@dslog/log/policy'
+import { LOG_FILES } from '@dslog/log/files'
 import type { Session } from '../session.ts'
 
 export interface DemoOptions {
@@ -75,7 +75,7 @@ Every step came out as told. All of it runs on, for you to look at:
 With the command line, in another terminal:
 
   npx dslog history bank.example --data ${stage.data} --anchors ${join(stage.data, 'anchors')}
-  npx dslog verify ${join(stage.data, 'mail')}/*.tlog-proof --policy ${join(stage.data, POLICY_FILE)} --anchors ${join(stage.data, 'anchors')}
+  npx dslog verify ${join(stage.data, 'mail')}/*.tlog-proof --policy ${join(stage.data, LOG_FILES.policy)} --anchors ${join(stage.data, 'anchors')}
 
 Ctrl-C ends all of it, and removes it.`)
   await Promise.race([

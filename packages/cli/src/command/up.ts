@@ -11,7 +11,7 @@ import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { formatVkey, type SignerKey } from '@dslog/tlog/key'
 import { logService } from '@dslog/log/main'
-import { POLICY_FILE } from '@dslog/log/policy'
+import { LOG_FILES } from '@dslog/log/files'
 import { readNames } from '@dslog/crawler/source/names'
 import { SourceError } from '@dslog/crawler/source/source'
 import { PRIVATE_FILE, writeFileAtomic } from '@dslog/service/files'
@@ -88,7 +88,7 @@ export async function up(session: Session, options: UpOptions): Promise<void> {
 function upEnv(session: Session, { names, port }: UpOptions): Io['env'] {
   const token = session.config.operatorToken
   const env = session.serviceEnv({
-    DSLOG_MONITOR_POLICY: join(session.data, POLICY_FILE),
+    DSLOG_MONITOR_POLICY: join(session.data, LOG_FILES.policy),
     ...(token === undefined ? { DSLOG_OPERATOR_TOKEN: newToken() } : {}),
     ...(port === undefined ? {} : { DSLOG_LOG_PORT: String(port) }),
     ...(names === undefined ? {} : { DSLOG_CRAWLER_NAMES: resolve(names) }),
@@ -200,7 +200,7 @@ function announce(
   names: string | undefined,
 ): void {
   const { data, output } = session
-  const policy = join(data, POLICY_FILE)
+  const policy = join(data, LOG_FILES.policy)
   const { crawler, log, monitor } = service
   const where = { log, monitor, ...(crawler === undefined ? {} : { crawler }) }
   const origin = key.name

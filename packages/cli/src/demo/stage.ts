@@ -12,7 +12,8 @@ import { formatVkey, type SignerKey } from '@dslog/tlog/key'
 import { parsePolicy, type Policy } from '@dslog/tlog/policy'
 import { formatAnchors } from '@dslog/dnssec/anchors'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
-import { POLICY_FILE, policyText } from '@dslog/log/policy'
+import { LOG_FILES } from '@dslog/log/files'
+import { policyText } from '@dslog/log/policy'
 import { logService } from '@dslog/log/main'
 import type { Logger } from '@dslog/service/log'
 import { processIdentity } from '@dslog/service/lock'
@@ -204,7 +205,7 @@ export class Stage {
       DSLOG_CRAWLER_ALLOW: '127.0.0.0/8',
       DSLOG_MONITOR_PORT: String(monitorPort),
       DSLOG_MONITOR_URL: `http://127.0.0.1:${monitorPort}`,
-      DSLOG_MONITOR_POLICY: join(this.data, POLICY_FILE),
+      DSLOG_MONITOR_POLICY: join(this.data, LOG_FILES.policy),
       DSLOG_MONITOR_INTERVAL: '1s',
       DSLOG_MONITOR_SMTP: this.mailbox.smtp,
       DSLOG_MONITOR_MAIL_FROM: 'dslog monitor <alerts@monitor.example>',

@@ -10,12 +10,12 @@
 import { equal } from '@dslog/tlog/bytes'
 import { type Checkpoint, openCheckpoint } from '@dslog/tlog/checkpoint'
 import { TlogError } from '@dslog/tlog/error'
-import { leafHash } from '@dslog/tlog/hash'
 import type { NoteVerifier } from '@dslog/tlog/note'
 import { TreeReader } from '@dslog/tlog/reader'
-import { decodeBundle, TILE_WIDTH, tileHash, tileWidth } from '@dslog/tlog/tile'
+import { TILE_WIDTH } from '@dslog/tlog/tile'
 import type { Logger } from '@dslog/service/log'
 import { Periodic } from '@dslog/service/periodic'
+import { checkedBundle } from '../bundle.ts'
 import { LogError } from '../error.ts'
 import type { PublishedTree } from '../shown.ts'
 import type { TreeStore } from '../store.ts'
@@ -209,14 +209,7 @@ function filesOf({ reader, size }: PublishedTree, store: Pick<TreeStore, 'bundle
     tile: ({ index, level, width }) => reader.tile(level, index, width),
     async *bundles(first) {
       for (let index = first; index * TILE_WIDTH < size; index++) {
-        const width = tileWidth(size, 0, index)
-        const data = await store.bundle(index, width)
-        const tile = await reader.tile(0, index, width)
-        const right = decodeBundle(data, width).every((entry, i) => {
-          return equal(leafHash(entry), tileHash(tile, i))
-        })
-        if (!right) throw new LogError('corrupt', `bundle ${index} is not that of the tree`)
-        yield data
+        yield (await checkedBundle(store, reader, index)).data
       }
     },
   }
