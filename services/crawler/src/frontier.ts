@@ -14,6 +14,7 @@ import { type Kysely, sql } from 'kysely'
 import type { Name } from '@dslog/dnssec/name'
 import type { CrawlerTables } from '@dslog/schema/crawlerdb'
 import type { Database } from '@dslog/service/db'
+import { despiteDeadlock } from './deadlock.ts'
 import { Source, TaskKind, Tier } from './schedule.ts'
 
 /** How long a task is held unless its lease is renewed, ms: how late a task can be whose holder died. */
@@ -57,27 +58,6 @@ export interface NewTask {
   readonly tier: Tier
   readonly due: number
   readonly source: Source
-}
-
-/** What PostgreSQL says to one of two who wait for each other. */
-const DEADLOCK = '40P01'
-/** How often that is taken before it is a fault. */
-const MAX_DEADLOCKS = 10
-
-/**
- * What others do to the queue, as whoever reads the log into it, takes rows in an order of its own: who is told to stand
- * back has changed nothing, and tries again.
- *
- * @param work a statement, or a whole transaction
- */
-export async function despiteDeadlock<T>(work: () => Promise<T>): Promise<T> {
-  for (let times = 1; ; times++) {
-    try {
-      return await work()
-    } catch (error) {
-      if ((error as { code?: unknown }).code !== DEADLOCK || times === MAX_DEADLOCKS) throw error
-    }
-  }
 }
 
 /** The queue, as one process sees it. */
@@ -302,11 +282,8 @@ export class Frontier {
       )
       if (rows.length === 0) return gone
       gone += rows.length
-      await this.withdrawIn(
-        this.#db.kysely,
-        Source.file,
-        rows.map(({ name }) => name),
-      )
+      const names = rows.map(({ name }) => name)
+      await despiteDeadlock(() => this.withdrawIn(this.#db.kysely, Source.file, names))
     }
   }
 

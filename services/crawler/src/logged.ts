@@ -15,7 +15,8 @@ import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
 import type { LogApi, LoggedEntry } from '@dslog/service/logapi'
-import { batches, despiteDeadlock, type Frontier } from './frontier.ts'
+import { despiteDeadlock } from './deadlock.ts'
+import { batches, type Frontier } from './frontier.ts'
 import { INTERVAL, Source, TaskKind, Tier } from './schedule.ts'
 
 /** The state of a name in force in the log. */

@@ -10,6 +10,7 @@ import { type Name, nameKey } from '@dslog/dnssec/name'
 import type { CrawlerTables } from '@dslog/schema/crawlerdb'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
+import { despiteDeadlock } from './deadlock.ts'
 import { BACKOFF, backoff } from './schedule.ts'
 
 /** Questions in a row that a server may leave unanswered. */
@@ -142,7 +143,8 @@ export class Standing {
     for (const [key, { blockedUntil, touchedAt }] of this.#servers) {
       if (Math.max(blockedUntil, touchedAt) <= old) this.#servers.delete(key)
     }
-    await this.#db.kysely.deleteFrom('server').where('blocked_until', '<=', old).execute()
+    const clear = this.#db.kysely.deleteFrom('server').where('blocked_until', '<=', old)
+    await despiteDeadlock(() => clear.execute())
   }
 
   /** Servers that are remembered in this process. */
@@ -164,12 +166,13 @@ export class Standing {
     if (changed.length === 0) return
     for (const server of changed) server.changed = false
     try {
-      await this.#insertServers(changed)
+      await despiteDeadlock(() => this.#insertServers(changed))
     } catch (error) {
       for (const server of changed) server.changed = true
       throw error
     }
-    await this.#db.kysely.deleteFrom('server').where('failures', '=', 0).execute()
+    const clear = this.#db.kysely.deleteFrom('server').where('failures', '=', 0)
+    await despiteDeadlock(() => clear.execute())
   }
 
   async #insertServers(changed: readonly ServerStanding[]): Promise<void> {
@@ -190,7 +193,7 @@ export class Standing {
     this.#zones.clear()
     if (news.length === 0) return
     try {
-      await this.#insertZones(news)
+      await despiteDeadlock(() => this.#insertZones(news))
     } catch (error) {
       for (const old of news) {
         const young = this.#news(old.zone)

@@ -4,10 +4,11 @@
  * came and went would be told from a name that is watched.
  */
 import { createHmac } from 'node:crypto'
-import { type Kysely, sql } from 'kysely'
+import { type Kysely, sql, type Transaction } from 'kysely'
 import type { Name } from '@dslog/dnssec/name'
 import type { CrawlerTables } from '@dslog/schema/crawlerdb'
 import type { Database } from '@dslog/service/db'
+import { despiteDeadlock } from './deadlock.ts'
 import { batches, type Frontier } from './frontier.ts'
 import { Source, TaskKind, Tier } from './schedule.ts'
 
@@ -28,7 +29,7 @@ export async function watch(
   hashKey: Uint8Array,
   now: number,
 ): Promise<WatchCounts> {
-  return db.transaction(async (trx) => {
+  const replace = async (trx: Transaction<CrawlerTables>): Promise<WatchCounts> => {
     await sql`create temp table wanted (name bytea primary key) on commit drop`.execute(trx)
     for (const batch of batches(names)) {
       await sql`
@@ -47,7 +48,8 @@ export async function watch(
     }
     await addWatched(trx, frontier, names, Source.watch, now)
     return setDecoys(trx, frontier, hashKey, now)
-  })
+  }
+  return despiteDeadlock(() => db.transaction(replace))
 }
 
 /** Sees to it that there are decoys enough: the log comes to know zones and names over time. */
@@ -57,7 +59,7 @@ export async function refreshDecoys(
   hashKey: Uint8Array,
   now: number,
 ): Promise<WatchCounts> {
-  return db.transaction((trx) => setDecoys(trx, frontier, hashKey, now))
+  return despiteDeadlock(() => db.transaction((trx) => setDecoys(trx, frontier, hashKey, now)))
 }
 
 async function setDecoys(

@@ -1,6 +1,9 @@
 /** Servers that are left alone, in memory, in the database, and in another process. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Transaction } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { nameFromText } from '@dslog/dnssec/name'
+import type { CrawlerTables } from '@dslog/schema/crawlerdb'
 import { DatabaseError } from '@dslog/service/database-error'
 import { TestClock } from '@dslog/testbed/clock'
 import { BACKOFF } from '../src/schedule.ts'
@@ -128,6 +131,35 @@ describe('what could not be written', () => {
       { seen_at: null, failed_at: clock.now(), failures: 2, reason: 'refused' },
     ])
   })
+})
+
+test.for([
+  [A, B],
+  [B, A],
+])('what is learnt is written though another process has %s and wants %s', async (order, task) => {
+  if (place.url === undefined) return task.skip('needs a server')
+  const [first, second] = order
+  const own = standing()
+  own.failed(ZONE, A, 'refused')
+  own.failed(ZONE, B, 'refused')
+  await own.exchange()
+  const touch = (trx: Transaction<CrawlerTables>, address: string | undefined) =>
+    trx.updateTable('server').set({ reason: 'x' }).where('address', '=', address!).execute()
+  let begin!: () => void
+  const begun = new Promise<void>((resolve) => (begin = resolve))
+  const other = place.db.transaction(async (trx) => {
+    await touch(trx, first)
+    begin()
+    await sleep(100)
+    await touch(trx, second)
+  })
+  await begun
+  clock.advance(BACKOFF.longest)
+  own.failed(ZONE, A, 'timeout')
+  own.failed(ZONE, B, 'timeout')
+  await Promise.all([own.exchange(), other])
+  const rows = await place.db.kysely.selectFrom('server').selectAll().execute()
+  expect(rows.map(({ reason }) => reason)).toEqual(['timeout', 'timeout'])
 })
 
 describe('a restart', () => {
