@@ -40,6 +40,13 @@ export function sha256Text(data: Uint8Array): string {
     : oneShot('sha256', data, 'binary')
 }
 
+/** A hash in base64, for what is only compared. */
+export function sha256Base64(data: string | Uint8Array): string {
+  return oneShot === undefined
+    ? createHash('sha256').update(data).digest('base64')
+    : oneShot('sha256', data, 'base64')
+}
+
 // The writer of the last output: filling a tile makes hundreds of calls with the same array.
 let lastOut = new Uint8Array(0) as Uint8Array
 let lastWriter = latin1Writer(lastOut)

@@ -275,6 +275,37 @@ describe('headers', () => {
     expect(preflight.statusCode).toBe(204)
   })
 
+  it('says of data nothing that is about pages, and of everything else all of it', async () => {
+    const { app } = await server()
+    const ofPages = [
+      'cross-origin-opener-policy',
+      'origin-agent-cluster',
+      'referrer-policy',
+      'x-dns-prefetch-control',
+      'x-download-options',
+      'x-frame-options',
+      'x-permitted-cross-domain-policies',
+      'x-xss-protection',
+    ]
+    const ofAll = [
+      'access-control-allow-origin',
+      'access-control-expose-headers',
+      'content-security-policy',
+      'cross-origin-resource-policy',
+      'strict-transport-security',
+      'x-content-type-options',
+    ]
+    for (const url of ['/query?index=1', '/query', '/nothing']) {
+      const { headers } = await app.inject(url)
+      expect(Object.keys(headers), url).toEqual(expect.arrayContaining(ofAll))
+      for (const name of ofPages) expect(headers, url).not.toHaveProperty(name)
+    }
+    for (const url of ['/docs', '/docs/', '/docs/static/index.css']) {
+      const { headers } = await app.inject(url)
+      expect(Object.keys(headers), url).toEqual(expect.arrayContaining([...ofAll, ...ofPages]))
+    }
+  })
+
   it('answers 304 to a known ETag', async () => {
     const { app } = await server()
     const first = await app.inject('/query?index=1')

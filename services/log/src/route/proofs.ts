@@ -1,5 +1,4 @@
 /** Inclusion and consistency proofs (RFC 6962 sections 2.1.1 and 2.1.2), of any published size. */
-import { toBase64 } from '@dslog/tlog/bytes'
 import { hashFromBase64 } from '@dslog/tlog/hash'
 import {
   ConsistencyProof,
@@ -7,6 +6,7 @@ import {
   InclusionProof,
   InclusionQuery,
 } from '@dslog/schema/api'
+import { toBase64 } from '@dslog/service/base64'
 import type { Http } from '@dslog/service/http'
 import { Problem } from '@dslog/service/problem'
 import { asked, type LogContext, within } from './context.ts'
