@@ -40,4 +40,11 @@ export class Generations<K, T> {
     }
     this.#young.set(key, value)
   }
+
+  delete(key: K): void {
+    const young = this.#young.get(key)
+    if (young !== undefined) this.#size -= this.#sizeOf(young)
+    this.#young.delete(key)
+    this.#old.delete(key)
+  }
 }

@@ -5,22 +5,16 @@
  * A reader that is given the tree's root trusts no tile: the partial tiles at the right edge must lead to that root, and
  * each full tile to the hash its parent tile has for it, before anything of it is used (the idea of TileHashReader in
  * x/mod sumdb/tlog). That costs one hash a tile, since a proof needs the inner nodes of its tiles anyway: they are
- * computed once and kept, with the hashes along the right edge.
+ * computed once and kept, with the hashes along the right edge. Of many more tiles than are kept, their middles are
+ * (tilenodes.ts): proofs at random over a large tree hash a tenth of each tile that they read again.
  */
 import { equal } from './bytes.ts'
 import { TlogError } from './error.ts'
 import { Generations } from './generations.ts'
 import { EMPTY_ROOT, HASH_SIZE, nodeHash, type Hash } from './hash.ts'
 import { consistencyNodes, inclusionNodes, isSubtree, subtreeNodes } from './proof.ts'
-import {
-  edgeTiles,
-  innerNodes,
-  TILE_HEIGHT,
-  TILE_WIDTH,
-  tileHash,
-  tilePeaks,
-  tileWidth,
-} from './tile.ts'
+import { edgeTiles, TILE_HEIGHT, TILE_WIDTH, tilePeaks, tileWidth } from './tile.ts'
+import { TileNodes } from './tilenodes.ts'
 import { assertSize, peakNodes, rangeRoot, type TreeNode } from './tree.ts'
 
 /** Where tiles are. Answers exactly `width` hashes or rejects; `width` is that of a tree the caller knows of. */
@@ -34,27 +28,40 @@ export interface TileSource {
  */
 const CACHED_TILES = 4096
 
-/** A tile's hashes and the nodes inside it, as `innerNodes` gives them. */
-type Nodes = readonly Uint8Array[]
+/** Tiles whose middles are kept, for each tile that is: 512 bytes each, so 32 MiB for 16.8 million leaves. */
+const MIDDLES_PER_TILE = 16
 
 /**
  * Full tiles, which never change: readers of different sizes of one append-only tree may share a cache. They must be
  * consistent, for what one has verified the others take from here unseen.
  */
 export class TileCache {
-  readonly #kept: Generations<number, Nodes>
+  readonly #kept: Generations<number, TileNodes>
+  readonly #middles: Generations<number, Uint8Array>
 
-  /** Keeps at most `limit` tiles, and always the `limit / 2` used last. */
+  /** Keeps at most `limit` tiles, and always the `limit / 2` used last; of sixteen times as many, their middles. */
   constructor(limit: number = CACHED_TILES) {
     this.#kept = new Generations(limit)
+    this.#middles = new Generations(limit * MIDDLES_PER_TILE)
   }
 
-  get(level: number, index: number): Nodes | undefined {
+  get(level: number, index: number): TileNodes | undefined {
     return this.#kept.get(keyOf(level, index))
   }
 
-  set(level: number, index: number, nodes: Nodes): void {
+  /** What a tile that may be here no longer has half way up. */
+  middle(level: number, index: number): Uint8Array | undefined {
+    return this.#middles.get(keyOf(level, index))
+  }
+
+  set(level: number, index: number, nodes: TileNodes): void {
     this.#kept.set(keyOf(level, index), nodes)
+    this.#middles.set(keyOf(level, index), nodes.middle)
+  }
+
+  /** Forgets a tile that is not what its middle says. */
+  delete(level: number, index: number): void {
+    this.#kept.delete(keyOf(level, index))
   }
 }
 
@@ -66,7 +73,7 @@ function keyOf(level: number, index: number): number {
 /** What a reader of the right edge needs again and again. */
 interface Edge {
   /** The partial tiles, by level. */
-  readonly tiles: ReadonlyMap<number, Nodes>
+  readonly tiles: ReadonlyMap<number, TileNodes>
   /** For each peak the hash of all leaves from its first to the last of the tree; that of 0 is the root. */
   readonly from: ReadonlyMap<number, Hash>
 }
@@ -83,7 +90,7 @@ export class TreeReader {
   readonly #source: TileSource
   readonly #expected: Hash | undefined
   readonly #cache: TileCache
-  readonly #pending = new Map<number, Promise<Nodes>>()
+  readonly #pending = new Map<number, Promise<TileNodes>>()
   #edge: Edge | undefined
   #edgePending: Promise<Edge> | undefined
 
@@ -118,6 +125,7 @@ export class TreeReader {
   async subtreeHash(start: number, end: number): Promise<Hash> {
     this.#within(end)
     if (start === end && start === 0) return EMPTY_ROOT
+    if (start === 0 && end === this.size) return this.root()
     if (!isSubtree(start, end)) throw new RangeError(`no subtree: [${start}, ${end})`)
     // Its start is a multiple of a power of two that is not below its length: so is it of each of its peaks.
     const peaks = peakNodes(end - start).map(({ level, index }) => ({
@@ -162,7 +170,8 @@ export class TreeReader {
       throw new RangeError(`tile ${level}/${index} of width ${width} in a tree of ${this.size}`)
     }
     const nodes = this.#tileNow(level, index) ?? (await this.#loadTile(level, index))
-    return nodes[0]!.subarray(0, width * HASH_SIZE)
+    const [data] = this.#checked(level, index, () => nodes.levels)
+    return data!.subarray(0, width * HASH_SIZE)
   }
 
   #within(size: number): void {
@@ -190,7 +199,7 @@ export class TreeReader {
     if (this.size - start < 2 ** level) return this.#edge?.from.get(start)
     const at = placeOf(level, index)
     const nodes = this.#tileNow(at.level, at.tile)
-    return nodes && tileHash(nodes[at.height]!, at.position)
+    return nodes && this.#hashIn(nodes, at)
   }
 
   async #later(level: number, index: number): Promise<Hash> {
@@ -198,7 +207,21 @@ export class TreeReader {
     if (this.size - start < 2 ** level) return (await this.#loadEdge()).from.get(start)!
     const at = placeOf(level, index)
     const nodes = await this.#loadTile(at.level, at.tile)
-    return tileHash(nodes[at.height]!, at.position)
+    return this.#hashIn(nodes, at)
+  }
+
+  #hashIn(nodes: TileNodes, { height, level, position, tile }: Place): Hash {
+    return this.#checked(level, tile, () => nodes.hash(height, position))
+  }
+
+  /** Whoever asks for a damaged tile again has it read again. */
+  #checked<T>(level: number, index: number, read: () => T): T {
+    try {
+      return read()
+    } catch (error) {
+      this.#cache.delete(level, index)
+      throw error
+    }
   }
 
   #startOf(level: number, index: number): number {
@@ -214,13 +237,13 @@ export class TreeReader {
     return tileWidth(this.size, level, index) < TILE_WIDTH
   }
 
-  #tileNow(level: number, index: number): Nodes | undefined {
+  #tileNow(level: number, index: number): TileNodes | undefined {
     return this.#isPartial(level, index)
       ? this.#edge?.tiles.get(level)
       : this.#cache.get(level, index)
   }
 
-  async #loadTile(level: number, index: number): Promise<Nodes> {
+  async #loadTile(level: number, index: number): Promise<TileNodes> {
     if (this.#isPartial(level, index)) return (await this.#loadEdge()).tiles.get(level)!
     const key = keyOf(level, index)
     const pending = this.#pending.get(key)
@@ -230,12 +253,16 @@ export class TreeReader {
     return load
   }
 
-  async #loadFull(level: number, index: number): Promise<Nodes> {
-    const [nodes, known] = await Promise.all([
+  async #loadFull(level: number, index: number): Promise<TileNodes> {
+    const middle = this.#cache.middle(level, index)
+    const [data, known] = await Promise.all([
       this.#fetch(level, index, TILE_WIDTH),
-      this.#expected && this.hash(TILE_HEIGHT * (level + 1), index),
+      middle === undefined
+        ? this.#expected && this.hash(TILE_HEIGHT * (level + 1), index)
+        : undefined,
     ])
-    if (known !== undefined && !equal(nodes[TILE_HEIGHT]!, known)) {
+    const nodes = middle === undefined ? TileNodes.of(data) : TileNodes.below(middle, data)
+    if (known !== undefined && !equal(nodes.hash(TILE_HEIGHT, 0), known)) {
       throw new TlogError('bad-tile', `tile ${level}/${index} is not the tree's`)
     }
     this.#cache.set(level, index, nodes)
@@ -250,8 +277,9 @@ export class TreeReader {
   async #readEdge(): Promise<Edge> {
     if (this.#edge !== undefined) return this.#edge
     const partial = edgeTiles(this.size)
-    const nodes = await Promise.all(partial.map((id) => this.#fetch(id.level, id.index, id.width)))
-    const peaks = nodes.toReversed().flatMap((levels) => tilePeaks(levels))
+    const data = await Promise.all(partial.map((id) => this.#fetch(id.level, id.index, id.width)))
+    const nodes = data.map((hashes) => TileNodes.of(hashes))
+    const peaks = nodes.toReversed().flatMap(({ levels }) => tilePeaks(levels))
     const from = new Map<number, Hash>()
     let joined: Hash | undefined
     for (const { level, index } of peakNodes(this.size).reverse()) {
@@ -266,21 +294,25 @@ export class TreeReader {
     return this.#edge
   }
 
-  async #fetch(level: number, index: number, width: number): Promise<Nodes> {
+  async #fetch(level: number, index: number, width: number): Promise<Uint8Array> {
     const data = await this.#source.tile(level, index, width)
     if (data.length !== width * HASH_SIZE) {
       throw new TlogError('bad-tile', `tile ${level}/${index} has ${data.length} bytes`)
     }
     // A copy, since what was verified must not change with a buffer that the source uses again.
-    return innerNodes(new Uint8Array(data))
+    return new Uint8Array(data)
   }
 }
 
 /** Where a complete node lies: in which tile, how high inside it, and where at that height. */
-function placeOf(
-  level: number,
-  index: number,
-): { level: number; tile: number; height: number; position: number } {
+interface Place {
+  readonly level: number
+  readonly tile: number
+  readonly height: number
+  readonly position: number
+}
+
+function placeOf(level: number, index: number): Place {
   const height = level % TILE_HEIGHT
   const nodes = 2 ** (TILE_HEIGHT - height)
   return {

@@ -25,4 +25,16 @@ describe('generations', () => {
     kept.set('large', 'x'.repeat(100))
     expect(kept.get('large')).toBe('x'.repeat(100))
   })
+
+  test('forget what is taken out, young or old', () => {
+    const kept = new Generations<string, string>(10, ({ length }) => length)
+    kept.set('a', '1234')
+    kept.set('b', '1234')
+    kept.delete('a')
+    kept.delete('b')
+    kept.delete('none')
+    expect([kept.get('a'), kept.get('b')]).toEqual([undefined, undefined])
+    kept.set('a', '5678')
+    expect(kept.get('a')).toBe('5678')
+  })
 })

@@ -6,6 +6,7 @@ import { EMPTY_ROOT, sha256, type Hash } from '../src/hash.ts'
 import { isSubtree, verifyConsistency, verifyInclusion } from '../src/proof.ts'
 import { authenticated, TileCache, TreeReader, type TileSource } from '../src/reader.ts'
 import { edgeTiles, tilePath, tilesBetween, tileWidth } from '../src/tile.ts'
+import { TileNodes } from '../src/tilenodes.ts'
 import { TileWriter } from '../src/tilewriter.ts'
 import { CompactRange } from '../src/tree.ts'
 import { leaves, mth, path, proof, text } from './reference.ts'
@@ -221,7 +222,7 @@ describe('reading', () => {
 
   test('a cache forgets what was not used for long and keeps what was', () => {
     const cache = new TileCache(4)
-    const nodes = [[new Uint8Array(1)], [new Uint8Array(2)]]
+    const nodes = [TileNodes.of(new Uint8Array(8192)), TileNodes.of(new Uint8Array(8192))]
     cache.set(0, 7, nodes[0]!)
     for (let i = 100; i < 200; i++) {
       cache.set(1, i, nodes[1]!)
@@ -307,6 +308,30 @@ describe('authenticated', () => {
     expect(await code(() => reader.inclusionProof(3))).toBe('bad-tile')
     expect(text(await reader.inclusionProof(300))).toBe(text(path(300, LEAVES)))
     expect(text(await reader.inclusionProof(599))).toBe(text(path(599, LEAVES)))
+  })
+
+  test('a tile that is read again is held against what it was, and read once more if it is not', async () => {
+    const source = new MemoryTiles(LEAVES, [COUNT])
+    const cache = new TileCache()
+    const reader = new TreeReader(source, COUNT, { root, cache })
+    const good = source.tiles.get('tile/0/000')!
+    const damaged = good.slice()
+    // In the group of the leaves 16 to 31.
+    damaged[20 * 32]! += 1
+    for (const checked of [reader, authenticated(source, COUNT, root, cache)]) {
+      await reader.inclusionProof(0)
+      // As if it had not been used for long.
+      cache.delete(0, 0)
+      source.tiles.set('tile/0/000', damaged)
+      expect(cache.middle(0, 0)).toBeDefined()
+      expect(await code(() => reader.inclusionProof(17))).toBe('bad-tile')
+      expect(text(await reader.inclusionProof(3))).toBe(text(path(3, LEAVES)))
+      expect(await code(() => reader.hash(0, 20))).toBe('bad-tile')
+      expect(await code(() => checked.tile(0, 0, 256))).toBe('bad-tile')
+      source.tiles.set('tile/0/000', good)
+      expect(text(await reader.inclusionProof(17))).toBe(text(path(17, LEAVES)))
+      expect(await checked.tile(0, 0, 256)).toEqual(good)
+    }
   })
 
   test('another root, size or history is refused', async () => {

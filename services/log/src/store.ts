@@ -11,6 +11,7 @@ import type { LogTables, PublishedTable, TreeTable } from '@dslog/schema/db'
 import { createIndexes, dropIndexes, LEAF_INDEXES, NAME_INDEXES } from '@dslog/schema/indexes'
 import type { Database } from '@dslog/service/db'
 import { LogError } from './error.ts'
+import { Gather } from './gather.ts'
 
 /** The newest committed tree. */
 export type TreeRow = Omit<TreeTable, 'id' | 'root' | 'map_root'> & {
@@ -20,6 +21,9 @@ export type TreeRow = Omit<TreeTable, 'id' | 'root' | 'map_root'> & {
 
 /** What readers are shown. */
 export type PublishedRow = Omit<Selectable<PublishedTable>, 'id'>
+
+/** Where a tile is. */
+type TilePlace = Pick<Tile, 'level' | 'index'>
 
 /** What a commit adds. */
 export interface Commit {
@@ -70,6 +74,7 @@ export function continueBundles(
 /** Reads and writes of the tree's tables. */
 export class TreeStore implements TileSource {
   readonly #db: Database<LogTables>
+  readonly #tiles = new Gather((wanted: readonly TilePlace[]) => this.#readTiles(wanted))
 
   constructor(db: Database<LogTables>) {
     this.#db = db
@@ -106,18 +111,30 @@ export class TreeStore implements TileSource {
       .execute()
   }
 
-  /** @throws LogError `corrupt` if it is not stored as far as asked for */
+  /** Read together with others that are asked for meanwhile. @throws LogError `corrupt` if so much of it is not stored */
   async tile(level: number, index: number, width: number): Promise<Uint8Array> {
-    const row = await this.#db.kysely
-      .selectFrom('tile')
-      .select('data')
-      .where('level', '=', level)
-      .where('idx', '=', index)
-      .executeTakeFirst()
-    if (row === undefined || row.data.length < width * HASH_SIZE) {
+    const data = await this.#tiles.ask({ level, index })
+    if (data === undefined || data.length < width * HASH_SIZE) {
       throw new LogError('corrupt', `tile ${level}/${index} of width ${width} is not stored`)
     }
-    return row.data.subarray(0, width * HASH_SIZE)
+    return data.subarray(0, width * HASH_SIZE)
+  }
+
+  async #readTiles(wanted: readonly TilePlace[]): Promise<(Uint8Array | undefined)[]> {
+    const levels = [...new Set(wanted.map(({ level }) => level))]
+    const found = await Promise.all(
+      levels.map(async (level) => {
+        const indices = wanted.filter((one) => one.level === level).map(({ index }) => index)
+        const rows = await this.#db.kysely
+          .selectFrom('tile')
+          .select(['idx', 'data'])
+          .where('level', '=', level)
+          .where((eb) => eb('idx', '=', eb.fn.any(eb.val([...new Set(indices)]))))
+          .execute()
+        return new Map(rows.map(({ data, idx }) => [idx, data]))
+      }),
+    )
+    return wanted.map(({ index, level }) => found[levels.indexOf(level)]!.get(index))
   }
 
   /** The first `width` entries of a bundle, as served. @throws LogError `corrupt` */

@@ -170,6 +170,33 @@ describe('a tree of more than one tile', () => {
     expect(await reader.bundle(3, 1)).toBeUndefined()
   })
 
+  test('tiles that are asked for together are each their own, and a missing one is only its own fault', async () => {
+    const { store } = world.log.log
+    const places: [number, number, number][] = [
+      [0, 0, 256],
+      [0, 2, 93],
+      [1, 0, 2],
+      [0, 1, 1],
+      [0, 0, 3],
+    ]
+    const alone: string[] = []
+    for (const place of places) alone.push(toHex(await store.tile(...place)))
+    const missing: typeof places = [
+      [0, 9, 1],
+      [0, 2, 94],
+      [3, 0, 1],
+    ]
+    const asked = [...places, ...missing].map((place) => store.tile(...place))
+    const found = await Promise.allSettled(asked)
+    expect(found.map((one) => (one.status === 'fulfilled' ? toHex(one.value) : 'none'))).toEqual([
+      ...alone,
+      'none',
+      'none',
+      'none',
+    ])
+    await expect(store.tile(0, 9, 1)).rejects.toMatchObject({ code: 'corrupt' })
+  })
+
   test('finds every leaf by its hash', async () => {
     for (const [index, leaf] of leaves.entries()) {
       expect(await world.reader.indexOf(leaf)).toBe(index)

@@ -1,0 +1,53 @@
+import { describe, expect, test } from 'vitest'
+import { concat } from '../src/bytes.ts'
+import { TlogError } from '../src/error.ts'
+import { innerNodes, tileHash } from '../src/tile.ts'
+import { TileNodes } from '../src/tilenodes.ts'
+import { leaves } from './reference.ts'
+
+const DATA = concat(...leaves(256))
+const LEVELS = innerNodes(DATA)
+
+describe('a tile whose middle is known', () => {
+  test('has the nodes of one that is hashed as a whole, asked for in any order', () => {
+    const { middle } = TileNodes.of(DATA)
+    expect(middle).toEqual(LEVELS[4])
+    const one = TileNodes.below(middle, DATA)
+    for (let i = 0; i < 256; i += 17) {
+      for (const height of [3, 0, 8, 2, 5, 1, 4, 7, 6]) {
+        const position = Math.floor(i / 2 ** height)
+        expect(one.hash(height, position)).toEqual(tileHash(LEVELS[height]!, position))
+      }
+    }
+    expect(one.levels).toEqual(LEVELS)
+    expect(TileNodes.below(middle, DATA).levels).toEqual(LEVELS)
+  })
+
+  test('hands out nothing of a group that is not below the middle', () => {
+    const damaged = DATA.slice()
+    damaged[5 * 512 + 100]! += 1
+    const one = TileNodes.below(LEVELS[4]!, damaged)
+    for (let group = 0; group < 16; group++) {
+      for (const height of [0, 1, 2, 3]) {
+        for (let at = 0; at < 16 / 2 ** height; at++) {
+          const position = (group * 16) / 2 ** height + at
+          const read = () => one.hash(height, position)
+          if (group === 5) expect(read).toThrow(TlogError)
+          else expect(read()).toEqual(tileHash(LEVELS[height]!, position))
+        }
+      }
+    }
+    expect(one.hash(4, 5)).toEqual(tileHash(LEVELS[4]!, 5))
+    expect(() => one.levels).toThrow(TlogError)
+    expect(() => TileNodes.below(LEVELS[4]!, damaged).levels).toThrow(TlogError)
+  })
+})
+
+test('a partial tile has its complete nodes', () => {
+  for (const width of [1, 2, 15, 16, 17, 255]) {
+    const data = DATA.subarray(0, width * 32)
+    const one = TileNodes.of(data)
+    expect(one.levels).toEqual(innerNodes(data))
+    expect(one.hash(0, width - 1)).toEqual(tileHash(DATA, width - 1))
+  }
+})
