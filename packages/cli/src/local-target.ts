@@ -1,6 +1,7 @@
 /** The log of a data folder as a target of submissions, opened in this process. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
 import { type Name, nameToText } from '@dslog/dnssec/name'
 import { dsToText } from '@dslog/dnssec/records'
 import type { Observation, SubmitResult } from '@dslog/schema/api'
@@ -32,21 +33,20 @@ export class LocalTarget implements Target {
   /**
    * Opens the log in the data folder, and makes an empty one first where there is none.
    *
-   * @param origin of a new log
+   * @param backend verifies what is submitted
    */
-  static async open(session: Session, origin?: string): Promise<Target> {
+  static async open(session: Session, backend: SignatureBackend): Promise<Target> {
     const env = session.serviceEnv({ DSLOG_LOG_PUBLISH_INTERVAL: LOCAL_INTERVAL })
     const { log: config } = readServiceConfig(env)
     const unmake = unmakeFolder(session.data)
     await prepareFolder(session.data, {
-      origin,
       key: config.key,
       witnesses: config.witnessPolicy,
     })
     const logger = createLogger({ service: 'log', level: 'silent' })
     const isNew =
       config.databaseUrl === undefined && !existsSync(join(session.data, LOG_FILES.database))
-    const opened = await openLogOrLoad({ config, logger })
+    const opened = await openLogOrLoad({ config, logger, backend })
     if ('loader' in opened) return new LoadTarget(opened, isNew ? unmake : undefined)
     const lifecycle = new Lifecycle([opened.sequencer], logger)
     await lifecycle.start()

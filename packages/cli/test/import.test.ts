@@ -4,13 +4,18 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { toHex } from '@dslog/tlog/bytes'
 import { formatAnchors } from '@dslog/dnssec/anchors'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
+import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { nameFromText } from '@dslog/dnssec/name'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
-import { type Called, dslog } from './io.ts'
+import { importBackend, importInto } from '../src/command/import.ts'
+import { LocalTarget } from '../src/local-target.ts'
+import { Session } from '../src/session.ts'
+import { type Called, dslog, testIo } from './io.ts'
 
 let folder: string
 let good: string
@@ -67,4 +72,28 @@ describe('a refused import', () => {
     expect(again).toMatchObject({ code: 0 })
     expect(again.stdout).toContain('0 entries added')
   })
+})
+
+it('verifies no signature of a good file twice', async () => {
+  const verified: string[] = []
+  const inner = nodeBackend()
+  const backend = importBackend({
+    digest: inner.digest,
+    verify(algorithm, key, data, signature) {
+      verified.push([key, data, signature].map(toHex).join())
+      return inner.verify(algorithm, key, data, signature)
+    },
+  })
+  const io = testIo()
+  const session = new Session({ data: join(folder, 'once'), anchors }, io)
+  const target = await LocalTarget.open(session, backend)
+  try {
+    const plan = { anchors: await session.anchors(), backend }
+    await importInto(async () => target, [good], plan, session.output)
+  } finally {
+    await target.close()
+  }
+  expect(io.stdout.text).toContain('+ fi. (entry ')
+  expect(verified.length).toBeGreaterThan(1)
+  expect(new Set(verified).size).toBe(verified.length)
 })

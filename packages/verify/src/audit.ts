@@ -17,8 +17,9 @@ import {
 import { EntryError } from '@dslog/schema/error'
 import type { Candidate } from './candidate.ts'
 import { VerifyError } from './error.ts'
-import { checkKeys, checkState, type Verifier } from './evidence.ts'
+import { checkKeys, checkStateBy, trustedAt, type TrustedKeys, type Verifier } from './evidence.ts'
 import type { Admission, Fold } from './fold.ts'
+import { keyText } from './foldstore.ts'
 
 /** What kind of rule an entry breaks. */
 export type ViolationKind =
@@ -47,6 +48,11 @@ interface Pending {
 export class Auditor {
   readonly #fold: Fold
   readonly #verifier: Verifier
+  /** Keys by key set, as of a time: thousands of names in a row hang from the same ones. Forgotten when there are new keys. */
+  readonly #trusted = new Map<
+    string,
+    { readonly at: number; readonly keys: Promise<TrustedKeys> }
+  >()
 
   /** @param fold stands where the checked entries begin; it is moved forward */
   constructor(fold: Fold, verifier: Verifier) {
@@ -77,20 +83,30 @@ export class Auditor {
         return early ?? this.#violation('bad-encoding', bytes, error.message)
       }
       if (entry.type === 'ds' || entry.type === 'no-ds') {
-        run.push({
-          entry,
-          bytes,
-          evidence: settled(checkState(entry, this.#fold.lookup, this.#verifier)),
-        })
+        run.push({ entry, bytes, evidence: settled(this.#checkState(entry)) })
         continue
       }
       const index = this.#fold.head.size + run.length
       const violation = (await this.#finish(run, onEntry)) ?? (await this.#checkOther(entry, bytes))
       if (violation !== undefined) return violation
       run = []
+      this.#trusted.clear()
       onEntry(index, entry)
     }
     return this.#finish(run, onEntry)
+  }
+
+  async #checkState(entry: DelegationEntry): Promise<Candidate> {
+    return checkStateBy(entry, await this.#keysOf(entry), this.#verifier.backend)
+  }
+
+  #keysOf({ keysId, time: at }: DelegationEntry): Promise<TrustedKeys> {
+    const id = keyText(keysId)
+    const held = this.#trusted.get(id)
+    if (held?.at === at) return held.keys
+    const keys = trustedAt(keysId, at, this.#fold.lookup, this.#verifier.anchors)
+    this.#trusted.set(id, { at, keys })
+    return keys
   }
 
   async #finish(
@@ -105,7 +121,12 @@ export class Auditor {
         return this.#violation('bad-evidence', bytes, candidate.message)
       }
       const index = this.#fold.head.size
-      const violation = await this.#admit(candidate, entry, bytes)
+      // Nearly always at once: a promise an entry costs as much as deciding about it.
+      const admission = index === 0 ? undefined : this.#fold.admitAtOnce(candidate, entry)
+      const violation =
+        admission === undefined
+          ? await this.#admit(candidate, entry, bytes)
+          : this.#compare(admission, index, bytes)
       if (violation !== undefined) return violation
       onEntry(index, entry)
     }
@@ -139,16 +160,17 @@ export class Auditor {
   ): Promise<Violation | undefined> {
     if (this.#isFirst()) return this.#violation('bad-map', bytes, 'leaf 0 is not a MAP_HEAD')
     // Looked at before the fold moves on, so that a violation names the right index.
-    const violation = (reason: string) => this.#violation('bad-admission', bytes, reason)
     const index = this.#fold.head.size
-    const admission = await this.#fold.admit(candidate, entry)
-    if (admission.status !== 'logged') return violation(explain(admission))
+    return this.#compare(await this.#fold.admit(candidate, entry), index, bytes)
+  }
+
+  /** Whether the entry at an index is what the fold has come to there. */
+  #compare(admission: Admission, index: number, bytes: Uint8Array): Violation | undefined {
+    const head = { kind: 'bad-admission', index, entry: bytes } as const
+    if (admission.status !== 'logged') return { ...head, reason: explain(admission) }
     if (equal(admission.bytes, bytes)) return undefined
-    return {
-      ...violation('the entry differs from what the rules demand: its out_of_order flag'),
-      index,
-      expected: admission.bytes,
-    }
+    const reason = 'the entry differs from what the rules demand: its out_of_order flag'
+    return { ...head, reason, expected: admission.bytes }
   }
 
   async #checkMapHead(entry: MapHeadEntry, bytes: Uint8Array): Promise<Violation | undefined> {

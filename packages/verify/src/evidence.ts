@@ -77,6 +77,29 @@ export function candidateOf(
 }
 
 /**
+ * The keys of a set that earlier entries vouch for at a time.
+ *
+ * @param at milliseconds since the Unix epoch
+ * @param lookup the ZONE_KEYS entries before the one in question
+ * @throws VerifyError `unproven` if they do not
+ */
+export async function trustedAt(
+  keysId: Hash,
+  at: number,
+  lookup: KeysLookup,
+  anchors: readonly Anchor[],
+): Promise<TrustedKeys> {
+  const chain = await chainAt(keysId, at, lookup, anchors)
+  if (chain === undefined) {
+    throw new VerifyError(
+      'unproven',
+      'no chain of earlier ZONE_KEYS is valid at the time of the entry',
+    )
+  }
+  return keysOfChain(chain)
+}
+
+/**
  * Verifies what a DS or NO_DS entry holds, to the byte.
  *
  * @param lookup the ZONE_KEYS entries before this one
@@ -87,15 +110,16 @@ export async function checkState(
   lookup: KeysLookup,
   { anchors, backend }: Verifier,
 ): Promise<StateCandidate> {
+  return checkStateBy(entry, await trustedAt(entry.keysId, entry.time, lookup, anchors), backend)
+}
+
+/** As {@link checkState}, by the keys of the entry, where it is known what they are at its time: {@link trustedAt}. */
+export async function checkStateBy(
+  entry: DelegationEntry,
+  trusted: TrustedKeys,
+  backend: SignatureBackend,
+): Promise<StateCandidate> {
   const { owner, time: at, zone } = entry
-  const chain = await chainAt(entry.keysId, at, lookup, anchors)
-  if (chain === undefined) {
-    throw new VerifyError(
-      'unproven',
-      'no chain of earlier ZONE_KEYS is valid at the time of the entry',
-    )
-  }
-  const trusted = keysOfChain(chain)
   if (!equal(trusted.zone, zone)) {
     throw new VerifyError('bogus', 'the keys are those of another zone')
   }

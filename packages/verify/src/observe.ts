@@ -61,6 +61,8 @@ export class Observer {
   readonly #moment: Moment
   readonly #seen = new SeenKeys()
   readonly #zones = new Map<string, Promise<readonly ZoneKeys[]>>()
+  /** What is trusted of a zone, until an observation proves more keys: thousands of names hang from the same ones. */
+  readonly #trusted = new Map<string, Promise<KnownSets>>()
 
   /** @param moment when the evidence has to be valid */
   constructor(known: KnownKeys, verifier: Verifier, moment: Moment) {
@@ -185,7 +187,14 @@ export class Observer {
     }
   }
 
-  async #knownSets(zone: Name): Promise<{ sets: KeySet[]; links: ZoneKeysEntry['link'][] }> {
+  #knownSets(zone: Name): Promise<KnownSets> {
+    const text = nameKey(zone)
+    const sets = this.#trusted.get(text) ?? this.#findSets(zone)
+    this.#trusted.set(text, sets)
+    return sets
+  }
+
+  async #findSets(zone: Name): Promise<KnownSets> {
     const sets = new Map<string, KeySet>()
     const links: ZoneKeysEntry['link'][] = []
     for (const keys of [...this.#seen.ofZone(zone), ...(await this.#logged(zone))]) {
@@ -218,6 +227,7 @@ export class Observer {
     const entry = entryOf(proven, this.#moment, false) as ZoneKeysEntry
     const index = Number.MAX_SAFE_INTEGER
     this.#seen.add({ index, keysId: proven.keysId, entry, ...proven.window }, proven)
+    this.#trusted.clear()
   }
 }
 
@@ -273,6 +283,12 @@ class Bag {
 interface KeySet {
   readonly trusted: TrustedKeys
   readonly candidates: readonly KeysCandidate[]
+}
+
+/** Key sets of a zone that are trusted, and by what links. */
+interface KnownSets {
+  readonly sets: readonly KeySet[]
+  readonly links: readonly ZoneKeysEntry['link'][]
 }
 
 interface ZoneSets {

@@ -6,6 +6,7 @@
 import { join } from 'node:path'
 import { formatVkey } from '@dslog/tlog/key'
 import { formatAnchors } from '@dslog/dnssec/anchors'
+import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { nameFromText } from '@dslog/dnssec/name'
 import type { LogTables } from '@dslog/schema/db'
@@ -68,6 +69,8 @@ export interface OpenOptions {
   readonly onLost?: (error: Error) => void
   /** When its HTTP server counts as overloaded; `false` for never. */
   readonly pressure?: PressureLimits | false
+  /** Verifies what is judged on this thread; by `node:crypto` unless told. */
+  readonly backend?: SignatureBackend
 }
 
 /** Opens the database of a log, its tables up to date, and gathers what a Log needs. */
@@ -145,7 +148,7 @@ async function closing<T>({ db }: LogOptions, open: () => Promise<T>): Promise<T
 }
 
 async function logIn(stored: LogOptions, options: OpenOptions): Promise<OpenedLog> {
-  const { clock = systemClock, config } = options
+  const { backend = nodeBackend(), clock = systemClock, config } = options
   const { db, witnesses } = stored
   if (options.create === true && !(await logExists(db))) await createLog(stored)
   const log = await Log.open(stored)
@@ -162,7 +165,7 @@ async function logIn(stored: LogOptions, options: OpenOptions): Promise<OpenedLo
     log,
     sink: sequencer,
     zones,
-    backend: nodeBackend(),
+    backend,
     clock,
     pool,
   })
@@ -192,11 +195,11 @@ async function logIn(stored: LogOptions, options: OpenOptions): Promise<OpenedLo
 }
 
 async function loadOf(stored: LogOptions, options: OpenOptions): Promise<OpenedLoad> {
-  const { clock = systemClock, config } = options
+  const { backend = nodeBackend(), clock = systemClock, config } = options
   const loader = await Loader.open(stored)
   const { log } = loader
   const zones = zoneListOf(config)
-  const admitter = new Admitter({ log, sink: loader, zones, backend: nodeBackend(), clock })
+  const admitter = new Admitter({ log, sink: loader, zones, backend, clock })
   const close = async (): Promise<void> => {
     await log.close()
     await stored.db.close()

@@ -7,6 +7,7 @@
 import { constants } from 'node:fs'
 import { access, stat } from 'node:fs/promises'
 import type { Anchor } from '@dslog/dnssec/anchors'
+import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { DnssecError } from '@dslog/dnssec/error'
 import { labelCount, type Name, nameToText } from '@dslog/dnssec/name'
@@ -14,6 +15,7 @@ import { type SignedZone, verifyZone, zoneTime } from '@dslog/dnssec/zone'
 import { readZoneFile } from '@dslog/dnssec/zonefile'
 import { type RR, TYPE } from '@dslog/dnssec/records'
 import { recordsOf } from '@dslog/dnssec/rrset'
+import { rememberingBackend } from '@dslog/resolver/remember'
 import type { SubmitResult } from '@dslog/schema/api'
 import { streamInput } from '@dslog/service/input'
 import { counted } from '@dslog/verify/describe'
@@ -36,6 +38,8 @@ export interface ImportPlan {
   readonly anchors: readonly Anchor[]
   readonly at?: number | undefined
   readonly zone?: Name | undefined
+  /** Verifies the files: {@link importBackend}, of which a log in this process should have the same one. */
+  readonly backend: SignatureBackend
   /** Ends the import after the file that is under way. */
   readonly signal?: AbortSignal
 }
@@ -66,16 +70,25 @@ export async function importFiles(
   const zone = apex === undefined ? undefined : readName(apex)
   await checkFiles(files)
   const anchors = await session.anchors()
+  const backend = importBackend()
   let opened: Promise<Target> | undefined
-  const open = (): Promise<Target> => (opened ??= openTarget(session))
+  const open = (): Promise<Target> => (opened ??= openTarget(session, backend))
   // A folder's database opens in a thread of its own: meanwhile the first file is read and verified here. On a server
   // a log is made for good, so that waits for a file that is good.
   if (!hasServer(session)) open().catch(() => {})
   try {
-    await importInto(open, files, { anchors, at, zone }, session.output)
+    await importInto(open, files, { anchors, at, zone, backend }, session.output)
   } finally {
     await (await opened)?.close()
   }
+}
+
+/**
+ * Verifies signatures of an import, and remembers them. A zone is verified whole before anything of it is submitted, and the
+ * log verifies what it is given again: the same bytes by the same key, which it then only has to recognize.
+ */
+export function importBackend(backend: SignatureBackend = nodeBackend()): SignatureBackend {
+  return rememberingBackend(backend)
 }
 
 function hasServer(session: Session): boolean {
@@ -84,11 +97,11 @@ function hasServer(session: Session): boolean {
 }
 
 /** Each kind is loaded when it is needed: most of the one has nothing to do with the other. */
-async function openTarget(session: Session): Promise<Target> {
+async function openTarget(session: Session, backend: SignatureBackend): Promise<Target> {
   const url = await session.logUrl()
   if (url === undefined) {
     const { LocalTarget } = await import('../local-target.ts')
-    return LocalTarget.open(session)
+    return LocalTarget.open(session, backend)
   }
   const { RemoteTarget } = await import('../remote-target.ts')
   return new RemoteTarget(url, session.http(), await session.operatorToken())
@@ -163,7 +176,7 @@ async function readSignedZone(
       zone: apex,
       trust: above === undefined ? { anchors: plan.anchors } : { ds: above.ds },
       at: plan.at ?? ((soa) => zoneTime(soa, now)),
-      backend: nodeBackend(),
+      backend: plan.backend,
     })
     const link = above === undefined ? [] : recordsOf(apex, TYPE.DS, above.ds, above.rrsig)
     const live = plan.at === undefined && zone.at === now

@@ -26,7 +26,7 @@ import type { Io } from '../io.ts'
 import { LocalTarget } from '../local-target.ts'
 import { quietLogger, runServices, urlOf } from '../service.ts'
 import { SERVICE_FILE, type ServiceFile, type Session } from '../session.ts'
-import { checkFiles, importInto } from './import.ts'
+import { checkFiles, importBackend, importInto } from './import.ts'
 
 export interface UpOptions {
   readonly zoneFile?: readonly string[]
@@ -168,9 +168,10 @@ async function importFirst(session: Session, files: readonly string[]): Promise<
   const stop = new AbortController()
   const onSignal = (): void => stop.abort()
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
-  const target = await LocalTarget.open(session)
+  const backend = importBackend()
+  const target = await LocalTarget.open(session, backend)
   try {
-    const plan = { anchors: await session.anchors(), signal: stop.signal }
+    const plan = { anchors: await session.anchors(), backend, signal: stop.signal }
     await importInto(async () => target, files, plan, session.output)
     return true
   } catch (error) {
