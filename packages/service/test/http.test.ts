@@ -273,6 +273,11 @@ describe('headers', () => {
       headers: { origin: 'https://a.example', 'access-control-request-method': 'POST' },
     })
     expect(preflight.statusCode).toBe(204)
+    expect(preflight.headers).toMatchObject({
+      'access-control-allow-origin': '*',
+      'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE',
+      'access-control-max-age': '86400',
+    })
   })
 
   it('says of data nothing that is about pages, and of everything else all of it', async () => {

@@ -4,7 +4,7 @@
  * twice in the program; what depends on more than path and encoding, or is to be refused, goes the usual way.
  *
  * Measured with a tile of 8 KiB, in processor time: the usual way takes twice what a bare route of Fastify does, this one
- * about as much as that route.
+ * a third more than that route. Fewer headers, or no listener that takes the time, make no difference that can be measured.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -74,9 +74,8 @@ export class Lane {
     const answer = this.#answerTo(request)
     if (answer === undefined || !this.#isOpen()) return false
     const from = performance.now()
+    response.once('finish', () => answer.seconds.observe((performance.now() - from) / 1000))
     response.writeHead(200, answer.headers as string[]).end(answer.body)
-    // What is in memory is with the kernel now; to be told that it is would take longer than all else that is done here.
-    answer.seconds.observe((performance.now() - from) / 1000)
     return true
   }
 
@@ -95,5 +94,5 @@ export class Lane {
 
 /** Whether a client understands gzip and has not refused it (RFC 9110 section 12.5.3). */
 export function acceptsGzip(header: string | undefined): boolean {
-  return header !== undefined && /(^|[\s,])(gzip|\*)(?!\s*;\s*q=0(\.0*)?\s*(,|$))/.test(header)
+  return /(^|[\s,])(gzip|\*)(?!\s*;\s*q=0(\.0*)?\s*(,|$))/.test(header ?? '')
 }
