@@ -21,7 +21,7 @@ export const sequence: Benchmark = {
     if (filled === undefined) return bench.skip('sequence: no PostgreSQL')
     await sequenceTrees(bench, filled, bench.sizes.names, {
       at: `at ${bench.sizes.names} names`,
-      goal: { bound: 'at least', value: 10_000 },
+      goal: { bound: 'at least', value: 15_000 },
     })
   },
 }

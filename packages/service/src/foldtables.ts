@@ -190,6 +190,12 @@ export class FoldTables implements FoldStore {
     changes: FoldChanges,
     size: number,
   ): Promise<void> {
+    await this.saveNames(trx, changes)
+    await this.map.save(only(trx), changes.buckets, size)
+  }
+
+  /** The part of {@link save} that the map has no part in. */
+  async saveNames<T extends NameTables>(trx: Transaction<T>, changes: FoldChanges): Promise<void> {
     const names = only(trx)
     await this.#saveNames(names, changes.names)
     await this.#db.bulkInsert(
@@ -204,7 +210,6 @@ export class FoldTables implements FoldStore {
         encodeEntry(keys.entry),
       ]),
     )
-    await this.map.save(names, changes.buckets, size)
   }
 
   /** To be called once the transaction of {@link save} has committed. */
@@ -255,29 +260,44 @@ export class FoldTables implements FoldStore {
     const zones = new Set<Name>()
     for (const { inForce } of names) if (inForce !== undefined) zones.add(inForce.zone)
     const idOf = await this.zoneIds(trx, zones)
-    const fresh: unknown[][] = []
-    const grown: unknown[][] = []
-    for (const { fresh: isFresh, history, inForce, key, kind, name } of names) {
-      const zone = inForce === undefined ? null : idOf(inForce.zone)
-      const latest = inForce === undefined ? null : encodeDsSet(inForce.ds)
-      const past = encodeHistory(history)
-      if (isFresh) fresh.push([key, kind, name, zone, latest, past])
-      else grown.push([key, zone, latest, past])
+    const stateOf = ({
+      history,
+      inForce,
+    }: NameChange): [number | null, Uint8Array | null, Uint8Array] => [
+      inForce === undefined ? null : idOf(inForce.zone),
+      inForce === undefined ? null : encodeDsSet(inForce.ds),
+      encodeHistory(history),
+    ]
+    // Rows are made as they are written: thousands that wait would only be moved about by the collector of garbage.
+    function* freshRows(): Generator<readonly unknown[]> {
+      for (const change of names) {
+        if (change.fresh) yield [change.key, change.kind, change.name, ...stateOf(change)]
+      }
+    }
+    function* grownRows(): Generator<readonly unknown[]> {
+      for (const change of names) if (!change.fresh) yield [change.key, ...stateOf(change)]
     }
     const columns = ['key', 'kind', 'name', 'zone', 'latest', 'history']
-    if (fresh.length > 0) await this.#db.bulkInsert(trx, this.#names.name, columns, fresh)
-    if (grown.length === 0) return
+    if (names.some(({ fresh }) => fresh)) {
+      await this.#db.bulkInsert(trx, this.#names.name, columns, freshRows())
+    }
+    if (names.every(({ fresh }) => fresh)) return
     await sql`
       create temporary table if not exists grown_name
         (key bytea, zone int, latest bytea, history bytea) on commit delete rows`.execute(trx)
     const staged = trx as unknown as Transaction<NameTables & { grown_name: object }>
     const db = this.#db as unknown as Database<NameTables & { grown_name: object }>
-    await db.bulkInsert(staged, 'grown_name', ['key', 'zone', 'latest', 'history'], grown)
+    await db.bulkInsert(staged, 'grown_name', ['key', 'zone', 'latest', 'history'], grownRows())
+    // By the array the names are looked up in the index: as a join alone, a few thousand of them may seem to the
+    // planner to be worth reading the whole table.
     await sql`
       update ${this.#table('name')} known set
         history = grown.history,
         zone = coalesce(grown.zone, known.zone),
         latest = coalesce(grown.latest, known.latest)
-      from grown_name grown where known.key = grown.key`.execute(trx)
+      from grown_name grown
+      where known.key = any(array(select key from grown_name)) and known.key = grown.key`.execute(
+      trx,
+    )
   }
 }

@@ -95,9 +95,13 @@ export class MapTables {
     prefixes: readonly number[],
     size: number,
   ): Promise<void> {
+    // An array that a subquery makes is always looked up in the index; for a parameter of thousands the planner would
+    // rather read the whole table.
     await sql`
       delete from ${this.#table('map_bucket')}
-      where prefix = any(${prefixes}::int[]) and tree_size < ${size}`.execute(trx)
+      where prefix = any(array(select unnest(${prefixes}::int[]))) and tree_size < ${size}`.execute(
+      trx,
+    )
   }
 
   /**

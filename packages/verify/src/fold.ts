@@ -98,6 +98,8 @@ export interface FoldOptions {
 /** Buckets of the map that are hashed without a pause, some milliseconds. */
 const BUCKETS_AT_ONCE = 200
 
+const EMPTY_BUCKET = new Uint8Array(0)
+
 /** The key of the name map that a candidate's entry would belong to. */
 export function mapKeyOfCandidate(candidate: Candidate): Hash {
   return candidate.kind === 'keys'
@@ -137,6 +139,8 @@ export class Fold {
    */
   readonly #knownKeys = new Map<KeysCandidate, number>()
   readonly #buckets = new Map<number, Bucket>()
+  /** Buckets that were read and are not changed yet. */
+  #read = new Map<number, Uint8Array>()
   /** Names whose entries no MAP_HEAD covers yet. */
   readonly #uncovered = new Set<OpenName>()
   readonly #upper: UpperTree
@@ -297,7 +301,23 @@ export class Fold {
     return { type: 'map-head', covers, mapRoot: this.#upper.root(), keyCount, previous, time }
   }
 
+  /**
+   * Reads the buckets that a MAP_HEAD would change now: {@link appendMapHead} then asks the store for nothing. Optional,
+   * for who has a transaction under way meanwhile.
+   */
+  async prefetchMap(): Promise<void> {
+    const missing = new Set<number>()
+    for (const { key } of this.#uncovered) {
+      const prefix = prefixOf(key, this.#upper.depth)
+      if (!this.#buckets.has(prefix) && !this.#read.has(prefix)) missing.add(prefix)
+    }
+    if (missing.size === 0) return
+    const stored = await this.#store.buckets([...missing])
+    for (const prefix of missing) this.#read.set(prefix, stored.get(prefix) ?? EMPTY_BUCKET)
+  }
+
   async #updateMap(): Promise<void> {
+    await this.prefetchMap()
     const changes = new Map<number, MapPair[]>()
     for (const { history, key } of this.#uncovered) {
       const prefix = prefixOf(key, this.#upper.depth)
@@ -307,8 +327,8 @@ export class Fold {
       else others.push(pair)
     }
     const prefixes = [...changes.keys()].sort((a, b) => a - b)
-    const missing = prefixes.filter((prefix) => !this.#buckets.has(prefix))
-    const stored = new Map(await this.#store.buckets(missing))
+    const stored = this.#read
+    this.#read = new Map()
     for (const prefix of prefixes) {
       const bucket = this.#buckets.get(prefix)
       if (bucket !== undefined) stored.set(prefix, bucket.bytes)

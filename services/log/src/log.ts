@@ -20,6 +20,7 @@ import type { FoldTables } from '@dslog/service/foldtables'
 import { testPoint } from '@dslog/service/testpoint'
 import type { Candidate, Moment } from '@dslog/verify/candidate'
 import { type Admission, Fold } from '@dslog/verify/fold'
+import type { FoldChanges } from '@dslog/verify/foldstore'
 import { FLOOD_RULE } from '@dslog/verify/history'
 import { AheadStore } from './ahead.ts'
 import { LogError } from './error.ts'
@@ -192,13 +193,13 @@ export class Log implements ReadableLog {
     // Nothing durable yet: a crash loses what nobody was promised.
     const { admissions, appended, fold, time } = await this.#decide(batches)
     if (appended.length === 0) return admissions
-    const mapHead = await fold.appendMapHead(time)
-    appended.push({ entry: mapHead, bytes: encodeEntry(mapHead) })
+    // The map is hashed while the transaction is under way, when the embedded database answers nobody else.
+    await fold.prefetchMap()
     testPoint('log.decided')
 
     // One transaction: entries, MAP_HEAD, tiles, map, histories, the tree's row. A crash before its
     // end leaves the old tree, one after it leaves a tree that open() will sign and publish.
-    await this.#commit(appended, fold)
+    await this.#commit(appended, fold, time)
     testPoint('log.committed')
 
     // From here on the tree can only be finished, now or after a restart.
@@ -227,7 +228,7 @@ export class Log implements ReadableLog {
     if (appended.length === 0) return admissions
     const step = stepFrom(this.#at, appended, fold, true)
     await this.loaded()
-    const done = this.#store(step)
+    const done = this.#store(step.changes, Promise.resolve(step))
     // Whoever waits for it gets the error; nothing else is appended after one.
     done.catch(() => {})
     this.#loading = { step, done }
@@ -249,8 +250,7 @@ export class Log implements ReadableLog {
     this.#at = { ...this.#at, upper }
     const fold = this.#fold()
     const time = Math.max(this.#options.clock(), mapTime + 1, liveTime)
-    const mapHead = await fold.appendMapHead(time)
-    await this.#commit([{ entry: mapHead, bytes: encodeEntry(mapHead) }], fold)
+    await this.#commit([], fold, time)
     testPoint('load.covered')
     await this.#finishLoad()
   }
@@ -288,33 +288,50 @@ export class Log implements ReadableLog {
     return { admissions, appended, fold, time }
   }
 
-  async #commit(appended: readonly Appended[], fold: Fold): Promise<void> {
-    const step = stepFrom(this.#at, appended, fold)
-    await this.#store(step)
-    this.#advance(step)
+  /** Commits entries and the MAP_HEAD over them: names are stored while the map is hashed. */
+  async #commit(appended: readonly Appended[], fold: Fold, time: number): Promise<void> {
+    const names = fold.changes()
+    const step = this.#cover(appended, fold, time)
+    // If the transaction fails first, nobody waits for it.
+    step.catch(() => {})
+    await this.#store(names, step)
+    this.#advance(await step)
   }
 
-  /** The one transaction of a step. */
-  async #store(step: Step): Promise<void> {
-    const { changes } = step
-    const { tree } = step.to
-    const begins = tree.loading && !this.#at.tree.loading
+  async #cover(appended: readonly Appended[], fold: Fold, time: number): Promise<Step> {
+    const entry = await fold.appendMapHead(time)
+    return stepFrom(this.#at, [...appended, { entry, bytes: encodeEntry(entry) }], fold)
+  }
+
+  /**
+   * The one transaction of a step.
+   *
+   * @param names what the step changes, known before its map is
+   */
+  async #store(names: FoldChanges, toCome: Promise<Step>): Promise<void> {
+    const { tree: before } = this.#at
     const [superseded, shown] = [this.#superseded, this.shown.tree?.size ?? 0]
-    try {
-      await this.#options.db.transaction(async (trx) => {
-        if (begins) await this.store.beginLoad(trx)
+    const isLoading = await this.#options.db
+      .transaction(async (trx) => {
+        await this.store.hold(trx, before)
+        await this.fold.saveNames(trx, names)
+        const step = await toCome
+        const { changes } = step
+        const { loading, size } = step.to.tree
+        if (loading && !before.loading) await this.store.beginLoad(trx)
         await this.store.commit(trx, commitOf(step, await this.fold.zoneIds(trx, zonesOf(step))))
         testPoint('log.stored')
-        await this.fold.save(trx, changes, tree.size)
+        await this.fold.map.save(trx, changes.buckets, size)
         await this.fold.map.prune(trx, superseded, shown)
         testPoint('log.committing')
+        return loading
       })
-    } catch (error) {
-      this.fold.forget()
-      throw error
-    }
-    this.fold.committed(changes)
-    if (tree.loading) testPoint('load.committed')
+      .catch((error: unknown) => {
+        this.fold.forget()
+        throw error
+      })
+    this.fold.committed(names)
+    if (isLoading) testPoint('load.committed')
   }
 
   #advance(step: Step): void {

@@ -10,7 +10,7 @@ import type { Name } from '@dslog/dnssec/name'
 import type { Entry } from '@dslog/schema/entry'
 import type { Fold, FoldHead } from '@dslog/verify/fold'
 import type { FoldChanges } from '@dslog/verify/foldstore'
-import { type Commit, continueBundles, leafPrefix, type TreeRow } from './store.ts'
+import { type Commit, continueBundles, leafPrefix, type LeafRow, type TreeRow } from './store.ts'
 
 /** Where a log stands: everything that the next step begins with. */
 export interface Position {
@@ -90,10 +90,16 @@ export function zonesOf({ appended }: Step): Set<Name> {
 
 /** A step as the tree's tables take it. @param idOf small numbers of {@link zonesOf} */
 export function commitOf(step: Step, idOf: (zone: Name) => number): Commit {
-  const { appended, bundles, from, hashes, tiles, to } = step
-  const leaves = appended.map(({ entry }, i) => {
+  const { bundles, from, tiles, to } = step
+  return { from, to: to.tree, tiles, bundles, leaves: leavesOf(step, idOf) }
+}
+
+function* leavesOf(
+  { appended, from, hashes }: Step,
+  idOf: (zone: Name) => number,
+): Generator<LeafRow> {
+  for (const [i, { entry }] of appended.entries()) {
     const zone = 'owner' in entry ? idOf(entry.zone) : undefined
-    return { index: from + i, prefix: leafPrefix(hashes, i * HASH_SIZE), zone }
-  })
-  return { from, to: to.tree, tiles, bundles, leaves }
+    yield { index: from + i, prefix: leafPrefix(hashes, i * HASH_SIZE), zone }
+  }
 }

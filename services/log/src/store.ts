@@ -31,12 +31,15 @@ export interface Commit {
   readonly to: TreeRow
   readonly tiles: readonly Tile[]
   readonly bundles: readonly { readonly index: number; readonly data: Uint8Array }[]
-  readonly leaves: readonly {
-    readonly index: number
-    /** See {@link leafPrefix}. */
-    readonly prefix: number
-    readonly zone: number | undefined
-  }[]
+  readonly leaves: Iterable<LeafRow>
+}
+
+/** A leaf, as it is found by its hash and by its zone. */
+export interface LeafRow {
+  readonly index: number
+  /** See {@link leafPrefix}. */
+  readonly prefix: number
+  readonly zone: number | undefined
 }
 
 /** First six bytes of the leaf hash at `at`: what the leaf table is searched by. */
@@ -168,6 +171,22 @@ export class TreeStore implements TileSource {
   }
 
   /**
+   * Keeps the tree as it is until the transaction ends: whatever is stored in it comes after this tree.
+   *
+   * @throws LogError `fenced` if the stored tree is another
+   */
+  async hold(trx: Transaction<LogTables>, { fence, size }: TreeRow): Promise<void> {
+    const held = await trx
+      .selectFrom('tree')
+      .select('size')
+      .where('size', '=', size)
+      .where('fence', '=', fence)
+      .forUpdate()
+      .executeTakeFirst()
+    if (held === undefined) throw fenced(size)
+  }
+
+  /**
    * Stores the entries of a tree in the transaction that stores everything else about it.
    *
    * @throws LogError `fenced` if the stored tree is not the one this commit builds on
@@ -181,9 +200,7 @@ export class TreeStore implements TileSource {
       .where('size', '=', from)
       .where('fence', '=', fence)
       .executeTakeFirst()
-    if (swapped.numUpdatedRows !== 1n) {
-      throw new LogError('fenced', `the stored tree is no longer the one of ${from} entries`)
-    }
+    if (swapped.numUpdatedRows !== 1n) throw fenced(from)
     await this.insert(trx, commit)
   }
 
@@ -217,12 +234,7 @@ export class TreeStore implements TileSource {
       ['idx', 'data'],
       newBundles.map(({ data, index }) => [index, data]),
     )
-    await this.#db.bulkInsert(
-      trx,
-      'leaf',
-      ['idx', 'prefix', 'zone'],
-      leaves.map(({ index, prefix, zone }) => [index, prefix, zone]),
-    )
+    await this.#db.bulkInsert(trx, 'leaf', ['idx', 'prefix', 'zone'], rowsOf(leaves))
   }
 
   /** Takes away what only readers need, in the transaction that begins a load; if the tables are ours. */
@@ -252,6 +264,14 @@ export class TreeStore implements TileSource {
     )
     return rows[0]?.bytes ?? 0
   }
+}
+
+function* rowsOf(leaves: Iterable<LeafRow>): Generator<readonly unknown[]> {
+  for (const { index, prefix, zone } of leaves) yield [index, prefix, zone]
+}
+
+function fenced(size: number): LogError {
+  return new LogError('fenced', `the stored tree is no longer the one of ${size} entries`)
 }
 
 /** Only the owner of a table may drop and make its indexes; a load under another role goes on with them. */
