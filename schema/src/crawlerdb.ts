@@ -4,6 +4,7 @@ import type { Generated } from 'kysely'
 export interface CrawlerTables {
   queue: QueueTable
   worker: WorkerTable
+  duty: DutyTable
   task: TaskTable
   logged: LoggedTable
   followed_log: FollowedLogTable
@@ -24,6 +25,14 @@ export interface QueueTable {
 export interface WorkerTable {
   id: Generated<number>
   seen_at: number
+}
+
+/** What one process does for all, as long as it lives. */
+export interface DutyTable {
+  /** `log`, or the id of a source. */
+  what: string
+  /** worker.id */
+  worker: number
 }
 
 /**

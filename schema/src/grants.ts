@@ -43,6 +43,7 @@ export const CRAWLER_GRANTS: Grants = {
   ...MIGRATIONS,
   queue: ['select'],
   worker: ['select', 'insert', 'update', 'delete'],
+  duty: ['select', 'insert', 'update', 'delete'],
   task: ['select', 'insert', 'update', 'delete'],
   logged: ['select', 'insert', 'update', 'delete'],
   followed_log: ['select', 'insert', 'update'],

@@ -2,6 +2,7 @@
 import type { Migration } from 'kysely'
 import { crawlerTables } from './migrations/crawler/0001-crawler.ts'
 import { listedTimes } from './migrations/crawler/0002-listed.ts'
+import { dutyTable } from './migrations/crawler/0003-duties.ts'
 import { logTables } from './migrations/log/0001-log.ts'
 import { logGuards } from './migrations/log/0002-guards.ts'
 import { frozenSigner } from './migrations/log/0003-frozen.ts'
@@ -38,4 +39,5 @@ export const MONITOR_MIGRATIONS: Readonly<Record<string, Migration>> = {
 export const CRAWLER_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_crawler': crawlerTables,
   '0002_listed': listedTimes,
+  '0003_duties': dutyTable,
 }

@@ -1,6 +1,6 @@
 /**
  * What the log holds of each name, by what the log says: its entries are read from a cursor in the
- * database on, by one process at a time. What is seen in the DNS is compared with this, never with what
+ * database on, by one process for all (duties.ts). What is seen in the DNS is compared with this, never with what
  * was seen before: a log that was set up anew, or restored to an older state, gets all it lacks.
  *
  * Names that the log knows to be signed are asked every day (tier 1), whoever brought them.
@@ -16,6 +16,7 @@ import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
 import type { LogApi, LoggedEntry } from '@dslog/service/logapi'
 import { despiteDeadlock } from './deadlock.ts'
+import type { Duties } from './duties.ts'
 import { batches, type Frontier } from './frontier.ts'
 import { INTERVAL, Source, TaskKind, Tier } from './schedule.ts'
 
@@ -30,11 +31,14 @@ export interface LoggedState {
 
 /** Entries of one transaction, at least: a log of 25 million is read in hours, not days. */
 const GROUP = 4_096
+/** The duty of following the log. */
+const DUTY = 'log'
 
 /** Follows a log. */
 export class Logged {
   readonly #db: Database<CrawlerTables>
   readonly #api: LogApi
+  readonly #duties: Pick<Duties, 'has' | 'giveUp'>
   readonly #frontier: Frontier
   readonly #clock: Clock
   readonly #logger: Logger
@@ -47,12 +51,14 @@ export class Logged {
   constructor(parts: {
     readonly db: Database<CrawlerTables>
     readonly api: LogApi
+    readonly duties: Pick<Duties, 'has' | 'giveUp'>
     readonly frontier: Frontier
     readonly clock: Clock
     readonly logger: Logger
   }) {
     this.#db = parts.db
     this.#api = parts.api
+    this.#duties = parts.duties
     this.#frontier = parts.frontier
     this.#clock = parts.clock
     this.#logger = parts.logger
@@ -72,15 +78,25 @@ export class Logged {
   }
 
   /**
-   * Takes over what is new in the log. Returns at once where another process is at it.
+   * Takes over what is new in the log, where that is our duty.
    *
-   * @throws what reading the log throws
+   * @throws what reading the log throws; then another process may try
    */
   async follow(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#follow(signal)
+    } catch (error) {
+      if (!signal.aborted) await this.#duties.giveUp(DUTY)
+      throw error
+    }
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
     for (let behind = Infinity; behind > GROUP;) {
       const { origin, size } = await this.#api.checkpoint(signal)
       // One that was set back has less to take over.
       this.#sizeBefore = Math.min(this.#sizeBefore ?? size, size)
+      if (!(await this.#duties.has(DUTY))) break
       const after = await this.#cursor(origin, size)
       behind = size - after
       if (!(await this.#read(after, size, signal))) break
@@ -88,7 +104,7 @@ export class Logged {
     this.#followedAt = this.#clock()
   }
 
-  /** Entries from a cursor on, in groups; false where another process is at it. */
+  /** Entries from a cursor on, in groups; false where another process is at it nevertheless. */
   async #read(from: number, to: number, signal: AbortSignal): Promise<boolean> {
     let after = from
     let group: LoggedEntry[] = []
@@ -149,12 +165,12 @@ export class Logged {
     const now = this.#clock()
     return despiteDeadlock(() =>
       this.#db.transaction(async (trx) => {
-        const moved = await trx
-          .updateTable('followed_log')
-          .set({ after: next })
-          .where('after', '=', after)
-          .executeTakeFirst()
-        if (moved.numUpdatedRows !== 1n) return false
+        // Whoever else is at it is not waited for: it is busy for long where much is new.
+        const { rows: moved } = await sql`
+          update followed_log set after = ${next} where id = (
+            select id from followed_log where after = ${after} for update skip locked)
+          returning id`.execute(trx)
+        if (moved.length !== 1) return false
         for (const batch of batches(rows)) await this.#put(trx, batch, now)
         return true
       }),

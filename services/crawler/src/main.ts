@@ -21,6 +21,7 @@ import { VERSION } from '@dslog/service/version'
 import type { CrawlerConfig } from './config.ts'
 import { Crawler } from './crawl.ts'
 import { type Dns, openDns } from './dns.ts'
+import { Duties } from './duties.ts'
 import { CrawlerError } from './error.ts'
 import { Frontier } from './frontier.ts'
 import { Inquirer } from './inquire.ts'
@@ -113,7 +114,8 @@ export async function openCrawler(options: OpenOptions): Promise<OpenedCrawler> 
     const standing = new Standing(db, clock, random)
     await standing.read()
     const views = new Views(db)
-    const logged = new Logged({ db, api, frontier, clock, logger })
+    const duties = new Duties(db, frontier.worker, clock)
+    const logged = new Logged({ db, api, duties, frontier, clock, logger })
     let workers = 1
     const { direct, others, walker } = dns
     const looker = new Looker({
@@ -173,6 +175,7 @@ export async function openCrawler(options: OpenOptions): Promise<OpenedCrawler> 
     const sources = new SourcesPart({
       onSource,
       logged,
+      duties,
       table,
       counters,
       clock,

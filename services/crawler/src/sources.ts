@@ -2,12 +2,16 @@
  * Everything that is read again and again beside the DNS itself: the log's changes, the file of names,
  * zone files, transfers, and what has to be tidied up. Each has a ticker of its own. What fails is
  * written down, counted, and tried again: nothing here ends the process.
+ *
+ * A zone is read by one process for all that share the queue (duties.ts). What that one has found is in the queue
+ * before it says that it has read it: one that dies in between has it all read again.
  */
 import { TlogError } from '@dslog/tlog/error'
 import { type Clock, Ticker } from '@dslog/service/clock'
 import type { Logger } from '@dslog/service/log'
 import { isOutage } from '@dslog/service/outage'
 import type { Component } from '@dslog/service/run'
+import type { Duties } from './duties.ts'
 import type { Logged } from './logged.ts'
 import type { Counters } from './metrics.ts'
 import type { NamesFile } from './source/names.ts'
@@ -36,6 +40,7 @@ export interface SourcesOptions {
   readonly logged: Pick<Logged, 'follow' | 'isCaughtUp'>
   readonly names: Pick<NamesFile, 'read'> | undefined
   readonly zones: readonly ZoneSource[]
+  readonly duties: Pick<Duties, 'has' | 'giveUp'>
   readonly table: Pick<SourceTable, 'failed'>
   readonly counters: Pick<Counters, 'read'>
   readonly clock: Clock
@@ -86,18 +91,20 @@ export class SourcesPart implements Component {
 
   /** A zone is read when its interval is over, or soon again when it failed. */
   #follow(zone: ZoneSource, interval: number, fail: (error: unknown) => void): Ticker {
-    const { clock, counters, table } = this.#options
+    const { clock, counters, duties, table } = this.#options
     const kind = zone.id.startsWith('axfr:') ? 'transfer' : 'file'
     let due = -Infinity
     const step = Math.min(interval, RETRY_MS)
     return this.#every(step, zone.id, fail, async (signal) => {
-      if (!this.#isLogKnown || clock() < due) return
+      if (!this.#isLogKnown || clock() < due || !(await duties.has(zone.id))) return
       try {
         const taken = await zone.read(signal)
         due = clock() + interval - step / 2
         counters.read(kind, taken ? 'taken' : 'same')
       } catch (error) {
         signal.throwIfAborted()
+        // Another process may have a disk, or a way, that we have not.
+        await duties.giveUp(zone.id)
         if (!(error instanceof SourceError)) throw error
         counters.read(kind, error.code)
         if (error.code !== 'held') await table.failed(zone.id, error.message, null, clock())

@@ -13,7 +13,8 @@ import { stateId } from '@dslog/schema/identity'
 import { LogApi } from '@dslog/service/logapi'
 import { AnswerError } from '@dslog/service/answer'
 import { TestClock } from '@dslog/testbed/clock'
-import { Frontier } from '../src/frontier.ts'
+import { Duties } from '../src/duties.ts'
+import { Frontier, WORKER_GONE_MS } from '../src/frontier.ts'
 import { Logged, loggedStates } from '../src/logged.ts'
 import { Source, Tier } from '../src/schedule.ts'
 import { HASH_KEY, openPlace, type Place, RUNNING, silent } from './place.ts'
@@ -91,7 +92,14 @@ async function logged(): Promise<Logged> {
   const frontier = await Frontier.join(place.db, HASH_KEY, clock.now())
   const http = new HttpClient({ fetch: log.fetch, now: clock.now, random: () => 0 }, { retries: 0 })
   const api = new LogApi('http://log.example', http)
-  return new Logged({ db: place.db, api, frontier, clock: clock.now, logger: silent })
+  const duties = new Duties(place.db, frontier.worker, clock.now)
+  return new Logged({ db: place.db, api, duties, frontier, clock: clock.now, logger: silent })
+}
+
+/** A process that comes when those before have ended. */
+async function restarted(): Promise<Logged> {
+  await place.db.kysely.deleteFrom('worker').execute()
+  return logged()
 }
 
 async function states(...names: string[]): Promise<(string | undefined)[]> {
@@ -200,7 +208,7 @@ describe('a log', () => {
     await (await logged()).follow(RUNNING)
     log.origin = 'log.example/two'
     log.entries = [{ name: 'b.org.', ds: 1 }]
-    await (await logged()).follow(RUNNING)
+    await (await restarted()).follow(RUNNING)
     expect(await states('a.org.', 'b.org.')).toEqual([undefined, hex('b.org.', 1)])
   })
 
@@ -233,6 +241,47 @@ describe('a log', () => {
     expect(names).toBe(60)
   })
 
+  test('is read by one of several for all, until that one dies', async () => {
+    log.entries = [{ name: 'a.org.', ds: 1 }]
+    const [first, second] = [await logged(), await logged()]
+    await first.follow(RUNNING)
+    log.entries.push({ name: 'b.org.', ds: 1 })
+    log.requests.length = 0
+    await second.follow(RUNNING)
+    expect(log.requests).toEqual(['/v1/checkpoint'])
+    expect(second.followedAt).toBe(clock.now())
+    expect(await second.isCaughtUp()).toBe(false)
+    await first.follow(RUNNING)
+    expect(await second.isCaughtUp()).toBe(true)
+
+    log.entries.push({ name: 'c.org.', ds: 1 })
+    clock.advance(WORKER_GONE_MS + 1)
+    await second.follow(RUNNING)
+    expect(await states('b.org.', 'c.org.')).toEqual([hex('b.org.', 1), hex('c.org.', 1)])
+    // One that only stood still stands back.
+    log.requests.length = 0
+    await first.follow(RUNNING)
+    expect(log.requests).toEqual(['/v1/checkpoint'])
+  })
+
+  test('that another process is taking over is not waited for', async (context) => {
+    context.skip(
+      place.url === undefined,
+      'transactions wait for one another in an embedded database',
+    )
+    log.entries = [{ name: 'a.org.', ds: 1 }]
+    const own = await logged()
+    await own.follow(RUNNING)
+    log.entries.push({ name: 'b.org.', ds: 1 })
+    await place.owner.kysely.transaction().execute(async (trx) => {
+      await trx.updateTable('followed_log').set({ after: 2 }).execute()
+      // It would wait until we are done, so for ever.
+      await own.follow(RUNNING)
+    })
+    expect(await states('b.org.')).toEqual([undefined])
+    expect(await own.isCaughtUp()).toBe(true)
+  })
+
   test('that talks nonsense is a failure', async () => {
     const own = await logged()
     await own.follow(RUNNING)
@@ -240,10 +289,11 @@ describe('a log', () => {
     const { fetch } = log
     for (const path of ['/v1/checkpoint', '/tile/entries/000.p/1']) {
       log.fetch = async (url) => (url.endsWith(path) ? new Response('{}') : fetch(url))
-      const broken = await logged()
+      const broken = await restarted()
       await expect(broken.follow(RUNNING)).rejects.toThrow(AnswerError)
     }
     log.fetch = fetch
+    // Whoever failed has left it to others.
     await own.follow(RUNNING)
     expect(await states('a.org.')).toEqual([hex('a.org.', 1)])
   })

@@ -31,6 +31,7 @@ export interface Place {
 
 const TABLES = [
   'worker',
+  'duty',
   'task',
   'logged',
   'followed_log',

@@ -155,17 +155,17 @@ describe('a zone file', () => {
       return { zone: apex, serial: 1, signed: 3, changes: 0, refused: 0 }
     },
   } as unknown as ZoneTaker
-  const open = (id: string): ZoneFile =>
-    new ZoneFile(id, {
-      db: place.db,
-      table: new SourceTable(place.db),
-      taker,
-      frontier,
-      clock: clock.now,
-      fetch,
-      folder: join(folder, 'downloads'),
-      userAgent: 'test',
-    })
+  const options = () => ({
+    db: place.db,
+    table: new SourceTable(place.db),
+    taker,
+    frontier,
+    clock: clock.now,
+    fetch,
+    folder: join(folder, 'downloads'),
+    userAgent: 'test',
+  })
+  const open = (id: string): ZoneFile => new ZoneFile(id, options())
   const write = async (content: string | Uint8Array): Promise<string> => {
     const file = join(folder, 'zone')
     await writeFile(file, content)
@@ -239,6 +239,42 @@ describe('a zone file', () => {
     await new SourceTable(place.db).accept(file)
     await write(listText(10))
     await expect(open(file).read(RUNNING)).rejects.toMatchObject({ code: 'held' })
+  })
+
+  test('that only lost names, or records of names, has those asked', async () => {
+    const others = listText(5).replace(/n[34]\.org\. 60 IN DS .*\n/g, '')
+    const file = await write(listText(5))
+    await open(file).read(RUNNING)
+    const names = (await frontier.lease(clock.now(), 100)).map(({ name }) => name)
+    expect(names).toHaveLength(5)
+    await sql`update task set due = ${clock.now() + HOUR}, holder = null`.execute(place.db.kysely)
+    for (const name of names) {
+      const state = stateId(name, ORG, [dsOf(0xaa)])
+      await sql`insert into logged values (${name}, ${ORG}, ${state}, 1, true)`.execute(
+        place.db.kysely,
+      )
+    }
+    await write(`${others}; another version\n`)
+    await expect(open(file).read(RUNNING)).rejects.toMatchObject({ code: 'held' })
+    await new SourceTable(place.db).accept(file)
+    expect(await open(file).read(RUNNING)).toBe(true)
+    expect(await due(clock.now())).toEqual(['n3.org.', 'n4.org.'])
+  })
+
+  test('whose reader dies is read by another one, all of it', async () => {
+    const file = await write(listText(3))
+    const dies = new Error('power cut')
+    const dying: Pick<Frontier, 'add' | 'hurry'> = {
+      add: (tasks) => frontier.add(tasks),
+      hurry: () => Promise.reject(dies),
+    }
+    const table = new SourceTable(place.db)
+    const reader = new ZoneFile(file, { ...options(), frontier: dying as unknown as Frontier })
+    await expect(reader.read(RUNNING)).rejects.toBe(dies)
+    expect(await table.get(file)).toBeUndefined()
+    await sql`update task set due = ${clock.now() + HOUR}`.execute(place.db.kysely)
+    expect(await open(file).read(RUNNING)).toBe(true)
+    expect(await due(clock.now())).toEqual(['n0.org.', 'n1.org.', 'n2.org.'])
   })
 
   test.each<[string, string | Uint8Array]>([

@@ -18,6 +18,7 @@ test('zones are read as soon as the log is known, and not before', async () => {
     logged: { follow: async () => void follows++, isCaughtUp: async () => isCaughtUp },
     names: { read: async () => read.push('names') },
     zones: [zone('axfr:.'), zone('file:/zones/fi')],
+    duties: { has: async () => true, giveUp: async () => {} },
     table: { failed: async () => {} },
     counters: { read: () => {} },
     // An hour in a second.

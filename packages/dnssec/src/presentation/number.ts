@@ -125,7 +125,7 @@ export function time(what: string): Field {
     read(words, out) {
       const i = words.take(what)
       const plain = decimalOf(words, i, 0xffff_ffff)
-      const value = plain >= 0 ? plain : calendarSeconds(words.text(i))
+      const value = plain >= 0 ? plain : calendarSeconds(words, i)
       if (value < 0) throw syntaxError(`${what}: ${words.shown(i)} is not a time (YYYYMMDDHHmmSS)`)
       // Times wrap in 2106; the field holds them modulo 2^32 (RFC 4034 §3.1.5).
       out.u32(value % 0x1_0000_0000)
@@ -135,18 +135,22 @@ export function time(what: string): Field {
   }
 }
 
-function calendarSeconds(text: string): number {
-  if (!/^\d{14}$/.test(text)) return -1
-  const part = (from: number, to: number): number => Number(text.slice(from, to))
-  const ms = Date.UTC(
-    part(0, 4),
-    part(4, 6) - 1,
-    part(6, 8),
-    part(8, 10),
-    part(10, 12),
-    part(12, 14),
-  )
+/** Word `i` as a time of the calendar, in seconds of the epoch; -1 if it is none. */
+function calendarSeconds(words: Words, i: number): number {
+  const from = words.start(i)
+  if (words.end(i) - from !== 14) return -1
+  let year = 0
+  const parts = [0, 0, 0, 0, 0]
+  for (let at = 0; at < 14; at++) {
+    const digit = words.bytes[from + at]! - 0x30
+    if (digit < 0 || digit > 9) return -1
+    if (at < 4) year = year * 10 + digit
+    else parts[(at - 4) >> 1] = parts[(at - 4) >> 1]! * 10 + digit
+  }
+  const [month, day, hour, minute, second] = parts as [number, number, number, number, number]
+  if (year < 1970 || hour > 23 || minute > 59 || second > 59) return -1
+  const ms = Date.UTC(year, month - 1, day, hour, minute, second)
   // Date.UTC carries a 31st of April over: what was read must come out again.
-  const again = new Date(ms).toISOString().replaceAll(/[-:T]/g, '').slice(0, 14)
-  return ms >= 0 && again === text ? ms / 1000 : -1
+  const again = new Date(ms)
+  return again.getUTCMonth() === month - 1 && again.getUTCDate() === day ? ms / 1000 : -1
 }

@@ -13,17 +13,15 @@ import { join } from 'node:path'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { ReadableStream } from 'node:stream/web'
-import { sql } from 'kysely'
 import { equal } from '@dslog/tlog/bytes'
 import { isBelow, type Name, nameKey, nameToText } from '@dslog/dnssec/name'
 import { type RR, TYPE } from '@dslog/dnssec/records'
-import { MAX_ZONE_FILE_BYTES, readZoneFile } from '@dslog/dnssec/zonefile'
+import { MAX_ZONE_FILE_BYTES, readZoneParts } from '@dslog/dnssec/zonefile'
 import type { CrawlerTables } from '@dslog/schema/crawlerdb'
-import { stateId } from '@dslog/schema/identity'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
-import { BATCH_ROWS, type Frontier } from '../frontier.ts'
-import { loggedStates } from '../logged.ts'
+import type { Frontier } from '../frontier.ts'
+import { type DsSet, LoggedZone } from '../loggedzone.ts'
 import { Source, TaskKind, Tier } from '../schedule.ts'
 import { mustWait, SourceError, type SourceTable } from './source.ts'
 import { refusal, type ZoneTaker } from './zone.ts'
@@ -32,6 +30,9 @@ import { refusal, type ZoneTaker } from './zone.ts'
 const MAX_DOWNLOAD_BYTES = MAX_ZONE_FILE_BYTES
 /** A download that sends nothing for so long has failed, ms. */
 const DOWNLOAD_TIMEOUT_MS = 30 * 60_000
+
+/** Differing names that are held, about: with more of them a file is read twice. */
+const MAX_HELD = 100_000
 
 const TRIGGER = 'trigger:'
 
@@ -104,180 +105,130 @@ export class ZoneFile {
   }
 
   async #take(file: string, signal: AbortSignal): Promise<boolean> {
-    const { clock, table } = this.#options
+    const { clock, db, table } = this.#options
     const version = await digestOf(file)
     const row = await table.get(this.id)
     if (row?.version === version) return false
     if (row?.held === version && row.accepted !== version) {
       throw new SourceError('held', 'waits for the operator')
     }
-    const { apex, signed } = await kindOf(file)
-    if (signed && !this.#trigger) {
-      const records = await all(file)
-      const taken = await this.#options.taker.take(apex, records, signal)
+    const apex = await apexOf(file)
+    if (!this.#trigger && (await isSigned(file))) {
+      const taken = await this.#options.taker.take(apex, await all(file), signal)
       await table.taken(this.id, version, taken.signed, clock())
       return true
     }
-    const list = await DsList.read(file, apex)
-    if (mustWait(row, version, list.size)) {
-      const reason = `${list.size} names with DS records, ${row!.signed} before`
+    const logged = await LoggedZone.read(db, apex)
+    // Nothing is asked before the file is read to its end: a broken one is refused whole.
+    let size = 0
+    let differing: Name[] | undefined = []
+    for await (const sets of dsSets(file, apex)) {
+      signal.throwIfAborted()
+      size += sets.length
+      const names = logged.differing(sets)
+      if (differing !== undefined && differing.length <= MAX_HELD) differing.push(...names)
+      else differing = undefined
+    }
+    if (mustWait(row, version, size)) {
+      const reason = `${size} names with DS records, ${row!.signed} before`
       await table.failed(this.id, reason, version, clock())
       throw new SourceError('held', reason)
     }
-    await this.#trip(file, apex, list, signal)
-    await table.taken(this.id, version, list.size, clock())
+    await this.#ask(differing === undefined ? differingIn(file, apex, logged) : [differing], signal)
+    await this.#ask(logged.missing(), signal)
+    await table.taken(this.id, version, size, clock())
     return true
   }
 
-  /** Has asked what the list says otherwise than the log. */
-  async #trip(file: string, apex: Name, list: DsList, signal: AbortSignal): Promise<void> {
-    const { clock, db, frontier } = this.#options
+  /** Has names asked now. */
+  async #ask(
+    names: AsyncIterable<readonly Name[]> | Iterable<readonly Name[]>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { clock, frontier } = this.#options
     const due = clock()
-    let batch = new Map<string, { name: Name; ds: Uint8Array[] }>()
-    const compare = async (): Promise<void> => {
+    const task = { kind: TaskKind.poll, tier: Tier.signed, due, source: Source.zone }
+    for await (const part of names) {
       signal.throwIfAborted()
-      const names = [...batch.values()]
-      const logged = await loggedStates(
-        db,
-        names.map(({ name }) => name),
-      )
-      const changed = names.filter(({ ds, name }) => {
-        const state = logged.get(nameKey(name))
-        return state === undefined || !equal(state.state, stateId(name, apex, ds))
-      })
-      const task = { kind: TaskKind.poll, tier: Tier.signed, due, source: Source.zone }
-      await frontier.add(changed.map(({ name }) => ({ name, ...task })))
-      await frontier.hurry(
-        changed.map(({ name }) => name),
-        due,
-      )
-      batch = new Map()
-    }
-    for await (const { name, ds } of dsSets(file, apex)) {
-      batch.set(nameKey(name), { name, ds })
-      if (batch.size >= BATCH_ROWS) await compare()
-    }
-    await compare()
-    for await (const names of loggedNames(db, apex)) {
-      await frontier.hurry(
-        names.filter((name) => !list.has(name)),
-        due,
-      )
+      // A set whose records do not stand together is there in parts.
+      const once = [...new Map(part.map((name) => [nameKey(name), name])).values()]
+      await frontier.add(once.map((name) => ({ name, ...task })))
+      await frontier.hurry(once, due)
     }
   }
 }
 
-/** Names with DS records, as numbers: a list of millions fits into memory. */
-class DsList {
-  readonly #hashes: Float64Array
-
-  private constructor(hashes: Float64Array) {
-    this.#hashes = hashes
-  }
-
-  static async read(file: string, apex: Name): Promise<DsList> {
-    let hashes = new Float64Array(BATCH_ROWS)
-    let size = 0
-    for await (const { name } of dsSets(file, apex)) {
-      if (size === hashes.length) {
-        const bigger = new Float64Array(2 * size)
-        bigger.set(hashes)
-        hashes = bigger
-      }
-      hashes[size++] = hashOf(name)
-    }
-    return new DsList(hashes.slice(0, size).sort())
-  }
-
-  get size(): number {
-    return this.#hashes.length
-  }
-
-  has(name: Name): boolean {
-    const wanted = hashOf(name)
-    let low = 0
-    let high = this.#hashes.length
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2)
-      if (this.#hashes[middle]! < wanted) low = middle + 1
-      else high = middle
-    }
-    return this.#hashes[low] === wanted
-  }
-}
-
-/** 48 bits: a name that is taken for another is asked with the next round. */
-function hashOf(name: Name): number {
-  return createHash('sha256').update(name).digest().readUIntBE(0, 6)
-}
-
-/** DS sets of a zone file; those whose records do not stand together come in parts. */
-async function* dsSets(
+/** Names of which the log says otherwise than a file, some hundreds at a time. */
+async function* differingIn(
   file: string,
   apex: Name,
-): AsyncGenerator<{ name: Name; ds: Uint8Array[] }, void, undefined> {
-  let set: { name: Name; ds: Uint8Array[] } | undefined
-  for await (const { owner, rdata, type } of recordsIn(file)) {
-    if (type !== TYPE.DS || !isBelow(owner, apex)) continue
-    if (set !== undefined && equal(set.name, owner)) {
-      set.ds.push(rdata)
-      continue
-    }
-    if (set !== undefined) yield set
-    set = { name: owner, ds: [rdata] }
-  }
-  if (set !== undefined) yield set
+  logged: LoggedZone,
+): AsyncGenerator<Name[], void, undefined> {
+  for await (const sets of dsSets(file, apex)) yield logged.differing(sets)
 }
 
-/** The apex of a file, and whether it is signed. A file that does not begin with its SOA is none. */
-async function kindOf(file: string): Promise<{ apex: Name; signed: boolean }> {
-  let apex: Name | undefined
-  let signed = false
-  for await (const { owner, type } of recordsIn(file)) {
-    if (apex === undefined) {
-      if (type !== TYPE.SOA) throw new SourceError('refused', 'no SOA record at its beginning')
-      apex = owner
-    } else if (!isBelow(owner, apex) && !equal(owner, apex)) {
-      throw new SourceError('refused', `${nameToText(owner)} is not of this zone`)
+/** DS sets of a zone file, some hundreds at a time; those whose records do not stand together come in parts. */
+async function* dsSets(file: string, apex: Name): AsyncGenerator<DsSet[], void, undefined> {
+  let set: DsSet | undefined
+  let before: Name | undefined
+  for await (const records of recordsIn(file)) {
+    const whole: DsSet[] = []
+    for (const { owner, rdata, type } of records) {
+      // Records of one name that stand together share it.
+      if (owner !== before && !isBelow(owner, apex) && !equal(owner, apex)) {
+        throw new SourceError('refused', `${nameToText(owner)} is not of this zone`)
+      }
+      before = owner
+      if (type !== TYPE.DS || equal(owner, apex)) continue
+      if (set !== undefined && equal(set.name, owner)) {
+        set.ds.push(rdata)
+        continue
+      }
+      if (set !== undefined) whole.push(set)
+      set = { name: owner, ds: [rdata] }
     }
-    signed ||= type === TYPE.RRSIG
+    yield whole
   }
-  if (apex === undefined) throw new SourceError('refused', 'no records')
-  return { apex, signed }
+  if (set !== undefined) yield [set]
 }
 
-async function* recordsIn(file: string): AsyncGenerator<RR, void, undefined> {
+/** The apex of a file. One that does not begin with its SOA is none. */
+async function apexOf(file: string): Promise<Name> {
+  for await (const [first] of recordsIn(file)) {
+    if (first === undefined) continue
+    if (first.type === TYPE.SOA) return first.owner
+    throw new SourceError('refused', 'no SOA record at its beginning')
+  }
+  throw new SourceError('refused', 'no records')
+}
+
+async function isSigned(file: string): Promise<boolean> {
+  for await (const records of recordsIn(file)) {
+    if (records.some(({ type }) => type === TYPE.RRSIG)) return true
+  }
+  return false
+}
+
+/** Records of a file, some hundreds at a time. */
+async function* recordsIn(file: string): AsyncGenerator<readonly RR[], void, undefined> {
+  const bytes = createReadStream(file)
   try {
-    yield* readZoneFile(createReadStream(file))
+    yield* readZoneParts(bytes)
   } catch (cause) {
     // A file of gzip that ends too early, or is none, fails in the decompressor's words.
     const fault = cause instanceof TypeError || (cause instanceof Error && 'code' in cause)
     const refused = refusal(cause)
     if (refused !== cause || !fault) throw refused
     throw new SourceError('refused', cause instanceof Error ? cause.message : 'broken', { cause })
+  } finally {
+    bytes.destroy()
   }
 }
 
 async function all(file: string): Promise<RR[]> {
-  const records: RR[] = []
-  for await (const record of recordsIn(file)) records.push(record)
-  return records
-}
-
-/** Names of a zone with a DS in the log, some hundreds at a time. */
-async function* loggedNames(
-  db: Database<CrawlerTables>,
-  zone: Name,
-): AsyncGenerator<Name[], void, undefined> {
-  for (let after: Uint8Array = new Uint8Array(0); ;) {
-    const { rows } = await sql<{ name: Name }>`
-      select name from logged where zone = ${zone} and signed and name > ${after}
-      order by name limit ${BATCH_ROWS}`.execute(db.kysely)
-    const last = rows.at(-1)
-    if (last === undefined) return
-    yield rows.map(({ name }) => name)
-    after = last.name
-  }
+  const all: RR[] = []
+  for await (const records of recordsIn(file)) for (const record of records) all.push(record)
+  return all
 }
 
 async function digestOf(file: string): Promise<string> {
