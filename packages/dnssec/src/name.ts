@@ -90,9 +90,8 @@ export function expandName(
     if (length + 1 + size + (size > 0 ? 1 : 0) > MAX_NAME_BYTES) {
       throw new DnssecError('bad-name', 'name is longer than 255 bytes')
     }
-    out.set(bytes.subarray(at, next), length)
-    length += 1 + size
-    at = next
+    // Labels are short: copied byte by byte before a view of one is made.
+    while (at < next) out[length++] = bytes[at++]!
     if (size === 0) break
   }
   return { wire: out.slice(0, length), end: end < 0 ? at : end }

@@ -110,7 +110,7 @@ export function isExpanded(owner: Name, rrsig: Pick<Rrsig, 'labels'>): boolean {
 }
 
 /**
- * The bytes an RRSIG signs. A signer passes an RRSIG whose signature is still empty.
+ * The bytes an RRSIG signs, not copied: for what is used up soon. A signer passes an RRSIG whose signature is still empty.
  *
  * @throws DnssecError `bad-signature` if the RRSIG counts more labels than the owner has
  */
@@ -126,7 +126,7 @@ export function signedData(rrset: RRset, rrsig: Rrsig): Uint8Array {
     writer.bytes(owner).u16(rrset.type).u16(CLASS_IN).u32(rrsig.originalTtl)
     writer.u16(rdata.length).bytes(rdata)
   }
-  return writer.finish()
+  return writer.view()
 }
 
 /**

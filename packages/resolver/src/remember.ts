@@ -24,7 +24,7 @@ export function rememberingBackend(
     async verify(algorithm, publicKey, data, signature) {
       // With lengths in front no field can run into the next.
       const head = new ByteWriter().u8(algorithm).u16(publicKey.length).u32(data.length)
-      const id = sha256Text(head.bytes(publicKey).bytes(data).bytes(signature).finish())
+      const id = sha256Text(head.bytes(publicKey).bytes(data).bytes(signature).view())
       if (young.has(id) || old.has(id)) {
         young.add(id)
         return true
