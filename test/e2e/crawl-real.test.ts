@@ -123,6 +123,8 @@ describe.each([
     net.root.delegate(names[0]!, [ds(names[0]!, 2)])
     net.root.undelegate(names[1]!)
     await servers.reload()
+    // Whoever looked before the servers had it looks again.
+    net.clock.advance(1_000)
     await expect.poll(stories).toHaveLength(42)
     expect(await own.story(names[0]!)).toEqual([text(names[0]!, 1), text(names[0]!, 2)])
     expect(await own.story(names[1]!)).toEqual([text(names[1]!, 1), '-'])
