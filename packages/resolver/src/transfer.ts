@@ -15,6 +15,7 @@ import { CLASS_IN, type RR, TYPE } from '@dslog/dnssec/records'
 import { type Clock, systemClock } from '@dslog/service/clock'
 import { specialRange } from '@dslog/service/specialaddress'
 import { abortError, onAbort } from './abort.ts'
+import { deadlineIn, whenOver } from './awake.ts'
 import { ResolverError } from './error.ts'
 import { DNS_PORT, type Server } from './exchange.ts'
 import { Deframer, frame } from './framing.ts'
@@ -25,9 +26,9 @@ import { type TsigKey, TsigSession } from './tsig.ts'
 const TYPE_AXFR = 252
 /** What one zone may have unless told, in bytes: .com has 20 GB in text, .se 400 MB here. */
 export const MAX_TRANSFER_BYTES: number = 2 * 1024 ** 3
-/** For the first message, and then for each next one, in ms. */
+/** For the first message, and then for each next one, in ms in which this process listened (awake.ts). */
 export const MESSAGE_TIMEOUT_MS = 15_000
-/** For all, in ms. */
+/** For all, in ms of the same. */
 export const TRANSFER_TIMEOUT_MS: number = 30 * 60_000
 
 /** How to transfer. */
@@ -202,11 +203,11 @@ async function* messagesOf(
   const socket: Socket = connect({ host: address, port, noDelay: true })
   const late = (): Error => new ResolverError('timeout', `${address} takes too long`, { server })
   // Not for each chunk: who sends byte after byte sends no message.
-  const waitForMessage = (): NodeJS.Timeout => {
-    return setTimeout(() => socket.destroy(late()), messageTimeout)
+  const waitForMessage = (): (() => void) => {
+    return whenOver(deadlineIn(messageTimeout), () => socket.destroy(late()))
   }
-  let next = waitForMessage()
-  const end = setTimeout(() => socket.destroy(late()), timeout)
+  let waited = waitForMessage()
+  const ended = whenOver(deadlineIn(timeout), () => socket.destroy(late()))
   const keepOn = onAbort(signal, () => socket.destroy(abortError(signal, server)))
   const deframer = new Deframer()
   let bytes = 0
@@ -219,9 +220,9 @@ async function* messagesOf(
       }
       const messages = deframer.push(chunk)
       if (messages.length === 0) continue
-      clearTimeout(next)
+      waited()
       yield* messages
-      next = waitForMessage()
+      waited = waitForMessage()
     }
     if (deframer.isBetween) return
     throw new ResolverError('bad-transfer', `${address} broke off in a message`, { server })
@@ -230,8 +231,8 @@ async function* messagesOf(
     const text = `${address}: ${cause instanceof Error ? cause.message : String(cause)}`
     throw new ResolverError('network', text, { server, cause })
   } finally {
-    clearTimeout(next)
-    clearTimeout(end)
+    waited()
+    ended()
     keepOn()
     socket.destroy()
   }

@@ -1,6 +1,8 @@
 /** Zone transfers: whole or not at all, signed where there is a key, within limits. */
 import { createHmac } from 'node:crypto'
+import { once } from 'node:events'
 import { createServer, type Server as TcpServer, type Socket } from 'node:net'
+import { Worker } from 'node:worker_threads'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { nameFromText, nameToText } from '@dslog/dnssec/name'
 import { type RR, TYPE } from '@dslog/dnssec/records'
@@ -232,6 +234,23 @@ describe('a stream that is no zone', () => {
     drips.forEach((drip) => clearInterval(drip))
   })
 
+  it('is not blamed for the time in which we stand still', async () => {
+    const thread = new Worker(ANSWERING, {
+      eval: true,
+      workerData: frame(zoneMessage([SOA, NS, SOA])),
+    })
+    const [port] = (await once(thread, 'message')) as [number]
+    const impatient = { permits: () => true, messageTimeout: 500, timeout: 500 }
+    const work = transferZone({ address: '127.0.0.1', port }, FI, impatient)
+    const first = work.next()
+    // It is connected meanwhile, and not asked yet.
+    standStill(1_500)
+    expect((await first).value).toMatchObject({ type: TYPE.SOA })
+    expect((await work.next()).value).toMatchObject({ type: TYPE.NS })
+    expect((await work.next()).done).toBe(true)
+    await thread.terminate()
+  })
+
   it('is cut at any byte', async () => {
     const whole = frame(zoneMessage([SOA, NS, SOA]))
     for (let end = 0; end < whole.length; end += 7) {
@@ -245,6 +264,25 @@ describe('a stream that is no zone', () => {
 })
 
 const ID = 0
+
+/** A server of its own thread, which answers whatever happens here. */
+const ANSWERING = `
+const { parentPort, workerData } = require('node:worker_threads')
+const server = require('node:net').createServer((socket) => {
+  socket.once('data', (query) => {
+    const message = Buffer.from(workerData)
+    query.copy(message, 2, 2, 4)
+    socket.end(message)
+  })
+})
+server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port))
+`
+
+/** As on a machine that is busy. */
+function standStill(ms: number): void {
+  const end = performance.now() + ms
+  while (performance.now() < end);
+}
 
 /** A message of a transfer of `fi.` with id 0 and no question; `streamOf` puts in the id asked. */
 function zoneMessage(records: readonly RR[], flags = 0x8400): Uint8Array {
