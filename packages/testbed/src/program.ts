@@ -11,7 +11,7 @@ const MAX_OUTPUT = 100_000
 /** Of that, what is told of a program that has ended when it should not. */
 const LAST_WORDS = 4_000
 /** How long a program may take to do what it was told, in ms: a busy machine, a zone of a million names. */
-const READY_TIMEOUT = 60_000
+const READY_TIMEOUT = 300_000
 /** How long a program may take to end when asked to, in ms; then it is killed. */
 const END_TIMEOUT = 10_000
 
