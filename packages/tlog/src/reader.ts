@@ -6,7 +6,7 @@
  * each full tile to the hash its parent tile has for it, before anything of it is used (the idea of TileHashReader in
  * x/mod sumdb/tlog). That costs one hash a tile, since a proof needs the inner nodes of its tiles anyway: they are
  * computed once and kept, with the hashes along the right edge. Of many more tiles than are kept, their middles are
- * (tilenodes.ts): proofs at random over a large tree hash a tenth of each tile that they read again.
+ * (tilenodes.ts): proofs at random over a large tree hash the part of a tile that they need.
  */
 import { equal } from './bytes.ts'
 import { TlogError } from './error.ts'

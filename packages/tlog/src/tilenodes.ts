@@ -5,9 +5,9 @@
  *   height 4     16 nodes    the middle
  *   height 0    256 hashes   the tile: 16 groups, one below each node of the middle
  *
- * Hashing a whole tile takes ten times what a proof takes otherwise. So of a tile that has been hashed once the middle is
- * worth keeping, a sixteenth of its bytes: with it, whoever reads the tile again hashes only the groups that are asked
- * for, and each is held against the middle before anything of it is used.
+ * A whole tile is 255 hashes, and a proof takes eight of them. So of a tile that has been hashed once the middle is worth
+ * keeping, a sixteenth of its bytes: with it, whoever reads the tile again hashes only the groups that are asked for,
+ * and each is held against the middle before anything of it is used.
  */
 import { equal } from './bytes.ts'
 import { TlogError } from './error.ts'

@@ -149,10 +149,11 @@ const dsOf = (digest: number) => Uint8Array.of(0, 1, 13, 2, ...Array<number>(32)
 
 describe('a zone file', () => {
   const taken: { apex: Name; records: number }[] = []
+  let refused = 0
   const taker = {
     take: async (apex: Name, records: readonly RR[]) => {
       taken.push({ apex, records: records.length })
-      return { zone: apex, serial: 1, signed: 3, changes: 0, refused: 0 }
+      return { zone: apex, serial: 1, signed: 3, changes: 0, refused }
     },
   } as unknown as ZoneTaker
   const options = () => ({
@@ -187,6 +188,17 @@ describe('a zone file', () => {
     await write(text)
     expect(await open(file).read(RUNNING)).toBe(true)
     expect(await row(file)).toMatchObject({ signed: 3, held: null })
+  })
+
+  test('of which the log refused something is handed over again', async () => {
+    const net = new Internet()
+    const file = await write(zoneText(net.addZone('org.').zone.records))
+    refused = 1
+    expect(await open(file).read(RUNNING)).toBe(true)
+    refused = 0
+    expect(await open(file).read(RUNNING)).toBe(true)
+    expect(await open(file).read(RUNNING)).toBe(false)
+    expect(taken).toHaveLength(2)
   })
 
   test('that is only a trigger is never evidence: what differs is asked', async () => {

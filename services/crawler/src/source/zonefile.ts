@@ -115,7 +115,8 @@ export class ZoneFile {
     const apex = await apexOf(file)
     if (!this.#trigger && (await isSigned(file))) {
       const taken = await this.#options.taker.take(apex, await all(file), signal)
-      await table.taken(this.id, version, taken.signed, clock())
+      // What the log refused may do next time: then the file is not taken over yet.
+      await table.taken(this.id, taken.refused > 0 ? null : version, taken.signed, clock())
       return true
     }
     const logged = await LoggedZone.read(db, apex)
