@@ -1,6 +1,6 @@
 /** What is read beside the DNS: lists of names, zone files, and how transfers are written down. */
 import { createHash } from 'node:crypto'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -188,6 +188,23 @@ describe('a zone file', () => {
     await write(text)
     expect(await open(file).read(RUNNING)).toBe(true)
     expect(await row(file)).toMatchObject({ signed: 3, held: null })
+  })
+
+  test('is read again until two looks have found it untouched', async () => {
+    const put = async (digest: string, at: number): Promise<string> => {
+      const file = await write(listText(1, digest))
+      await utimes(file, at, at)
+      return file
+    }
+    const source = open(await put('AA', 1_000))
+    expect(await source.read(RUNNING)).toBe(true)
+    // Written again within one tick of the clock, and of the same size.
+    await put('BB', 1_000)
+    expect(await source.read(RUNNING)).toBe(true)
+    await put('CC', 1_000)
+    expect(await source.read(RUNNING)).toBe(false)
+    await put('CC', 2_000)
+    expect(await source.read(RUNNING)).toBe(true)
   })
 
   test('of which the log refused something is handed over again', async () => {

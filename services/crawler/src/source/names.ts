@@ -3,14 +3,13 @@
  * taken over whole or not at all: a line that is no name leaves everything as it was.
  */
 import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { DnssecError } from '@dslog/dnssec/error'
 import { nameFromTyped } from '@dslog/dnssec/idn'
 import { type Name, nameKey } from '@dslog/dnssec/name'
 import type { Clock } from '@dslog/service/clock'
 import { BATCH_ROWS, type Frontier } from '../frontier.ts'
-import { SourceError } from './source.ts'
+import { SourceError, stampOf } from './source.ts'
 
 /** Longest line: a name with every byte escaped, and a remark. */
 const MAX_LINE = 4_096
@@ -65,7 +64,7 @@ export class NamesFile {
    * @throws SourceError `refused` for a file that is not all names, `unreachable` for none
    */
   async read(signal: AbortSignal): Promise<number | undefined> {
-    const version = await this.#stat()
+    const version = await stampOf(this.#file)
     if (version === this.#version) return undefined
     let count = 0
     for await (const batch of readNames(this.#file)) {
@@ -78,19 +77,9 @@ export class NamesFile {
       signal.throwIfAborted()
       await this.#frontier.list(batch, readAt)
     }
-    if ((await this.#stat()) !== version) return this.read(signal)
+    if ((await stampOf(this.#file)) !== version) return this.read(signal)
     await this.#frontier.unlist(readAt)
     this.#version = version
     return count
-  }
-
-  async #stat(): Promise<string> {
-    try {
-      const { ino, mtimeMs, size } = await stat(this.#file)
-      return `${ino} ${mtimeMs} ${size}`
-    } catch (cause) {
-      const { code = 'error' } = cause as NodeJS.ErrnoException
-      throw new SourceError('unreachable', `${this.#file} cannot be read (${code})`, { cause })
-    }
   }
 }

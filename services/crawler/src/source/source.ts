@@ -1,4 +1,5 @@
 /** What sources have in common: how they fail, and what is kept of each. */
+import { stat } from 'node:fs/promises'
 import { sql } from 'kysely'
 import type { CrawlerTables } from '@dslog/schema/crawlerdb'
 import type { Database } from '@dslog/service/db'
@@ -17,6 +18,22 @@ export class SourceError extends Error {
   constructor(code: SourceErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options)
     this.code = code
+  }
+}
+
+/**
+ * What a file that is written, or another one in its place, does not keep. Writes within one tick of the file system's clock
+ * can look alike.
+ *
+ * @throws SourceError `unreachable`
+ */
+export async function stampOf(file: string): Promise<string> {
+  try {
+    const { ino, mtimeMs, size } = await stat(file)
+    return `${ino} ${mtimeMs} ${size}`
+  } catch (cause) {
+    const { code = 'error' } = cause as NodeJS.ErrnoException
+    throw new SourceError('unreachable', `${file} cannot be read (${code})`, { cause })
   }
 }
 

@@ -8,7 +8,7 @@
  */
 import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdir, rm, stat } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -23,7 +23,7 @@ import type { Database } from '@dslog/service/db'
 import type { Frontier } from '../frontier.ts'
 import { type DsSet, LoggedZone } from '../loggedzone.ts'
 import { Source, TaskKind, Tier } from '../schedule.ts'
-import { mustWait, SourceError, type SourceTable } from './source.ts'
+import { mustWait, SourceError, type SourceTable, stampOf } from './source.ts'
 import { refusal, type ZoneTaker } from './zone.ts'
 
 /** Largest download, bytes, as it comes over the wire. */
@@ -55,6 +55,9 @@ export class ZoneFile {
   readonly #trigger: boolean
   readonly #place: string
   readonly #options: ZoneFileOptions
+  /** The file when it was looked at last. */
+  #seen:
+    { readonly stamp: string; readonly digest: string; readonly isSettled: boolean } | undefined
 
   constructor(id: string, options: ZoneFileOptions) {
     this.id = id
@@ -106,7 +109,7 @@ export class ZoneFile {
 
   async #take(file: string, signal: AbortSignal): Promise<boolean> {
     const { clock, db, table } = this.#options
-    const version = await digestOf(file)
+    const version = await this.#version(file)
     const row = await table.get(this.id)
     if (row?.version === version) return false
     if (row?.held === version && row.accepted !== version) {
@@ -139,6 +142,17 @@ export class ZoneFile {
     await this.#ask(logged.missing(), signal)
     await table.taken(this.id, version, size, clock())
     return true
+  }
+
+  /** The digest of a file. It is computed until two looks in a row have found the file untouched. */
+  async #version(file: string): Promise<string> {
+    const stamp = await stampOf(file)
+    const before = this.#seen
+    const isSame = stamp === before?.stamp
+    if (isSame && before.isSettled) return before.digest
+    const digest = await digestOf(file)
+    this.#seen = { stamp, digest, isSettled: isSame }
+    return digest
   }
 
   /** Has names asked now. */
@@ -233,12 +247,6 @@ async function all(file: string): Promise<RR[]> {
 }
 
 async function digestOf(file: string): Promise<string> {
-  try {
-    await stat(file)
-  } catch (cause) {
-    const { code = 'error' } = cause as NodeJS.ErrnoException
-    throw new SourceError('unreachable', `${file} cannot be read (${code})`, { cause })
-  }
   const hash = createHash('sha256')
   for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer)
   return hash.digest('hex')
