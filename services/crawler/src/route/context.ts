@@ -1,10 +1,10 @@
 /** What the routes of the crawler share. */
-import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Name } from '@dslog/dnssec/name'
 import type { CrawlerTables } from '@dslog/schema/crawlerdb'
 import type { Clock } from '@dslog/service/clock'
 import type { Secret } from '@dslog/service/config'
 import type { Database } from '@dslog/service/db'
+import { bearerOf, isToken } from '@dslog/service/http/bearer'
 import { Problem } from '@dslog/service/problem'
 import type { Frontier } from '../frontier.ts'
 import type { SourceTable } from '../source/source.ts'
@@ -31,17 +31,13 @@ export interface Exchange {
 
 /** Refuses who does not present the token. */
 export function authorize({ token }: CrawlerContext, { reply, request }: Exchange): void {
-  const given = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1]
+  const given = bearerOf(request.headers.authorization)
   if (given === undefined) {
     // RFC 9110 section 15.5.2: it says how to ask.
     reply.header('www-authenticate', 'Bearer')
     throw new Problem('unauthorized', "This needs the crawler's token")
   }
-  if (token === undefined || !timingSafeEqual(digest(given), digest(token.reveal()))) {
+  if (!isToken(given, token)) {
     throw new Problem('forbidden', "This is not the crawler's token")
   }
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest()
 }

@@ -1,8 +1,8 @@
 /** Submission of evidence. The log validates everything itself and trusts no submitter. */
-import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Writable } from 'node:stream'
 import { MAX_SUBMIT_BYTES, Submission, SubmitResults } from '@dslog/schema/api'
 import type { Http } from '@dslog/service/http'
+import { bearerOf, isToken } from '@dslog/service/http/bearer'
 import { sourceOf } from '@dslog/service/http/source'
 import { Problem } from '@dslog/service/problem'
 import { Gate } from '../gate.ts'
@@ -83,7 +83,7 @@ export function observationRoutes(app: Http, context: LogContext): void {
   /** What evidence from the past is answered with: nothing to the operator. */
   function pastOf({ headers: { authorization } }: Request): Problem | undefined {
     if (isOperator(authorization)) return undefined
-    return tokenIn(authorization) === undefined
+    return bearerOf(authorization) === undefined
       ? new Problem('unauthorized', "Historical evidence needs the operator's token")
       : new Problem('forbidden', "This is not the operator's token")
   }
@@ -94,15 +94,9 @@ export function observationRoutes(app: Http, context: LogContext): void {
   }
 
   function isOperator(header: string | undefined): boolean {
-    const token = context.operatorToken?.reveal()
-    const given = tokenIn(header)
-    if (token === undefined || given === undefined) return false
-    return timingSafeEqual(digest(given), digest(token))
+    const given = bearerOf(header)
+    return given !== undefined && isToken(given, context.operatorToken)
   }
-}
-
-function tokenIn(header: string | undefined): string | undefined {
-  return /^Bearer (.+)$/.exec(header ?? '')?.[1]
 }
 
 /** Where the log is only read, whoever submits is told so before his evidence has been read. */
@@ -118,10 +112,6 @@ function refusals(app: Http): void {
 interface Request {
   readonly headers: { readonly authorization?: string | undefined }
   readonly ip: string
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest()
 }
 
 function prefersNotToWait(header: string | string[] | undefined): boolean {
