@@ -192,6 +192,13 @@ export function decodeEntry(bytes: Uint8Array): Entry {
   return entry
 }
 
+/** Decodes an entry that is known to be a key set. @throws Error if it is another */
+export function decodeZoneKeys(bytes: Uint8Array): ZoneKeysEntry {
+  const entry = decodeEntry(bytes)
+  if (entry.type !== 'zone-keys') throw new Error(`a ${entry.type} entry in place of keys`)
+  return entry
+}
+
 /** Whether a leaf says that it is a MAP_HEAD, by its first two bytes; it may still not decode. */
 export function claimsMapHead(bytes: Uint8Array): boolean {
   return bytes[0] === ENTRY_VERSION && bytes[1] === WIRE_TYPE['map-head']

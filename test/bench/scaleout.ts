@@ -13,7 +13,7 @@ import { bundlePath, TILE_WIDTH, tilePath } from '@dslog/tlog/tile'
 import { formatAnchors } from '@dslog/dnssec/anchors'
 import { nameToText } from '@dslog/dnssec/name'
 import type { Changes, CheckpointInfo, MonitorStatus } from '@dslog/schema/api'
-import { HOUR } from '@dslog/testbed/clock'
+import { HOUR, SECOND } from '@dslog/schema/time'
 import { anchorOf } from '@dslog/testbed/key'
 import { type RealServer, startNsd, type ZoneFile } from '@dslog/testbed/realserver'
 import { SmtpSink } from '@dslog/testbed/smtpsink'
@@ -42,7 +42,6 @@ const LOOK_MS = 250
 const READ_MS = 25
 /** What is missing is waited for so long, ms. */
 const PATIENCE_MS = 180_000
-const SECOND = 1_000
 
 /** A change of a DS: of which name, and when it was served. */
 interface Change {

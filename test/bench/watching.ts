@@ -13,7 +13,7 @@ import { encodeDsSet } from '@dslog/service/dsset'
 import { migrate } from '@dslog/service/migrate'
 import { Judge } from '@dslog/monitor/cases'
 import { MonitorStore } from '@dslog/monitor/store'
-import { reconcile, type Watched } from '@dslog/monitor/watchlist'
+import { reconcile, type Watched } from '@dslog/monitor/operatorwatches'
 import { type Bench, type Benchmark, secondsOf } from './harness.ts'
 import { serverUrl } from './server.ts'
 

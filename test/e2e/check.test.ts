@@ -54,7 +54,7 @@ describe('dslog check', () => {
     expect(first, first.stdout + first.stderr).toMatchObject({ code: 0 })
     expect(first.stdout).toContain(dsToText(ds(1)))
     expect(first.stdout).toMatch(/the log: nothing.*--submit/)
-    expect(first.stdout).toMatch(/ECDSAP256SHA256, SHA-256/)
+    expect(first.stdout).toMatch(/ECDSA P-256, SHA-256/)
     expect(first.stdout).toMatch(/resolver 127\.0\.0\.1: (network|timeout)/)
     expect(await world.story(NAME)).toEqual([])
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { nameFromText } from '@dslog/dnssec/name'
 import { TYPE } from '@dslog/dnssec/records'
-import { DAY, HOUR } from '@dslog/testbed/clock'
+import { DAY, HOUR } from '@dslog/schema/time'
 import { type Authority, Internet } from '@dslog/testbed/internet'
 import type { Fault, FaultOptions } from '@dslog/testbed/nameserver/fault'
 import { DEFAULT_LIMITS } from '@dslog/crawler/pace'

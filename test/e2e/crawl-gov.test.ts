@@ -6,6 +6,7 @@ import { expect, test } from 'vitest'
 import { type Name, nameKey } from '@dslog/dnssec/name'
 import { TYPE } from '@dslog/dnssec/records'
 import { stateId } from '@dslog/schema/identity'
+import { MINUTE } from '@dslog/schema/time'
 import { toBase64 } from '@dslog/tlog/bytes'
 import { TestClock } from '@dslog/testbed/clock'
 import { openGov, type Gov, type GovFile } from '@dslog/testbed/gov'
@@ -18,7 +19,6 @@ const SOME = 300
 
 /** How often is asked again what was put off, and how much later, ms. */
 const PATIENCE = 5
-const MINUTE = 60_000
 
 const noon = (file: GovFile): number => Date.parse(`${file}T12:00:00Z`)
 

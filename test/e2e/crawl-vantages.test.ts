@@ -1,7 +1,7 @@
 /** The crawler from several places: a resolver by HTTPS and a proxy show what they see, honest or not. */
 import { afterEach, expect, test } from 'vitest'
 import { nameFromText } from '@dslog/dnssec/name'
-import { HOUR } from '@dslog/testbed/clock'
+import { HOUR } from '@dslog/schema/time'
 import { Internet } from '@dslog/testbed/internet'
 import { NameServers } from '@dslog/testbed/nameserver'
 import { startUnbound } from '@dslog/testbed/unbound'

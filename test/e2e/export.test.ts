@@ -6,6 +6,7 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { LogTables } from '@dslog/schema/db'
 import { openDatabase } from '@dslog/service/db'
+import { listenOnLoopback } from '@dslog/testbed/loopback'
 import { dslog, Folders, Up } from './dslog.ts'
 import { Registry } from './registry.ts'
 
@@ -51,10 +52,7 @@ async function serve(folder: string): Promise<string> {
     )
   })
   servers.push(server)
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve)
-  })
-  return `http://127.0.0.1:${(server.address() as { port: number }).port}`
+  return `http://127.0.0.1:${await listenOnLoopback(server)}`
 }
 
 describe('an exported log', () => {

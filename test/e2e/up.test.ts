@@ -11,6 +11,7 @@ import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { NameServers } from '@dslog/testbed/nameserver'
 import { ownerKey } from '@dslog/testbed/stories'
+import { listenOnLoopback } from '@dslog/testbed/loopback'
 import { dslog, type Event, Folders, Up } from './dslog.ts'
 import { Registry } from './registry.ts'
 
@@ -187,10 +188,7 @@ describe('a port that is taken', () => {
   /** A port that somebody has, of whom the next is free or taken too. */
   async function taken(): Promise<{ port: number; server: Server }> {
     const server = createServer()
-    await new Promise<void>((resolve) => {
-      server.listen(0, '127.0.0.1', resolve)
-    })
-    return { port: (server.address() as { port: number }).port, server }
+    return { port: await listenOnLoopback(server), server }
   }
 
   it.each([0, 1])('is said to be, before anything is done (port + %i)', async (offset) => {

@@ -6,7 +6,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -34,6 +33,7 @@ import { TestClock } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
+import { freePort } from '@dslog/testbed/program'
 import { keyOf, ORIGIN, type Place, Places } from '../place.ts'
 import { observe, silent } from '../testlog.ts'
 
@@ -58,14 +58,6 @@ const running: { stop(): Promise<unknown> }[] = []
 afterEach(async () => {
   for (const one of running.splice(0).reverse()) await one.stop().catch(() => {})
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
 
 let ports: { log: number; w: [number, number, number] }
 let monitors: [Place, Place, Place]

@@ -4,7 +4,6 @@
  * told, or changes it on the way.
  */
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -12,13 +11,16 @@ import { formatVkey } from '@dslog/tlog/key'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
 import type { MonitorStatus, SubmitResult } from '@dslog/schema/api'
+import { DAY } from '@dslog/schema/time'
 import { readConfig } from '@dslog/service/config'
 import { Lifecycle } from '@dslog/service/run'
-import { DAY, TestClock } from '@dslog/testbed/clock'
+import { TestClock } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { SmtpSink } from '@dslog/testbed/smtpsink'
 import { ownerKey, STORIES } from '@dslog/testbed/stories'
+import { closeServer, listenOnLoopback } from '@dslog/testbed/loopback'
+import { freePort } from '@dslog/testbed/program'
 import { logService, type OpenedLog } from '@dslog/log/main'
 import { policyText } from '@dslog/log/policy'
 import { MONITOR_CONFIG } from '@dslog/monitor/config'
@@ -205,23 +207,19 @@ export class Between {
   /** How long an answer of the log takes, ms. */
   delay = 0
   readonly #server = createServer((question, answer) => void this.#pass(question, answer))
+  #port = 0
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    return `http://127.0.0.1:${this.#port}`
   }
 
   async open(target: string): Promise<void> {
     this.target = target
-    await new Promise<void>((resolve) => {
-      this.#server.listen(0, '127.0.0.1', resolve)
-    })
+    this.#port = await listenOnLoopback(this.#server)
   }
 
   close(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#server.closeAllConnections()
-      this.#server.close(() => resolve())
-    })
+    return closeServer(this.#server)
   }
 
   async #pass(question: IncomingMessage, answer: ServerResponse): Promise<void> {
@@ -257,14 +255,4 @@ export class Between {
     answer.on('close', () => onward.destroy())
     question.pipe(onward)
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve)
-  })
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }

@@ -6,7 +6,7 @@
 import type { Page } from 'playwright'
 import { describe, expect, test } from 'vitest'
 import { nameFromText } from '@dslog/dnssec/name'
-import { DAY } from '@dslog/testbed/clock'
+import { DAY } from '@dslog/schema/time'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
 import { pinToText } from '@dslog/verify/pins'

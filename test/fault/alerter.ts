@@ -16,7 +16,7 @@ import { WebhookChannel } from '@dslog/monitor/channel/webhook'
 import { ContentReader } from '@dslog/monitor/content'
 import { MailLimit } from '@dslog/monitor/maillimit'
 import { Outbox } from '@dslog/monitor/outbox'
-import { reconcile } from '@dslog/monitor/watchlist'
+import { reconcile } from '@dslog/monitor/operatorwatches'
 
 /** What the process does. */
 export interface AlerterTask {

@@ -17,6 +17,7 @@ import { Forwarder } from '@dslog/cli/enforce/forwarder'
 import { KnownStates } from '@dslog/cli/enforce/known'
 import { Upstream } from '@dslog/cli/enforce/upstream'
 import { servedAt } from '@dslog/cli/source'
+import { MINUTE } from '@dslog/schema/time'
 import { LOG_CONFIG } from '@dslog/log/config'
 import { logService, type OpenedLog } from '@dslog/log/main'
 import { ZoneList } from '@dslog/log/zones'
@@ -31,7 +32,6 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { keyOf, Places } from '../place.ts'
 import { observe, silent } from '../testlog.ts'
 
-const MINUTE = 60_000
 /** Unbound's time stands still, so that of the test goes on by little. */
 const GRACE = 10 * MINUTE
 const SERVFAIL = 2

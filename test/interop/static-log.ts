@@ -3,7 +3,6 @@
  * behind a bare HTTP server. For interoperation tests that are about those formats alone, and to serve them spoilt.
  */
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { toBase64, utf8 } from '@dslog/tlog/bytes'
 import { formatCheckpoint } from '@dslog/tlog/checkpoint'
 import { signerOf } from '@dslog/tlog/cosignature'
@@ -13,6 +12,7 @@ import { ed25519Signer, signNote } from '@dslog/tlog/note'
 import { TreeReader } from '@dslog/tlog/reader'
 import { bundlePath, encodeBundle, TILE_WIDTH, tilePath } from '@dslog/tlog/tile'
 import { TileWriter } from '@dslog/tlog/tilewriter'
+import { closeServer, listenOnLoopback } from '@dslog/testbed/loopback'
 
 /** A log that answers. */
 export interface RunningLog {
@@ -47,18 +47,11 @@ export async function serveStaticLog(
       response.end(body && spoil(path, body))
     })()
   })
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve)
-  })
-  const { port } = server.address() as AddressInfo
+  const port = await listenOnLoopback(server)
   return {
     url: `http://127.0.0.1:${port}`,
     vkey: formatVkey(KEY),
-    close: async () =>
-      new Promise((resolve) => {
-        server.closeAllConnections()
-        server.close(() => resolve())
-      }),
+    close: () => closeServer(server),
   }
 }
 

@@ -6,6 +6,7 @@ import { type Hash, sha256 } from '@dslog/tlog/hash'
 import { type Anchor, ROOT_ANCHORS } from '@dslog/dnssec/anchors'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
 import type { AnchorLink, ParentLink } from '@dslog/schema/entry'
+import { DAY, HOUR } from '@dslog/schema/time'
 import {
   anchorOf,
   type Chain,
@@ -20,8 +21,6 @@ import {
   type ZoneKeys,
 } from '@dslog/verify/keys'
 
-const HOUR = 3_600_000
-const DAY = 24 * HOUR
 const NIGHTLY = process.env['DSLOG_TEST_NIGHTLY'] === undefined ? 1 : 20
 
 const DIGEST = sha256(utf8('anchor'))

@@ -5,13 +5,11 @@
 import fc from 'fast-check'
 import type { RR } from '@dslog/dnssec/records'
 import { isBelow, type Name } from '@dslog/dnssec/name'
+import { DAY, HOUR } from '@dslog/schema/time'
 import type { Candidate, Moment } from '@dslog/verify/candidate'
 import { VerifyError } from '@dslog/verify/error'
 import { anchorOfRoot, day, madeUpDs, name, Registry, rememberingBackend } from './registry.ts'
 import { live, past, TestLog, type TestLogOptions } from './testlog.ts'
-
-const HOUR = 3_600_000
-const DAY = 24 * HOUR
 
 /** Archives are of the year before the log began. */
 const ARCHIVE_DAYS = 365

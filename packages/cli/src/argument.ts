@@ -54,9 +54,14 @@ export function socket(text: string): SocketAddress {
   return { address, port: Number(port) }
 }
 
+/** Whether something is named by a URL of HTTP, not by a path. */
+export function isHttpUrl(text: string): boolean {
+  return /^https?:/i.test(text)
+}
+
 /** A URL of HTTP, without a slash at its end. @throws Failure `usage` */
 export function httpUrl(text: string): string {
-  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return withoutSlash(text)
+  if (isHttpUrl(text) && URL.canParse(text)) return withoutSlash(text)
   throw new Failure(EXIT.usage, `not an http or https URL: ${text}`)
 }
 

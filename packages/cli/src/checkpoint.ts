@@ -5,6 +5,7 @@ import { type HttpClient, withoutSlash } from '@dslog/tlog/http'
 import { MAX_NOTE_BYTES } from '@dslog/tlog/note'
 import { checkPolicy, type Policy, type TrustedCheckpoint } from '@dslog/tlog/policy'
 import { readInput } from '@dslog/service/input'
+import { isHttpUrl } from './argument.ts'
 import { naming } from './failure.ts'
 
 const CHECKPOINT = '/checkpoint'
@@ -25,9 +26,7 @@ export async function readCheckpoint(
   policy: Policy,
   http: HttpClient,
 ): Promise<NamedCheckpoint> {
-  const log = /^https?:\/\//i.test(what)
-    ? withoutSlash(what).replace(/\/checkpoint$/, '')
-    : undefined
+  const log = isHttpUrl(what) ? withoutSlash(what).replace(/\/checkpoint$/, '') : undefined
   const bytes =
     log === undefined
       ? await readInput(what)

@@ -57,11 +57,16 @@ const SERVICE_CODES: ReadonlySet<TlogErrorCode> = new Set<TlogErrorCode>([
   'late',
 ])
 
+/** Whether a peer has shown nothing at all: neither that something holds, nor that it does not. */
+export function hasShownNothing(error: unknown): error is TlogError {
+  return error instanceof TlogError && SERVICE_CODES.has(error.code)
+}
+
 /** The exit code of whatever a command threw; `undefined` for a bug. */
 export function exitCodeOf(error: unknown): ExitCode | undefined {
   if (error instanceof Failure) return error.exitCode
   if (error instanceof MisbehaviourError || error instanceof ViolationError) return EXIT.unverified
-  if (error instanceof TlogError && SERVICE_CODES.has(error.code)) return EXIT.service
+  if (hasShownNothing(error)) return EXIT.service
   if (error instanceof TlogError && error.code === 'bad-url') return EXIT.usage
   if (isVerificationFailure(error)) return EXIT.unverified
   if (error instanceof ConfigError) return EXIT.usage

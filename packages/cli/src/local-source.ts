@@ -27,8 +27,10 @@ export async function openLocalSource(session: Session): Promise<LogSource> {
       rawPayload,
       statusCode: status,
     } = await app.inject(url.slice(FOLDER_URL.length))
-    const pairs = Object.entries(headers).map(([name, value]) => [name, String(value)] as const)
-    return new Response(new Uint8Array(rawPayload), { status, headers: pairs.map((p) => [...p]) })
+    const pairs = Object.entries(headers).map(([name, value]): [string, string] => {
+      return [name, String(value)]
+    })
+    return new Response(new Uint8Array(rawPayload), { status, headers: pairs })
   }
   return {
     url: FOLDER_URL,

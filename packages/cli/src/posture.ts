@@ -3,10 +3,11 @@
  * (RFC 8624, 9905), whether keys are announced by CDS (RFC 7344), and whether certificates are bound to an
  * account (CAA `accounturi`, RFC 8657), without which a swapped DS is enough to get one.
  */
-import { ALGORITHM, DIGEST } from '@dslog/dnssec/backend/backend'
+import { ALGORITHM, DIGEST, isDigestType, SUPPORTED } from '@dslog/dnssec/backend/backend'
 import { parseDsSet } from '@dslog/dnssec/ds'
 import { dsToText, type RR, TYPE } from '@dslog/dnssec/records'
 import { rdataToText } from '@dslog/dnssec/rdata'
+import { algorithmText, digestText } from '@dslog/dnssec/words'
 
 /** A remark; `weak` where something should be changed. */
 export interface Remark {
@@ -14,13 +15,6 @@ export interface Remark {
   readonly text: string
 }
 
-/** What resolvers verify with, by number, as it is written. */
-const ALGORITHM_NAMES = new Map<number, string>(
-  Object.entries(ALGORITHM).map(([name, number]) => [number, name.replaceAll('_', '-')]),
-)
-const DIGEST_NAMES = new Map<number, string>(
-  Object.entries(DIGEST).map(([name, number]) => [number, name.replace('SHA', 'SHA-')]),
-)
 const SHA1_ALGORITHMS: ReadonlySet<number> = new Set([
   ALGORITHM.RSASHA1,
   ALGORITHM.RSASHA1_NSEC3_SHA1,
@@ -34,12 +28,11 @@ export function dsRemarks(rdatas: readonly Uint8Array[]): Remark[] {
     // A zone may sign whatever it likes.
     if (ds === undefined) return { weak: true, text: `DS ${dsToText(rdata)}: of no use to anybody` }
     const { algorithm, digestType, tag } = ds
-    const how = ALGORITHM_NAMES.get(algorithm) ?? `algorithm ${algorithm}`
-    const digest = DIGEST_NAMES.get(digestType) ?? `digest type ${digestType}`
     const weak = SHA1_ALGORITHMS.has(algorithm) || digestType === DIGEST.SHA1
-    const unknown = !ALGORITHM_NAMES.has(algorithm) || !DIGEST_NAMES.has(digestType)
+    const unknown = !SUPPORTED.has(algorithm) || !isDigestType(digestType)
     const note = weak ? ': SHA-1 is to be replaced' : unknown ? ': resolvers may not know it' : ''
-    return { weak: weak || unknown, text: `DS ${tag}: ${how}, ${digest}${note}` }
+    const how = `${algorithmText(algorithm)}, ${digestText(digestType)}`
+    return { weak: weak || unknown, text: `DS ${tag}: ${how}${note}` }
   })
 }
 

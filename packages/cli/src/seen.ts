@@ -4,12 +4,13 @@
  * TCP, each behind its length. What is no record is passed over: dumps are full of other things. Nothing
  * here is believed; signatures are what counts in the end.
  */
-import { ByteReader, concat } from '@dslog/tlog/bytes'
+import { ByteReader } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
 import { DnssecError } from '@dslog/dnssec/error'
 import { HEADER_BYTES, parseMessage } from '@dslog/dnssec/message'
 import { CLASS_IN, type RR } from '@dslog/dnssec/records'
 import { parseZoneFile } from '@dslog/dnssec/zonefile'
+import { readWhole } from '@dslog/service/input'
 import { EXIT, Failure } from './failure.ts'
 
 /** Most that is read: the cache of a busy resolver. Records take some ten times as much in memory. */
@@ -24,16 +25,11 @@ const LOOKED_AT = 512
  * @throws Failure for more than is read, and for nothing
  */
 export async function readSeen(input: AsyncIterable<Uint8Array>): Promise<RR[]> {
-  const chunks: Uint8Array[] = []
-  let length = 0
-  for await (const chunk of input) {
-    chunks.push(chunk)
-    length += chunk.length
-    if (length > MAX_SEEN_BYTES) {
-      throw new Failure(EXIT.usage, `more than ${MAX_SEEN_BYTES} bytes`)
-    }
-  }
-  const bytes = concat(...chunks)
+  const whole = await readWhole(input, MAX_SEEN_BYTES, () => {
+    return new Failure(EXIT.usage, `more than ${MAX_SEEN_BYTES} bytes`)
+  })
+  // A Buffer's `slice` does not copy; nothing behind this line knows Buffers.
+  const bytes = new Uint8Array(whole.buffer, whole.byteOffset, whole.length)
   // The count of questions in a message has a zero in it, and so has the length in front of one.
   const isText = !bytes.subarray(0, LOOKED_AT).includes(0)
   const records = (isText ? fromText(bytes) : fromMessages(bytes)).filter((rr) => {

@@ -22,6 +22,17 @@ export async function runServices(
   })
 }
 
+/** Work that a signal of the process ends in order, as long as it is watched for. */
+export function untilSignal(): { readonly signal: AbortSignal; end(): void } {
+  const stopping = new AbortController()
+  const onSignal = (): void => stopping.abort()
+  process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
+  return {
+    signal: stopping.signal,
+    end: () => void process.off('SIGINT', onSignal).off('SIGTERM', onSignal),
+  }
+}
+
 /** The log of a service that has the process for itself: standard output is its log. */
 export function serviceLogger(service: string, { logLevel }: LogConfig, { stdout }: Io): Logger {
   return createLogger({ service, level: logLevel, destination: lineSink(stdout) })

@@ -4,20 +4,22 @@ import { join } from 'node:path'
 import type { LogOptions } from '@dslog/log/log'
 import { LOG_FILES } from '@dslog/log/files'
 import { openLogDatabase } from '@dslog/log/main'
-import { createLogger } from '@dslog/service/log'
+import { createLogger, type Logger } from '@dslog/service/log'
 import { readServiceConfig } from './config.ts'
 import { EXIT, Failure } from './failure.ts'
 import type { Session } from './session.ts'
 
+const SILENT = createLogger({ service: 'log', level: 'silent' })
+
 /**
  * Opens the database of the log in the data folder, or of DATABASE_URL.
  *
- * @param lost the database itself may be gone; then the key shows that a log belongs there
+ * @param options `lost`: the database itself may be gone; then the key shows that a log belongs there
  * @throws Failure `usage` if there is no log
  */
 export async function openStoredLog(
   session: Session,
-  { lost = false }: { readonly lost?: boolean } = {},
+  { logger = SILENT, lost = false }: { readonly logger?: Logger; readonly lost?: boolean } = {},
 ): Promise<LogOptions> {
   const { data } = session
   const { log: config } = readServiceConfig(session.serviceEnv())
@@ -27,5 +29,5 @@ export async function openStoredLog(
   if (config.databaseUrl === undefined && !isHere) {
     throw new Failure(EXIT.usage, `there is no log in ${data}: give --data DIR or set DATABASE_URL`)
   }
-  return openLogDatabase({ config, logger: createLogger({ service: 'log', level: 'silent' }) })
+  return openLogDatabase({ config, logger })
 }

@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
+import { listenOnLoopback } from '@dslog/testbed/loopback'
 import { dslog } from './io.ts'
 
 let server: Server | undefined
@@ -18,8 +18,7 @@ async function serving(status: number, body: string): Promise<number> {
     response.end(known ? body : '{}')
   })
   server = listening
-  await new Promise<void>((resolve) => listening.listen(0, '127.0.0.1', resolve))
-  return (listening.address() as AddressInfo).port
+  return listenOnLoopback(listening)
 }
 
 describe('dslog health', () => {

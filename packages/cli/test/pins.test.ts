@@ -1,7 +1,6 @@
 /** An owner key, statements that a monitor takes, and mistakes; and what a policy amounts to. */
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -10,6 +9,7 @@ import { formatVkey, KEY_TYPE, signerKey } from '@dslog/tlog/key'
 import { parsePolicy } from '@dslog/tlog/policy'
 import { nameFromText } from '@dslog/dnssec/name'
 import { ownerText, pinFromText, verifyPins } from '@dslog/verify/pins'
+import { listenOnLoopback } from '@dslog/testbed/loopback'
 import { fewestWitnesses } from '../src/command/policy.ts'
 import { dslog } from './io.ts'
 
@@ -34,8 +34,7 @@ beforeAll(async () => {
       return response.end(isKnown ? '{"effective_at":1719878400000}' : '{"title":"no"}')
     })
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  monitor = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  monitor = `http://127.0.0.1:${await listenOnLoopback(server)}`
 })
 afterAll(async () => {
   server.close()

@@ -16,12 +16,12 @@ const rr = (type: number, rdata: Uint8Array): RR => ({
 
 describe('DS records', () => {
   it.each([
-    [`4711 13 2 ${DIGEST}`, false, 'DS 4711: ECDSAP256SHA256, SHA-256'],
-    [`4711 8 4 ${'AB'.repeat(48)}`, false, 'DS 4711: RSASHA256, SHA-384'],
-    [`1 7 2 ${DIGEST}`, true, 'DS 1: RSASHA1-NSEC3-SHA1, SHA-256: SHA-1 is to be replaced'],
-    [`1 13 1 ${'AB'.repeat(20)}`, true, 'DS 1: ECDSAP256SHA256, SHA-1: SHA-1 is to be replaced'],
+    [`4711 13 2 ${DIGEST}`, false, 'DS 4711: ECDSA P-256, SHA-256'],
+    [`4711 8 4 ${'AB'.repeat(48)}`, false, 'DS 4711: RSA/SHA-256, SHA-384'],
+    [`1 7 2 ${DIGEST}`, true, 'DS 1: RSA/SHA-1, SHA-256: SHA-1 is to be replaced'],
+    [`1 13 1 ${'AB'.repeat(20)}`, true, 'DS 1: ECDSA P-256, SHA-1: SHA-1 is to be replaced'],
     [`1 99 2 ${DIGEST}`, true, 'DS 1: algorithm 99, SHA-256: resolvers may not know it'],
-    [`1 15 3 ${DIGEST}`, true, 'DS 1: ED25519, digest type 3: resolvers may not know it'],
+    [`1 15 3 ${DIGEST}`, true, 'DS 1: Ed25519, digest type 3: resolvers may not know it'],
   ])('%s', (ds, weak, text) => {
     expect(dsRemarks([rdataFromText(TYPE.DS, ds)])).toEqual([{ weak, text }])
   })

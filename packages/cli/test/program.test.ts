@@ -118,6 +118,7 @@ describe('a wrong call is exit code 2 and one line', () => {
     [['submit', tmpdir(), '--log', 'http://log.example'], /^dslog: \/\S+: is a folder/],
     [['restore', '--from', '/nonexistent'], /^dslog: \/nonexistent\/checkpoint: no such file/],
     [['fsck'], /there is no log in/],
+    [['freeze', '--yes'], /there is no log in/],
   ])('%j', async (args, message) => {
     const { code, stderr } = await fails(...args)
     expect(stderr).toMatch(message)

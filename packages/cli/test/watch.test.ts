@@ -1,9 +1,9 @@
 /** Following names live, against a log that streams, keeps events back, and goes away. */
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { nameFromText, nameToText } from '@dslog/dnssec/name'
 import type { Change } from '@dslog/verify/describe'
+import { listenOnLoopback } from '@dslog/testbed/loopback'
 import { levelOf } from '../src/command/watch.ts'
 import { changedNames, eventsIn, type Told } from '../src/eventstream.ts'
 import { dslog } from './io.ts'
@@ -60,8 +60,7 @@ async function serve(
   answer: Parameters<typeof createServer>[1],
 ): Promise<{ url: string; server: Server }> {
   const server = createServer(answer)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server }
+  return { url: `http://127.0.0.1:${await listenOnLoopback(server)}`, server }
 }
 
 describe('a log', () => {

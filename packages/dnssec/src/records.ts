@@ -217,6 +217,24 @@ export function signedRrsigFields(rrsig: Rrsig): Uint8Array {
   return rrsig.rdata.subarray(0, RRSIG_FIXED_BYTES + rrsig.signer.length)
 }
 
+/** Bytes of a SOA's numbers, behind its two names (RFC 1035 §3.3.13). */
+export const SOA_NUMBERS_BYTES = 20
+
+/** The numbers of a SOA that others go by. */
+export interface SoaNumbers {
+  readonly serial: number
+  /** TTL of denials, in seconds (RFC 2308 §4). */
+  readonly minimum: number
+}
+
+/** Reads the end of a SOA. @throws DnssecError `bad-record` if it is too short */
+export function parseSoaNumbers(rdata: Uint8Array): SoaNumbers {
+  const at = rdata.length - SOA_NUMBERS_BYTES
+  if (at < 0) throw new DnssecError('bad-record', 'malformed SOA record')
+  const view = new DataView(rdata.buffer, rdata.byteOffset, rdata.length)
+  return { serial: view.getUint32(at), minimum: view.getUint32(at + 16) }
+}
+
 /**
  * Reads the fields of an NSEC.
  *

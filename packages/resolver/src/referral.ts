@@ -5,7 +5,7 @@
  */
 import { wellFormed } from '@dslog/dnssec/error'
 import { isAtOrBelow, isBelow, type Name, nameKey, readName, sameName } from '@dslog/dnssec/name'
-import { CLASS_IN, parseRrsig, type RR, TYPE } from '@dslog/dnssec/records'
+import { CLASS_IN, parseRrsig, parseSoaNumbers, type RR, TYPE } from '@dslog/dnssec/records'
 import { formatAddress } from '@dslog/service/specialaddress'
 import { ResolverError } from './error.ts'
 import type { Reply } from './exchange.ts'
@@ -36,8 +36,6 @@ export type Whereabouts =
 
 /** For how long "no such cut" is believed where the SOA does not say, in seconds. */
 const NEGATIVE_TTL = 900
-/** Bytes of a SOA's numbers behind its two names. */
-const SOA_NUMBERS_BYTES = 20
 
 /** RDATA of NS: a name. Undefined if it is not just that. */
 export function nameOfNs(rdata: Uint8Array): Name | undefined {
@@ -100,10 +98,8 @@ function isNs({ type, class: cls }: RR): boolean {
   return type === TYPE.NS && cls === CLASS_IN
 }
 
-/** RFC 2308 §4: the last number of a SOA. */
-function minimumOf(rdata: Uint8Array): number {
-  if (rdata.length < SOA_NUMBERS_BYTES) return NEGATIVE_TTL
-  return new DataView(rdata.buffer, rdata.byteOffset, rdata.length).getUint32(rdata.length - 4)
+function minimumOf(soa: Uint8Array): number {
+  return wellFormed(() => parseSoaNumbers(soa).minimum) ?? NEGATIVE_TTL
 }
 
 function nameServersOf(reply: Reply, zone: Name, set: readonly RR[], asked: Name): NameServers {

@@ -14,6 +14,7 @@ import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import type { NameServer } from '@dslog/testbed/nameserver/server'
 import { ownerKey } from '@dslog/testbed/stories'
+import { listenOnLoopback } from '@dslog/testbed/loopback'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { DS, expectFailure, OWNER, SILENT, TIMEOUT, type World, worldOf } from './world.ts'
 
@@ -357,8 +358,7 @@ describe('limits', () => {
       socket.on('error', () => {})
       for (let i = 0; i < 64; i++) socket.write(Uint8Array.of(0, 2, i, i))
     })
-    await new Promise<void>((resolve) => chatty.listen(0, '127.0.0.1', resolve))
-    const { port } = chatty.address() as { port: number }
+    const port = await listenOnLoopback(chatty)
     const client = new DnsClient({ permits: () => true })
     const work = client.ask({ address: '127.0.0.1', port }, QUESTION, { transport: 'tcp' })
     await expectFailure(work, 'mismatch')

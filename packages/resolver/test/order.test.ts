@@ -1,13 +1,13 @@
 /** Whom of a zone's servers is asked first. */
 import { describe, expect, it } from 'vitest'
 import { nameFromText } from '@dslog/dnssec/name'
+import { MINUTE } from '@dslog/schema/time'
 import { ServerOrder, shuffled } from '@dslog/resolver/order'
 import { TestClock } from '@dslog/testbed/clock'
 
 const ZONE = nameFromText('test.')
 const OTHER = nameFromText('example.')
 const SERVERS = ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4'].map((address) => ({ address }))
-const MINUTE = 60_000
 
 /** Numbers that look like chance, the same each time (Lehmer). */
 function chance(): () => number {

@@ -14,6 +14,7 @@ import { transferZone, type TransferOptions } from '@dslog/resolver/transfer'
 import { MAX_UNSIGNED, TsigSession } from '@dslog/resolver/tsig'
 import { Internet, record } from '@dslog/testbed/internet'
 import type { NameServer } from '@dslog/testbed/nameserver/server'
+import { listenOnLoopback } from '@dslog/testbed/loopback'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { DS, expectFailure, OWNER, type World, worldOf } from './world.ts'
 
@@ -310,8 +311,7 @@ function streamOf(
         then(socket)
       })
     })
-    await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
-    const { port } = listener.address() as { port: number }
+    const port = await listenOnLoopback(listener)
     try {
       const records: RR[] = []
       const stream = transferZone({ address: '127.0.0.1', port }, FI, {

@@ -1,9 +1,9 @@
 /** Walks by referrals: who is asked what, what is kept, and where strangers could lead us. */
 import { nameFromText, nameToText, ROOT } from '@dslog/dnssec/name'
 import { typeToText } from '@dslog/dnssec/rdata'
+import { DAY, HOUR } from '@dslog/schema/time'
 import { ROOT_SERVERS } from '@dslog/resolver/hints'
 import { MAX_QUESTIONS, ReferralWalker } from '@dslog/resolver/walk'
-import { DAY, HOUR } from '@dslog/testbed/clock'
 import { Internet, record } from '@dslog/testbed/internet'
 import { specialRange } from '@dslog/service/specialaddress'
 import { afterEach, describe, expect, it } from 'vitest'

@@ -11,7 +11,7 @@ import { toHex } from '@dslog/tlog/bytes'
 import { asHash, type Hash } from '@dslog/tlog/hash'
 import { type Name, nameKey } from '@dslog/dnssec/name'
 import type { NameTables } from '@dslog/schema/db'
-import { decodeEntry, encodeEntry } from '@dslog/schema/entry'
+import { decodeZoneKeys, encodeEntry } from '@dslog/schema/entry'
 import { MapKind } from '@dslog/schema/identity'
 import { type FoldChanges, type FoldStore, keyText, type NameChange } from '@dslog/verify/foldstore'
 import { type History, latestOf } from '@dslog/verify/history'
@@ -100,8 +100,7 @@ export class FoldTables implements FoldStore {
       .orderBy('idx', 'desc')
       .execute()
     const keys = rows.map((row): ZoneKeys => {
-      const entry = decodeEntry(row.entry)
-      if (entry.type !== 'zone-keys') throw new Error('table zone_keys holds another entry')
+      const entry = decodeZoneKeys(row.entry)
       const { idx: index, not_after: notAfter, not_before: notBefore } = row
       return { index, keysId, entry, notBefore, notAfter }
     })

@@ -6,12 +6,20 @@ const MAX_INPUT_BYTES = 16 * 1024 * 1024
 
 /** The whole of a file. Throws what the system says, with `code` EFBIG for one that is larger than any that is meant. */
 export async function readInput(path: string): Promise<Buffer> {
+  return readWhole(streamInput(path), MAX_INPUT_BYTES, () => tooLarge(path))
+}
+
+/** All that comes of something that may have no end, such as a pipe. @throws `tooMuch` for more than `limit` bytes */
+export async function readWhole(
+  input: AsyncIterable<Uint8Array>,
+  limit: number,
+  tooMuch: () => Error,
+): Promise<Buffer> {
   const chunks: Uint8Array[] = []
   let length = 0
-  for await (const chunk of streamInput(path)) {
+  for await (const chunk of input) {
     length += chunk.length
-    // A device or a pipe may have no end.
-    if (length > MAX_INPUT_BYTES) throw tooLarge(path)
+    if (length > limit) throw tooMuch()
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)

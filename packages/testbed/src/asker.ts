@@ -7,7 +7,7 @@ import { parseMessage, type Message } from '@dslog/dnssec/message'
 import { nameFromText } from '@dslog/dnssec/name'
 import { CLASS_IN, TYPE, type RR } from '@dslog/dnssec/records'
 import { encodeRecord } from '@dslog/dnssec/wire'
-import { optRecord } from './nameserver/packet.ts'
+import { framed, optRecord } from './nameserver/packet.ts'
 
 /** A question; for DS with DO and EDNS of 1232 bytes, unless told. */
 export interface Ask {
@@ -185,11 +185,6 @@ export class TcpAsker {
   close(): void {
     this.#socket.destroy()
   }
-}
-
-/** A message with its length before it. */
-export function framed(message: Uint8Array): Uint8Array {
-  return concat(Uint8Array.of(message.length >> 8, message.length & 0xff), message)
 }
 
 /** The records of some types in a message, in any section. */

@@ -3,10 +3,6 @@
  * on, for tests, and one that runs, for the demo.
  */
 
-/** Time in ms, hours and days, for steps of a clock. */
-export const HOUR = 3_600_000
-export const DAY: number = 24 * HOUR
-
 /** Where tests begin unless told: 2024-07-01T00:00:00Z. */
 export const TEST_EPOCH: number = Date.UTC(2024, 6, 1)
 

@@ -15,7 +15,6 @@
  * be changed afterwards.
  */
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { utf8 } from '@dslog/tlog/bytes'
 import { formatCheckpoint } from '@dslog/tlog/checkpoint'
 import { signerOf } from '@dslog/tlog/cosignature'
@@ -35,6 +34,7 @@ import type { Candidate, Moment } from '@dslog/verify/candidate'
 import { type Admission, EMPTY_HEAD, Fold } from '@dslog/verify/fold'
 import { MemoryStore } from '@dslog/verify/memory'
 import { Observer } from '@dslog/verify/observe'
+import { closeServer, listenOnLoopback } from './loopback.ts'
 
 /** Leading bits of a map key that name a bucket; shows in no hash. */
 const MAP_DEPTH = 4
@@ -229,18 +229,8 @@ export class LyingLog {
         response.end(new Uint8Array(await answer.arrayBuffer()))
       })()
     })
-    await new Promise<void>((resolve) => {
-      server.listen(0, '127.0.0.1', resolve)
-    })
-    const { port } = server.address() as AddressInfo
-    return {
-      url: `http://127.0.0.1:${port}`,
-      close: () =>
-        new Promise((resolve) => {
-          server.closeAllConnections()
-          server.close(() => resolve())
-        }),
-    }
+    const port = await listenOnLoopback(server)
+    return { url: `http://127.0.0.1:${port}`, close: () => closeServer(server) }
   }
 }
 

@@ -8,7 +8,7 @@
  */
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { closeServer, listenOnLoopback } from './loopback.ts'
 
 /** What goes wrong with a request, once. */
 export type StoreFault =
@@ -49,6 +49,7 @@ export class ObjectStore {
   readonly requests: StoreRequest[] = []
   readonly bucket = 'bucket'
   readonly #server: Server
+  #port = 0
   #faults: { readonly fault: StoreFault; after: number; readonly matches: RegExp }[] = []
   #before: ((method: string, key: string) => void) | undefined
 
@@ -58,14 +59,13 @@ export class ObjectStore {
 
   static async start(): Promise<ObjectStore> {
     const store = new ObjectStore()
-    await new Promise<void>((resolve) => store.#server.listen(0, '127.0.0.1', resolve))
+    store.#port = await listenOnLoopback(store.#server)
     return store
   }
 
   /** URL of the bucket, path-style. */
   get url(): string {
-    const { port } = this.#server.address() as AddressInfo
-    return `http://127.0.0.1:${port}/${this.bucket}`
+    return `http://127.0.0.1:${this.#port}/${this.bucket}`
   }
 
   /** Lets a request fail: the first whose `METHOD key` matches, after so many that do not fail. */
@@ -94,9 +94,8 @@ export class ObjectStore {
     this.objects.set(key, { data, etag, headers })
   }
 
-  async close(): Promise<void> {
-    this.#server.closeAllConnections()
-    await new Promise((resolve) => this.#server.close(resolve))
+  close(): Promise<void> {
+    return closeServer(this.#server)
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -23,7 +23,15 @@ import {
 import { NSEC3_OPT_OUT, NSEC3_SHA1, nsec3Hash, nsec3Owner } from '@dslog/dnssec/nsec3'
 import { RdataBuffer } from '@dslog/dnssec/presentation/field'
 import { putBitmap } from '@dslog/dnssec/rdata'
-import { CLASS_IN, FLAG_REVOKE, FLAG_SEP, TYPE, type RR, type RRset } from '@dslog/dnssec/records'
+import {
+  CLASS_IN,
+  FLAG_REVOKE,
+  FLAG_SEP,
+  parseSoaNumbers,
+  TYPE,
+  type RR,
+  type RRset,
+} from '@dslog/dnssec/records'
 import { rrset } from '@dslog/dnssec/rrset'
 import type { SignatureWindow } from '@dslog/dnssec/rrsig'
 import { parseZoneFile } from '@dslog/dnssec/zonefile'
@@ -126,9 +134,7 @@ function denialTtl(origin: Name, records: readonly RR[]): number {
   if (soa === undefined || !apex.some(({ type }) => type === TYPE.NS)) {
     throw new RangeError(`${nameToText(origin)} has no SOA and NS`)
   }
-  const { rdata } = soa
-  const minimum = new DataView(rdata.buffer, rdata.byteOffset).getUint32(rdata.length - 4)
-  return Math.min(soa.ttl, minimum)
+  return Math.min(soa.ttl, parseSoaNumbers(soa.rdata).minimum)
 }
 
 function made(owner: Name, type: number, ttl: number, rdata: Uint8Array): RR {

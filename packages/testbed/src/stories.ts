@@ -18,7 +18,7 @@ import {
   type Name,
 } from '@dslog/dnssec/name'
 import { FLAG_SEP, TYPE } from '@dslog/dnssec/records'
-import { DAY } from './clock.ts'
+import { DAY } from '@dslog/schema/time'
 import { record, type Authority, type Internet } from './internet.ts'
 import { dsOf, KSK, revoked, zoneKey, ZSK, type ZoneKey } from './key.ts'
 

@@ -2,9 +2,10 @@
  * Places from which others look at the DNS, on the loopback interface: a resolver by HTTPS (RFC 8484) in
  * front of a server that is asked over TCP, without the TLS, and a SOCKS5 proxy (RFC 1928, RFC 1929).
  */
-import { once } from 'node:events'
 import { createServer as createHttpServer, type ServerResponse } from 'node:http'
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
+import { listenOnLoopback } from './loopback.ts'
+import { framed } from './nameserver/packet.ts'
 
 /** Media type of DNS messages by HTTP. */
 const MEDIA_TYPE = 'application/dns-message'
@@ -33,9 +34,7 @@ export async function startDoh(handle: DohHandler): Promise<DohServer> {
       handle(get === null ? Buffer.concat(chunks) : Buffer.from(get, 'base64url'), response)
     })
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
+  const port = await listenOnLoopback(server)
   return {
     url: `http://127.0.0.1:${port}/dns-query`,
     get asked() {
@@ -56,7 +55,7 @@ export function dohFront(
   return (query, response) => {
     const socket = connect({ host: to.address, port: to.port })
     socket.on('error', () => response.writeHead(502).end())
-    socket.write(Buffer.concat([Buffer.from([query.length >> 8, query.length & 0xff]), query]))
+    socket.write(framed(query))
     const chunks: Buffer[] = []
     socket.on('data', (chunk: Buffer) => {
       chunks.push(chunk)
@@ -91,9 +90,7 @@ export async function startSocks(
     if (behave === 'junk') socket.write('HTTP/1.1 400 Bad Request\r\n\r\n')
     else greet(socket, behave === 'refuse', users)
   })
-  proxy.listen(0, '127.0.0.1')
-  await once(proxy, 'listening')
-  const { port } = proxy.address() as AddressInfo
+  const port = await listenOnLoopback(proxy)
   return {
     port,
     users,

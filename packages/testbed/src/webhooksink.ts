@@ -6,7 +6,7 @@ import {
   type ServerResponse,
 } from 'node:http'
 import { createServer as createHttps } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import { closeServer, listenOnLoopback } from './loopback.ts'
 
 /** What came in. */
 export interface SunkHook {
@@ -35,6 +35,7 @@ export class WebhookSink {
   answer: HookAnswer = agree
   readonly hooks: SunkHook[] = []
   readonly #server: Server
+  #port = 0
   readonly #scheme: 'http' | 'https'
 
   private constructor(tls: { key: string; cert: string } | undefined) {
@@ -55,12 +56,12 @@ export class WebhookSink {
   /** @param tls a certificate and its key, PEM; without it plain HTTP */
   static async start(tls?: { key: string; cert: string }): Promise<WebhookSink> {
     const sink = new WebhookSink(tls)
-    await new Promise<void>((resolve) => sink.#server.listen(0, '127.0.0.1', resolve))
+    sink.#port = await listenOnLoopback(sink.#server)
     return sink
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo).port
+    return this.#port
   }
 
   get url(): string {
@@ -75,8 +76,7 @@ export class WebhookSink {
     })
   }
 
-  async close(): Promise<void> {
-    this.#server.closeAllConnections()
-    await new Promise((resolve) => this.#server.close(resolve))
+  close(): Promise<void> {
+    return closeServer(this.#server)
   }
 }

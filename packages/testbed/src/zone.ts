@@ -20,7 +20,7 @@ import {
 } from '@dslog/dnssec/name'
 import { nsec3Hash, nsec3Owner } from '@dslog/dnssec/nsec3'
 import { rdataToText, typeToText } from '@dslog/dnssec/rdata'
-import { CLASS_IN, TYPE, type RR } from '@dslog/dnssec/records'
+import { CLASS_IN, parseSoaNumbers, TYPE, type RR } from '@dslog/dnssec/records'
 import { concat } from '@dslog/tlog/bytes'
 import type { Denial } from './signer.ts'
 
@@ -97,8 +97,7 @@ export class Zone {
   get serial(): number {
     const [soa] = this.#own(this.origin, TYPE.SOA)
     if (soa === undefined) throw new Error('a zone without SOA')
-    const { buffer, byteOffset, length } = soa.rdata
-    return new DataView(buffer, byteOffset).getUint32(length - 20)
+    return parseSoaNumbers(soa.rdata).serial
   }
 
   /** An RRset with its signatures, as it stands in the zone; none if there is no such. */

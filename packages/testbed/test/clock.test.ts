@@ -1,6 +1,7 @@
 /** The clocks that tests and the demo run on. */
 import { describe, expect, test } from 'vitest'
-import { HOUR, RunningClock, TEST_EPOCH, TestClock } from '../src/clock.ts'
+import { HOUR } from '@dslog/schema/time'
+import { RunningClock, TEST_EPOCH, TestClock } from '../src/clock.ts'
 
 describe('a clock set by hand', () => {
   test('stands still until it is told to go on', () => {

@@ -6,10 +6,10 @@ import { TYPE } from '@dslog/dnssec/records'
 import { encodeRecord } from '@dslog/dnssec/wire'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { encodeQuery, framed, TcpAsker, UdpAsker } from '../src/asker.ts'
+import { encodeQuery, TcpAsker, UdpAsker } from '../src/asker.ts'
 import { Internet, record } from '../src/internet.ts'
 import { NameServers } from '../src/nameserver.ts'
-import { optRecord } from '../src/nameserver/packet.ts'
+import { framed, optRecord } from '../src/nameserver/packet.ts'
 import type { NameServer } from '../src/nameserver/server.ts'
 
 const net = new Internet({ servers: 1 })

@@ -1,7 +1,8 @@
 /** A connection that is cut, still, and mended. */
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
+import { listenOnLoopback } from '../src/loopback.ts'
 import { Wire } from '../src/wire.ts'
 
 const endings: (() => unknown)[] = []
@@ -12,10 +13,9 @@ afterEach(async () => {
 /** A server that says back what it is told, and a wire to it. */
 async function echo(): Promise<Wire> {
   const server = createServer((socket) => socket.pipe(socket).on('error', () => {}))
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
+  const port = await listenOnLoopback(server)
   endings.push(() => server.close())
-  const wire = await Wire.to((server.address() as AddressInfo).port)
+  const wire = await Wire.to(port)
   endings.push(() => wire.cut())
   return wire
 }

@@ -1,23 +1,8 @@
 /** Numbers of DNS, dates and changes in words. */
+import { DAY, HOUR } from '@dslog/schema/time'
+import { algorithmText, digestText } from '@dslog/dnssec/words'
 import type { Change } from '@dslog/verify/describe'
 import type { EntryModel, LinkModel } from './protocol.ts'
-
-// IANA's registries of DNSSEC algorithms and DS digest types, where they are in use.
-const ALGORITHMS: Readonly<Record<number, string>> = {
-  5: 'RSA/SHA-1',
-  7: 'RSA/SHA-1',
-  8: 'RSA/SHA-256',
-  10: 'RSA/SHA-512',
-  13: 'ECDSA P-256',
-  14: 'ECDSA P-384',
-  15: 'Ed25519',
-  16: 'Ed448',
-}
-const DIGESTS: Readonly<Record<number, string>> = { 1: 'SHA-1', 2: 'SHA-256', 4: 'SHA-384' }
-
-export function algorithmText(algorithm: number): string {
-  return ALGORITHMS[algorithm] ?? `algorithm ${algorithm}`
-}
 
 /** A DS in presentation form, in parts. */
 export function dsParts(ds: string): {
@@ -30,7 +15,7 @@ export function dsParts(ds: string): {
   return {
     tag,
     algorithm: algorithmText(Number(algorithm)),
-    digest: DIGESTS[Number(digestType)] ?? `digest type ${digestType}`,
+    digest: digestText(Number(digestType)),
     hex,
   }
 }
@@ -86,15 +71,14 @@ function isDate(ms: number): boolean {
   return !Number.isNaN(new Date(ms).getTime())
 }
 
-const DAY_MS = 86_400_000
-const YEAR_MS = 365.25 * DAY_MS
+const YEAR_MS = 365.25 * DAY
 
 /** A span of time, roughly. */
 export function spanText(ms: number): string {
   if (ms >= 2 * YEAR_MS) return plural(Math.floor(ms / YEAR_MS), 'year')
   const units = [
-    [DAY_MS, 'day'],
-    [3_600_000, 'hour'],
+    [DAY, 'day'],
+    [HOUR, 'hour'],
     [60_000, 'minute'],
     [1000, 'second'],
   ] as const
@@ -103,7 +87,7 @@ export function spanText(ms: number): string {
 }
 
 /** A tree older than this may be withheld news: even a quiet log changes within a week. */
-const OLD_TREE_MS = 7 * DAY_MS
+const OLD_TREE_MS = 7 * DAY
 
 /** How far clocks may differ, ms. */
 const CLOCK_SKEW_MS = 300_000

@@ -1,8 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { DAY } from '@dslog/schema/time'
 import { scaleOf, spaced, type State, timelineOf } from '../src/timeline.ts'
-
-const DAY = 86_400_000
 
 /** States on days, each record a letter; `!` before them is out of order. */
 function states(...steps: readonly (readonly [number, string])[]): State[] {

@@ -3,6 +3,7 @@ import type { Unwanted } from '@dslog/resolver/udp'
 import type { Clock } from '@dslog/service/clock'
 import type { Metrics } from '@dslog/service/metrics'
 import type { AskCounter } from './paced.ts'
+import { Tier } from './schedule.ts'
 
 const MS_PER_SECOND = 1000
 
@@ -81,8 +82,8 @@ export interface Gauges {
   followedAt(): number | undefined
 }
 
-/** What the tiers are called. */
-const TIERS = ['watched', 'signed', 'other', 'keys']
+/** What the tiers are called, by number. */
+const TIERS = new Map(Object.entries(Tier).map(([name, tier]): [number, string] => [tier, name]))
 
 /** Registers the gauges of a crawler. */
 export function observe(gauges: Gauges, metrics: Metrics, clock: Clock): void {
@@ -97,7 +98,7 @@ export function observe(gauges: Gauges, metrics: Metrics, clock: Clock): void {
     labels: ['tier'],
     collect: async (gauge) => {
       for (const { due: late, tasks, tier } of await gauges.counts()) {
-        const labels = { tier: TIERS[tier] ?? String(tier) }
+        const labels = { tier: TIERS.get(tier) ?? String(tier) }
         gauge.set(labels, tasks)
         due.set(labels, late)
       }

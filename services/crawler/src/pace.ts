@@ -5,6 +5,7 @@
  *
  * Several processes share the limits: each takes its part of them, by how many there are.
  */
+import { MINUTE } from '@dslog/schema/time'
 import type { Clock } from '@dslog/service/clock'
 
 /** Questions a second. */
@@ -28,8 +29,7 @@ export const CEILINGS: PaceLimits = { server: 20, burst: 40, zone: 100, all: 2_0
 /** Questions of one minute of which so many may be lost or truncated; beyond, the rate is halved. */
 const TOLERATED_SHARE = 0.02
 
-/** Fewer questions than this say nothing about a share, ms and number. */
-const MINUTE_MS = 60_000
+/** Fewer questions than this say nothing about a share. */
 const ENOUGH = 10
 
 /** Slowest rate of a server, questions a second: it must be able to show that it has recovered. */
@@ -47,7 +47,7 @@ class Bucket {
   #emptyAt: number
 
   constructor(now: number) {
-    this.#emptyAt = now - MINUTE_MS * MINUTE_MS
+    this.#emptyAt = now - MINUTE * MINUTE
   }
 
   /** How long one more question has to wait, ms. */
@@ -157,7 +157,7 @@ export class Pace {
       pace.rate = Math.max(SLOWEST, pace.rate / 2)
       pace.halvedAt = now
       this.#newMinute(pace, now)
-    } else if (now - pace.since >= MINUTE_MS) {
+    } else if (now - pace.since >= MINUTE) {
       if (pace.lost === 0) pace.rate = Math.min(this.#limits.server, pace.rate + INCREASE)
       this.#newMinute(pace, now)
     }

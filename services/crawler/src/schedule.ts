@@ -5,6 +5,7 @@
  * Intervals are longest ones. Chance makes them shorter, so that polling shows no pattern and no name
  * waits longer than its tier promises; watched names alone are spread to both sides.
  */
+import { DAY, HOUR, MINUTE, SECOND } from '@dslog/schema/time'
 
 /** What a task does. Numbers from `look` on are looks after a first sighting, one row each. */
 export const TaskKind = { poll: 0, keys: 1, look: 2 } as const
@@ -16,11 +17,6 @@ export type Tier = (typeof Tier)[keyof typeof Tier]
 /** Who wants a name asked: bits of `task.sources`. A name is forgotten when nobody does. */
 export const Source = { file: 1, log: 2, zone: 4, watch: 8, decoy: 16 } as const
 export type Source = (typeof Source)[keyof typeof Source]
-
-const SECOND = 1_000
-const MINUTE = 60 * SECOND
-const HOUR = 60 * MINUTE
-const DAY = 24 * HOUR
 
 /** From one question to the next, ms. */
 export const INTERVAL: Readonly<Record<Tier, number>> = {

@@ -1,6 +1,7 @@
 /** Whom a look asks: who fails is passed over, and what one server does tells only of that server. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Name, nameFromText, nameKey } from '@dslog/dnssec/name'
+import { MINUTE } from '@dslog/schema/time'
 import type { Collector, Observation } from '@dslog/resolver/collect'
 import { ResolverError, type ResolverErrorCode } from '@dslog/resolver/error'
 import type { Server, Transport } from '@dslog/resolver/exchange'
@@ -14,7 +15,6 @@ import { ServerVantage } from '../src/vantage.ts'
 import { Views } from '../src/views.ts'
 import { openPlace, type Place, RUNNING } from './place.ts'
 
-const MINUTE = 60_000
 const ZONE = nameFromText('test.')
 const OTHER = nameFromText('example.')
 const NAME = nameFromText('a.test.')

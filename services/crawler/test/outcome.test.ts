@@ -1,12 +1,12 @@
 /** When a task is due again, and what is remembered of it. */
 import { describe, expect, test } from 'vitest'
 import { nameFromText } from '@dslog/dnssec/name'
+import { MINUTE } from '@dslog/schema/time'
 import type { Task } from '../src/frontier.ts'
 import { done, failed, leftAlone, putOff } from '../src/outcome.ts'
 import { INTERVAL, TaskKind, Tier } from '../src/schedule.ts'
 
 const AT = { now: 1_700_000_000_000, random: 0 }
-const MINUTE = 60_000
 
 function task(more: Partial<Task> = {}): Task {
   const name = nameFromText('example.org.')

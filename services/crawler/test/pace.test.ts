@@ -1,10 +1,8 @@
 /** Rates as a server sees them: questions in a second, whatever is asked for. */
 import { describe, expect, test } from 'vitest'
+import { MINUTE, SECOND } from '@dslog/schema/time'
 import { TestClock } from '@dslog/testbed/clock'
 import { CEILINGS, DEFAULT_LIMITS, Pace, type PaceLimits } from '../src/pace.ts'
-
-const SECOND = 1000
-const MINUTE = 60 * SECOND
 
 function pace(limits: Partial<PaceLimits> = {}): { clock: TestClock; pace: Pace } {
   const clock = new TestClock()

@@ -5,6 +5,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { nameFromText } from '@dslog/dnssec/name'
 import { TYPE } from '@dslog/dnssec/records'
+import { MINUTE, SECOND } from '@dslog/schema/time'
 import { DnsClient } from '@dslog/resolver/client'
 import type { Exchange, Server } from '@dslog/resolver/exchange'
 import { ResolverError } from '@dslog/resolver/error'
@@ -15,8 +16,6 @@ import type { NameServer } from '@dslog/testbed/nameserver/server'
 import { DEFAULT_LIMITS, Pace, type PaceLimits } from '../src/pace.ts'
 import { PacedExchange } from '../src/paced.ts'
 
-const SECOND = 1_000
-const MINUTE = 60 * SECOND
 /** For a server that drops all, some or none, in ms of the wall: the machine may be busy. */
 const IMPATIENT = 50
 const CALM = 150

@@ -13,11 +13,11 @@ import {
   TaskKind,
   Tier,
 } from '../src/schedule.ts'
+import { MINUTE } from '@dslog/schema/time'
 
 const chance = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
 const tier = fc.constantFrom(...Object.values(Tier))
 const NOW = 1_700_000_000_000
-const MINUTE = 60_000
 
 describe('a name', () => {
   test('is asked again within its interval', () => {

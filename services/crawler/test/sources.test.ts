@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto'
 import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -12,8 +11,10 @@ import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
 import { rdataToText, typeToText } from '@dslog/dnssec/rdata'
 import type { RR } from '@dslog/dnssec/records'
 import { stateId } from '@dslog/schema/identity'
-import { HOUR, TestClock } from '@dslog/testbed/clock'
+import { HOUR } from '@dslog/schema/time'
+import { TestClock } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
+import { listenOnLoopback } from '@dslog/testbed/loopback'
 import { CrawlerError } from '../src/error.ts'
 import { Frontier } from '../src/frontier.ts'
 import { NamesFile } from '../src/source/names.ts'
@@ -336,8 +337,7 @@ describe('a zone file', () => {
       server = createServer((_request, response) => {
         response.writeHead(answer.status).end(answer.body)
       })
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-      url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/org.zone.gz`
+      url = `http://127.0.0.1:${await listenOnLoopback(server)}/org.zone.gz`
     })
     afterAll(() => void server.close())
 

@@ -2,15 +2,15 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { nameFromText } from '@dslog/dnssec/name'
 import type { SubmitResult } from '@dslog/schema/api'
+import { DAY, HOUR, MINUTE } from '@dslog/schema/time'
 import { Metrics } from '@dslog/service/metrics'
-import { DAY, HOUR, TestClock } from '@dslog/testbed/clock'
+import { TestClock } from '@dslog/testbed/clock'
 import { Frontier, type Task } from '../src/frontier.ts'
 import { Inquirer, type InquirerOptions } from '../src/inquire.ts'
 import { countersIn } from '../src/metrics.ts'
 import { TaskKind, Tier } from '../src/schedule.ts'
 import { HASH_KEY, openPlace, type Place, RUNNING, silent } from './place.ts'
 
-const MINUTE = 60_000
 const clock = new TestClock()
 const zone = nameFromText('fi.')
 const owner = nameFromText('example.fi.')

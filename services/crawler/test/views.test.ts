@@ -3,12 +3,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { toBase64 } from '@dslog/tlog/bytes'
 import { nameFromText } from '@dslog/dnssec/name'
 import { stateId } from '@dslog/schema/identity'
+import { HOUR } from '@dslog/schema/time'
 import { TestClock } from '@dslog/testbed/clock'
 import { type Sighting, Views } from '../src/views.ts'
 import { openPlace, type Place } from './place.ts'
 
 const ORG = nameFromText('org.')
-const HOUR = 3_600_000
 const clock = new TestClock()
 
 function sighting(text: string, ds: number | undefined, more: Partial<Sighting> = {}): Sighting {

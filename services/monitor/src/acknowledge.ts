@@ -6,6 +6,7 @@ import type { Transaction } from 'kysely'
 import { equal } from '@dslog/tlog/bytes'
 import type { AlertTable } from '@dslog/schema/alertdb'
 import type { MonitorTables } from '@dslog/schema/db'
+import { DAY } from '@dslog/schema/time'
 import type { Database } from '@dslog/service/db'
 import { decodeDsSet } from '@dslog/service/dsset'
 import { VerifyError } from '@dslog/verify/error'
@@ -16,7 +17,7 @@ import { tell } from './notice.ts'
 import { PIN_DELAY_MS } from './pins.ts'
 
 /** How long an acknowledgement allows its keys, ms; a statement says itself how long. */
-const ACKNOWLEDGED_SPAN_MS = 400 * 24 * 3_600_000
+const ACKNOWLEDGED_SPAN_MS = 400 * DAY
 
 /**
  * "That was me": the DS of the alert become pins, as if the owner had stated them, if there were never

@@ -19,6 +19,7 @@ import { MAX_CLOCK_SKEW_S } from '@dslog/tlog/policy'
 import { type Name, nameToText, ROOT } from '@dslog/dnssec/name'
 import { type AlertLevel, OPERATOR_RULES } from '@dslog/schema/alert'
 import type { MonitorTables } from '@dslog/schema/db'
+import { DAY, HOUR } from '@dslog/schema/time'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
@@ -28,23 +29,20 @@ import type { AskedWitness } from './compare.ts'
 import { OPERATOR } from './operator.ts'
 import type { FollowStatus } from './standing.ts'
 
-const HOUR_MS = 3_600_000
-const DAY_MS = 24 * HOUR_MS
-
 /** A log that is restarted or moved is back by then. */
-const SILENT_AFTER_MS = HOUR_MS
+const SILENT_AFTER_MS = HOUR
 
 /** Without anything verified for so long, owners are told. */
-export const BLIND_AFTER_MS: number = DAY_MS
+export const BLIND_AFTER_MS: number = DAY
 
 /** A witness is asked every ten minutes; one that is restarted or moved is back by then. */
-const SILENT_WITNESS_MS = HOUR_MS
+const SILENT_WITNESS_MS = HOUR
 
 /** A mail server that is restarted is back by then. */
-const UNDELIVERED_AFTER_MS = HOUR_MS
+const UNDELIVERED_AFTER_MS = HOUR
 
 /** A canary changes daily, at about the same time. */
-const CANARY_AFTER_MS = 26 * HOUR_MS
+const CANARY_AFTER_MS = 26 * HOUR
 
 /** How far the clocks of two machines that keep their time may be apart, ms: as for cosignatures of witnesses. */
 const AHEAD_MS = MAX_CLOCK_SKEW_S * 1000
@@ -179,7 +177,7 @@ export class Alarms {
   async #ofWithheld(now: number): Promise<Alarm[]> {
     const { rows } = await sql<{ origin: string; pieces: number; last: number; at: number }>`
       select origin, count(*)::int8 as pieces, max(id)::int8 as last, max(found_at)::int8 as at
-      from misbehaviour where kind = 'withheld' and found_at > ${now - DAY_MS}::int8
+      from misbehaviour where kind = 'withheld' and found_at > ${now - DAY}::int8
       group by origin order by origin`.execute(this.#options.db.kysely)
     return rows.map(({ at, last, origin, pieces }): Alarm => {
       const what = pieces === 1 ? 'a state' : `${pieces} states`

@@ -16,19 +16,17 @@ import { type Name, nameKey } from '@dslog/dnssec/name'
 import type { CaseTable } from '@dslog/schema/judgedb'
 import type { MonitorTables } from '@dslog/schema/db'
 import { suffixOf } from '@dslog/schema/lognumber'
+import { decodeZoneKeys } from '@dslog/schema/entry'
+import { DAY } from '@dslog/schema/time'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import { Periodic } from '@dslog/service/periodic'
 import { testPoint } from '@dslog/service/testpoint'
 import { listenersOf, type Subject, subjectKey } from './audience.ts'
 import { MonitorError } from './error.ts'
-import { zoneKeysOf } from './matter.ts'
 import { settle } from './settle.ts'
 import { withoutTwins } from './twins.ts'
 import { withWatchesBelow } from './watch.ts'
-
-const HOUR = 3_600_000
-const DAY: number = 24 * HOUR
 
 /** How long a case is open, ms: past the week after which a DS without a key is judged again. */
 export const CASE_OPEN_MS: number = 8 * DAY
@@ -206,7 +204,7 @@ async function newKeySets(
       select from ${table} older where older.keys_id = z.keys_id and older.idx < z.idx)
     order by idx`.execute(trx)
   return rows.map(({ entry, idx }) => {
-    const { zone } = zoneKeysOf(entry)
+    const { zone } = decodeZoneKeys(entry)
     return { idx, kind: 'keys', name: zone, zone }
   })
 }

@@ -5,13 +5,14 @@
 import { sql, type Transaction } from 'kysely'
 import { type Name, nameToText } from '@dslog/dnssec/name'
 import type { MonitorTables } from '@dslog/schema/db'
+import { DAY } from '@dslog/schema/time'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import { alertOf, type AlertRow } from './content.ts'
 import { dayOf } from './maillimit.ts'
 import { say } from './notice.ts'
 
-const WEEK_MS = 7 * 24 * 3_600_000
+const WEEK_MS = 7 * DAY
 
 /** Alerts that a summary lists; the rest is counted. */
 const LISTED = 50

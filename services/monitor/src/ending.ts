@@ -2,17 +2,16 @@
 import { sql, type Transaction } from 'kysely'
 import { type Name, nameToText } from '@dslog/dnssec/name'
 import type { MonitorTables } from '@dslog/schema/db'
+import { DAY } from '@dslog/schema/time'
 import type { Database } from '@dslog/service/db'
 import { say } from './notice.ts'
 import { channelsOf, type Subscription } from './records.ts'
 
-const DAY_MS = 24 * 3_600_000
-
 /** How long it is known what was sent, ms: for whoever asks what a duplicate is one of. */
-const KEEP_SENT_MS = 30 * DAY_MS
+const KEEP_SENT_MS = 30 * DAY
 
 /** How long a farewell is tried, ms. */
-const FAREWELL_SPAN_MS = 7 * DAY_MS
+const FAREWELL_SPAN_MS = 7 * DAY
 
 /** Ends a subscription: nothing more is found for it, and its channels hear so. */
 export async function end(
@@ -57,7 +56,7 @@ export async function forget({ kysely }: Database<MonitorTables>, now: number): 
   await sql`delete from channel where state = 'pending' and confirm_until <= ${now}::int8`.execute(
     kysely,
   )
-  await sql`delete from opt_in where at <= ${now - DAY_MS}::int8`.execute(kysely)
+  await sql`delete from opt_in where at <= ${now - DAY}::int8`.execute(kysely)
   await sql`delete from outbox where state = 'sent' and sent_at <= ${now - KEEP_SENT_MS}::int8`.execute(
     kysely,
   )

@@ -14,13 +14,13 @@ import { type Name, nameToText } from '@dslog/dnssec/name'
 import { encodeRecord } from '@dslog/dnssec/wire'
 import type { Observation, SubmitResult } from '@dslog/schema/api'
 import type { MonitorTables } from '@dslog/schema/db'
+import { decodeZoneKeys } from '@dslog/schema/entry'
 import { suffixOf } from '@dslog/schema/lognumber'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
 import type { Verifier } from '@dslog/verify/evidence'
 import { HAND_ON_AGAIN_MS, keysEvidence } from './handon.ts'
-import { zoneKeysOf } from './matter.ts'
 import type { MonitorStore } from './store.ts'
 
 /** Key sets that are waited for at most, of all logs: 1,500 top-level domains have a few new ones a year. */
@@ -66,7 +66,7 @@ export class KeysForwarder {
       select keys_id, entry from ${sql.table(`zone_keys${suffixOf(from.store.log)}`)}
       where idx >= ${start}::int8 and idx < ${end}::int8 order by idx`.execute(db.kysely)
     for (const row of rows) {
-      const { historical, zone } = zoneKeysOf(row.entry)
+      const { historical, zone } = decodeZoneKeys(row.entry)
       if (historical) continue
       const owed = { keysId: asHash(row.keys_id), zone, from, dueAt: clock() + HAND_ON_AGAIN_MS }
       for (const to of logs) {

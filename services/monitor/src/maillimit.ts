@@ -7,9 +7,8 @@
 import { levelRank } from '@dslog/schema/alert'
 import type { ChannelRow, OutboxEvent } from '@dslog/schema/alertdb'
 import type { MonitorTables } from '@dslog/schema/db'
+import { DAY } from '@dslog/schema/time'
 import type { Database } from '@dslog/service/db'
-
-const DAY_MS = 24 * 3_600_000
 
 /** Mails of a day that only what is CRITICAL may use. */
 const RESERVED_SHARE = 0.25
@@ -60,5 +59,5 @@ export class MailLimit {
 
 /** UTC day, in days since the Unix epoch. */
 export function dayOf(now: number): number {
-  return Math.floor(now / DAY_MS)
+  return Math.floor(now / DAY)
 }

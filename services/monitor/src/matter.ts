@@ -6,7 +6,7 @@ import { type Selectable, sql, type Transaction } from 'kysely'
 import { type Name, nameKey } from '@dslog/dnssec/name'
 import type { AlertRule } from '@dslog/schema/alert'
 import type { ChangeTable, MonitorTables } from '@dslog/schema/db'
-import { decodeEntry, type ZoneKeysEntry } from '@dslog/schema/entry'
+import { decodeZoneKeys, type ZoneKeysEntry } from '@dslog/schema/entry'
 import { MapKind, mapKey } from '@dslog/schema/identity'
 import type { CaseTable } from '@dslog/schema/judgedb'
 import { suffixOf } from '@dslog/schema/lognumber'
@@ -40,13 +40,6 @@ export interface Raised {
   /** When that was, ms. */
   readonly first_at: number
   readonly resolved_at: number | null
-}
-
-/** The key set in an entry of the table of key sets. */
-export function zoneKeysOf(bytes: Uint8Array): ZoneKeysEntry {
-  const entry = decodeEntry(bytes)
-  if (entry.type !== 'zone-keys') throw new Error('table zone_keys holds another entry')
-  return entry
 }
 
 /** Every state that a log has of a name, in its order. */
@@ -152,7 +145,7 @@ export async function keySets(
   const { rows } = await sql<{ idx: number; entry: Uint8Array }>`
     select idx, entry from ${sql.table(`zone_keys${suffix}`)}
     where keys_id = any(${ids}::bytea[]) and idx <= ${index}::int8 order by idx`.execute(trx)
-  const sets = rows.map(({ entry, idx }) => ({ idx, entry: zoneKeysOf(entry) }))
+  const sets = rows.map(({ entry, idx }) => ({ idx, entry: decodeZoneKeys(entry) }))
   const { entry } = sets.find(({ idx }) => idx === index)!
   return { entry, earlier: sets.filter(({ idx }) => idx < index).map((set) => set.entry.keys) }
 }

@@ -7,16 +7,15 @@ import { utf8 } from '@dslog/tlog/bytes'
 import { sha256 } from '@dslog/tlog/hash'
 import { type Name, nameToText } from '@dslog/dnssec/name'
 import type { MonitorTables } from '@dslog/schema/db'
+import { DAY, HOUR } from '@dslog/schema/time'
+import { newToken } from '@dslog/service/http/bearer'
 import { say } from './notice.ts'
 import { OwnerError } from './owner-error.ts'
 import { mailboxKey, type Target } from './target.ts'
-import { hashToken, newToken } from './token.ts'
-
-const HOUR_MS = 3_600_000
-const DAY_MS = 24 * HOUR_MS
+import { hashToken } from './token.ts'
 
 /** How long a request can be confirmed, ms. */
-export const CONFIRM_SPAN_MS: number = 48 * HOUR_MS
+export const CONFIRM_SPAN_MS: number = 48 * HOUR
 
 /** Requests to confirm that one address gets in a day, whoever asks. */
 const OPT_INS_PER_TARGET = 3
@@ -35,8 +34,8 @@ export async function takeOptIn(
   // Requests of the same moment must not all count the same ones before them.
   await sql`lock table opt_in in share row exclusive mode`.execute(trx)
   const { rows } = await sql<{ to_target: number; of_source: number }>`
-    select (select count(*)::int8 from opt_in where target = ${keys.target} and at > ${now - DAY_MS}::int8) as to_target,
-      (select count(*)::int8 from opt_in where source = ${keys.source} and at > ${now - HOUR_MS}::int8) as of_source`.execute(
+    select (select count(*)::int8 from opt_in where target = ${keys.target} and at > ${now - DAY}::int8) as to_target,
+      (select count(*)::int8 from opt_in where source = ${keys.source} and at > ${now - HOUR}::int8) as of_source`.execute(
     trx,
   )
   const { of_source: ofSource, to_target: toTarget } = rows[0]!

@@ -11,6 +11,7 @@
 import { sql } from 'kysely'
 import type { ChannelRow, OutboxRow } from '@dslog/schema/alertdb'
 import type { MonitorTables } from '@dslog/schema/db'
+import { DAY, HOUR } from '@dslog/schema/time'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
@@ -25,10 +26,10 @@ import type { MailLimit } from './maillimit.ts'
 const FIRST_RETRY_MS = 5_000
 
 /** Longest wait, ms. */
-const LONGEST_RETRY_MS = 6 * 3_600_000
+const LONGEST_RETRY_MS = 6 * HOUR
 
 /** How long a message is tried, ms: a server that broke on a Friday is repaired by Wednesday. */
-export const RETRY_SPAN_MS: number = 5 * 24 * 3_600_000
+export const RETRY_SPAN_MS: number = 5 * DAY
 
 /** Channels that are served at the same time. */
 const PARALLEL = 32
@@ -59,7 +60,7 @@ export interface OutboxOptions {
 }
 
 /** After this long, ms, others are told that a channel fails. */
-const FAILING_AFTER_MS = 24 * 3_600_000
+const FAILING_AFTER_MS = DAY
 
 /** Numbers for metrics. */
 export interface OutboxCounts {

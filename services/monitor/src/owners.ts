@@ -7,6 +7,7 @@ import type { HttpClient } from '@dslog/tlog/http'
 import { nameFromText } from '@dslog/dnssec/name'
 import type { ChannelRow } from '@dslog/schema/alertdb'
 import type { MonitorTables } from '@dslog/schema/db'
+import { DAY } from '@dslog/schema/time'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Logger } from '@dslog/service/log'
@@ -39,8 +40,6 @@ import { Windows } from './windows.ts'
 
 /** File of the secret of links. */
 const SECRET_FILE = 'monitor-secret'
-
-const DAY_MS = 24 * 3_600_000
 
 export interface OwnersOptions {
   readonly config: MonitorConfig
@@ -180,7 +179,7 @@ function eventsOf(
           .where('cause', 'like', `channel failing ${channel.id}%`)
           .orderBy('seq', 'desc')
           .executeTakeFirst()
-        if (last !== undefined && now - last.raised_at < DAY_MS) return
+        if (last !== undefined && now - last.raised_at < DAY) return
         const others = await trx
           .selectFrom('channel')
           .select('id')

@@ -17,6 +17,7 @@ import { type Name, nameFromText } from '@dslog/dnssec/name'
 import { type RR, TYPE } from '@dslog/dnssec/records'
 import type { MonitorTables } from '@dslog/schema/db'
 import type { PublicPins } from '@dslog/schema/monitorapi'
+import { DAY } from '@dslog/schema/time'
 import type { Database } from '@dslog/service/db'
 import { decodePinList, ownerOfText, pinToText } from '@dslog/verify/pins'
 import { type ChildAnswers, keysUnder, signedSet } from './child.ts'
@@ -24,13 +25,11 @@ import { type DsSet, inForce, isSecure, sameSet } from './judge/state.ts'
 import { keepOwners, ownersAt } from './looks.ts'
 import { statesOf } from './matter.ts'
 
-const DAY_MS = 24 * 3_600_000
-
 /** From when on a DS set vouches for an owner key, ms. */
-export const SETTLED_MS: number = 7 * DAY_MS
+export const SETTLED_MS: number = 7 * DAY
 
 /** Seen last so long ago, ms, a text counts no more: it is looked at hourly. */
-export const SEEN_MS: number = 3 * DAY_MS
+export const SEEN_MS: number = 3 * DAY
 
 /** Where the text is; undefined for a name that is too long to have one. */
 export function ownerTextName(name: Name): Name | undefined {

@@ -8,8 +8,10 @@ import type { Transaction } from 'kysely'
 import { equal } from '@dslog/tlog/bytes'
 import { type Name, nameToText } from '@dslog/dnssec/name'
 import type { MonitorTables } from '@dslog/schema/db'
+import { DAY } from '@dslog/schema/time'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
+import { newToken } from '@dslog/service/http/bearer'
 import { VerifyError } from '@dslog/verify/error'
 import {
   decodePinList,
@@ -23,10 +25,10 @@ import { judgeAgainFor } from './cases.ts'
 import { OwnerError } from './owner-error.ts'
 import { say, tell } from './notice.ts'
 import type { Subscription } from './records.ts'
-import { hashToken, isToken, newToken } from './token.ts'
+import { hashToken, isToken } from './token.ts'
 
 /** From a change of pins to when it counts, ms: time for the owner to read mail and object. */
-export const PIN_DELAY_MS: number = 24 * 3_600_000
+export const PIN_DELAY_MS: number = DAY
 
 /** An owner's statement as it was sent. */
 export interface SignedPins {

@@ -18,6 +18,7 @@ import type { Exchange, Server } from '@dslog/resolver/exchange'
 import { nameOfNs, signerOf } from '@dslog/resolver/referral'
 import type { Walker, ZoneServers } from '@dslog/resolver/walk'
 import type { MonitorTables } from '@dslog/schema/db'
+import { DAY, HOUR } from '@dslog/schema/time'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import { decodeDsSet } from '@dslog/service/dsset'
@@ -33,8 +34,6 @@ import { keepLook } from './looks.ts'
 import { lookForOwner } from './ownertext.ts'
 import type { Unlogged } from './unlogged.ts'
 import { pathOf } from './watch.ts'
-
-const HOUR = 3_600_000
 
 /** From one look at a name to the next, ms, and how it is spread: nobody shall know when we look. */
 export const PROBE_MS = HOUR
@@ -53,7 +52,7 @@ const MAX_SERVERS = 8
 const MAX_SETS = 4
 
 /** A parent that cannot be verified for so long, ms, is worth a word to the owner (R15). */
-const UNVERIFIABLE_MS: number = 24 * HOUR
+const UNVERIFIABLE_MS: number = DAY
 
 /** A host that is plausible below any name. */
 const HOST = 'www'

@@ -11,6 +11,7 @@ import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
 import { type Name, nameKey, nameToText } from '@dslog/dnssec/name'
 import { type AlertRule, levelRank } from '@dslog/schema/alert'
 import type { MonitorTables } from '@dslog/schema/db'
+import { HOUR } from '@dslog/schema/time'
 import { decodeDsSet } from '@dslog/service/dsset'
 import { type AlertDraft, causeOf, raiseAlerts, resolveAlert } from './alert.ts'
 import { Intents, type Listener, listenersOf, subjectKey } from './audience.ts'
@@ -30,7 +31,7 @@ import {
 import { watchesBelow, withWatchesBelow } from './watch.ts'
 
 /** Longest time until an open case is judged again, ms, though nothing is known to have changed. */
-const AGAIN_MS = 6 * 3_600_000
+const AGAIN_MS = 6 * HOUR
 
 /** Rules about a change: of these, a case raises one. The others stand beside it. */
 const BESIDE: ReadonlySet<AlertRule> = new Set<AlertRule>(['R12'])

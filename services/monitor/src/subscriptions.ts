@@ -12,14 +12,15 @@ import type { ChannelRow } from '@dslog/schema/alertdb'
 import type { MonitorTables } from '@dslog/schema/db'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
+import { newToken } from '@dslog/service/http/bearer'
+import { agreed, type Confirmed } from './agreed.ts'
 import { end } from './ending.ts'
-import { announceHistory } from './history.ts'
 import { describeChannel, tell } from './notice.ts'
 import { askToConfirm, takeOptIn } from './optin.ts'
 import { OwnerError } from './owner-error.ts'
 import { channelOf, channelsOf, type Subscription, subscriptionOf } from './records.ts'
 import { maySubtree, type Target } from './target.ts'
-import { hashToken, isToken, newId, newToken } from './token.ts'
+import { hashToken, isToken, newId } from './token.ts'
 import { pathOf } from './watch.ts'
 
 /** Channels of a subscription. */
@@ -44,14 +45,6 @@ export interface Subscribed {
   /** For a webhook: who set it up is who asked. A mailbox gets it when it confirms. */
   readonly token: string | undefined
   readonly secret: Uint8Array | undefined
-}
-
-/** What confirming has led to. */
-export interface Confirmed {
-  readonly subscription: string
-  readonly channel: string
-  /** A new token, which ends the one before. */
-  readonly token: string | undefined
 }
 
 export class Subscriptions {
@@ -132,7 +125,7 @@ export class Subscriptions {
       if (channel.confirm_until === null || now > channel.confirm_until) {
         throw new OwnerError('gone', 'the time to confirm has passed: subscribe again')
       }
-      return this.#agreed(trx, channel, now)
+      return agreed(trx, channel, now)
     })
   }
 
@@ -153,59 +146,8 @@ export class Subscriptions {
     const now = this.#clock()
     await this.#db.transaction(async (trx) => {
       const channel = await channelOf(trx, channelId)
-      if (channel?.state === 'pending') await this.#agreed(trx, channel, now)
+      if (channel?.state === 'pending') await agreed(trx, channel, now)
     })
-  }
-
-  async #agreed(
-    trx: Transaction<MonitorTables>,
-    channel: ChannelRow,
-    now: number,
-  ): Promise<Confirmed> {
-    const subscription = await subscriptionOf(trx, channel.subscription)
-    const known = subscription.active ? undefined : await knownBefore(trx, subscription, channel)
-    if (known !== undefined) {
-      // The same mailbox watches the name already: what was asked for is a new token.
-      await trx.deleteFrom('subscription').where('id', '=', subscription.id).execute()
-      const token = await this.#rotate(trx, known.subscription, known.id)
-      await tell(
-        trx,
-        known.subscription,
-        'access',
-        'A new token was handed out over this channel.',
-        now,
-      )
-      return { subscription: known.subscription, channel: known.id, token }
-    }
-    await trx
-      .updateTable('channel')
-      .set({ state: 'active', confirmed_at: now, confirm_hash: null, confirm_until: null })
-      .where('id', '=', channel.id)
-      .execute()
-    if (subscription.active) {
-      const why = `A channel was added: ${describeChannel(channel)}.`
-      await tell(trx, subscription.id, 'channel', why, now, channel.id)
-      return { subscription: subscription.id, channel: channel.id, token: undefined }
-    }
-    const isNew = subscription.token_hash === null
-    const token = isNew ? await this.#rotate(trx, subscription.id, channel.id) : undefined
-    await trx
-      .updateTable('subscription')
-      .set({ active: true, confirmed_at: now, token_channel: channel.id })
-      .where('id', '=', subscription.id)
-      .execute()
-    await announceHistory(trx, subscription, now)
-    return { subscription: subscription.id, channel: channel.id, token }
-  }
-
-  async #rotate(trx: Transaction<MonitorTables>, id: string, channel: string): Promise<string> {
-    const token = newToken()
-    await trx
-      .updateTable('subscription')
-      .set({ token_hash: hashToken(token)!, token_channel: channel })
-      .where('id', '=', id)
-      .execute()
-    return token
   }
 
   /** The subscription that a token opens. @throws OwnerError `token`, the same for a wrong token and id */
@@ -358,24 +300,4 @@ async function channelIn(
   const channel = await channelOf(trx, id)
   if (channel?.subscription === subscription.id) return channel
   throw new OwnerError('invalid', 'the subscription has no such channel')
-}
-
-/** A confirmed channel of another subscription of the same name to the same mailbox. */
-async function knownBefore(
-  trx: Transaction<MonitorTables>,
-  subscription: Subscription,
-  channel: ChannelRow,
-): Promise<ChannelRow | undefined> {
-  if (channel.kind !== 'email') return undefined
-  return trx
-    .selectFrom('channel')
-    .innerJoin('subscription', 'subscription.id', 'channel.subscription')
-    .selectAll('channel')
-    .where('subscription.path', '=', subscription.path)
-    .where('subscription.source', '=', 'api')
-    .where('subscription.active', '=', true)
-    .where('channel.kind', '=', channel.kind)
-    .where('channel.target', '=', channel.target)
-    .where('channel.state', '=', 'active')
-    .executeTakeFirst()
 }

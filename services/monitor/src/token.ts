@@ -9,20 +9,13 @@ import { fromBase64 } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
 import { sha256 } from '@dslog/tlog/hash'
 import { PRIVATE_FILE, writeFileAtomic } from '@dslog/service/files'
-
-/** Bytes of a token, and of the secret. */
-const TOKEN_BYTES = 32
+import { TOKEN_BYTES } from '@dslog/service/http/bearer'
 
 /** Bytes of an id: nobody guesses one, though it opens nothing. */
 const ID_BYTES = 16
 
 /** 32 bytes in base64url. */
 const TOKEN_TEXT = /^[A-Za-z0-9_-]{43}$/
-
-/** A new token, in base64url. */
-export function newToken(): string {
-  return randomBytes(TOKEN_BYTES).toString('base64url')
-}
 
 /** A new id: `sub_…`, `ch_…`. */
 export function newId(prefix: string): string {

@@ -19,6 +19,7 @@ import type { Observation as Submitted, SubmitResult } from '@dslog/schema/api'
 import type { MonitorTables } from '@dslog/schema/db'
 import { stateId } from '@dslog/schema/identity'
 import type { UnloggedTable } from '@dslog/schema/judgedb'
+import { HOUR } from '@dslog/schema/time'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import { decodeDsSet, encodeDsSet } from '@dslog/service/dsset'
@@ -33,7 +34,7 @@ import type { MonitorStore } from './store.ts'
 import { wildcardSince } from './wildcards.ts'
 
 /** A log that waits for witnesses and is busy shows a state within minutes; ms. */
-export const WITHHELD_AFTER_MS = 3_600_000
+export const WITHHELD_AFTER_MS = HOUR
 
 /** A state, and what proves it: replies, or records out of another log. */
 export interface Proven {

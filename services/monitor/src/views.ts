@@ -14,6 +14,7 @@ import { type View as Seen, Views } from '@dslog/schema/crawlerapi'
 import type { MonitorTables } from '@dslog/schema/db'
 import { stateId } from '@dslog/schema/identity'
 import type { ViewTable } from '@dslog/schema/judgedb'
+import { DAY } from '@dslog/schema/time'
 import { readAnswer } from '@dslog/service/answer'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
@@ -32,7 +33,7 @@ const INTERVAL_MS = 60_000
 const PAGE = 1_000
 const MAX_PAGE_BYTES = 1024 * 1024
 /** Views are kept for so long, ms. */
-const KEEP_MS: number = 7 * 24 * 3_600_000
+const KEEP_MS: number = 7 * DAY
 
 export interface ViewReaderOptions {
   readonly db: Database<MonitorTables>

@@ -1,18 +1,17 @@
 /** When an owner says that a change is due. */
 import type { MonitorTables } from '@dslog/schema/db'
+import { DAY } from '@dslog/schema/time'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import { OwnerError } from './owner-error.ts'
 import { tell } from './notice.ts'
 import type { Subscription } from './records.ts'
 
-const DAY_MS = 24 * 3_600_000
-
 /** Longest announced change, ms: who announces more, announces nothing. */
-const MAX_WINDOW_MS: number = 30 * DAY_MS
+const MAX_WINDOW_MS: number = 30 * DAY
 
 /** How far ahead a change is announced at most, ms. */
-const MAX_AHEAD_MS = 366 * DAY_MS
+const MAX_AHEAD_MS = 366 * DAY
 
 /** Announced changes of a subscription that have not ended. */
 const MAX_WINDOWS = 16

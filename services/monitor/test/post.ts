@@ -1,8 +1,9 @@
 /** An outbox with every channel, and where they lead to: what tests of delivery stand on. */
 import type { MonitorTables } from '@dslog/schema/db'
+import { HOUR } from '@dslog/schema/time'
 import type { Database } from '@dslog/service/db'
 import { createLogger } from '@dslog/service/log'
-import { HOUR, TestClock } from '@dslog/testbed/clock'
+import { TestClock } from '@dslog/testbed/clock'
 import { SmtpSink } from '@dslog/testbed/smtpsink'
 import { WebhookSink } from '@dslog/testbed/webhooksink'
 import { Egress, type EgressEdges } from '../src/channel/egress.ts'

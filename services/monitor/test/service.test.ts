@@ -1,7 +1,6 @@
 /** The service as a process runs it: configuration, start, HTTP, restart. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TSchema } from 'typebox'
@@ -20,6 +19,7 @@ import { ConfigError, readConfig } from '@dslog/service/config'
 import { createLogger } from '@dslog/service/log'
 import { Lifecycle } from '@dslog/service/run'
 import { LyingLog, type ServedLog } from '@dslog/testbed/lyinglog'
+import { listenOnLoopback } from '@dslog/testbed/loopback'
 import { MONITOR_CONFIG, type MonitorConfig } from '../src/config.ts'
 import { decodeFinding, verifyFinding } from '../src/evidence.ts'
 import { monitorService, openMonitor } from '../src/main.ts'
@@ -225,10 +225,7 @@ describe('a monitor', () => {
       if (/^\/tile\/\d/.test(path)) waiting(path)
       else response.end(log.files.get(path.slice(1)))
     })
-    await new Promise<void>((resolve) => {
-      server.listen(0, '127.0.0.1', resolve)
-    })
-    const { port } = server.address() as AddressInfo
+    const port = await listenOnLoopback(server)
     const own = await mkdtemp(join(tmpdir(), 'dslog-monitor-'))
     const env = {
       DSLOG_DATA: own,

@@ -2,10 +2,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { nameFromText } from '@dslog/dnssec/name'
 import type { AlertRule } from '@dslog/schema/alert'
-import { DAY, HOUR } from '@dslog/testbed/clock'
+import { DAY, HOUR } from '@dslog/schema/time'
 import { raiseAlerts } from '../src/alert.ts'
 import { forget } from '../src/ending.ts'
-import { newToken } from '../src/token.ts'
+import { newToken } from '@dslog/service/http/bearer'
 import { OwnerHttp, OwnerKey, PIN } from './owner-http.ts'
 import { dsNumber, type Place, quickPlace } from './world.ts'
 

@@ -5,7 +5,6 @@
 import { toBase64 } from '@dslog/tlog/bytes'
 import { LogClient } from '@dslog/tlog/client'
 import { MisbehaviourError } from '@dslog/tlog/misbehaviour'
-import type { TrustedCheckpoint } from '@dslog/tlog/policy'
 import { type NamedCheckpoint, readCheckpoint } from '../checkpoint.ts'
 import { checkpointObject, counted } from '@dslog/verify/describe'
 import type { Session } from '../session.ts'
@@ -32,7 +31,11 @@ export async function consistency(session: Session, older: string, newer: string
   } finally {
     await source.close()
   }
-  output.event({ event: 'consistent', old: ofTree(a.trusted), new: ofTree(b.trusted) })
+  output.event({
+    event: 'consistent',
+    old: checkpointObject(a.trusted),
+    new: checkpointObject(b.trusted),
+  })
   const { origin, size: to } = b.trusted.checkpoint
   const { root, size: from } = a.trusted.checkpoint
   output.line(
@@ -48,8 +51,4 @@ async function sourceOf(
 ): Promise<LogSource> {
   const url = session.namedLog() ?? b.log ?? a.log
   return url === undefined ? openSource(session) : servedAt(url, session.http())
-}
-
-function ofTree(trusted: TrustedCheckpoint): object {
-  return checkpointObject(trusted)
 }

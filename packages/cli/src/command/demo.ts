@@ -11,6 +11,7 @@ import { Story, STORY_MS } from '../demo/story.ts'
 import { Teller } from '../demo/teller.ts'
 import { EXIT, Failure } from '../failure.ts'
 import { LOG_FILES } from '@dslog/log/files'
+import { untilSignal } from '../service.ts'
 import type { Session } from '../session.ts'
 
 export interface DemoOptions {
@@ -22,9 +23,8 @@ export async function demo(session: Session, options: DemoOptions): Promise<void
   const { data, once = false } = options
   const folder = data === undefined ? await mkdtemp(join(tmpdir(), 'dslog-demo-')) : session.data
   if (data !== undefined) await demandEmpty(folder)
-  const stopping = new AbortController()
-  const onSignal = (): void => stopping.abort()
-  process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
+  const stopping = untilSignal()
+  const { signal } = stopping
   let stage: Stage | undefined
   try {
     session.output.line(
@@ -32,13 +32,13 @@ export async function demo(session: Session, options: DemoOptions): Promise<void
         'put forward between the steps: half a day takes a minute.',
     )
     stage = await Stage.set(folder, STORY_MS, session.io)
-    stopping.signal.throwIfAborted()
-    await run(stage, session, { once, signal: stopping.signal })
+    signal.throwIfAborted()
+    await run(stage, session, { once, signal })
   } catch (error) {
-    if (!stopping.signal.aborted) throw error
+    if (!signal.aborted) throw error
     if (once) throw new Failure(EXIT.service, 'stopped before the story was over', { cause: error })
   } finally {
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
+    stopping.end()
     await stage?.stop()
     if (data === undefined) await rm(folder, { recursive: true, force: true })
   }

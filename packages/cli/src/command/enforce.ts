@@ -10,6 +10,7 @@ import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { wellFormed } from '@dslog/dnssec/error'
 import { type Name, nameFromText, ROOT } from '@dslog/dnssec/name'
 import { TYPE } from '@dslog/dnssec/records'
+import { DAY, HOUR } from '@dslog/schema/time'
 import { ZoneList } from '@dslog/log/zones'
 import { DnsClient } from '@dslog/resolver/client'
 import { ResolverError } from '@dslog/resolver/error'
@@ -49,9 +50,9 @@ export interface EnforceOptions {
 /** A forwarder of its own; 53 is the resolver's. */
 const LISTEN: SocketAddress = { address: '127.0.0.1', port: 5353 }
 /** Crawlers ask a name of no importance once a day: ms. */
-const GRACE_MS = 86_400_000
+const GRACE_MS = DAY
 /** Between two audits, and between two looks whether a newer tree is to be kept, ms. */
-const AUDIT_MS = 3_600_000
+const AUDIT_MS = HOUR
 const SAVE_MS = 60_000
 /** Who asks a resolver waits some seconds, and the log is one part of that: ms. */
 const LOG_PATIENCE_MS = 3_000

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fromUtf8 } from '@dslog/tlog/bytes'
 import { HttpError } from '@dslog/tlog/http'
-import { httpUrl } from '../argument.ts'
+import { httpUrl, isHttpUrl } from '../argument.ts'
 import { readServiceConfig } from '../config.ts'
 import { EXIT, Failure } from '../failure.ts'
 import { urlOf } from '../service.ts'
@@ -55,7 +55,7 @@ async function demandReady(session: Session, url: string): Promise<void> {
 }
 
 function addressOf(session: Session, what: string): string {
-  if (/^https?:/i.test(what)) return httpUrl(what)
+  if (isHttpUrl(what)) return httpUrl(what)
   const services = readServiceConfig(session.serviceEnv())
   if (!Object.hasOwn(services, what)) {
     const known = Object.keys(services).join(', ')

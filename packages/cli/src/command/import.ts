@@ -75,7 +75,7 @@ export async function importFiles(
   const open = (): Promise<Target> => (opened ??= openTarget(session, backend))
   // A folder's database opens in a thread of its own: meanwhile the first file is read and verified here. On a server
   // a log is made for good, so that waits for a file that is good.
-  if (!hasServer(session)) open().catch(() => {})
+  if (session.config.databaseUrl === undefined) open().catch(() => {})
   try {
     await importInto(open, files, { anchors, at, zone, backend }, session.output)
   } finally {
@@ -89,11 +89,6 @@ export async function importFiles(
  */
 export function importBackend(backend: SignatureBackend = nodeBackend()): SignatureBackend {
   return rememberingBackend(backend)
-}
-
-function hasServer(session: Session): boolean {
-  const env = session.serviceEnv()
-  return env['DATABASE_URL'] !== undefined || env['DATABASE_URL_FILE'] !== undefined
 }
 
 /** Each kind is loaded when it is needed: most of the one has nothing to do with the other. */

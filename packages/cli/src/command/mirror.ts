@@ -10,7 +10,7 @@ import { LogClient, type LogEntry } from '@dslog/tlog/client'
 import { TlogError } from '@dslog/tlog/error'
 import { leafHash } from '@dslog/tlog/hash'
 import { MisbehaviourError } from '@dslog/tlog/misbehaviour'
-import { checkPolicy, type TrustedCheckpoint } from '@dslog/tlog/policy'
+import type { TrustedCheckpoint } from '@dslog/tlog/policy'
 import { TreeReader } from '@dslog/tlog/reader'
 import {
   bundlePath,
@@ -22,12 +22,12 @@ import {
   tilePath,
   tileWidth,
 } from '@dslog/tlog/tile'
-import { FolderTarget } from '@dslog/log/publish/folder'
-import { countFiles, type TreeFiles, writeTree } from '@dslog/log/publish/write'
-import { ensureFolder, writeFileAtomic } from '@dslog/service/files'
+import type { FolderTarget } from '@dslog/log/publish/folder'
+import type { TreeFiles } from '@dslog/log/publish/write'
+import { writeFileAtomic } from '@dslog/service/files'
 import { counted } from '@dslog/verify/describe'
 import { evidenceObject } from '../audit/audit.ts'
-import { naming } from '../failure.ts'
+import { copyTree } from '../copy.ts'
 import type { Session } from '../session.ts'
 
 export interface MirrorOptions {
@@ -45,31 +45,23 @@ export async function mirror(
   const { output } = session
   const url = await session.requireLogUrl()
   const policy = await session.policy()
-  await ensureFolder(folder)
-  const target = new FolderTarget(folder)
-  const held = await target.checkpoint()
-  const older =
-    held && (await naming(folder, () => checkPolicy(policy, held.note, { now: Date.now() })))
   const client = new LogClient(url, policy, session.http())
+  let files: HeldFiles | undefined
   try {
-    const newer = await naming(url, () => client.checkpoint())
-    if (older !== undefined) await client.succeed(older, newer)
-    const { origin, size } = newer.checkpoint
-    const from = check ? 0 : (older?.checkpoint.size ?? 0)
-    const files = new HeldFiles(target, client, newer)
-    const bar = output.progress('Mirroring', countFiles(from, size))
-    let done = 0
-    const written = await writeTree(
-      target,
-      held && { size: from, held },
-      { size, note: newer.note, files },
-      { onFile: () => bar.step(++done) },
-    )
-    bar.end()
-    const { fetched } = files
-    output.event({ event: 'mirrored', folder, origin, size, ...written, fetched })
+    const { bundles, origin, size, tiles } = await copyTree({
+      folder,
+      client,
+      name: url,
+      policy,
+      filesOf: (target, tree) => (files = new HeldFiles(target, client, tree)),
+      isWhole: check,
+      output,
+      title: 'Mirroring',
+    })
+    const { fetched } = files!
+    output.event({ event: 'mirrored', folder, origin, size, tiles, bundles, fetched })
     output.line(
-      `${folder}: ${origin} of ${counted(size, 'entry', 'entries')}, verified; ${counted(written.tiles, 'tile')} and ${counted(written.bundles, 'bundle')}, ${fetched} of them fetched`,
+      `${folder}: ${origin} of ${counted(size, 'entry', 'entries')}, verified; ${counted(tiles, 'tile')} and ${counted(bundles, 'bundle')}, ${fetched} of them fetched`,
     )
   } catch (error) {
     const origin = policy.logs[0]?.key.name ?? url

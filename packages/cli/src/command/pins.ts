@@ -12,6 +12,7 @@ import {
 import { toBase64 } from '@dslog/tlog/bytes'
 import { type Name, nameToText } from '@dslog/dnssec/name'
 import { MonitorInfo, PinsBody, PinsTaken } from '@dslog/schema/monitorapi'
+import { DAY } from '@dslog/schema/time'
 import { AnswerError, readAnswer } from '@dslog/service/answer'
 import { PRIVATE_FILE } from '@dslog/service/files'
 import { readInput } from '@dslog/service/input'
@@ -34,7 +35,7 @@ export interface PinsOptions {
 }
 
 /** How long a statement holds unless told, ms: a year and a month, so that a yearly routine renews it. */
-const DEFAULT_SPAN_MS = 396 * 24 * 3_600_000
+const DEFAULT_SPAN_MS = 396 * DAY
 
 /** Bytes of a key at the end of its DER. */
 const KEY_BYTES = 32

@@ -9,6 +9,7 @@ import { formatVkey } from '@dslog/tlog/key'
 import { parsePolicy } from '@dslog/tlog/policy'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { restore } from '@dslog/log/restore'
+import { isHttpUrl } from '../argument.ts'
 import type { Progress } from '../progress.ts'
 import type { Session } from '../session.ts'
 import { folderHttp } from '../source.ts'
@@ -25,7 +26,7 @@ export async function restoreLog(
   { from: source, withoutSigner = false }: RestoreOptions,
 ): Promise<void> {
   const { output } = session
-  const isUrl = /^https?:/i.test(source)
+  const isUrl = isHttpUrl(source)
   // Asked for now: later on it would be a log that does not answer.
   if (!isUrl) await access(join(source, 'checkpoint'))
   const { http, url } = isUrl ? { http: session.http(), url: source } : folderHttp(source)

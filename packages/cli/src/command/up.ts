@@ -5,7 +5,6 @@
  * takes the root zone by transfer and asks for the domains that are named; without a network it says so
  * and goes on trying.
  */
-import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
@@ -15,6 +14,7 @@ import { LOG_FILES } from '@dslog/log/files'
 import { readNames } from '@dslog/crawler/source/names'
 import { SourceError } from '@dslog/crawler/source/source'
 import { PRIVATE_FILE, writeFileAtomic } from '@dslog/service/files'
+import { newToken } from '@dslog/service/http/bearer'
 import { isRunningProcess, processIdentity } from '@dslog/service/lock'
 import type { Component } from '@dslog/service/run'
 import { counted } from '@dslog/verify/describe'
@@ -24,7 +24,7 @@ import { EXIT, Failure } from '../failure.ts'
 import { prepareFolder } from '../folder.ts'
 import type { Io } from '../io.ts'
 import { LocalTarget } from '../local-target.ts'
-import { quietLogger, runServices, urlOf } from '../service.ts'
+import { quietLogger, runServices, untilSignal, urlOf } from '../service.ts'
 import { SERVICE_FILE, type ServiceFile, type Session } from '../session.ts'
 import { checkFiles, importBackend, importInto } from './import.ts'
 
@@ -36,9 +36,6 @@ export interface UpOptions {
   /** False with --no-crawler. */
   readonly crawler?: boolean
 }
-
-/** Bytes of an operator's token. */
-const TOKEN_BYTES = 32
 
 export async function up(session: Session, options: UpOptions): Promise<void> {
   const { crawler = true, names, origin, zoneFile = [] } = options
@@ -126,10 +123,6 @@ function tellSource({ output }: Session, id: string, reason: string | undefined)
   else output.note(`crawler: ${what}: not fetched: ${reason}; trying again every minute`)
 }
 
-function newToken(): string {
-  return randomBytes(TOKEN_BYTES).toString('base64url')
-}
-
 function portsOf(env: Io['env'], crawler: boolean): number[] {
   const names = ['DSLOG_LOG_PORT', 'DSLOG_MONITOR_PORT', ...(crawler ? ['DSLOG_CRAWLER_PORT'] : [])]
   return names.map((name) => Number(env[name])).filter((port) => port > 0)
@@ -165,21 +158,20 @@ async function demandFree(host: string, port: number): Promise<void> {
 
 /** @returns whether to go on: false after a signal */
 async function importFirst(session: Session, files: readonly string[]): Promise<boolean> {
-  const stop = new AbortController()
-  const onSignal = (): void => stop.abort()
-  process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
+  const stopping = untilSignal()
+  const { signal } = stopping
   const backend = importBackend()
   const target = await LocalTarget.open(session, backend)
   try {
-    const plan = { anchors: await session.anchors(), backend, signal: stop.signal }
+    const plan = { anchors: await session.anchors(), backend, signal }
     await importInto(async () => target, files, plan, session.output)
     return true
   } catch (error) {
-    if (!stop.signal.aborted) throw error
+    if (!signal.aborted) throw error
     session.output.note('stopped: import the other files later')
     return false
   } finally {
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
+    stopping.end()
     await target.close()
   }
 }

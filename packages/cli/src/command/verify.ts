@@ -1,10 +1,10 @@
 /** `dslog verify`: what a proof file proves. Offline: policy and trust anchors are the verifier's own. */
 import { MAX_TLOG_PROOF_BYTES } from '@dslog/tlog/bundle'
-import { concat, toBase64 } from '@dslog/tlog/bytes'
+import { toBase64 } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
 import { nameToText } from '@dslog/dnssec/name'
 import { MapKind } from '@dslog/schema/identity'
-import { streamInput } from '@dslog/service/input'
+import { readWhole, streamInput } from '@dslog/service/input'
 import { type ProofReport, verifyProofFile } from '@dslog/verify/verify'
 import {
   checkpointObject,
@@ -23,30 +23,17 @@ export async function verify(session: Session, path: string): Promise<void> {
   const [input, name] =
     path === '-' ? [session.io.stdin, 'standard input'] : [streamInput(path), path]
   const report = await naming(name, async () => {
-    return verifyProofFile(await readAll(input, MAX_TLOG_PROOF_BYTES), verifier).catch(
-      (cause: unknown) => {
-        if (!(cause instanceof TlogError) || cause.code !== 'bad-note') throw cause
-        throw new TlogError(cause.code, `cut off, or changed on its way: ${cause.message}`, {
-          cause,
-        })
-      },
-    )
+    const file = await readWhole(input, MAX_TLOG_PROOF_BYTES, () => {
+      return new TlogError('bad-proof', `a proof file has at most ${MAX_TLOG_PROOF_BYTES} bytes`)
+    })
+    return verifyProofFile(file, verifier).catch((cause: unknown) => {
+      if (!(cause instanceof TlogError) || cause.code !== 'bad-note') throw cause
+      const text = `cut off, or changed on its way: ${cause.message}`
+      throw new TlogError(cause.code, text, { cause })
+    })
   })
   session.output.event(reportObject(report))
   for (const line of reportLines(report)) session.output.change(line)
-}
-
-async function readAll(input: AsyncIterable<Uint8Array>, limit: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = []
-  let length = 0
-  for await (const chunk of input) {
-    chunks.push(chunk)
-    length += chunk.length
-    if (length > limit) {
-      throw new TlogError('bad-proof', `a proof file has at most ${limit} bytes`)
-    }
-  }
-  return concat(...chunks)
 }
 
 /** What was proven, for programs. */

@@ -3,9 +3,9 @@
  * files attached, and a folder for those that are saved.
  */
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { ensureFolder, writeFileAtomic } from '@dslog/service/files'
+import { closeServer, listenOnLoopback } from '@dslog/testbed/loopback'
 import { SmtpSink, type SunkMail } from '@dslog/testbed/smtpsink'
 import { counted } from '@dslog/verify/describe'
 
@@ -24,6 +24,7 @@ export class Mailbox {
   readonly #sink: SmtpSink
   readonly #page: Server
   readonly #folder: string
+  #port = 0
 
   private constructor(sink: SmtpSink, folder: string) {
     this.#sink = sink
@@ -51,13 +52,13 @@ export class Mailbox {
   static async start(folder: string): Promise<Mailbox> {
     await ensureFolder(folder, 0o700)
     const mailbox = new Mailbox(await SmtpSink.start(), folder)
-    await new Promise<void>((resolve) => mailbox.#page.listen(0, '127.0.0.1', resolve))
+    mailbox.#port = await listenOnLoopback(mailbox.#page)
     return mailbox
   }
 
   /** The page. */
   get url(): string {
-    return `http://127.0.0.1:${(this.#page.address() as AddressInfo).port}/`
+    return `http://127.0.0.1:${this.#port}/`
   }
 
   /** Of the mail server. */
@@ -83,8 +84,7 @@ export class Mailbox {
   }
 
   async stop(): Promise<void> {
-    this.#page.closeAllConnections()
-    await new Promise((resolve) => this.#page.close(resolve))
+    await closeServer(this.#page)
     await this.#sink.down()
   }
 }

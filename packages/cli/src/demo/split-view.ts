@@ -3,8 +3,8 @@
  * that reader another log instead. So does an operator who forks: the others go on seeing the first.
  */
 import { createServer, type IncomingMessage, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { concat } from '@dslog/tlog/bytes'
+import { closeServer, listenOnLoopback } from '@dslog/testbed/loopback'
 
 /** Answers a path as a log would. */
 export type Shown = (path: string) => Promise<Response>
@@ -12,6 +12,7 @@ export type Shown = (path: string) => Promise<Response>
 /** See the head of this file. */
 export class SplitView {
   readonly #server: Server
+  #port = 0
   /** Shown instead of the real log. */
   shown: Shown | undefined
 
@@ -30,17 +31,16 @@ export class SplitView {
   /** @param real URL of the log, once it is known */
   static async start(real: () => string): Promise<SplitView> {
     const view = new SplitView(real)
-    await new Promise<void>((resolve) => view.#server.listen(0, '127.0.0.1', resolve))
+    view.#port = await listenOnLoopback(view.#server)
     return view
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    return `http://127.0.0.1:${this.#port}`
   }
 
-  async stop(): Promise<void> {
-    this.#server.closeAllConnections()
-    await new Promise((resolve) => this.#server.close(resolve))
+  stop(): Promise<void> {
+    return closeServer(this.#server)
   }
 }
 

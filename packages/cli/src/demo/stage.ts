@@ -3,8 +3,6 @@
  * on a data folder, as an operator would set them up, and a mailbox. Nothing here is a stand-in for our
  * own code; what is made up is the internet, the mail server, and the time: it begins some days ago.
  */
-import { randomBytes } from 'node:crypto'
-import { type AddressInfo, createServer } from 'node:net'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HttpClient } from '@dslog/tlog/http'
@@ -15,12 +13,14 @@ import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { LOG_FILES } from '@dslog/log/files'
 import { policyText } from '@dslog/log/policy'
 import { logService } from '@dslog/log/main'
+import { newToken } from '@dslog/service/http/bearer'
 import type { Logger } from '@dslog/service/log'
 import { processIdentity } from '@dslog/service/lock'
 import { Lifecycle } from '@dslog/service/run'
 import { RunningClock } from '@dslog/testbed/clock'
 import { type Authority, Internet } from '@dslog/testbed/internet'
 import { NameServers } from '@dslog/testbed/nameserver'
+import { freePort } from '@dslog/testbed/program'
 import type { ProofVerifier } from '@dslog/verify/verify'
 import { Beside } from '../beside.ts'
 import { writeServiceFile } from '../command/up.ts'
@@ -42,8 +42,6 @@ export const UNSIGNED = 'old.example.'
 /** Files in the data folder. */
 const FILES = { anchors: 'anchors', names: 'names', mail: 'mail' } as const
 
-const TOKEN_BYTES = 32
-
 /** Where everything is reached. */
 export interface Places {
   readonly log: string
@@ -63,7 +61,7 @@ export class Stage {
   readonly key: SignerKey
   readonly #logger: Logger
   readonly #io: Io
-  readonly #token = randomBytes(TOKEN_BYTES).toString('base64url')
+  readonly #token = newToken()
   #mailbox: Mailbox | undefined
   #view: SplitView | undefined
   #servers: NameServers | undefined
@@ -188,6 +186,7 @@ export class Stage {
   /** Settings of the services: those of an operator, and where this internet begins. */
   async #env(): Promise<Io['env']> {
     const roots = this.servers.hints().flatMap(({ addresses }) => addresses)
+    // Free now: links in mails are made before the monitor listens.
     const [logPort, monitorPort] = [await freePort(), await freePort()]
     return {
       ...levelOf(this.#io),
@@ -234,13 +233,4 @@ async function startServers(net: Internet): Promise<NameServers> {
       { cause },
     )
   }
-}
-
-/** A port that is free now: links in mails are made before the monitor listens. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }

@@ -8,8 +8,8 @@ import { LogClient } from '@dslog/tlog/client'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { nameFromText } from '@dslog/dnssec/name'
 import { dsToText, TYPE } from '@dslog/dnssec/records'
+import { HOUR, MINUTE } from '@dslog/schema/time'
 import { decodeFinding, verifyFinding } from '@dslog/monitor/evidence'
-import { HOUR } from '@dslog/testbed/clock'
 import { dsOf, KSK, type ZoneKey, zoneKey } from '@dslog/testbed/key'
 import { LyingLog } from '@dslog/testbed/lyinglog'
 import { historyLines } from '@dslog/verify/describe'
@@ -21,8 +21,6 @@ import { Api, type Subscription } from './api.ts'
 import type { Mail } from './mailbox.ts'
 import { BANK, OTHERS, type Stage, UNSIGNED } from './stage.ts'
 import type { Teller } from './teller.ts'
-
-const MINUTE = 60_000
 
 /** How long ago the story begins, ms: longer than all that happens in it. */
 export const STORY_MS: number = 12 * HOUR

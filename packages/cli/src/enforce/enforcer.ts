@@ -7,6 +7,7 @@ import { toHex } from '@dslog/tlog/bytes'
 import { type Name, nameKey, nameToText, sameName } from '@dslog/dnssec/name'
 import { dsToText } from '@dslog/dnssec/records'
 import { stateId } from '@dslog/schema/identity'
+import { DAY, HOUR } from '@dslog/schema/time'
 import { ExpiringCache } from '@dslog/resolver/cache'
 import type { Clock } from '@dslog/service/clock'
 import { latestOf } from '@dslog/verify/history'
@@ -19,9 +20,9 @@ import { EDE } from './query.ts'
 /** States that are waited for, and findings reported, that are remembered. */
 const MAX_REMEMBERED = 10_000
 /** How often one finding is reported, ms. */
-const REPORT_MS = 3_600_000
+const REPORT_MS = HOUR
 /** A state that nobody asked about for so long, beyond its grace, is seen anew, ms. */
-const FORGET_MS = 30 * 86_400_000
+const FORGET_MS = 30 * DAY
 
 /** What is not as it should be, for programs. Times are ms since the Unix epoch. */
 export type Finding =

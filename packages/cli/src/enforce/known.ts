@@ -7,7 +7,6 @@
  * A log that does not answer is left alone for some seconds, so that questions do not wait for it one by one.
  */
 import { LogClient } from '@dslog/tlog/client'
-import { TlogError } from '@dslog/tlog/error'
 import { MisbehaviourError } from '@dslog/tlog/misbehaviour'
 import type { TrustedCheckpoint } from '@dslog/tlog/policy'
 import { type Name, nameKey } from '@dslog/dnssec/name'
@@ -17,6 +16,7 @@ import type { Clock } from '@dslog/service/clock'
 import { dsOf } from '@dslog/verify/describe'
 import type { LoggedState } from '@dslog/verify/history'
 import { isVerificationFailure, type ProofVerifier, type ProvenEntry } from '@dslog/verify/verify'
+import { hasShownNothing } from '../failure.ts'
 import { proveName } from '../proof.ts'
 import type { LogSource } from '../source.ts'
 import { EnforceError } from './error.ts'
@@ -132,9 +132,7 @@ export class KnownStates {
       return report.history.flatMap(stateOfProven)
     } catch (cause) {
       if (!(cause instanceof Error)) throw cause
-      const isSilent =
-        cause instanceof TlogError && (cause.code === 'network' || cause.code === 'http')
-      if (isSilent) throw new EnforceError('log', cause.message, { cause })
+      if (hasShownNothing(cause)) throw new EnforceError('log', cause.message, { cause })
       if (cause instanceof MisbehaviourError || isVerificationFailure(cause)) {
         throw new EnforceError('misbehaviour', cause.message, { cause })
       }

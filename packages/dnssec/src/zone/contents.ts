@@ -14,7 +14,7 @@ import { equal } from '@dslog/tlog/bytes'
 import { DnssecError } from '../error.ts'
 import { isAtOrBelow, nameToText, readName, type Name } from '../name.ts'
 import { typeToText } from '../rdata.ts'
-import { CLASS_IN, TYPE, type RR } from '../records.ts'
+import { CLASS_IN, parseSoaNumbers, SOA_NUMBERS_BYTES, TYPE, type RR } from '../records.ts'
 import { compareKeys, orderKey } from './order.ts'
 
 /** Data of one owner and type, as they came. */
@@ -201,8 +201,10 @@ function apexOf(
 function serialOf(soa: Uint8Array): number {
   const primary = readName(soa, 0, { compressed: false })
   const { end } = readName(soa, primary.end, { compressed: false })
-  if (soa.length !== end + 20) throw new DnssecError('bad-record', 'malformed SOA record')
-  return new DataView(soa.buffer, soa.byteOffset).getUint32(end)
+  if (soa.length !== end + SOA_NUMBERS_BYTES) {
+    throw new DnssecError('bad-record', 'malformed SOA record')
+  }
+  return parseSoaNumbers(soa).serial
 }
 
 function checkGlue(node: ZoneNode, cover: ZoneNode): void {

@@ -5,6 +5,7 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { framed } from './packet.ts'
 import type { Client } from './question.ts'
 import type { NameServer, Reaction } from './server.ts'
 
@@ -125,12 +126,9 @@ export class Listener {
   }
 }
 
-/** Writes messages with their lengths before them (RFC 1035 §4.2.2). */
+/** Writes messages, the last one perhaps by half. */
 function write(connection: Socket, { isCutOff, messages }: Reaction): void {
-  const frames: Uint8Array[] = []
-  for (const message of messages) {
-    frames.push(Uint8Array.of(message.length >> 8, message.length & 0xff), message)
-  }
+  const frames = [...messages].map(framed)
   const bytes = Buffer.concat(frames)
   if (isCutOff) connection.end(bytes.subarray(0, -(frames.at(-1)!.length >> 1)))
   else connection.write(bytes)

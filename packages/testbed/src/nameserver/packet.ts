@@ -2,6 +2,7 @@
  * Messages as a name server writes them (RFC 1035 §4.1): names compressed where receivers must cope
  * with it (RFC 3597 §4), and room watched, so that who writes knows what does not fit.
  */
+import { concat } from '@dslog/tlog/bytes'
 import { MAX_NAME_BYTES, nameKey, ROOT, type Name } from '@dslog/dnssec/name'
 import { TYPE, type RR } from '@dslog/dnssec/records'
 
@@ -140,6 +141,11 @@ export class Packet {
     }
     this.#copy(rdata.subarray(at))
   }
+}
+
+/** A message on a stream, with its length before it (RFC 1035 §4.2.2). */
+export function framed(message: Uint8Array): Uint8Array {
+  return concat(Uint8Array.of(message.length >> 8, message.length & 0xff), message)
 }
 
 /** An OPT record (RFC 6891 §6.1): what the server takes, and the upper bits of the code. */

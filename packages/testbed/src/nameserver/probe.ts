@@ -3,7 +3,7 @@ import { createSocket } from 'node:dgram'
 import { parseMessage } from '@dslog/dnssec/message'
 import { wellFormed } from '@dslog/dnssec/error'
 import type { Name } from '@dslog/dnssec/name'
-import { CLASS_IN, TYPE } from '@dslog/dnssec/records'
+import { CLASS_IN, parseSoaNumbers, TYPE } from '@dslog/dnssec/records'
 import { Packet } from './packet.ts'
 
 /** How long an answer may take, in ms: the servers asked are on this machine. */
@@ -36,7 +36,5 @@ export async function servedSerial(
 function serialOf(bytes: Uint8Array): number | undefined {
   const answer = wellFormed(() => parseMessage(bytes))?.answer ?? []
   const soa = answer.find(({ type }) => type === TYPE.SOA)
-  if (soa === undefined) return undefined
-  const { buffer, byteOffset, length } = soa.rdata
-  return new DataView(buffer, byteOffset).getUint32(length - 20)
+  return soa && parseSoaNumbers(soa.rdata).serial
 }

@@ -1,6 +1,6 @@
 /** Everything the log holds about the delegation of a name, verified: the picture, the changes, the evidence. */
 import { useCheck } from '../check.ts'
-import { inForce } from '../entries.ts'
+import { inForce, statesOf } from '../entries.ts'
 import { useAllowed, useOpinion } from '../opinion.ts'
 import { notAllowed } from '../pinned.ts'
 import type { EntryModel, Proven } from '../protocol.ts'
@@ -69,12 +69,6 @@ function Told({ name, proven }: { name: string; proven: Proven }) {
 }
 
 const NONE: ReadonlySet<string> = new Set()
-
-function statesOf(entries: readonly EntryModel[]): NameState[] {
-  return entries.flatMap(({ ds, index, outOfOrder, time }) =>
-    time === undefined ? [] : [{ index, time, records: ds ?? [], outOfOrder: outOfOrder === true }],
-  )
-}
 
 function Sentence({ name, proven: { entries, tree } }: { name: string; proven: Proven }) {
   if (entries.length === 0) {

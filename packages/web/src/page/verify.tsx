@@ -2,6 +2,7 @@
 import { useRef, useState } from 'preact/hooks'
 import { MAX_FILE_BYTES } from '../limits.ts'
 import { type Check, runTask } from '../check.ts'
+import { statesOf } from '../entries.ts'
 import type { Proven, StepId } from '../protocol.ts'
 import { useSession } from '../session.ts'
 import { timelineOf } from '../timeline.ts'
@@ -110,13 +111,7 @@ function Sentence({ proven: { entries, kind, name = '', tree } }: { proven: Prov
 }
 
 function Contents({ proven: { entries, kind, name = '', tree } }: { proven: Proven }) {
-  const timeline = timelineOf(
-    entries.flatMap(({ ds = [], index, outOfOrder, time }) =>
-      time === undefined ? [] : [{ index, time, records: ds, outOfOrder: outOfOrder === true }],
-    ),
-    tree.time ?? Date.now(),
-    MAX_LANES,
-  )
+  const timeline = timelineOf(statesOf(entries), tree.time ?? Date.now(), MAX_LANES)
   return (
     <>
       {kind === 'name' && entries.length > 0 ? (

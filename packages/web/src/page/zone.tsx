@@ -2,13 +2,15 @@
 import { useEffect, useState } from 'preact/hooks'
 import { pathOf } from '@dslog/schema/path'
 import { nameFromText } from '@dslog/dnssec/name'
+import { algorithmText } from '@dslog/dnssec/words'
 import { ask, AskError, recordOf } from '../api.ts'
 import { useCheck } from '../check.ts'
+import { signsKeys } from '../entries.ts'
 import type { EntryModel, KeyModel, Proven } from '../protocol.ts'
 import { hrefOf } from '../route.ts'
 import { useSession } from '../session.ts'
 import { timelineOf } from '../timeline.ts'
-import { algorithmText, nameText, plural, zoneText } from '../words.ts'
+import { nameText, plural, zoneText } from '../words.ts'
 import { Dating } from '../view/dating.tsx'
 import { EntryList } from '../view/entry-list.tsx'
 import { NameText } from '../view/name-text.tsx'
@@ -70,7 +72,7 @@ function idOf({ algorithm, flags, tag }: KeyModel): string {
 
 function labelOf(id: string): string {
   const [tag, algorithm, flags] = id.split(' ')
-  const role = Number(flags) % 2 === 1 ? ', signs keys' : ''
+  const role = signsKeys(Number(flags)) ? ', signs keys' : ''
   return `key ${tag} (${algorithmText(Number(algorithm))}${role})`
 }
 

@@ -1,12 +1,11 @@
 /** A proven entry: what it changed, its evidence in words, and the evidence itself. */
 import type { ComponentChildren } from 'preact'
+import { algorithmText } from '@dslog/dnssec/words'
 import type { EntryModel } from '../protocol.ts'
 import { hrefOf } from '../route.ts'
+import { signsKeys } from '../entries.ts'
 import { BarredSign } from './barred-sign.tsx'
-import { algorithmText, chainWords, dsParts, isoText, isSwap, timeText } from '../words.ts'
-
-/** DNSKEY flag: secure entry point (RFC 4034 section 2.1.1). */
-const FLAG_SEP = 1
+import { chainWords, dsParts, isoText, isSwap, timeText } from '../words.ts'
 
 export function EntryCard({
   alarm = '',
@@ -71,7 +70,7 @@ export function EntryCard({
                 ·
               </span>
               key {tag} <span class="quiet">{algorithmText(algorithm)}</span>
-              {(flags & FLAG_SEP) === 0 ? '' : ' signs the keys'}
+              {signsKeys(flags) ? ' signs the keys' : ''}
             </li>
           ))}
         </ul>

@@ -1,5 +1,6 @@
 /** Draws a timeline: a lane for each record, a bar for each span in which it was in force. */
 import { useEffect, useRef, useState } from 'preact/hooks'
+import { DAY } from '@dslog/schema/time'
 import { type Mark, spaced, type Timeline } from '../timeline.ts'
 import { plural, shortTimeText, dateText } from '../words.ts'
 import { BarredMark, BarredSign } from './barred-sign.tsx'
@@ -15,7 +16,7 @@ const SIDE = 10
 /** Lanes that are drawn: more would be no picture. */
 export const MAX_LANES = 16
 /** Below this, the hour matters. */
-const SHORT_MS = 3 * 86_400_000
+const SHORT_MS = 3 * DAY
 /** Width of a date on the axis, and of a letter of other words there. */
 const DATE_WIDTH = 88
 const LETTER = 7.5

@@ -4,8 +4,9 @@
  * A server that fails is left for the next one; if none gives the zone, that is tried again later.
  */
 import { sql } from 'kysely'
+import { wellFormed } from '@dslog/dnssec/error'
 import { type Name, nameToText, sameName } from '@dslog/dnssec/name'
-import { type RR, TYPE } from '@dslog/dnssec/records'
+import { parseSoaNumbers, type RR, TYPE } from '@dslog/dnssec/records'
 import { ResolverError } from '@dslog/resolver/error'
 import type { Server } from '@dslog/resolver/exchange'
 import { TSIG_ALGORITHMS, type TsigKey } from '@dslog/resolver/tsig'
@@ -108,11 +109,9 @@ export class ZoneTransfer {
 /** The serial in an SOA record. */
 export function serialOf(records: readonly RR[], zone: Name): number {
   const soa = records.find(({ owner, type }) => type === TYPE.SOA && owner.length === zone.length)
-  if (soa === undefined || soa.rdata.length < 20) {
-    throw new SourceError('unreachable', `no SOA of ${nameToText(zone)}`)
-  }
-  const { buffer, byteLength, byteOffset } = soa.rdata
-  return new DataView(buffer, byteOffset, byteLength).getUint32(byteLength - 20)
+  const serial = soa && wellFormed(() => parseSoaNumbers(soa.rdata).serial)
+  if (serial !== undefined) return serial
+  throw new SourceError('unreachable', `no SOA of ${nameToText(zone)}`)
 }
 
 /** Reads `ZONE@SERVER`, with `:PORT` and `#KEY` at its end. */

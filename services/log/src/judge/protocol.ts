@@ -6,7 +6,7 @@ import type { ErrorObject } from 'ajv'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import type { Name } from '@dslog/dnssec/name'
 import type { SubmitResult } from '@dslog/schema/api'
-import { decodeEntry, encodeEntry } from '@dslog/schema/entry'
+import { decodeZoneKeys, encodeEntry } from '@dslog/schema/entry'
 import { asHash, type Hash } from '@dslog/tlog/hash'
 import type { Candidate, KeysCandidate, StateCandidate } from '@dslog/verify/candidate'
 import type { ZoneKeys } from '@dslog/verify/keys'
@@ -64,11 +64,7 @@ export function sendKeys(sets: readonly ZoneKeys[]): SentKeys[] {
 
 /** The inverse of {@link sendKeys}. */
 export function receiveKeys(sets: readonly SentKeys[]): ZoneKeys[] {
-  return sets.map((keys) => {
-    const entry = decodeEntry(keys.entry)
-    if (entry.type !== 'zone-keys') throw new Error('another entry in place of keys')
-    return { ...keys, entry }
-  })
+  return sets.map((keys) => ({ ...keys, entry: decodeZoneKeys(keys.entry) }))
 }
 
 /** Some observations, and key sets that were not sent before. */

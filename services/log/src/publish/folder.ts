@@ -26,7 +26,7 @@ export class FolderTarget implements PublishTarget {
   }
 
   async checkpoint(): Promise<HeldCheckpoint | undefined> {
-    const bytes = await this.#read(CHECKPOINT_PATH)
+    const bytes = await this.read(CHECKPOINT_PATH)
     if (bytes === undefined) return undefined
     try {
       return { note: fromUtf8(bytes) }
@@ -36,7 +36,7 @@ export class FolderTarget implements PublishTarget {
   }
 
   async put(path: string, data: Uint8Array): Promise<void> {
-    const held = await this.#read(path)
+    const held = await this.read(path)
     if (held !== undefined && equal(held, data)) return
     await this.#makeFolder(dirname(path))
     await writeFileAtomic(join(this.#folder, path), data)
@@ -60,10 +60,6 @@ export class FolderTarget implements PublishTarget {
 
   /** The bytes of a file, if it is there. */
   async read(path: string): Promise<Uint8Array | undefined> {
-    return this.#read(path)
-  }
-
-  async #read(path: string): Promise<Uint8Array | undefined> {
     try {
       return await readFile(join(this.#folder, path))
     } catch (error) {

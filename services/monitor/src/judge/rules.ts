@@ -29,13 +29,10 @@ import { ALGORITHM, DIGEST } from '@dslog/dnssec/backend/backend'
 import { parseDsSet } from '@dslog/dnssec/ds'
 import { nameToText, sameName } from '@dslog/dnssec/name'
 import type { AlertLevel, AlertRule } from '@dslog/schema/alert'
+import { DAY, HOUR, MINUTE } from '@dslog/schema/time'
 import { explain, explainRemoval, type Intent, sightingsUnder } from './intent.ts'
 import type { Child, DsSet, Servers, State } from './state.ts'
 import { has, inForce, isSecure, names, sameState } from './state.ts'
-
-const MINUTE = 60_000
-const HOUR: number = 60 * MINUTE
-const DAY: number = 24 * HOUR
 
 /** Two changes within this time, ms, are looked at as one act: caches have forgotten what was before. */
 export const ONE_ACT_MS: number = 72 * HOUR

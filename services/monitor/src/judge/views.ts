@@ -5,9 +5,8 @@
  * asked the same server afterwards. A state that the log had before, under a signature that is no newer
  * than the one in force, is an old one shown again, and counts for nothing.
  */
+import { HOUR } from '@dslog/schema/time'
 import type { Verdict } from './rules.ts'
-
-const HOUR = 3_600_000
 
 /** Longer than a server of a zone is behind the others, ms. */
 export const SETTLED_MS: number = 2 * HOUR

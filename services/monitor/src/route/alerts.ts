@@ -6,7 +6,7 @@ import { acknowledge } from '../acknowledge.ts'
 import { alertOf, alertRows } from '../content.ts'
 import { OwnerError } from '../owner-error.ts'
 import type { OwnerContext } from './context.ts'
-import { asProblem, bearerOf, IdParam, TOKEN_LIMIT } from './owner.ts'
+import { asProblem, tokenOf, IdParam, TOKEN_LIMIT } from './owner.ts'
 
 const MAX_ALERTS = 100
 
@@ -28,7 +28,7 @@ export function alertRoutes(app: Http, { clock, db, poke, subscriptions }: Owner
     },
     async ({ headers, params, query: { after, limit = MAX_ALERTS } }) =>
       asProblem(async () => {
-        const { id } = await subscriptions.authorize(params.id, bearerOf(headers.authorization))
+        const { id } = await subscriptions.authorize(params.id, tokenOf(headers.authorization))
         const start = cursorOf(after)
         const rows = await alertRows(db)
           .where('alert.subscription', '=', id)
@@ -55,7 +55,7 @@ export function alertRoutes(app: Http, { clock, db, poke, subscriptions }: Owner
     },
     async ({ headers, params: { id } }, reply) =>
       asProblem(async () => {
-        const token = bearerOf(headers.authorization)
+        const token = tokenOf(headers.authorization)
         const row = await db.kysely
           .selectFrom('alert')
           .select('subscription')

@@ -6,6 +6,7 @@ import { ALERT_LEVELS, type AlertLevel, levelRank } from '@dslog/schema/alert'
 import type { ChannelRow } from '@dslog/schema/alertdb'
 import type { PinsView, SubscriptionView } from '@dslog/schema/monitorapi'
 import { type ProblemName, PROBLEMS } from '@dslog/schema/problem'
+import { bearerOf } from '@dslog/service/http/bearer'
 import { limitedTo } from '@dslog/service/http/rate-limit'
 import { Problem } from '@dslog/service/problem'
 import { isMailboxUnder } from '../channel/email.ts'
@@ -51,11 +52,9 @@ export function statusOf({ code }: OwnerError): number {
   return PROBLEMS[PROBLEM[code]].status
 }
 
-const BEARER = /^Bearer ([A-Za-z0-9._~+/-]+=*)$/i
-
 /** The token of a request. @throws Problem `unauthorized` */
-export function bearerOf(header: string | undefined): string {
-  const token = BEARER.exec(header ?? '')?.[1]
+export function tokenOf(header: string | undefined): string {
+  const token = bearerOf(header)
   if (token === undefined) {
     throw new Problem('unauthorized', "Send the subscription's token: Authorization: Bearer …")
   }

@@ -9,7 +9,7 @@ import { OwnerError } from '../owner-error.ts'
 import type { Subscription } from '../records.ts'
 import type { SignedPins } from '../pins.ts'
 import type { OwnerContext } from './context.ts'
-import { asProblem, bearerOf, IdParam, TOKEN_LIMIT } from './owner.ts'
+import { asProblem, tokenOf, IdParam, TOKEN_LIMIT } from './owner.ts'
 
 const SIGNATURE_BYTES = 64
 const KEY_BYTES = 32
@@ -18,7 +18,7 @@ export function statementRoutes(app: Http, context: OwnerContext): void {
   const { pins, poke, subscriptions, windows } = context
   const config = TOKEN_LIMIT
   const open = (id: string, authorization: string | undefined): Promise<Subscription> =>
-    subscriptions.authorize(id, bearerOf(authorization))
+    subscriptions.authorize(id, tokenOf(authorization))
 
   app.put(
     '/v1/subscriptions/:id/pins',

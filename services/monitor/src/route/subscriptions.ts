@@ -22,15 +22,7 @@ import { formatSecret } from '../channel/webhook.ts'
 import type { Subscription } from '../records.ts'
 import { sendTest } from '../sendtest.ts'
 import type { OwnerContext } from './context.ts'
-import {
-  asProblem,
-  bearerOf,
-  IdParam,
-  lowestOf,
-  TOKEN_LIMIT,
-  viewOf,
-  warningsFor,
-} from './owner.ts'
+import { asProblem, tokenOf, IdParam, lowestOf, TOKEN_LIMIT, viewOf, warningsFor } from './owner.ts'
 
 const ChannelParam = Type.Object({
   id: Type.String({ maxLength: 64 }),
@@ -42,7 +34,7 @@ export function subscriptionRoutes(app: Http, context: OwnerContext): void {
   const tags = ['subscriptions']
   const config = TOKEN_LIMIT
   const open = (id: string, authorization: string | undefined): Promise<Subscription> =>
-    subscriptions.authorize(id, bearerOf(authorization))
+    subscriptions.authorize(id, tokenOf(authorization))
 
   app.addHook('onSend', async (request, reply) => {
     if (request.url.startsWith('/v1/subscriptions')) reply.header('cache-control', VOLATILE)

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { nameFromText, ROOT } from '@dslog/dnssec/name'
-import { DAY, HOUR } from '@dslog/testbed/clock'
+import { DAY, HOUR } from '@dslog/schema/time'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
 import { A, at, B, ds, key, OWNER, said, sighting, state, unusable, verdicts, X } from './tale.ts'

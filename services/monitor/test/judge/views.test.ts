@@ -1,6 +1,6 @@
 /** R11: what several vantages saw at several servers, and when it is more than servers that are behind. */
 import { describe, expect, it } from 'vitest'
-import { HOUR } from '@dslog/testbed/clock'
+import { HOUR } from '@dslog/schema/time'
 import { judgeViews, type LoggedView, type View } from '../../src/judge/views.ts'
 
 const NOW = 100 * HOUR

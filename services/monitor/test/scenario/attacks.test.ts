@@ -6,13 +6,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { nameFromText } from '@dslog/dnssec/name'
 import { keyTag, TYPE } from '@dslog/dnssec/records'
-import { DAY, HOUR } from '@dslog/testbed/clock'
+import { DAY, HOUR, MINUTE } from '@dslog/schema/time'
 import { dsOf, KSK } from '@dslog/testbed/key'
 import { record } from '@dslog/testbed/internet'
 import { place, type Place } from '../world.ts'
 import { rogueKey, Stage } from './stage.ts'
-
-const MINUTE = 60_000
 
 let home: Place
 let stage: Stage

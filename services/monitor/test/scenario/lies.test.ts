@@ -5,9 +5,9 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { decodeEntry, encodeEntry } from '@dslog/schema/entry'
+import { DAY, HOUR } from '@dslog/schema/time'
 import { ed25519Signer } from '@dslog/service/crypto'
 import { onTestPoint } from '@dslog/service/testpoint'
-import { DAY, HOUR } from '@dslog/testbed/clock'
 import { encodePins, type PinStatement, verifyPins } from '@dslog/verify/pins'
 import { decodeFinding, verifyFinding } from '../../src/evidence.ts'
 import { place, type Place } from '../world.ts'

@@ -7,7 +7,7 @@ import { TlogError } from '@dslog/tlog/error'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { sameName } from '@dslog/dnssec/name'
 import { decodeEntry } from '@dslog/schema/entry'
-import { DAY, HOUR } from '@dslog/testbed/clock'
+import { DAY, HOUR, MINUTE } from '@dslog/schema/time'
 import { decodeFinding, verifyFinding, type Withheld } from '../../src/evidence.ts'
 import { evidenceAfter } from '../../src/findings.ts'
 import { verifyWithheld } from '../../src/withheld.ts'
@@ -22,8 +22,6 @@ beforeAll(async () => {
 })
 afterEach(() => stage.close())
 afterAll(() => home.close())
-
-const MINUTE = 60_000
 
 async function kept() {
   return evidenceAfter(home.db, 0, 10)

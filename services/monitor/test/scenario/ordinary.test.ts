@@ -6,7 +6,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { type RR, TYPE } from '@dslog/dnssec/records'
-import { DAY, HOUR } from '@dslog/testbed/clock'
+import { DAY, HOUR } from '@dslog/schema/time'
 import { KSK, ZSK } from '@dslog/testbed/key'
 import { place, type Place } from '../world.ts'
 import { Stage } from './stage.ts'
