@@ -11,7 +11,9 @@
  */
 import { createSocket, type Socket } from 'node:dgram'
 import { isIPv6 } from 'node:net'
+import { nextTick } from 'node:process'
 import { awakeMs, deadlineIn, onTick } from './awake.ts'
+import { Batch } from './batch.ts'
 import { ResolverError } from './error.ts'
 import type { Question, Reply, Server } from './exchange.ts'
 import { EDNS_PAYLOAD_BYTES, encodeQuery, questionEnd, random16 } from './query.ts'
@@ -69,7 +71,7 @@ class Pending {
   readonly id: number
   readonly query: Uint8Array
   readonly waiting: Waiting
-  readonly sentAt: number
+  sentAt = 0
   /** By {@link awakeMs}. */
   readonly deadline: number
   /** Something of our id came that was no reply to our question. */
@@ -80,7 +82,6 @@ class Pending {
     this.id = id
     this.query = query
     this.waiting = waiting
-    this.sentAt = performance.now()
     this.deadline = deadlineIn(waiting.timeout)
   }
 
@@ -88,6 +89,22 @@ class Pending {
   cancel(): void {
     this.socket.cancel(this)
   }
+}
+
+/** A datagram, and which socket it came to. */
+interface Arrival {
+  readonly socket: UdpSocket
+  readonly bytes: Uint8Array
+}
+
+/** What sockets have in common. */
+interface Shared {
+  readonly counts: UdpCounts
+  readonly onUnwanted: (what: Unwanted) => void
+  /** To be sent: when all have asked who can at present. */
+  readonly questions: Batch<Pending>
+  /** To be looked at: when every socket has been read, and before time goes on (`awake.ts`). */
+  readonly arrivals: Batch<Arrival>
 }
 
 /** Sockets to many servers. */
@@ -105,13 +122,18 @@ export class UdpSockets {
   /** By server, the one that takes questions now. */
   readonly #current = new Map<string, UdpSocket>()
   #endSweeping: (() => void) | undefined
-  readonly #onUnwanted: (what: Unwanted) => void
+  readonly #shared: Shared
 
   /** @param onUnwanted called for each */
   constructor(onUnwanted: (what: Unwanted) => void = () => {}) {
-    this.#onUnwanted = (what) => {
-      this.counts[what]++
-      onUnwanted(what)
+    this.#shared = {
+      counts: this.counts,
+      onUnwanted: (what) => {
+        this.counts[what]++
+        onUnwanted(what)
+      },
+      questions: new Batch(nextTick, (pending) => pending.socket.send(pending)),
+      arrivals: new Batch(setImmediate, ({ bytes, socket }) => socket.receive(bytes)),
     }
   }
 
@@ -139,7 +161,7 @@ export class UdpSockets {
     const current = this.#current.get(key)
     if (current?.takesMore() === true) return current
     if (this.#all.size >= MAX_SOCKETS) return undefined
-    const socket = new UdpSocket(address, port, this.counts, this.#onUnwanted, () => {
+    const socket = new UdpSocket(address, port, this.#shared, () => {
       this.#all.delete(socket)
       if (this.#current.get(key) === socket) this.#current.delete(key)
       if (this.#all.size > 0) return
@@ -162,26 +184,18 @@ export class UdpSockets {
 /** One socket to one server. */
 class UdpSocket {
   readonly #socket: Socket
-  readonly #counts: UdpCounts
-  readonly #onUnwanted: (what: Unwanted) => void
+  readonly #shared: Shared
   readonly #onClose: () => void
   readonly #pending = new Map<number, Pending>()
   readonly #openedAt = performance.now()
   /** Questions asked before the socket was connected. */
-  #unsent: Uint8Array[] | undefined = []
+  #unsent: Pending[] | undefined = []
   #asked = 0
   #retired = false
   #closed = false
 
-  constructor(
-    address: string,
-    port: number,
-    counts: UdpCounts,
-    onUnwanted: (what: Unwanted) => void,
-    onClose: () => void,
-  ) {
-    this.#counts = counts
-    this.#onUnwanted = onUnwanted
+  constructor(address: string, port: number, shared: Shared, onClose: () => void) {
+    this.#shared = shared
     this.#onClose = onClose
     const family = isIPv6(address) ? 6 : 4
     this.#socket = createSocket({
@@ -192,10 +206,13 @@ class UdpSocket {
     })
     // A Buffer's `slice` does not copy; nothing behind this line knows Buffers.
     this.#socket.on('message', ({ buffer, byteOffset, byteLength }) => {
-      this.#receive(new Uint8Array(buffer, byteOffset, byteLength))
+      shared.arrivals.add({ socket: this, bytes: new Uint8Array(buffer, byteOffset, byteLength) })
     })
-    // ECONNREFUSED is the answer of a host without a server; it fails all, for none will be answered.
-    this.#socket.on('error', (error) => this.fail('network', error.message, error))
+    // ECONNREFUSED is the answer of a host without a server: none will be answered that was not before.
+    this.#socket.on('error', (error) => {
+      shared.arrivals.flush()
+      this.fail('network', error.message, error)
+    })
     this.#socket.on('connect', () => this.#connected())
     this.#socket.connect(port, address)
   }
@@ -211,8 +228,8 @@ class UdpSocket {
     const pending = new Pending(this, id, query, waiting)
     this.#pending.set(id, pending)
     if (++this.#asked >= SOCKET_QUESTIONS) this.#retired = true
-    if (this.#unsent === undefined) this.#send(query)
-    else this.#unsent.push(query)
+    if (this.#unsent === undefined) this.#shared.questions.add(pending)
+    else this.#unsent.push(pending)
     return pending
   }
 
@@ -230,7 +247,7 @@ class UdpSocket {
     if (now - this.#openedAt > SOCKET_AGE_MS) this.#retired = true
     for (const pending of this.#pending.values()) {
       if (awakeMs() < pending.deadline) continue
-      this.#counts.timeouts++
+      this.#shared.counts.timeouts++
       this.#forget(pending.id)
       pending.waiting.fail(timeoutError(pending))
     }
@@ -248,42 +265,39 @@ class UdpSocket {
     }
   }
 
-  #connected(): void {
-    const unsent = this.#unsent ?? []
-    this.#unsent = undefined
-    if (this.#closed) return
-    for (const query of unsent) this.#send(query)
-  }
-
-  #send(query: Uint8Array): void {
-    this.#counts.sent++
+  /** Sends a question, unless it was given up meanwhile. */
+  send(pending: Pending): void {
+    if (this.#pending.get(pending.id) !== pending) return
+    this.#shared.counts.sent++
+    pending.sentAt = performance.now()
     // Errors come as the event; a datagram that a full buffer drops times out as one lost on the way.
-    this.#socket.send(query)
+    this.#socket.send(pending.query)
   }
 
-  #receive(bytes: Uint8Array): void {
-    this.#counts.received++
+  receive(bytes: Uint8Array): void {
+    const { counts, onUnwanted } = this.#shared
+    counts.received++
     const pending = this.#pending.get(idOf(bytes) ?? -1)
     if (pending === undefined) {
-      this.#onUnwanted('stray')
+      onUnwanted('stray')
       return
     }
     const { query, sentAt, waiting } = pending
     const { mixCase, question, server } = waiting
     const end = questionEnd(question)
     if (!isReplyTo(bytes, query, end, mixCase)) {
-      this.#onUnwanted('mismatched')
+      onUnwanted('mismatched')
       pending.mismatched = true
       return
     }
     this.#forget(pending.id)
     if (bytes.length > EDNS_PAYLOAD_BYTES) {
-      this.#onUnwanted('oversized')
+      onUnwanted('oversized')
       waiting.goOver()
       return
     }
     if (isTruncated(bytes)) {
-      this.#counts.truncated++
+      counts.truncated++
       waiting.goOver()
       return
     }
@@ -291,6 +305,12 @@ class UdpSocket {
     const read = readReply(bytes, end, { question, server, transport: 'udp', rtt })
     if (read instanceof ResolverError) waiting.fail(read)
     else waiting.reply(read)
+  }
+
+  #connected(): void {
+    const unsent = this.#unsent ?? []
+    this.#unsent = undefined
+    for (const pending of unsent) this.send(pending)
   }
 
   #forget(id: number): void {

@@ -242,9 +242,12 @@ describe('a server that is not', () => {
     const { port } = forger.address()
     const reply = await client.ask({ address: '127.0.0.1', port }, QUESTION, PATIENT)
     expect(reply.message).toMatchObject({ rcode: 0, answer: [] })
-    expect(seen.filter((what) => what === 'stray')).toHaveLength(200)
+    const { counts } = client
+    // The last guess comes behind the answer, so perhaps after this socket was read.
+    expect([203, 204]).toContain(counts.received)
+    expect(counts).toMatchObject({ stray: counts.received - 3, mismatched: 2, timeouts: 0 })
+    expect(seen.filter((what) => what === 'stray')).toHaveLength(counts.stray)
     expect(seen.filter((what) => what === 'mismatched')).toHaveLength(2)
-    expect(client.counts).toMatchObject({ stray: 200, mismatched: 2, timeouts: 0 })
     await client.close()
     forger.close()
   })
@@ -322,6 +325,18 @@ describe('limits', () => {
       expect(error.cause).toMatchObject({ message: 'enough' })
       await expectFailure(world.client.ask(at, QUESTION, { signal }), 'aborted')
     }
+  })
+
+  it('does not send what is given up before', async () => {
+    await world.client.ask(at, QUESTION, PATIENT)
+    const { sent } = world.client.counts
+    const controller = new AbortController()
+    const { signal } = controller
+    const work = world.client.ask(at, QUESTION, { signal, ...PATIENT })
+    controller.abort()
+    await expectFailure(work, 'aborted')
+    await world.client.ask(at, QUESTION, PATIENT)
+    expect(world.client.counts.sent).toBe(sent + 1)
   })
 
   it('ends what is under way when it is closed', async () => {
