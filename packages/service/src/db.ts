@@ -12,9 +12,9 @@ import { encodeCopy } from './copy.ts'
 import type { CopyColumn } from './copy.ts'
 import { openEmbedded } from './embedded.ts'
 import { openPostgres } from './postgres.ts'
-import { transactionScope } from './pool.ts'
 import type { ClientPool } from './pool.ts'
 import type { Logger } from './log.ts'
+import { transactionScope } from './transactionscope.ts'
 
 /** A held lock. */
 export interface ExclusiveLock {
@@ -110,17 +110,7 @@ export async function openDatabase<T>(options: DatabaseOptions): Promise<Databas
     kind: driver.kind,
 
     transaction(fn) {
-      return kysely.transaction().execute((trx) => {
-        const scope = { open: true }
-        return transactionScope.run(scope, async () => {
-          try {
-            return await fn(trx)
-          } finally {
-            // What `fn` has left running may go on with connections of its own.
-            scope.open = false
-          }
-        })
-      })
+      return kysely.transaction().execute((trx) => transactionScope.run(() => fn(trx)))
     },
 
     async bulkInsert(trx, table, columns, rows) {

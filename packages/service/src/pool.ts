@@ -3,13 +3,13 @@
  * connection of its transaction, and three silent mistakes are loud: a COMMIT that rolled back, a connection given back in
  * the middle of a transaction, and a wait for a second connection inside a transaction.
  */
-import { AsyncLocalStorage } from 'node:async_hooks'
 import pg from 'pg'
 import type { PostgresPool, PostgresPoolClient, PostgresQueryResult } from 'kysely'
 import { CopyRows } from './copy.ts'
 import { DatabaseError } from './database-error.ts'
 import type { Logger } from './log.ts'
 import { isOutage } from './outage.ts'
+import { transactionScope } from './transactionscope.ts'
 
 /** How values come back: int8 as a number, never silently rounded; bytea as Buffer and the rest as pg does it. */
 export const valueTypes: pg.CustomTypesConfig = {
@@ -29,9 +29,6 @@ function parseInt8(text: unknown): number {
 
 /** Runs `sql`, a COPY FROM STDIN, with these rows on this connection. */
 export type CopyIn = (client: pg.PoolClient, sql: string, rows: CopyRows) => Promise<void>
-
-/** The transaction around the code that runs. */
-export const transactionScope: AsyncLocalStorage<{ open: boolean }> = new AsyncLocalStorage()
 
 /** Whether the database answers, as far as its connections have shown. */
 class Presence {
@@ -109,7 +106,7 @@ export class ClientPool implements PostgresPool {
   }
 
   async connect(): Promise<PostgresPoolClient> {
-    if (transactionScope.getStore()?.open === true) {
+    if (transactionScope.isInside) {
       // With one connection this would wait for itself; with more, for luck.
       throw new Error('inside a transaction only its own handle can be used')
     }

@@ -208,6 +208,22 @@ describe.each(kinds)('database: %s', (kind) => {
       expect(await read(db)).toEqual([])
     })
 
+    it('refuse it also when others have ended, before them and beside them', async () => {
+      const db = await open()
+      const elsewhere = await newPlace(kind).open<Tables>()
+      const nested = () => db.transaction(() => read(db))
+      await expect(nested()).rejects.toThrow('only its own handle')
+      const refused = db.transaction(async (trx) => {
+        await elsewhere.transaction((other) => sql`select 1`.execute(other))
+        await sql`select 1`.execute(trx)
+        await read(db)
+      })
+      await expect(refused).rejects.toThrow('only its own handle')
+      await expect(nested()).rejects.toThrow('only its own handle')
+      expect(await read(db)).toEqual([])
+      await elsewhere.close()
+    })
+
     it('let what they have started go on by itself afterwards', async () => {
       const db = await open()
       let later: Promise<number[]> | undefined
