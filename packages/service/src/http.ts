@@ -19,7 +19,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { clientErrorHandler, errorHandler, notFoundHandler } from './http/errors.ts'
 import headers from './http/headers.ts'
 import type { ContentPolicy } from './http/headers.ts'
-import { Lane } from './http/lane.ts'
+import { type Holds, Lane } from './http/lane.ts'
 import openapi from './http/openapi.ts'
 import type { ApiInfo } from './http/openapi.ts'
 import pressure from './http/pressure.ts'
@@ -47,8 +47,10 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Aborted when the server begins to close: for answers without an end, such as event streams. */
     stopping: AbortSignal
-    /** Where routes put answers that never change. */
-    lane: Lane
+  }
+  interface FastifyReply {
+    /** Set by a route whose answer is the same for everybody: how long. */
+    holds: Holds | undefined
   }
 }
 
@@ -124,9 +126,14 @@ export async function buildHttp(options: HttpOptions): Promise<Http> {
   const lane = new Lane(options.metrics, () => {
     return !app.stopping.aborted && (options.pressure === false || !app.isUnderPressure())
   })
-  app.decorate('lane', lane)
   lane.open(app)
   await app.register(headers, { contentPolicy: options.contentPolicy })
+  app.decorateReply('holds', undefined)
+  // After the headers: what is kept is kept with all of them.
+  app.addHook('onSend', (request, reply, body, done) => {
+    if (reply.holds !== undefined) lane.keep(request, reply, body, reply.holds)
+    done()
+  })
   if (options.rateLimit !== false) await app.register(limitRate, options.rateLimit ?? RATE_LIMIT)
   // Whoever tries paths is counted like everyone else.
   app.setNotFoundHandler(

@@ -2,8 +2,9 @@
  * Metrics of one service in the Prometheus text format. Each service has a registry of its own, also when several share a
  * process, and every name begins with `dslog_`; the page docs/metrics is compared with what the registries hold.
  */
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client'
 import type { Database } from './db.ts'
+import { Distribution } from './distribution.ts'
 import { isOutage } from './outage.ts'
 
 const MS_PER_SECOND = 1000
@@ -23,7 +24,7 @@ const HTTP_BUCKETS = [0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 20, 60]
 export class Metrics {
   readonly registry = new Registry()
   /** Time from the first byte of a request to the last of its answer, by route pattern. */
-  readonly httpSeconds: Histogram<'method' | 'route' | 'status'>
+  readonly httpSeconds: Distribution<'method' | 'route' | 'status'>
 
   constructor(service: string) {
     this.registry.setDefaultLabels({ service })
@@ -81,8 +82,10 @@ export class Metrics {
   /** A distribution. */
   histogram<L extends string = never>(
     options: MetricOptions<L> & { buckets: readonly number[] },
-  ): Histogram<L> {
-    return new Histogram({ ...this.#configuration(options), buckets: [...options.buckets] })
+  ): Distribution<L> {
+    const distribution = new Distribution<L>(options)
+    this.registry.registerMetric(distribution.asMetric())
+    return distribution
   }
 
   /** Everything, as text. */

@@ -72,13 +72,34 @@ describe('Metrics', () => {
     let size = 3
     metrics.gauge({ name: 'dslog_size', help: 'Size', collect: (gauge) => gauge.set(size) })
     const seconds = metrics.histogram({ name: 'dslog_seconds', help: 'Time', buckets: [1, 10] })
-    seconds.observe(5)
+    seconds.series({}).observe(5)
     expect((await metrics.render()).text).toContain('dslog_size{service="log"} 3')
     size = 4
     const { text } = await metrics.render()
     expect(text).toContain('dslog_size{service="log"} 4')
     expect(text).toContain('dslog_seconds_bucket{le="1",service="log"} 0')
     expect(text).toContain('dslog_seconds_bucket{le="10",service="log"} 1')
+    expect(text).toContain('dslog_seconds_bucket{le="+Inf",service="log"} 1')
+    expect(text).toContain('dslog_seconds_sum{service="log"} 5')
+    expect(text).toContain('dslog_seconds_count{service="log"} 1')
+  })
+
+  it('counts apart what is observed under different labels, a bound in its own bucket', async () => {
+    const metrics = new Metrics('log')
+    const seconds = metrics.histogram({
+      name: 'dslog_seconds',
+      help: 'Time',
+      labels: ['route'],
+      buckets: [1, 10],
+    })
+    for (const value of [1, 2, 11]) seconds.series({ route: '/a' }).observe(value)
+    seconds.series({ route: '/b' }).observe(10)
+    const { text } = await metrics.render()
+    const lines = text.split('\n').filter((line) => line.startsWith('dslog_seconds'))
+    const of = (route: string) => lines.filter((line) => line.includes(`route="${route}"`))
+    expect(of('/a').map((line) => line.split(' ')[1])).toEqual(['1', '2', '3', '14', '3'])
+    expect(of('/b').map((line) => line.split(' ')[1])).toEqual(['0', '1', '1', '10', '1'])
+    expect(text).toContain('# TYPE dslog_seconds histogram')
   })
 })
 

@@ -394,8 +394,8 @@ describe('probes', () => {
     const count = /dslog_http_seconds_count\{(.*)\} (\d+)/g
     const rows = [...body.matchAll(count)].map(([, labels, n]) => `${labels} ${n}`).sort()
     expect(rows).toEqual([
-      'service="test",method="GET",route="/entries/:index",status="200" 2',
-      'service="test",method="GET",route="none",status="404" 1',
+      'method="GET",route="/entries/:index",status="200",service="test" 2',
+      'method="GET",route="none",status="404",service="test" 1',
     ])
   })
 })

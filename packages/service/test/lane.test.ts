@@ -1,22 +1,28 @@
-/** Answers that never change, on their own lane: to whoever asks they are those of the usual way. */
+/** Answers that hold for everybody, on their own lane: to whoever asks they are those of the usual way. */
 import { once } from 'node:events'
 import { type AddressInfo, connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Health } from '../src/health.ts'
 import { buildHttp, type Http } from '../src/http.ts'
 import { createLogger } from '../src/log.ts'
-import { acceptsGzip, Lane } from '../src/http/lane.ts'
+import { acceptsGzip, FOR_EVER, Lane } from '../src/http/lane.ts'
 import { Metrics } from '../src/metrics.ts'
 import { IMMUTABLE } from '../src/params.ts'
 import { Problem } from '../src/problem.ts'
 
 const BODY = Buffer.from('never changes')
+/** More than the buffers of a socket take while nobody reads. */
+const LONG = 24 * 2 ** 20
 const ZIPPED = Buffer.from('never changes, zipped')
 
 let app: Http
 let metrics: Metrics
-/** How often the route itself was asked. */
+/** How often a route itself was asked. */
 let asked = 0
+/** What answers that hold for a while are of. */
+let newest = { number: 1 }
+/** What a route waits for, having looked. */
+let pause: Promise<void> = Promise.resolve()
 
 beforeAll(async () => {
   metrics = new Metrics('test')
@@ -31,14 +37,11 @@ beforeAll(async () => {
     '/fixed/*',
     {
       config: { rateLimit: false },
-      onSend(request, reply, body, done) {
-        app.lane.keep(request, reply, body)
-        done()
-      },
     },
     async (request, reply) => {
       asked++
       const { '*': what } = request.params as { '*': string }
+      reply.holds = FOR_EVER
       if (what === 'missing') throw new Problem('not-found')
       reply.header('cache-control', IMMUTABLE).type('application/octet-stream')
       if (what !== 'zipped') return reply.header('etag', '"plain"').send(BODY)
@@ -48,6 +51,18 @@ beforeAll(async () => {
       return reply.send(gzip ? ZIPPED : BODY)
     },
   )
+  app.get('/long', (_request, reply) => {
+    reply.holds = FOR_EVER
+    return reply.send(Buffer.alloc(LONG))
+  })
+  app.get('/newest', async (request, reply) => {
+    asked++
+    const of = newest
+    await pause
+    reply.holds = () => newest === of
+    const { is } = request.query as { is?: string }
+    return { number: of.number, ...(is === undefined ? {} : { is }) }
+  })
   await app.listen({ host: '127.0.0.1', port: 0 })
 })
 afterAll(() => app.close())
@@ -151,6 +166,88 @@ describe('what never changes', () => {
   })
 })
 
+describe('what holds for a while', () => {
+  test('is answered the second time as the first, but for the budget of who asked first', async () => {
+    newest = { number: 2 }
+    const before = asked
+    const first = await raw('/newest?is=a')
+    const second = await raw('/newest?is=a')
+    expect(asked - before).toBe(1)
+    expect(first).toMatch(/^ratelimit-remaining: /im)
+    expect(second).not.toMatch(/^ratelimit-/im)
+    const mine = sorted(first).filter((line) => !line.startsWith('ratelimit-'))
+    expect(sorted(second)).toEqual(mine)
+    expect(second).toContain('{"number":2,"is":"a"}')
+  })
+
+  test('is gone with what it is of, and does not come back with it', async () => {
+    const [old, next] = [{ number: 3 }, { number: 4 }]
+    newest = old
+    const ask = async () => /"number":(\d+)/.exec(await raw('/newest'))?.[1]
+    expect([await ask(), await ask()]).toEqual(['3', '3'])
+    newest = next
+    expect([await ask(), await ask()]).toEqual(['4', '4'])
+    newest = { number: 5 }
+    expect([await ask(), await ask()]).toEqual(['5', '5'])
+  })
+
+  test('is not kept if something newer came while it was made', async () => {
+    newest = { number: 6 }
+    let goOn = (): void => {}
+    pause = new Promise((resolve) => (goOn = resolve))
+    const before = asked
+    // Whoever ends his side, as `raw` does, is not waited for.
+    const { port } = app.server.address() as AddressInfo
+    const late = fetch(`http://127.0.0.1:${port}/newest?is=late`).then((answer) => answer.text())
+    await expect.poll(() => asked).toBe(before + 1)
+    newest = { number: 7 }
+    goOn()
+    expect(await late).toContain('"number":6')
+    for (let i = 0; i < 2; i++) expect(await raw('/newest?is=late')).toContain('"number":7')
+    expect(asked - before).toBe(2)
+  })
+
+  test('is kept by its query, as far as that is spelt plainly', async () => {
+    newest = { number: 8 }
+    const before = asked
+    for (let i = 0; i < 2; i++) {
+      for (const is of ['b', 'c', '%64', 'e?', '']) {
+        expect(await raw(`/newest?is=${is}`)).toContain(`"is":"${decodeURIComponent(is)}"`)
+      }
+    }
+    expect(asked - before).toBe(3 + 2 * 2)
+  })
+
+  test('is answered 304 to who has it', async () => {
+    newest = { number: 9 }
+    const etag = /^etag: (.*)$/im.exec(await raw('/newest'))![1]!
+    expect(await raw('/newest')).toContain(`etag: ${etag}`)
+    expect(await raw('/newest', `if-none-match: ${etag}`)).toMatch(/^HTTP\/1\.1 304 /)
+    newest = { number: 10 }
+    expect(await raw('/newest', `if-none-match: ${etag}`)).toMatch(/^HTTP\/1\.1 200 /)
+  })
+})
+
+test('a body longer than the system takes at once is counted when it is out', async () => {
+  const count = async () => {
+    const { values } = await metrics.httpSeconds.get()
+    return values.find(({ labels, metricName }) => {
+      return metricName === 'dslog_http_seconds_count' && labels['route'] === '/long'
+    })?.value
+  }
+  await raw('/long')
+  const before = await count()
+  const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1')
+  socket.pause().write('GET /long HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n')
+  await once(app.server, 'request')
+  expect(await count()).toBe(before)
+  let length = 0
+  socket.on('data', (bytes: Buffer) => (length += bytes.length)).resume()
+  await once(socket, 'close')
+  expect(length).toBeGreaterThan(LONG)
+  await expect.poll(count).toBe(before! + 1)
+})
+
 test('the lane can be closed, as it is while a service is overloaded or stops', async () => {
   const metrics = new Metrics('test')
   const busy = await buildHttp({
@@ -167,7 +264,7 @@ test('the lane can be closed, as it is while a service is overloaded or stops', 
   busy.get('/fixed', {
     config: { rateLimit: false },
     onSend: (request, reply, body, done) => {
-      lane.keep(request, reply, body)
+      lane.keep(request, reply, body, FOR_EVER)
       done()
     },
     handler: (_request, reply) => reply.send(Buffer.from(String(answers++))),

@@ -188,6 +188,15 @@ describe.skipIf(places.postgres?.owned !== true)('a process that only reads', ()
         Buffer.from((await log.reader.tile(0, 0, published.size))!.data),
       )
       for (const path of paths) await text(url + path)
+      for (const path of ['/v1/checkpoint', '/v1/proofs/inclusion?index=2']) {
+        // Of this tree, also where it was asked of the one before, and a second time.
+        for (let i = 0; i < 2; i++) {
+          expect(JSON.parse(await text(url + path)), path).toMatchObject({
+            size: published.size,
+            root: toBase64(published.root),
+          })
+        }
+      }
       expect((await fetch(`${url}/v1/entries/${published.size}`)).status).toBe(404)
       await grow(2)
     }

@@ -30,7 +30,7 @@ export default fp(function probes(
     if (config.probe !== true) {
       // The pattern of the route, never the path: a label must not grow with the requests.
       const labels = { method: request.method, route: url, status: reply.statusCode }
-      metrics.httpSeconds.observe(labels, reply.elapsedTime / 1000)
+      metrics.httpSeconds.series(labels).observe(reply.elapsedTime / 1000)
     }
     next()
   })

@@ -51,8 +51,10 @@ export function entryRoutes(app: Http, context: LogContext): void {
     '/v1/checkpoint',
     { schema: { tags, summary: 'The newest checkpoint', response: { 200: CheckpointInfo } } },
     (_request, reply) => {
-      const { note, origin, publishedAt, root, size } = reader.tree
+      const { tree } = reader
+      const { note, origin, publishedAt, root, size } = tree
       reply.header('cache-control', VOLATILE)
+      reply.holds = () => reader.tree === tree
       return { origin, size, root: toBase64(root), note, published_at: publishedAt }
     },
   )

@@ -1,4 +1,5 @@
 /** Inclusion and consistency proofs (RFC 6962 sections 2.1.1 and 2.1.2), of any published size. */
+import { toBase64 } from '@dslog/tlog/bytes'
 import { hashFromBase64 } from '@dslog/tlog/hash'
 import {
   ConsistencyProof,
@@ -6,7 +7,6 @@ import {
   InclusionProof,
   InclusionQuery,
 } from '@dslog/schema/api'
-import { toBase64 } from '@dslog/service/base64'
 import type { Http } from '@dslog/service/http'
 import { Problem } from '@dslog/service/problem'
 import { asked, type LogContext, within } from './context.ts'
@@ -24,10 +24,11 @@ export function proofRoutes(app: Http, { reader }: LogContext): void {
         response: { 200: InclusionProof },
       },
     },
-    async ({ query }) => {
-      const { reader: tree, size: published } = reader.tree
-      const size = query.size ?? published
-      within(published, size, 'size')
+    async ({ query }, reply) => {
+      const published = reader.tree
+      const { reader: tree } = published
+      const size = query.size ?? published.size
+      within(published.size, size, 'size')
       const index = query.index ?? (await indexOf(query.leaf_hash))
       if (index >= size) {
         throw new Problem('beyond-published-tree', `index ${index} is beyond the size ${size}`)
@@ -37,6 +38,7 @@ export function proofRoutes(app: Http, { reader }: LogContext): void {
         tree.subtreeHash(0, size),
         tree.inclusionProof(index, size),
       ])
+      reply.holds = () => reader.tree === published
       const hashes = { leaf_hash: toBase64(leaf), root: toBase64(root), proof: proof.map(toBase64) }
       return { index, size, ...hashes }
     },

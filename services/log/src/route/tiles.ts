@@ -4,7 +4,7 @@ import Type from 'typebox'
 import { TlogError } from '@dslog/tlog/error'
 import type { Http } from '@dslog/service/http'
 import { asBytes } from '@dslog/service/http/headers'
-import { acceptsGzip } from '@dslog/service/http/lane'
+import { acceptsGzip, FOR_EVER } from '@dslog/service/http/lane'
 import { IMMUTABLE, VOLATILE } from '@dslog/service/params'
 import { Problem } from '@dslog/service/problem'
 import type { LogContext } from './context.ts'
@@ -19,8 +19,10 @@ export function tileRoutes(app: Http, { reader }: LogContext): void {
       config: { rateLimit: false },
     },
     async (_request, reply) => {
+      const { tree } = reader
       reply.header('cache-control', VOLATILE).type('text/plain; charset=utf-8')
-      return reply.serializer(String).send(reader.tree.note)
+      reply.holds = () => reader.tree === tree
+      return reply.serializer(String).send(tree.note)
     },
   )
 
@@ -33,11 +35,6 @@ export function tileRoutes(app: Http, { reader }: LogContext): void {
         params: Type.Object({ '*': Type.String() }),
       },
       config: { rateLimit: false },
-      onSend(request, reply, body, done) {
-        // Of a partial one strangers can ask for 255 widths.
-        if (!request.url.includes('.p/')) app.lane.keep(request, reply, body)
-        done()
-      },
     },
     async (request, reply) => {
       const blob = await blobAt(`tile/${request.params['*']}`)
@@ -45,6 +42,8 @@ export function tileRoutes(app: Http, { reader }: LogContext): void {
         throw new Problem('not-found', 'The published tree has no such tile')
       }
       asBytes(reply).header('cache-control', IMMUTABLE)
+      // Of a partial one strangers can ask for 255 widths.
+      if (!request.url.includes('.p/')) reply.holds = FOR_EVER
       const { data, gzipped, tag } = blob
       const gzip = gzipped !== undefined && acceptsGzip(request.headers['accept-encoding'])
       if (gzipped !== undefined) reply.header('vary', 'accept-encoding')
