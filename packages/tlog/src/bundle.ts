@@ -80,13 +80,14 @@ export function formatTlogProof({ extra, index, path, checkpoint }: TlogProof): 
     INDEX + String(index),
     ...path.map(toBase64),
   ]
-  const text = `${lines.join('\n')}\n\n${checkpoint}`
+  // Each character of that is a byte; the text of the checkpoint is another's.
+  const head = `${lines.join('\n')}\n\n`
   try {
-    proofText(text)
+    demandFits(head.length + utf8(checkpoint).length)
   } catch (cause) {
     throw new RangeError('not a proof', { cause })
   }
-  return text
+  return head + checkpoint
 }
 
 /**
@@ -108,14 +109,16 @@ export function verifyTlogProof(
 function proofText(input: string | Uint8Array): string {
   try {
     const bytes = typeof input === 'string' ? utf8(input) : input
-    if (bytes.length > MAX_TLOG_PROOF_BYTES) {
-      throw new TlogError('too-large', `proof file of ${bytes.length} bytes`)
-    }
+    demandFits(bytes.length)
     return typeof input === 'string' ? input : fromUtf8(input)
   } catch (cause) {
     if (cause instanceof TlogError && cause.code === 'too-large') throw cause
     throw bad('a proof file is UTF-8', cause)
   }
+}
+
+function demandFits(bytes: number): void {
+  if (bytes > MAX_TLOG_PROOF_BYTES) throw new TlogError('too-large', `proof file of ${bytes} bytes`)
 }
 
 function decode(base64: string): Uint8Array {

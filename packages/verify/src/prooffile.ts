@@ -71,7 +71,7 @@ export function encodeExtra(proof: EntryProof | NameProof): Uint8Array {
     tlv(Tlv.mapProof, proof.mapProof)
     const indices = new ByteWriter()
     for (const { index } of proof.history) indices.u64(index)
-    tlv(Tlv.indices, indices.finish())
+    tlv(Tlv.indices, indices.view())
     for (const item of proof.history) tlv(Tlv.history, encodeItem(item))
   }
   for (const item of proof.chain) tlv(Tlv.zoneKeys, encodeItem(item))
@@ -156,10 +156,11 @@ function kindOf(byte: number | undefined): MapKind {
   throw new VerifyError('malformed', 'unknown kind of map key')
 }
 
+/** A view, to be written at once. */
 function encodeItem({ entry, index, path }: ProofItem): Uint8Array {
   const w = new ByteWriter().u64(index).u8(path.length)
   for (const hash of path) w.bytes(hash)
-  return w.bytes(entry).finish()
+  return w.bytes(entry).view()
 }
 
 function decodeItem(bytes: Uint8Array): ProofItem {
