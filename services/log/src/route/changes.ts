@@ -4,7 +4,7 @@ import type { Writable } from 'node:stream'
 import { Changes, ChangesQuery } from '@dslog/schema/api'
 import type { Http } from '@dslog/service/http'
 import { cursorOf, nameOf, VOLATILE } from '@dslog/service/params'
-import { Problem } from '@dslog/service/problem'
+import { Problem, spreadRetry } from '@dslog/service/problem'
 import type { Leaf } from '../reader.ts'
 import { viewOf } from '../view.ts'
 import { type LogContext, within } from './context.ts'
@@ -14,8 +14,15 @@ const MAX_CHANGES = 256
 const KEEP_ALIVE_MS = 25_000
 /** Streams at once: each holds a socket and a page of changes. */
 const MAX_STREAMS = 1_000
+/** Mean of what the others are told to wait, seconds. */
+const RETRY_SECONDS = 30
 
-export function changeRoutes(app: Http, { onPublished, reader }: LogContext): void {
+/** @param most streams at once */
+export function changeRoutes(
+  app: Http,
+  { onPublished, reader }: Pick<LogContext, 'onPublished' | 'reader'>,
+  most: number = MAX_STREAMS,
+): void {
   let streams = 0
 
   app.get(
@@ -36,7 +43,10 @@ export function changeRoutes(app: Http, { onPublished, reader }: LogContext): vo
       within(reader.tree.size, start, 'cursor')
       reply.header('cache-control', VOLATILE)
       if (request.headers.accept?.includes('text/event-stream') === true) {
-        if (streams >= MAX_STREAMS) throw new Problem('unavailable', 'Too many streams')
+        if (streams >= most) {
+          const retryAfter = spreadRetry(RETRY_SECONDS)
+          throw new Problem('unavailable', 'Too many streams', { retryAfter })
+        }
         streams++
         reply.raw.once('close', () => streams--)
         // The socket is ours from here on; Fastify's hooks have set the headers that all answers have.
