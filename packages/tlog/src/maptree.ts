@@ -25,6 +25,8 @@ import {
 
 // Nodes are kept in pages, the unit that versions share: small, since a change of one key copies `depth` of them at most.
 const PAGE_NODES = 64
+/** Nodes that are hashed without a pause, a millisecond or two, where somebody wants pauses. */
+const JOINED_AT_ONCE = 500
 const EMPTY_PAGE = new Uint8Array(PAGE_NODES * HASH_SIZE)
 
 /**
@@ -67,6 +69,14 @@ export class UpperTree {
     return this.#hash(1) ?? EMPTY_ROOT
   }
 
+  /**
+   * Hashes what {@link root} would have to, with a pause now and then: thousands of changes take some tens of milliseconds,
+   * and who has others to answer does so then. Nothing may be set before it is done.
+   */
+  async settle(pause: () => Promise<unknown>): Promise<void> {
+    for (const _ of this.#settling()) await pause()
+  }
+
   /** A version of its own: what is set in one does not show in the other. */
   fork(): UpperTree {
     this.#settle()
@@ -97,16 +107,25 @@ export class UpperTree {
     return { prefix: node - 2 ** this.depth, steps }
   }
 
-  /** Brings the nodes above changed buckets up to date, level by level, each once. */
   #settle(): void {
+    for (const _ of this.#settling());
+  }
+
+  /** Brings the nodes above changed buckets up to date, level by level, each once; stops for pauses. */
+  *#settling(): Generator<void> {
     let level = this.#changed
     if (level.size === 0) return
+    let joined = 0
     for (let bit = this.depth - 1; bit >= 0; bit--) {
       const above = new Set<number>()
       for (const node of level) above.add(Math.floor(node / 2))
-      for (const node of above) this.#join(node, bit)
+      for (const node of above) {
+        this.#join(node, bit)
+        if (++joined % JOINED_AT_ONCE === 0) yield
+      }
       level = above
     }
+    // Only now: whoever asks for the root in a pause hashes all of it.
     this.#changed = new Set()
   }
 

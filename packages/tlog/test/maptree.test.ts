@@ -43,6 +43,18 @@ const code = async (action: () => unknown): Promise<unknown> => {
 }
 
 describe('a map in buckets', () => {
+  test('is hashed with pauses as without', async () => {
+    const hashes = Array.from({ length: 3_000 }, (_, i) => [7 * i, hashOf(String(i))] as const)
+    const [atOnce, paused] = [new UpperTree(16), new UpperTree(16)]
+    for (const tree of [atOnce, paused]) for (const [at, hash] of hashes) tree.set(at, hash)
+    const seen: string[] = []
+    await paused.settle(() => Promise.resolve(seen.push(toHex(paused.fork().root()))))
+    // Some pauses, and whoever asks in one of them is not answered from half of it.
+    expect(seen.length).toBeGreaterThan(3)
+    for (const root of [...seen, toHex(paused.root())]) expect(root).toBe(toHex(atOnce.root()))
+    await paused.settle(() => Promise.reject(new Error('nothing is left to be hashed')))
+  })
+
   test('has one root and one proof, whatever the depth', async () => {
     await fc.assert(
       fc.asyncProperty(pairs(40), key, fc.nat(20), async (all, stranger, depth) => {

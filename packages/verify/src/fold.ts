@@ -341,6 +341,7 @@ export class Fold {
       }
       await this.#pause?.()
     }
+    if (this.#pause !== undefined) await this.#upper.settle(this.#pause)
     this.#uncovered.clear()
   }
 

@@ -8,6 +8,7 @@
  * Until then readers are shown the tree before. A server that went back in time, as a standby that was
  * restored, makes a follower wait, not go back.
  */
+import { setImmediate as immediate } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { equal } from '@dslog/tlog/bytes'
 import { openCheckpoint } from '@dslog/tlog/checkpoint'
@@ -26,6 +27,9 @@ import { LogError } from './error.ts'
 import type { ReadableLog } from './reader.ts'
 import { demandPublished, type PublishedTree } from './shown.ts'
 import { type PublishedRow, TreeStore } from './store.ts'
+
+/** Buckets of the map that are taken over without a pause, a millisecond or two: readers wait no longer. */
+const SET_AT_ONCE = 250
 
 export interface FollowerOptions {
   readonly db: Database<LogTables>
@@ -164,7 +168,12 @@ export class Follower implements ReadableLog {
       }
     }
     const upper = before?.upper.fork() ?? new UpperTree(this.#depth)
-    for (const [prefix, hash] of roots) upper.set(prefix, hash)
+    let set = 0
+    for (const [prefix, hash] of roots) {
+      upper.set(prefix, hash)
+      if (++set % SET_AT_ONCE === 0) await immediate()
+    }
+    await upper.settle(() => immediate())
     const mapRoot = await this.#mapRoot(size)
     if (mapRoot === undefined || !equal(upper.root(), mapRoot)) {
       throw new LogError('corrupt', 'the stored name map is not that of the last MAP_HEAD')
