@@ -1,6 +1,7 @@
 /** What the routes of the log share: the parts they ask, and how they read what they are asked. */
 import { TlogError } from '@dslog/tlog/error'
 import type { Secret } from '@dslog/service/config'
+import type { Holds } from '@dslog/service/http/lane'
 import { Problem } from '@dslog/service/problem'
 import type { Admitter } from '../admit.ts'
 import type { LogReader } from '../reader.ts'
@@ -29,6 +30,12 @@ export interface LogContext {
   /** Whoever presents it may submit evidence from the past. */
   readonly operatorToken: Secret | undefined
   readonly software: string
+}
+
+/** How long an answer of the published tree holds that is begun now. */
+export function untilNextTree(reader: LogReader): Holds {
+  const { tree } = reader
+  return () => reader.tree === tree
 }
 
 /** Refuses sizes and indices that the published tree does not reach. */

@@ -14,7 +14,7 @@ import type { Http } from '@dslog/service/http'
 import { IMMUTABLE, VOLATILE } from '@dslog/service/params'
 import { Problem } from '@dslog/service/problem'
 import { viewOf } from '../view.ts'
-import { type LogContext, within } from './context.ts'
+import { type LogContext, untilNextTree, within } from './context.ts'
 
 /** Most entries in one answer. */
 const MAX_ENTRIES = 256
@@ -51,10 +51,9 @@ export function entryRoutes(app: Http, context: LogContext): void {
     '/v1/checkpoint',
     { schema: { tags, summary: 'The newest checkpoint', response: { 200: CheckpointInfo } } },
     (_request, reply) => {
-      const { tree } = reader
-      const { note, origin, publishedAt, root, size } = tree
+      const { note, origin, publishedAt, root, size } = reader.tree
       reply.header('cache-control', VOLATILE)
-      reply.holds = () => reader.tree === tree
+      reply.holds = untilNextTree(reader)
       return { origin, size, root: toBase64(root), note, published_at: publishedAt }
     },
   )

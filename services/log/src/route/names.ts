@@ -10,7 +10,7 @@ import type { Http } from '@dslog/service/http'
 import { nameOf } from '@dslog/service/params'
 import type { Leaf } from '../reader.ts'
 import { viewOf } from '../view.ts'
-import type { LogContext } from './context.ts'
+import { type LogContext, untilNextTree } from './context.ts'
 
 const MAX_NAMES = 1_000
 
@@ -28,7 +28,8 @@ export function nameRoutes(app: Http, { reader }: LogContext): void {
         response: { 200: NameView },
       },
     },
-    async ({ params }) => {
+    async ({ params }, reply) => {
+      reply.holds = untilNextTree(reader)
       const name = nameOf(params.name)
       const answer = await reader.name(MapKind.delegation, name)
       const { history, key, mapHead, mapHeadProof, mapProof, tree } = answer
@@ -62,6 +63,7 @@ export function nameRoutes(app: Http, { reader }: LogContext): void {
       },
     },
     async ({ params }, reply) => {
+      reply.holds = untilNextTree(reader)
       const file = await reader.nameProofFile(MapKind.delegation, nameOf(params.name))
       reply.header('content-disposition', 'attachment; filename="name.tlog-proof"')
       return reply.type('text/plain; charset=utf-8').serializer(String).send(file)
@@ -78,7 +80,9 @@ export function nameRoutes(app: Http, { reader }: LogContext): void {
         response: { 200: ZoneView },
       },
     },
-    async ({ params }) => {
+    async ({ params }, reply) => {
+      // To count the names of a large zone takes long.
+      reply.holds = untilNextTree(reader)
       const zone = nameOf(params.zone)
       const { history, tree } = await reader.name(MapKind.zoneKeys, zone)
       // Not that of the last entry: evidence from the past comes later.
@@ -107,6 +111,7 @@ export function nameRoutes(app: Http, { reader }: LogContext): void {
       },
     },
     async ({ params }, reply) => {
+      reply.holds = untilNextTree(reader)
       const file = await reader.nameProofFile(MapKind.zoneKeys, nameOf(params.zone))
       reply.header('content-disposition', 'attachment; filename="zone.tlog-proof"')
       return reply.type('text/plain; charset=utf-8').serializer(String).send(file)

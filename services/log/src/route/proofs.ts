@@ -9,7 +9,7 @@ import {
 } from '@dslog/schema/api'
 import type { Http } from '@dslog/service/http'
 import { Problem } from '@dslog/service/problem'
-import { asked, type LogContext, within } from './context.ts'
+import { asked, type LogContext, untilNextTree, within } from './context.ts'
 
 export function proofRoutes(app: Http, { reader }: LogContext): void {
   const tags = ['proofs']
@@ -25,10 +25,10 @@ export function proofRoutes(app: Http, { reader }: LogContext): void {
       },
     },
     async ({ query }, reply) => {
-      const published = reader.tree
-      const { reader: tree } = published
-      const size = query.size ?? published.size
-      within(published.size, size, 'size')
+      reply.holds = untilNextTree(reader)
+      const { reader: tree, size: published } = reader.tree
+      const size = query.size ?? published
+      within(published, size, 'size')
       const index = query.index ?? (await indexOf(query.leaf_hash))
       if (index >= size) {
         throw new Problem('beyond-published-tree', `index ${index} is beyond the size ${size}`)
@@ -38,7 +38,6 @@ export function proofRoutes(app: Http, { reader }: LogContext): void {
         tree.subtreeHash(0, size),
         tree.inclusionProof(index, size),
       ])
-      reply.holds = () => reader.tree === published
       const hashes = { leaf_hash: toBase64(leaf), root: toBase64(root), proof: proof.map(toBase64) }
       return { index, size, ...hashes }
     },
@@ -54,7 +53,8 @@ export function proofRoutes(app: Http, { reader }: LogContext): void {
         response: { 200: ConsistencyProof },
       },
     },
-    async ({ query: { from, to } }) => {
+    async ({ query: { from, to } }, reply) => {
+      reply.holds = untilNextTree(reader)
       const { reader: tree, size } = reader.tree
       within(size, to, 'size')
       if (from > to) throw new Problem('validation', '`from` is larger than `to`')

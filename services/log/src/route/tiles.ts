@@ -7,7 +7,7 @@ import { asBytes } from '@dslog/service/http/headers'
 import { acceptsGzip, FOR_EVER } from '@dslog/service/http/lane'
 import { IMMUTABLE, VOLATILE } from '@dslog/service/params'
 import { Problem } from '@dslog/service/problem'
-import type { LogContext } from './context.ts'
+import { type LogContext, untilNextTree } from './context.ts'
 
 export function tileRoutes(app: Http, { reader }: LogContext): void {
   const tags = ['C2SP tlog-tiles']
@@ -19,10 +19,9 @@ export function tileRoutes(app: Http, { reader }: LogContext): void {
       config: { rateLimit: false },
     },
     async (_request, reply) => {
-      const { tree } = reader
       reply.header('cache-control', VOLATILE).type('text/plain; charset=utf-8')
-      reply.holds = () => reader.tree === tree
-      return reply.serializer(String).send(tree.note)
+      reply.holds = untilNextTree(reader)
+      return reply.serializer(String).send(reader.tree.note)
     },
   )
 
