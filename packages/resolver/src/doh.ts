@@ -9,6 +9,7 @@ import { TlogError } from '@dslog/tlog/error'
 import { type Fetch, HttpClient, HttpError } from '@dslog/tlog/http'
 import { parseAddress } from '@dslog/service/specialaddress'
 import { abortError, firstOf } from './abort.ts'
+import { awakeMs, deadlineIn, whenOver } from './awake.ts'
 import { ResolverError } from './error.ts'
 import type { AskOptions, Exchange, Question, Reply, Server } from './exchange.ts'
 import { encodeQuery, questionEnd } from './query.ts'
@@ -17,7 +18,7 @@ import { isReplyTo, isTruncated, questionToText, readReply } from './reply.ts'
 const MEDIA_TYPE = 'application/dns-message'
 /** The largest DNS message, in bytes. */
 const MAX_MESSAGE_BYTES = 65_535
-/** For a question, in ms, with the handshake of TLS and the resolver's own walk. */
+/** For a question, in ms in which this process listened (`awake.ts`), with TLS and the resolver's own walk. */
 export const DOH_TIMEOUT_MS = 10_000
 /** Questions under way at once. */
 const MAX_OUTSTANDING = 100
@@ -49,7 +50,9 @@ export class DohExchange implements Exchange {
     this.#url = parseUrl(url)
     const { fetch = globalThis.fetch, method = 'POST' } = options
     this.#method = method
-    this.#http = new HttpClient({ fetch, now: Date.now, random: Math.random }, { retries: 0 })
+    const after = (ms: number, work: () => void): (() => void) => whenOver(deadlineIn(ms), work)
+    const edges = { fetch, now: Date.now, random: Math.random, after }
+    this.#http = new HttpClient(edges, { retries: 0 })
     const { hostname, port } = this.#url
     this.server = { address: hostname, port: port === '' ? HTTPS_PORT : Number(port) }
   }
@@ -65,6 +68,7 @@ export class DohExchange implements Exchange {
     const end = questionEnd(question)
     const given = firstOf(this.#closing.signal, signal)
     const started = performance.now()
+    const deadline = deadlineIn(timeout)
     this.#outstanding++
     let bytes: Uint8Array
     try {
@@ -72,7 +76,7 @@ export class DohExchange implements Exchange {
     } catch (cause) {
       if (given.signal.aborted) throw abortError(given.signal, server)
       if (!(cause instanceof TlogError)) throw cause
-      throw failureOf(cause, server, performance.now() - started >= timeout)
+      throw failureOf(cause, server, awakeMs() >= deadline)
     } finally {
       given.release()
       this.#outstanding--

@@ -4,10 +4,11 @@
  * circuit (IsolateSOCKSAuth), so that no exit sees two names that belong together.
  */
 import { randomBytes } from 'node:crypto'
-import type { Socket } from 'node:net'
-import { SocksClient } from 'socks'
+import { connect, type Socket } from 'node:net'
 import { specialRange } from '@dslog/service/specialaddress'
+import { concat } from '@dslog/tlog/bytes'
 import { abortError, firstOf, onAbort } from './abort.ts'
+import { awakeMs, deadlineIn, whenOver } from './awake.ts'
 import { ResolverError } from './error.ts'
 import {
   type AskOptions,
@@ -17,9 +18,10 @@ import {
   type Reply,
   type Server,
 } from './exchange.ts'
+import { askForWay, type Turn } from './proxy.ts'
 import { TcpConnections } from './tcp.ts'
 
-/** For a question, in ms: a new circuit takes seconds. */
+/** For a question, in ms in which this process listened (`awake.ts`): a new circuit takes seconds. */
 export const SOCKS_TIMEOUT_MS = 20_000
 /** Questions under way at once. */
 const MAX_OUTSTANDING = 50
@@ -58,11 +60,11 @@ export class SocksExchange implements Exchange {
     }
     const { recursive, checkingDisabled, timeout = SOCKS_TIMEOUT_MS } = options
     const { signal, release } = firstOf(this.#closing.signal, options.signal)
-    const deadline = performance.now() + timeout
+    const deadline = deadlineIn(timeout)
     this.#outstanding++
     try {
-      const socket = await this.#connect(server, timeout, signal)
-      const left = deadline - performance.now()
+      const socket = await this.#wayTo(server, deadline, signal)
+      const left = Math.max(0, Math.round(deadline - awakeMs()))
       const one = new TcpConnections(() => socket, 'socks5')
       try {
         return await one.ask({
@@ -87,37 +89,68 @@ export class SocksExchange implements Exchange {
     return Promise.resolve()
   }
 
-  async #connect(
-    server: Server & { readonly port: number },
-    timeout: number,
+  /** A connection that the proxy has led to the server. */
+  async #wayTo(
+    server: Required<Pick<Server, 'port'>> & Server,
+    deadline: number,
     signal: AbortSignal,
   ): Promise<Socket> {
     if (signal.aborted) throw abortError(signal, server)
     const { host, port } = this.#options
-    const user = randomBytes(USER_BYTES).toString('hex')
-    const proxy = { host, port, type: 5, userId: user, password: user } as const
-    const destination = { host: server.address, port: server.port }
-    const connecting = SocksClient.createConnection({
-      proxy,
-      destination,
-      command: 'connect',
-      timeout,
+    const socket = connect({ host, port, noDelay: true })
+    const late = `no way to ${server.address} through ${host} in time`
+    const inTime = whenOver(deadline, () => {
+      socket.destroy(new ResolverError('timeout', late, { server }))
     })
-    return new Promise((resolve, reject) => {
-      const settled = onAbort(signal, () => reject(abortError(signal, server)))
-      connecting
-        .then(({ socket }) => {
-          // Given up while it was opened: nobody else would close it.
-          if (signal.aborted) socket.destroy()
-          else resolve(socket)
-        })
-        .catch((cause: unknown) => {
-          const reason = cause instanceof Error ? cause.message : String(cause)
-          const code = /timed out/i.test(reason) ? 'timeout' : 'network'
-          const text = `${server.address} through ${host}: ${reason}`
-          reject(new ResolverError(code, text, { server, cause }))
-        })
-        .finally(settled)
-    })
+    const keepOn = onAbort(signal, () => socket.destroy(abortError(signal, server)))
+    try {
+      await converse(socket, askForWay(server, randomBytes(USER_BYTES).toString('hex')))
+      return socket
+    } catch (cause) {
+      socket.destroy()
+      if (cause instanceof ResolverError) throw cause
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      const text = `${server.address} through ${host}: ${reason}`
+      throw new ResolverError('network', text, { server, cause })
+    } finally {
+      inTime()
+      keepOn()
+    }
   }
+}
+
+/** Says what is to be said on a connection, and hears what is answered, until there is no more of either. */
+function converse(socket: Socket, talk: Generator<Turn, void, Uint8Array>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let heard: Uint8Array = new Uint8Array(0)
+    const say = (turn: IteratorResult<Turn, void>): typeof turn => {
+      if (turn.done !== true && turn.value.send !== undefined) socket.write(turn.value.send)
+      return turn
+    }
+    let turn = say(talk.next())
+    const hear = (chunk: Uint8Array): void => {
+      heard = concat(heard, chunk)
+      while (turn.done !== true && heard.length >= turn.value.take) {
+        const { take } = turn.value
+        const answer = heard.subarray(0, take)
+        heard = heard.subarray(take)
+        turn = say(talk.next(answer))
+      }
+      if (turn.done !== true) return
+      // Nobody behind the proxy has been asked yet.
+      if (heard.length > 0) throw new Error('an answer before the question')
+      socket.off('data', onData)
+      resolve()
+    }
+    const onData = (chunk: Uint8Array): void => {
+      try {
+        hear(chunk)
+      } catch (error) {
+        reject(error instanceof Error ? error : new Error(String(error)))
+      }
+    }
+    socket.on('data', onData)
+    socket.on('error', reject)
+    socket.on('close', () => reject(new Error('the connection was closed')))
+  })
 }

@@ -16,7 +16,16 @@ import type { NameServer } from '@dslog/testbed/nameserver/server'
 import { ownerKey } from '@dslog/testbed/stories'
 import { listenOnLoopback } from '@dslog/testbed/loopback'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { DS, expectFailure, OWNER, SILENT, TIMEOUT, type World, worldOf } from './world.ts'
+import {
+  DS,
+  expectFailure,
+  OWNER,
+  SILENT,
+  standStill,
+  TIMEOUT,
+  type World,
+  worldOf,
+} from './world.ts'
 
 const QUESTION = { name: OWNER, type: TYPE.DS }
 /** The machine may be busy. */
@@ -394,12 +403,6 @@ const ANSWERING = `
     udp.bind(port, '127.0.0.1', () => require('node:worker_threads').parentPort.postMessage(port))
   })
 `
-
-/** Keeps this thread from everything else. */
-function standStill(ms: number): void {
-  const end = performance.now() + ms
-  while (performance.now() < end);
-}
 
 /** A port nobody listens at. */
 async function freePort(): Promise<number> {

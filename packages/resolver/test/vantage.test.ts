@@ -15,9 +15,11 @@ import { Internet, record } from '@dslog/testbed/internet'
 import type { NameServer } from '@dslog/testbed/nameserver/server'
 import { dohFront, startDoh, startSocks } from '@dslog/testbed/vantage'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { DS, expectFailure, OWNER, TIMEOUT, type World, worldOf } from './world.ts'
+import { DS, expectFailure, OWNER, standStill, TIMEOUT, type World, worldOf } from './world.ts'
 
 const QUESTION = { name: OWNER, type: TYPE.DS }
+/** Less time than a process stands still in a test. */
+const IMPATIENT = { timeout: 500 }
 
 /** One server has all zones, so that it answers as a resolver would. */
 let world: World
@@ -174,6 +176,24 @@ describe('DNS over HTTPS', () => {
     server.close()
   })
 
+  it('is not blamed for the time in which this process stood still', async () => {
+    const server = await dohServer()
+    const doh = new DohExchange(server.url)
+    const work = doh.ask(doh.server, QUESTION, IMPATIENT)
+    standStill(2 * IMPATIENT.timeout)
+    expect((await work).transport).toBe('https')
+    const silent = await startDoh(() => {})
+    const other = new DohExchange(silent.url)
+    const failure = expectFailure(
+      other.ask(other.server, QUESTION, { timeout: TIMEOUT }),
+      'timeout',
+    )
+    standStill(2 * TIMEOUT)
+    await failure
+    server.close()
+    silent.close()
+  })
+
   it('gives up, and is busy', async () => {
     const server = await startDoh(() => {})
     const doh = new DohExchange(server.url)
@@ -234,6 +254,22 @@ describe('a proxy', () => {
     await expectFailure(work, code)
     proxy.close()
   })
+
+  it.each(['well', 'silent'] as const)(
+    'that is %s is not blamed for the time in which this process stood still',
+    async (behaviour) => {
+      const proxy = await startSocks(behaviour)
+      const { timeout } = behaviour === 'well' ? IMPATIENT : { timeout: TIMEOUT }
+      const work = exchangeOf(proxy.port).ask({ address: '127.0.0.1' }, QUESTION, { timeout })
+      const outcome =
+        behaviour === 'well'
+          ? work.then(({ transport }) => expect(transport).toBe('socks5'))
+          : expectFailure(work, 'timeout')
+      standStill(2 * timeout)
+      await outcome
+      proxy.close()
+    },
+  )
 
   it('is given up', async () => {
     const proxy = await startSocks('silent')

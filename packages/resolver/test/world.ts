@@ -94,6 +94,12 @@ export async function worldOf(net: Internet, options: DnsClientOptions = {}): Pr
   }
 }
 
+/** Keeps this thread from everything else. */
+export function standStill(ms: number): void {
+  const end = performance.now() + ms
+  while (performance.now() < end);
+}
+
 /** Expects a ResolverError of this code; gives it. */
 export async function expectFailure(
   work: Promise<unknown>,

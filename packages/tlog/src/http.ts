@@ -22,6 +22,8 @@ export interface HttpEdges {
   readonly random: () => number
   /** Waits; by default a timer. Rejects if the signal aborts. */
   readonly sleep?: (ms: number, signal: AbortSignal | undefined) => Promise<void>
+  /** Calls `work` when an attempt has had its time; what it gives back takes that back. By default a timer. */
+  readonly after?: (ms: number, work: () => void) => () => void
 }
 
 /** How patient a client is. */
@@ -173,7 +175,7 @@ export class HttpClient {
     const timeoutMs = request.timeoutMs ?? this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS
     const end = new AbortController()
     const stop = (): void => end.abort()
-    const timer = setTimeout(stop, timeoutMs)
+    const inTime = (this.#edges.after ?? timer)(timeoutMs, stop)
     request.signal?.addEventListener('abort', stop)
     try {
       return await this.#exchange(url, request, end.signal)
@@ -182,7 +184,7 @@ export class HttpClient {
       const what = end.signal.aborted ? `no answer within ${timeoutMs} ms` : noConnection(cause)
       throw new TlogError('network', `${url}: ${what}`, { cause })
     } finally {
-      clearTimeout(timer)
+      inTime()
       request.signal?.removeEventListener('abort', stop)
     }
   }
@@ -285,6 +287,11 @@ function problemIn(contentType: string, body: Uint8Array): ProblemDetail | undef
     // A body that is not what it says is no problem detail; the status still stands.
     return undefined
   }
+}
+
+function timer(ms: number, work: () => void): () => void {
+  const timeout = setTimeout(work, ms)
+  return () => clearTimeout(timeout)
 }
 
 function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {

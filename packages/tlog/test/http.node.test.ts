@@ -172,6 +172,22 @@ describe('time limit', () => {
     }
   })
 
+  test('is measured by who knows better than the clock', async () => {
+    const timers: { readonly ms: number; readonly work: () => void }[] = []
+    let taken = 0
+    const after = (ms: number, work: () => void): (() => void) => {
+      timers.push({ ms, work })
+      return () => taken++
+    }
+    const http = new HttpClient({ fetch, now: () => NOW, random: () => 0, after }, { retries: 0 })
+    const good = await http.request(await serve(ok), { ...LIMIT, timeoutMs: 1 })
+    expect([good.status, taken]).toEqual([200, 1])
+    const url = await serve(() => timers.at(-1)!.work())
+    const error = await errorOf(http.request(url, { ...LIMIT, timeoutMs: 3_600_000 }))
+    expect(String(error)).toContain('within 3600000 ms')
+    expect([timers.map(({ ms }) => ms), taken]).toEqual([[1, 3_600_000], 2])
+  })
+
   test('is one of each attempt', async () => {
     const { http, waits } = testHttp({ timeoutMs: 50 })
     const { handler, seen } = script(() => undefined, ok)
