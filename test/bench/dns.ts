@@ -13,7 +13,10 @@ import { startNsd } from '@dslog/testbed/realserver'
 import { rootZones } from './data.ts'
 import { type Bench, type Benchmark, repeat, secondsOf } from './harness.ts'
 import { rootZone } from './rootzone.ts'
+import { cpuOf } from './usage.ts'
 
+/** The command line of what `startNsd` starts. */
+const NSD = '^nsd -d -c '
 const ASKER = fileURLToPath(new URL('asker.ts', import.meta.url))
 
 interface Run {
@@ -75,12 +78,17 @@ export const dns: Benchmark = {
     const peers: Run[] = []
     const least: Run[] = []
     const own: Run[] = []
+    /** What a question of ours takes of a processor at the other end, µs. */
+    const served: number[] = []
     // Turn about, so that other work on the machine meets all.
     await repeat(runs, async () => {
       peers.push(dnsperf(port, queries, seconds))
       // The first is slower: code is compiled.
       least.push(...asker('datagrams', port, names, 3).slice(2))
-      own.push(...asker('raw', port, names, 3).slice(2))
+      const before = cpuOf(NSD)
+      const asked = asker('raw', port, names, 3)
+      served.push(((cpuOf(NSD) - before) / asked.reduce((sum, { count }) => sum + count, 0)) * 1e6)
+      own.push(...asked.slice(2))
       return 0
     })
     bench.report('dnsperf, 200 questions at once', '/s', rates(peers))
@@ -90,6 +98,7 @@ export const dns: Benchmark = {
     bench.report('questions, 200 at once, one process', '/s', rates(own))
     bench.report('the same, of a processor', 'µs', costs(own))
     const shares = rates(own).map((rate, i) => rate / rates(peers)[i]!)
+    bench.report('NSD of a processor for each', 'µs', served)
     bench.report('the same, of dnsperf', '×', shares, { goal: { bound: 'at least', value: 0.75 } })
 
     const one = { cores: '0', pool: 1 }
@@ -106,6 +115,12 @@ export const dns: Benchmark = {
     const bound = asker('signatures', port, names, runs, one)
     bench.report('signatures alone, P-256, on one core', '/s', rates(bound))
     bench.report('the same, of a processor', 'µs', costs(bound))
+    const both = asker('signatures', port, names, runs)
+    bench.report('signatures alone, P-256, with the thread pool', '/s', rates(both))
+    bench.report('the same, of a processor', 'µs', costs(both))
+    // As if nothing else were done, and no moment of either core lost.
+    const most = costs(both).map((cost, i) => 2e6 / (cost + costs(own)[i]! + served[i]!))
+    bench.report('question, answer of NSD and signature on two cores, reckoned', '/s', most)
     bench.report(
       'the same names again, signatures remembered',
       '/s',
