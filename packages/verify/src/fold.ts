@@ -9,7 +9,7 @@
  * transaction as the entries.
  */
 import type { Hash } from '@dslog/tlog/hash'
-import type { MapPair } from '@dslog/tlog/map'
+import { type MapPair, PAIR_SIZE } from '@dslog/tlog/map'
 import { type Bucket, prefixOf } from '@dslog/tlog/mapbucket'
 import { updateBuckets, type UpperTree } from '@dslog/tlog/maptree'
 import type { Anchor } from '@dslog/dnssec/anchors'
@@ -95,8 +95,8 @@ export interface FoldOptions {
   readonly pause?: () => Promise<unknown>
 }
 
-/** Buckets of the map that are hashed without a pause, some milliseconds. */
-const BUCKETS_AT_ONCE = 200
+/** Pairs of the map that are hashed without a pause, a few milliseconds, whether they lie in few buckets or in many. */
+const PAIRS_AT_ONCE = 400
 
 const EMPTY_BUCKET = new Uint8Array(0)
 
@@ -333,10 +333,15 @@ export class Fold {
       const bucket = this.#buckets.get(prefix)
       if (bucket !== undefined) stored.set(prefix, bucket.bytes)
     }
-    for (let from = 0; from < prefixes.length; from += BUCKETS_AT_ONCE) {
-      const some = prefixes.slice(from, from + BUCKETS_AT_ONCE)
-      const pairs = some.flatMap((prefix) => changes.get(prefix)!)
-      for (const bucket of updateBuckets(this.#upper, stored, pairs)) {
+    for (let next = 0; next < prefixes.length;) {
+      const some: MapPair[] = []
+      for (let pairs = 0; next < prefixes.length && pairs < PAIRS_AT_ONCE; next++) {
+        const prefix = prefixes[next]!
+        const changed = changes.get(prefix)!
+        some.push(...changed)
+        pairs += changed.length + (stored.get(prefix)?.length ?? 0) / PAIR_SIZE
+      }
+      for (const bucket of updateBuckets(this.#upper, stored, some)) {
         this.#buckets.set(bucket.prefix, bucket)
       }
       await this.#pause?.()
