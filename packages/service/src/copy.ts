@@ -21,9 +21,12 @@ export interface CopyColumn {
  */
 export class CopyRows {
   readonly chunks: Uint8Array<ArrayBuffer>[]
+  /** How many rows they are. */
+  readonly count: number
 
-  constructor(chunks: Uint8Array<ArrayBuffer>[]) {
+  constructor(chunks: Uint8Array<ArrayBuffer>[], count: number) {
     this.chunks = chunks
+    this.count = count
   }
 }
 
@@ -67,8 +70,10 @@ export function encodeCopy(
     return encode
   })
   const out = new CopyWriter()
+  let count = 0
   out.raw(SIGNATURE)
   for (const row of rows) {
+    count++
     if (row.length !== columns.length) {
       throw new RangeError(`row of ${row.length} values for ${columns.length} columns`)
     }
@@ -87,7 +92,7 @@ export function encodeCopy(
     }
   }
   out.fieldCount(-1)
-  return new CopyRows(out.finish())
+  return new CopyRows(out.finish(), count)
 }
 
 class CopyWriter {
