@@ -13,8 +13,12 @@ import { mapValue } from '@dslog/schema/identity'
 import type { Database } from './db.ts'
 import { decodeHistory, STATE_SIZE } from './histories.ts'
 
-/** Leading bits of a map key that name a bucket: 65,536 buckets, of 380 keys at 25 M names. */
-export const MAP_DEPTH = 16
+/**
+ * Leading bits of a map key that name a bucket, in a map that begins now: 262,144 buckets, of 4 keys at a million names and
+ * 95 at 25 million. Whoever changes a key reads, hashes and writes all of its bucket. A stored map keeps the depth that it
+ * was begun with, which stands in its tree's row.
+ */
+export const MAP_DEPTH = 18
 
 /** What the tables of one fold are called. */
 export type TableNames = { readonly [T in keyof NameTables]: T }

@@ -7,6 +7,7 @@ import { ed25519Signer } from '@dslog/tlog/note'
 import { nameFromText } from '@dslog/dnssec/name'
 import { HOUR } from '@dslog/schema/time'
 import { DatabaseError } from '@dslog/service/database-error'
+import { MAP_DEPTH } from '@dslog/service/maptables'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
@@ -313,8 +314,8 @@ describe('what does not fit together', () => {
       place,
       `update map_bucket set ${flip('data', '40')} where (prefix, tree_size) = (
       select prefix, max(tree_size) from map_bucket where prefix = (
-        select get_byte(key, 0) * 256 + get_byte(key, 1) from name
-        where kind = 1 order by key limit 1) group by prefix)`,
+        select (get_byte(key, 0) * 65536 + get_byte(key, 1) * 256 + get_byte(key, 2)) >> (24 - ${MAP_DEPTH})
+        from name where kind = 1 order by key limit 1) group by prefix)`,
     )
     const again = await open(place)
     net.clock.advance(HOUR)
