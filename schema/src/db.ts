@@ -111,6 +111,8 @@ export interface TileTable {
   level: number
   idx: number
   data: Uint8Array
+  /** Of a full tile, its 16 nodes half way up; null where it was stored before there was this column. */
+  middle: Uint8Array | null
 }
 
 /** Entry bundles, likewise. */
@@ -126,6 +128,8 @@ export interface LeafTable {
   prefix: number
   /** zone.id for entries of types DS and NO_DS. */
   zone: number | null
+  /** Where in its bundle the entry begins, with its length; null where it was stored before there was this column. */
+  pos: number | null
 }
 
 export interface MonitorTables extends NameTables, AlertTables, JudgeTables {

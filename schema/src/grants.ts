@@ -33,7 +33,7 @@ export const LOG_GRANTS: Grants = {
   tree: ['select', 'insert', 'update'],
   signer: ['select', 'insert', 'update'],
   published: ['select', 'insert', 'update'],
-  tile: ['select', 'insert', 'update (data)'],
+  tile: ['select', 'insert', 'update (data, middle)'],
   bundle: ['select', 'insert', 'update (data)'],
   leaf: ['select', 'insert'],
 } satisfies Grants & Record<Exclude<keyof LogTables, keyof NameTables>, readonly string[]>

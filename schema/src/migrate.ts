@@ -7,6 +7,7 @@ import { logTables } from './migrations/log/0001-log.ts'
 import { logGuards } from './migrations/log/0002-guards.ts'
 import { frozenSigner } from './migrations/log/0003-frozen.ts'
 import { readerTables } from './migrations/log/0004-readers.ts'
+import { entryPlaces } from './migrations/log/0005-places.ts'
 import { monitorTables } from './migrations/monitor/0001-monitor.ts'
 import { alertTables } from './migrations/monitor/0002-alerts.ts'
 import { witnessTables } from './migrations/monitor/0003-witness.ts'
@@ -22,6 +23,7 @@ export const LOG_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0002_guards': logGuards,
   '0003_frozen': frozenSigner,
   '0004_readers': readerTables,
+  '0005_places': entryPlaces,
 }
 
 export const MONITOR_MIGRATIONS: Readonly<Record<string, Migration>> = {

@@ -13,13 +13,24 @@ import { TlogError } from './error.ts'
 import { Generations } from './generations.ts'
 import { EMPTY_ROOT, HASH_SIZE, nodeHash, type Hash } from './hash.ts'
 import { consistencyNodes, inclusionNodes, isSubtree, subtreeNodes } from './proof.ts'
-import { edgeTiles, TILE_HEIGHT, TILE_WIDTH, tilePeaks, tileWidth } from './tile.ts'
+import {
+  edgeTiles,
+  MIDDLE_HEIGHT,
+  type Tile,
+  TILE_HEIGHT,
+  TILE_WIDTH,
+  type TileId,
+  tilePeaks,
+  tileWidth,
+} from './tile.ts'
 import { TileNodes } from './tilenodes.ts'
 import { assertSize, peakNodes, rangeRoot, type TreeNode } from './tree.ts'
 
 /** Where tiles are. Answers exactly `width` hashes or rejects; `width` is that of a tree the caller knows of. */
 export interface TileSource {
   tile(level: number, index: number, width: number): Promise<Uint8Array>
+  /** A full tile with its middle, for a source that has it beside the tile. It is checked like the tile. */
+  fullTile?(level: number, index: number): Promise<Pick<Tile, 'data' | 'middle'>>
 }
 
 /**
@@ -27,6 +38,9 @@ export interface TileSource {
  * of a tree of 200 million leaves are 3,062.
  */
 const CACHED_TILES = 4096
+
+/** Bytes of the middle of a full tile. */
+const MIDDLE_BYTES = 2 ** (TILE_HEIGHT - MIDDLE_HEIGHT) * HASH_SIZE
 
 /** Tiles whose middles are kept, for each tile that is: 512 bytes each, so 32 MiB for 16.8 million leaves. */
 const MIDDLES_PER_TILE = 16
@@ -254,14 +268,18 @@ export class TreeReader {
   }
 
   async #loadFull(level: number, index: number): Promise<TileNodes> {
-    const middle = this.#cache.middle(level, index)
-    const [data, known] = await Promise.all([
-      this.#fetch(level, index, TILE_WIDTH),
-      middle === undefined
+    const held = this.#cache.middle(level, index)
+    const [{ data, middle }, known] = await Promise.all([
+      this.#fetchFull(level, index),
+      held === undefined
         ? this.#expected && this.hash(TILE_HEIGHT * (level + 1), index)
         : undefined,
     ])
-    const nodes = middle === undefined ? TileNodes.of(data) : TileNodes.below(middle, data)
+    const nodes =
+      held === undefined
+        ? nodesOf(data, middle, known)
+        : // What was verified once is what it is held against.
+          TileNodes.below(held, data)
     if (known !== undefined && !equal(nodes.hash(TILE_HEIGHT, 0), known)) {
       throw new TlogError('bad-tile', `tile ${level}/${index} is not the tree's`)
     }
@@ -296,12 +314,39 @@ export class TreeReader {
 
   async #fetch(level: number, index: number, width: number): Promise<Uint8Array> {
     const data = await this.#source.tile(level, index, width)
-    if (data.length !== width * HASH_SIZE) {
-      throw new TlogError('bad-tile', `tile ${level}/${index} has ${data.length} bytes`)
-    }
-    // A copy, since what was verified must not change with a buffer that the source uses again.
-    return new Uint8Array(data)
+    return copyOf(data, { level, index, width })
   }
+
+  async #fetchFull(level: number, index: number): Promise<Pick<Tile, 'data' | 'middle'>> {
+    const { data, middle } = (await this.#source.fullTile?.(level, index)) ?? {
+      data: await this.#source.tile(level, index, TILE_WIDTH),
+    }
+    const copy = copyOf(data, { level, index, width: TILE_WIDTH })
+    return middle?.length === MIDDLE_BYTES
+      ? { data: copy, middle: new Uint8Array(middle) }
+      : { data: copy }
+  }
+}
+
+/** A copy, since what was verified must not change with a buffer that the source uses again. */
+function copyOf(data: Uint8Array, { level, index, width }: TileId): Uint8Array {
+  if (data.length !== width * HASH_SIZE) {
+    throw new TlogError('bad-tile', `tile ${level}/${index} has ${data.length} bytes`)
+  }
+  return new Uint8Array(data)
+}
+
+/** A tile by the middle that was stored beside it, if that leads to the tile's hash; else the tile speaks for itself. */
+function nodesOf(
+  data: Uint8Array,
+  middle: Uint8Array | undefined,
+  known: Hash | undefined,
+): TileNodes {
+  if (middle !== undefined && known !== undefined) {
+    const nodes = TileNodes.below(middle, data)
+    if (equal(nodes.hash(TILE_HEIGHT, 0), known)) return nodes
+  }
+  return TileNodes.of(data)
 }
 
 /** Where a complete node lies: in which tile, how high inside it, and where at that height. */

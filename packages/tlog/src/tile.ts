@@ -45,7 +45,12 @@ export interface Tile {
   readonly level: number
   readonly index: number
   readonly data: Uint8Array
+  /** Of a full tile, its nodes half way up (tilenodes.ts), where they are known. */
+  readonly middle?: Uint8Array | undefined
 }
+
+/** Height of the middle of a tile. */
+export const MIDDLE_HEIGHT = 4
 
 /** What a path below the log's prefix names. */
 export type TilePath =
@@ -178,6 +183,11 @@ export function tilePeaks(levels: readonly Uint8Array[]): Hash[] {
   return peaks
 }
 
+/** Bytes that an entry takes in its bundle. */
+export function bundledSize(entry: Uint8Array): number {
+  return 2 + entry.length
+}
+
 /** The bytes of an entry bundle: 1 to 256 entries of at most 65,535 bytes, each behind its u16 length. */
 export function encodeBundle(entries: readonly Uint8Array[]): Uint8Array {
   if (entries.length < 1 || entries.length > TILE_WIDTH) {
@@ -186,7 +196,7 @@ export function encodeBundle(entries: readonly Uint8Array[]): Uint8Array {
   let length = 0
   for (const entry of entries) {
     if (entry.length > MAX_ENTRY_SIZE) throw new RangeError(`an entry of ${entry.length} bytes`)
-    length += 2 + entry.length
+    length += bundledSize(entry)
   }
   const bundle = new Uint8Array(length)
   let at = 0
@@ -194,7 +204,7 @@ export function encodeBundle(entries: readonly Uint8Array[]): Uint8Array {
     bundle[at] = Math.floor(entry.length / 0x100)
     bundle[at + 1] = entry.length % 0x100
     bundle.set(entry, at + 2)
-    at += 2 + entry.length
+    at += bundledSize(entry)
   }
   return bundle
 }

@@ -6,17 +6,16 @@
  *   height 0    256 hashes   the tile: 16 groups, one below each node of the middle
  *
  * A whole tile is 255 hashes, and a proof takes eight of them. So of a tile that has been hashed once the middle is worth
- * keeping, a sixteenth of its bytes: with it, whoever reads the tile again hashes only the groups that are asked for,
+ * keeping, a sixteenth of its bytes, in memory or beside the tile: with it, whoever reads the tile again hashes only the groups that are asked for,
  * and each is held against the middle before anything of it is used.
  */
 import { equal } from './bytes.ts'
 import { TlogError } from './error.ts'
 import { HASH_SIZE, type Hash } from './hash.ts'
-import { innerNodes, tileHash } from './tile.ts'
+import { innerNodes, MIDDLE_HEIGHT, tileHash } from './tile.ts'
 
-/** Height of the middle, and what is below each of its nodes. */
-const MIDDLE = 4
-const GROUP_BYTES = 2 ** MIDDLE * HASH_SIZE
+/** Bytes of the tile below each node of the middle. */
+const GROUP_BYTES = 2 ** MIDDLE_HEIGHT * HASH_SIZE
 /** A bit for each group of a full tile. */
 const ALL_GROUPS = 0xffff
 
@@ -40,13 +39,13 @@ export class TileNodes {
   /** Of a full tile whose middle is known. Keeps both. */
   static below(middle: Uint8Array, data: Uint8Array): TileNodes {
     const levels = [data]
-    for (let h = 1; h < MIDDLE; h++) levels.push(new Uint8Array(data.length / 2 ** h))
+    for (let h = 1; h < MIDDLE_HEIGHT; h++) levels.push(new Uint8Array(data.length / 2 ** h))
     return new TileNodes([...levels, ...innerNodes(middle)], ALL_GROUPS)
   }
 
   /** The middle of a full tile. */
   get middle(): Uint8Array {
-    return this.#levels[MIDDLE]!
+    return this.#levels[MIDDLE_HEIGHT]!
   }
 
   /** The complete nodes by their height, lowest first. @throws TlogError `bad-tile` */
@@ -57,8 +56,8 @@ export class TileNodes {
 
   /** The node at a height and place. @throws TlogError `bad-tile` if its group is not what the middle says */
   hash(height: number, position: number): Hash {
-    if (this.#open !== 0 && height < MIDDLE) {
-      this.#hashGroup(Math.floor(position / 2 ** (MIDDLE - height)))
+    if (this.#open !== 0 && height < MIDDLE_HEIGHT) {
+      this.#hashGroup(Math.floor(position / 2 ** (MIDDLE_HEIGHT - height)))
     }
     return tileHash(this.#levels[height]!, position)
   }
@@ -68,10 +67,10 @@ export class TileNodes {
     if ((this.#open & bit) === 0) return
     const start = group * GROUP_BYTES
     const nodes = innerNodes(this.#levels[0]!.subarray(start, start + GROUP_BYTES))
-    if (!equal(nodes[MIDDLE]!, tileHash(this.middle, group))) {
+    if (!equal(nodes[MIDDLE_HEIGHT]!, tileHash(this.middle, group))) {
       throw new TlogError('bad-tile', `the hashes of group ${group} are not the tile's`)
     }
-    for (let h = 1; h < MIDDLE; h++) this.#levels[h]!.set(nodes[h]!, start / 2 ** h)
+    for (let h = 1; h < MIDDLE_HEIGHT; h++) this.#levels[h]!.set(nodes[h]!, start / 2 ** h)
     this.#open &= ~bit
   }
 }

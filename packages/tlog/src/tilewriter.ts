@@ -7,7 +7,7 @@
 import { equal } from './bytes.ts'
 import { TlogError } from './error.ts'
 import { HASH_SIZE, leafHashInto, type Hash } from './hash.ts'
-import { edgeTiles, innerNodes, TILE_WIDTH, tilePeaks, type Tile } from './tile.ts'
+import { edgeTiles, innerNodes, MIDDLE_HEIGHT, TILE_WIDTH, tilePeaks, type Tile } from './tile.ts'
 import { assertSize, rangeRoot } from './tree.ts'
 
 /** The tile being filled at one level. */
@@ -85,7 +85,7 @@ export class TileWriter {
 
   /**
    * The tiles that are new since the last call, as `tilesBetween` names them but in no order that matters: all that were
-   * filled, and the partial ones that changed. Their bytes are the caller's.
+   * filled, with their middles, and the partial ones that changed. Their bytes are the caller's.
    */
   take(): Tile[] {
     const tiles = this.#full
@@ -121,10 +121,11 @@ export class TileWriter {
   /** Closes the full tile of a level: its root becomes the next hash of the level above. */
   #fill(level: number): void {
     const { index, data } = this.#open[level]!
-    this.#full.push({ level, index, data })
+    const nodes = innerNodes(data)
+    this.#full.push({ level, index, data, middle: nodes[MIDDLE_HEIGHT]! })
     this.#open[level] = opened(index + 1)
     const above = this.#at(level + 1)
-    above.data.set(innerNodes(data).at(-1)!, above.width * HASH_SIZE)
+    above.data.set(nodes.at(-1)!, above.width * HASH_SIZE)
     above.width++
     if (above.width === TILE_WIDTH) this.#fill(level + 1)
   }

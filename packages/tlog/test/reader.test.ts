@@ -334,6 +334,46 @@ describe('authenticated', () => {
     }
   })
 
+  test('a middle that is stored beside a tile is a shortcut, and no more than that', async () => {
+    const source = new MemoryTiles(LEAVES, [COUNT])
+    const { middle: right } = TileNodes.of(source.tiles.get('tile/0/000')!)
+    const damaged = right.slice()
+    damaged[40]! ^= 1
+    for (const middle of [right, damaged, right.slice(1), new Uint8Array(512), undefined]) {
+      const beside: TileSource = {
+        tile: (level, index, width) => source.tile(level, index, width),
+        fullTile: async (level, index) => ({ data: await source.tile(level, index, 256), middle }),
+      }
+      // Without a root nothing is compared, so a middle is worth nothing.
+      for (const options of [{ root }, {}]) {
+        const reader = new TreeReader(beside, COUNT, options)
+        for (const leaf of [0, 17, 255, 256, 599]) {
+          expect(text(await reader.inclusionProof(leaf))).toBe(text(path(leaf, LEAVES)))
+        }
+      }
+    }
+  })
+
+  test('a tile whose middle is right is still held against it', async () => {
+    const source = new MemoryTiles(LEAVES, [COUNT])
+    const good = source.tiles.get('tile/0/000')!
+    const { middle } = TileNodes.of(good)
+    const data = good.slice()
+    data[20 * 32]! += 1
+    const reader = new TreeReader(
+      {
+        tile: (level, index, width) => source.tile(level, index, width),
+        fullTile: async (level, index) => {
+          return index === 0 ? { data, middle } : { data: await source.tile(level, index, 256) }
+        },
+      },
+      COUNT,
+      { root },
+    )
+    expect(await code(() => reader.inclusionProof(17))).toBe('bad-tile')
+    expect(text(await reader.inclusionProof(300))).toBe(text(path(300, LEAVES)))
+  })
+
   test('another root, size or history is refused', async () => {
     const source = new MemoryTiles(LEAVES, [COUNT - 1, COUNT])
     expect(await code(() => new TreeReader(source, COUNT, { root: EMPTY_ROOT }).root())).toBe(

@@ -11,7 +11,7 @@ import { TlogError } from '@dslog/tlog/error'
 import { type Hash, HASH_SIZE, leafHash } from '@dslog/tlog/hash'
 import { UpperTree } from '@dslog/tlog/maptree'
 import { TreeReader } from '@dslog/tlog/reader'
-import { decodeBundle, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
+import { bundledSize, decodeBundle, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
 import { TileWriter } from '@dslog/tlog/tilewriter'
 import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
 import { FoldTables } from '@dslog/service/foldtables'
@@ -234,10 +234,13 @@ class Check {
   }
 
   async #compareTiles(writer: TileWriter): Promise<void> {
-    for (const { data, index, level } of writer.take()) {
+    for (const { data, index, level, middle } of writer.take()) {
       try {
         const width = data.length / HASH_SIZE
-        if (equal(await this.#store.tile(level, index, width), data)) continue
+        const isRight = equal(await this.#store.tile(level, index, width), data)
+        if (isRight && (middle === undefined || (await this.#hasMiddle(level, index, middle)))) {
+          continue
+        }
         this.#problem(`tile ${level}/${index} is not that of the entries`)
       } catch (error) {
         if (!(error instanceof LogError)) throw error
@@ -246,16 +249,26 @@ class Check {
     }
   }
 
+  /** Whether what is stored half way up a full tile is right, or nothing is. */
+  async #hasMiddle(level: number, index: number, middle: Uint8Array): Promise<boolean> {
+    const stored = (await this.#store.fullTile(level, index)).middle
+    return stored === undefined || equal(stored, middle)
+  }
+
   async #leaves(start: number, entries: readonly Uint8Array[]): Promise<void> {
     const rows = await this.#options.db.kysely
       .selectFrom('leaf')
-      .select(['idx', 'prefix'])
+      .select(['idx', 'prefix', 'pos'])
       .where('idx', '>=', start)
       .where('idx', '<', start + entries.length)
       .orderBy('idx')
       .execute()
+    let at = 0
     const right = entries.every((entry, i) => {
-      return rows[i]?.idx === start + i && rows[i]?.prefix === leafPrefix(leafHash(entry))
+      const { idx, pos, prefix } = rows[i] ?? {}
+      const isPlaced = pos === null || pos === at
+      at += bundledSize(entry)
+      return idx === start + i && prefix === leafPrefix(leafHash(entry)) && isPlaced
     })
     if (!right) this.#problem(`look-up rows from ${start} on are not those of the entries`)
   }

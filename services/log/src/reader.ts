@@ -171,9 +171,17 @@ export class LogReader {
 
   async entry(index: number, tree: PublishedTree = this.tree): Promise<Leaf> {
     if (index >= tree.size) throw new RangeError(`entry ${index} of ${tree.size}`)
+    const { data: bytes } = await this.#kept(`entry/${index}`, true, async () => {
+      return { data: (await this.#log.store.entry(index)) ?? (await this.#bundled(index, tree)) }
+    })
+    return { index, bytes }
+  }
+
+  /** An entry out of its bundle, which is kept. */
+  async #bundled(index: number, tree: PublishedTree): Promise<Uint8Array> {
     const bundle = Math.floor(index / TILE_WIDTH)
     const { data } = await this.#stored(bundle, tileWidth(tree.size, 0, bundle), true)
-    return { index, bytes: bundleEntry(data, index % TILE_WIDTH) }
+    return bundleEntry(data, index % TILE_WIDTH)
   }
 
   /** Index of the first leaf with this hash. */

@@ -4,7 +4,7 @@
  */
 import { HASH_SIZE, leafHashInto } from '@dslog/tlog/hash'
 import type { UpperTree } from '@dslog/tlog/maptree'
-import { type Tile, tileHash } from '@dslog/tlog/tile'
+import { bundledSize, type Tile, TILE_WIDTH, tileHash } from '@dslog/tlog/tile'
 import type { TileWriter } from '@dslog/tlog/tilewriter'
 import type { Name } from '@dslog/dnssec/name'
 import type { Entry } from '@dslog/schema/entry'
@@ -33,6 +33,8 @@ export interface Appended {
 export interface Step {
   /** Size of the tree before. */
   readonly from: number
+  /** Length of the bundle that it ends with. */
+  readonly fromPos: number
   readonly to: Position
   readonly appended: readonly Appended[]
   /** Leaf hashes of those, one after the other. */
@@ -78,7 +80,8 @@ export function stepFrom(
   }
   const tiles = writer.take()
   const to = { tree, writer, lastBundle, head, upper }
-  return { from, to, appended, hashes, tiles, bundles, changes: fold.changes() }
+  const fromPos = position.lastBundle.reduce((sum, entry) => sum + bundledSize(entry), 0)
+  return { from, fromPos, to, appended, hashes, tiles, bundles, changes: fold.changes() }
 }
 
 /** The zones that leaves of a step name. */
@@ -95,11 +98,15 @@ export function commitOf(step: Step, idOf: (zone: Name) => number): Commit {
 }
 
 function* leavesOf(
-  { appended, from, hashes }: Step,
+  { appended, from, fromPos, hashes }: Step,
   idOf: (zone: Name) => number,
 ): Generator<LeafRow> {
-  for (const [i, { entry }] of appended.entries()) {
+  let pos = fromPos
+  for (const [i, { bytes, entry }] of appended.entries()) {
+    const index = from + i
+    if (index % TILE_WIDTH === 0) pos = 0
     const zone = 'owner' in entry ? idOf(entry.zone) : undefined
-    yield { index: from + i, prefix: leafPrefix(hashes, i * HASH_SIZE), zone }
+    yield { index, prefix: leafPrefix(hashes, i * HASH_SIZE), zone, pos }
+    pos += bundledSize(bytes)
   }
 }

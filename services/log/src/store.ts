@@ -25,6 +25,11 @@ export type PublishedRow = Omit<Selectable<PublishedTable>, 'id'>
 /** Where a tile is. */
 type TilePlace = Pick<Tile, 'level' | 'index'>
 
+type StoredTile = Required<Pick<Tile, 'data' | 'middle'>>
+
+/** Bytes that are read for an entry, a few chunks of the table: more than nearly all have. */
+const ENTRY_SLICE = 4_096
+
 /** What a commit adds. */
 export interface Commit {
   readonly from: number
@@ -40,6 +45,8 @@ export interface LeafRow {
   /** See {@link leafPrefix}. */
   readonly prefix: number
   readonly zone: number | undefined
+  /** Where in its bundle the entry begins, with its length. */
+  readonly pos: number
 }
 
 /** First six bytes of the leaf hash at `at`: what the leaf table is searched by. */
@@ -78,6 +85,7 @@ export function continueBundles(
 export class TreeStore implements TileSource {
   readonly #db: Database<LogTables>
   readonly #tiles = new Gather((wanted: readonly TilePlace[]) => this.#readTiles(wanted))
+  readonly #entries = new Gather((wanted: readonly number[]) => this.#readEntries(wanted))
 
   constructor(db: Database<LogTables>) {
     this.#db = db
@@ -116,25 +124,36 @@ export class TreeStore implements TileSource {
 
   /** Read together with others that are asked for meanwhile. @throws LogError `corrupt` if so much of it is not stored */
   async tile(level: number, index: number, width: number): Promise<Uint8Array> {
-    const data = await this.#tiles.ask({ level, index })
-    if (data === undefined || data.length < width * HASH_SIZE) {
-      throw new LogError('corrupt', `tile ${level}/${index} of width ${width} is not stored`)
-    }
-    return data.subarray(0, width * HASH_SIZE)
+    return (await this.#tile(level, index, width)).data
   }
 
-  async #readTiles(wanted: readonly TilePlace[]): Promise<(Uint8Array | undefined)[]> {
+  /** A full tile, likewise, and its middle. */
+  async fullTile(level: number, index: number): Promise<Pick<Tile, 'data' | 'middle'>> {
+    return this.#tile(level, index, TILE_WIDTH)
+  }
+
+  async #tile(level: number, index: number, width: number): Promise<StoredTile> {
+    const stored = await this.#tiles.ask({ level, index })
+    if (stored === undefined || stored.data.length < width * HASH_SIZE) {
+      throw new LogError('corrupt', `tile ${level}/${index} of width ${width} is not stored`)
+    }
+    return { data: stored.data.subarray(0, width * HASH_SIZE), middle: stored.middle }
+  }
+
+  async #readTiles(wanted: readonly TilePlace[]): Promise<(StoredTile | undefined)[]> {
     const levels = [...new Set(wanted.map(({ level }) => level))]
     const found = await Promise.all(
       levels.map(async (level) => {
         const indices = wanted.filter((one) => one.level === level).map(({ index }) => index)
         const rows = await this.#db.kysely
           .selectFrom('tile')
-          .select(['idx', 'data'])
+          .select(['idx', 'data', 'middle'])
           .where('level', '=', level)
           .where((eb) => eb('idx', '=', eb.fn.any(eb.val([...new Set(indices)]))))
           .execute()
-        return new Map(rows.map(({ data, idx }) => [idx, data]))
+        return new Map(
+          rows.map(({ data, idx, middle }) => [idx, { data, middle: middle ?? undefined }]),
+        )
       }),
     )
     return wanted.map(({ index, level }) => found[levels.indexOf(level)]!.get(index))
@@ -149,6 +168,29 @@ export class TreeStore implements TileSource {
       .executeTakeFirst()
     if (row === undefined) throw new LogError('corrupt', `bundle ${index} is not stored`)
     return row.data.subarray(0, bundlePrefix(row.data, width))
+  }
+
+  /**
+   * An entry by itself, read together with others that are asked for meanwhile: a bundle is two hundred times as long.
+   *
+   * @returns `undefined` for one whose place in its bundle is not known, or that is longer than most
+   */
+  async entry(index: number): Promise<Uint8Array | undefined> {
+    const slice = await this.#entries.ask(index)
+    if (slice === undefined || slice.length < 2) return undefined
+    const end = 2 + slice[0]! * 256 + slice[1]!
+    return slice.length < end ? undefined : slice.subarray(2, end)
+  }
+
+  async #readEntries(wanted: readonly number[]): Promise<(Uint8Array | undefined)[]> {
+    const { rows } = await sql<{ idx: number; slice: Uint8Array }>`
+      select leaf.idx, substr(bundle.data, leaf.pos + 1, ${ENTRY_SLICE}::int) as slice
+      from leaf join bundle on bundle.idx = leaf.idx / ${TILE_WIDTH}::int8
+      where leaf.idx = any(${[...new Set(wanted)]}::int8[]) and leaf.pos is not null`.execute(
+      this.#db.kysely,
+    )
+    const found = new Map(rows.map(({ idx, slice }) => [idx, slice]))
+    return wanted.map((index) => found.get(index))
   }
 
   /** Leaves whose hash may begin with the bytes of `hash`, lowest index first. */
@@ -209,11 +251,11 @@ export class TreeStore implements TileSource {
     const { bundles, from, leaves, tiles } = commit
     const newTiles = tiles.filter(({ index, level }) => tileWidth(from, level, index) === 0)
     const newBundles = bundles.filter(({ index }) => tileWidth(from, 0, index) === 0)
-    for (const { data, index, level } of tiles) {
+    for (const { data, index, level, middle } of tiles) {
       if (tileWidth(from, level, index) === 0) continue
       await trx
         .updateTable('tile')
-        .set({ data })
+        .set({ data, middle: middle ?? null })
         .where('level', '=', level)
         .where('idx', '=', index)
         .execute()
@@ -225,8 +267,8 @@ export class TreeStore implements TileSource {
     await this.#db.bulkInsert(
       trx,
       'tile',
-      ['level', 'idx', 'data'],
-      newTiles.map(({ data, index, level }) => [level, index, data]),
+      ['level', 'idx', 'data', 'middle'],
+      newTiles.map(({ data, index, level, middle }) => [level, index, data, middle ?? null]),
     )
     await this.#db.bulkInsert(
       trx,
@@ -234,7 +276,7 @@ export class TreeStore implements TileSource {
       ['idx', 'data'],
       newBundles.map(({ data, index }) => [index, data]),
     )
-    await this.#db.bulkInsert(trx, 'leaf', ['idx', 'prefix', 'zone'], rowsOf(leaves))
+    await this.#db.bulkInsert(trx, 'leaf', ['idx', 'prefix', 'zone', 'pos'], rowsOf(leaves))
   }
 
   /** Takes away what only readers need, in the transaction that begins a load; if the tables are ours. */
@@ -267,7 +309,7 @@ export class TreeStore implements TileSource {
 }
 
 function* rowsOf(leaves: Iterable<LeafRow>): Generator<readonly unknown[]> {
-  for (const { index, prefix, zone } of leaves) yield [index, prefix, zone]
+  for (const { index, pos, prefix, zone } of leaves) yield [index, prefix, zone, pos]
 }
 
 function fenced(size: number): LogError {

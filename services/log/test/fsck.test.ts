@@ -113,6 +113,7 @@ describe('is told of', () => {
     ],
     ['a name that is gone', 'delete from name where kind = 1', /2 histories .* make 3/],
     ['a look-up row', 'update leaf set prefix = prefix + 1 where idx = 3', /look-up rows/],
+    ['where an entry begins', 'update leaf set pos = pos + 1 where idx = 3', /look-up rows/],
     ['a look-up row that is gone', 'delete from leaf where idx = 3', /look-up rows/],
     ['a load that has no end', 'update tree set loading = true', /load has not been finished/],
     ['a record of another tree', `update signer set ${flip('root', '3')}`, /not those that were/],

@@ -1,26 +1,32 @@
 import assert from 'node:assert/strict'
+import { type RawBuilder, sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { toHex, utf8 } from '@dslog/tlog/bytes'
 import { type Hash, leafHash } from '@dslog/tlog/hash'
 import { formatVkey } from '@dslog/tlog/key'
 import { parsePolicy } from '@dslog/tlog/policy'
+import { verifyInclusion } from '@dslog/tlog/proof'
 import { TreeReader } from '@dslog/tlog/reader'
 import { decodeBundle, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
+import { TileNodes } from '@dslog/tlog/tilenodes'
 import { rootOf } from '@dslog/tlog/tree'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { type Name, nameFromText, nameToText, ROOT } from '@dslog/dnssec/name'
 import { dsToText } from '@dslog/dnssec/records'
+import type { LogTables } from '@dslog/schema/db'
 import { decodeEntry } from '@dslog/schema/entry'
 import { MapKind } from '@dslog/schema/identity'
 import { HOUR } from '@dslog/schema/time'
+import type { Database } from '@dslog/service/db'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf, ZSK } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
 import { verifyProofFile } from '@dslog/verify/verify'
 import { keyOf, Places } from '../../../test/place.ts'
 import { complaints, observe, TestLog } from '../../../test/testlog.ts'
-import type { LogReader } from '../src/reader.ts'
+import { fsck } from '../src/fsck.ts'
+import { LogReader } from '../src/reader.ts'
 import { emptyEachTime } from './emptied.ts'
 import { Hold } from './hold.ts'
 
@@ -34,6 +40,19 @@ const policy = parsePolicy(`log ${formatVkey(keyOf())}\nquorum none\n`)
 
 function named(text: string): Name {
   return nameFromText(text)
+}
+
+/** Does to a table what its triggers refuse. */
+async function unguarded(
+  db: Database<LogTables>,
+  table: string,
+  statement: RawBuilder<unknown>,
+): Promise<void> {
+  await db.transaction(async (trx) => {
+    await sql`alter table ${sql.table(table)} disable trigger user`.execute(trx)
+    await statement.execute(trx)
+    await sql`alter table ${sql.table(table)} enable trigger user`.execute(trx)
+  })
 }
 
 /** An internet, an empty log of it, and a way to hold its next tree. */
@@ -168,6 +187,51 @@ describe('a tree of more than one tile', () => {
     expect(await reader.tile(2, 0, 1)).toBeUndefined()
     expect(await reader.tile(6, 0, 1)).toBeUndefined()
     expect(await reader.bundle(3, 1)).toBeUndefined()
+  })
+
+  test('an entry is read by its place in its bundle, and otherwise out of the whole', async () => {
+    const { log, options } = world.log
+    const bundles = await world.reader.entries(0, world.reader.tree.size)
+    const alone = await Promise.all(bundles.map(({ index }) => log.store.entry(index)))
+    expect(alone.map((bytes) => bytes && toHex(bytes))).toEqual(
+      bundles.map(({ bytes }) => toHex(bytes)),
+    )
+    expect(await log.store.entry(world.reader.tree.size)).toBeUndefined()
+    // As of a log that was filled before places were stored.
+    await unguarded(options.db, 'leaf', sql`update leaf set pos = null where idx % 2 = 1`)
+    expect(await log.store.entry(301)).toBeUndefined()
+    const later = new LogReader(log, options.db)
+    for (const index of [0, 1, 255, 256, 301, 604]) {
+      expect(await later.entry(index)).toEqual(bundles[index])
+    }
+  })
+
+  test('full tiles have their middles beside them, which fsck holds against the entries', async () => {
+    const { log, options } = world.log
+    const problems = async (): Promise<readonly string[]> => (await fsck(options, backend)).problems
+    for (const index of [0, 1]) {
+      const { data, middle } = await log.store.fullTile(0, index)
+      expect(toHex(middle!)).toBe(toHex(TileNodes.of(data).middle))
+    }
+    const rows = await options.db.kysely
+      .selectFrom('tile')
+      .selectAll()
+      .orderBy('level')
+      .orderBy('idx')
+      .execute()
+    expect(rows.map(({ middle }) => middle?.length ?? null)).toEqual([512, 512, null, null])
+    expect(await problems()).toEqual([])
+    const damage = sql`update tile set middle = set_byte(middle, 5, get_byte(middle, 5) # 1)
+      where level = 0 and idx = 1`
+    await unguarded(options.db, 'tile', damage)
+    expect(await problems()).toEqual(['tile 0/1 is not that of the entries'])
+    // Whoever reads it notices, and does without.
+    const { size } = world.reader.tree
+    const root = rootOf(leaves)
+    const path = await new TreeReader(log.store, size, { root }).inclusionProof(300)
+    verifyInclusion(leaves[300]!, 300, size, path, root)
+    await unguarded(options.db, 'tile', damage)
+    expect(await problems()).toEqual([])
   })
 
   test('tiles that are asked for together are each their own, and a missing one is only its own fault', async () => {
