@@ -36,10 +36,15 @@ export const http: Benchmark = {
     const random = randomOf(names)
     const below = (end: number) => Math.floor(random() * end)
     const inclusion = (index: number) => `/v1/proofs/inclusion?index=${index}`
-    const measure = async (what: string, path: (i: number) => string, goal: Goal) => {
+    const measure = async (
+      what: string,
+      path: (i: number) => string,
+      { goal, header }: { readonly goal?: Goal; readonly header?: string },
+    ) => {
       const script = anyOf(
         bench,
         Array.from({ length: PATHS }, (_, i) => path(i)),
+        header,
       )
       // Making it up was such work that the server sheds load until it has seen that it is over.
       while (!(await fetch(`${url}${path(0)}`)).ok) await sleep(AGAIN_MS)
@@ -48,24 +53,24 @@ export const http: Benchmark = {
       const { node, server } = await meter.spent(async () => {
         rates.push(...(await repeat(Math.min(runs, 3), () => wrk(url, seconds, script))))
       })
-      bench.report(`${what}, over HTTP`, '/s', rates, { goal })
+      bench.report(`${what}, over HTTP`, '/s', rates, goal === undefined ? {} : { goal })
       const requests = rates.reduce((sum, rate) => sum + rate * seconds, 0)
       bench.report('processor time of one: Node', 'µs', [(node * 1e6) / requests])
       bench.report('processor time of one: PostgreSQL', 'µs', [(server * 1e6) / requests])
     }
     await measure('inclusion proofs, warm', (i) => inclusion(i % WARM), {
-      bound: 'at least',
-      value: 20_000,
+      goal: { bound: 'at least', value: 20_000 },
     })
+    // What was answered before is not computed again in one tree, but for who has an answer already.
+    const header = 'wrk.headers["If-None-Match"] = \'"another"\''
+    await measure('the same, computed each time', (i) => inclusion(i % WARM), { header })
     const { size } = filled.log.published
     await measure(`inclusion proofs at random over ${size}`, () => inclusion(below(size)), {
-      bound: 'at least',
-      value: 6_000,
+      goal: { bound: 'at least', value: 6_000 },
     })
     const name = () => encodeURIComponent(nameToText(filled.evidence.name(below(names))))
     await measure(`proof files of names at random of ${names}`, () => `/v1/names/${name()}/proof`, {
-      bound: 'at least',
-      value: 2_000,
+      goal: { bound: 'at least', value: 2_000 },
     })
   },
 }

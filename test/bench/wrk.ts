@@ -25,13 +25,13 @@ export async function wrk(url: string, seconds: number, script?: string): Promis
   return Number(rate)
 }
 
-/** A script of wrk that asks for these paths at random. */
-export function anyOf(bench: Bench, paths: readonly string[]): string {
+/** A script of wrk that asks for these paths at random, with these lines before each request. */
+export function anyOf(bench: Bench, paths: readonly string[], header = ''): string {
   const file = join(bench.folder(), 'paths.lua')
   const list = paths.map((path) => JSON.stringify(path)).join(',\n')
   writeFileSync(
     file,
-    `local paths = {\n${list}\n}\nfunction request() return wrk.format("GET", paths[math.random(#paths)]) end\n`,
+    `${header}\nlocal paths = {\n${list}\n}\nfunction request() return wrk.format("GET", paths[math.random(#paths)]) end\n`,
   )
   return file
 }

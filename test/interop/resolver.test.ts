@@ -1,19 +1,25 @@
 /**
  * Our DNS client with other people's servers: NSD and Knot as authorities, by UDP, TCP and transfer with
- * TSIG; Unbound as a resolver. What is not installed is left out, and a line says so.
+ * TSIG; Unbound as a resolver; microsocks as a proxy. What is not installed is left out, and a line says so.
  */
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
 import type { RR } from '@dslog/dnssec/records'
 import { verifyZone } from '@dslog/dnssec/zone'
 import { DnsClient } from '@dslog/resolver/client'
 import { EvidenceCollector } from '@dslog/resolver/collect'
+import type { Exchange } from '@dslog/resolver/exchange'
+import { SocksExchange } from '@dslog/resolver/socks'
 import { ResolverWalker } from '@dslog/resolver/stub'
 import { transferZone } from '@dslog/resolver/transfer'
 import { ReferralWalker } from '@dslog/resolver/walk'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { NameServers } from '@dslog/testbed/nameserver'
+import { freePort, isInstalled, Program } from '@dslog/testbed/program'
 import { type RealServer, startKnot, startNsd, zoneFile } from '@dslog/testbed/realserver'
 import { ownerKey } from '@dslog/testbed/stories'
 import { startUnbound } from '@dslog/testbed/unbound'
@@ -43,7 +49,7 @@ fi.delegate(SIGNED, [DS])
 fi.delegate(UNSIGNED)
 for (let i = 0; i < 3000; i++) fi.delegate(nameFromText(`name${i}.fi.`), i % 10 === 0 ? [DS] : [])
 
-function collectorOf(client: DnsClient, walker: ReferralWalker | ResolverWalker) {
+function collectorOf(client: Exchange, walker: ReferralWalker | ResolverWalker) {
   return new EvidenceCollector({
     exchange: client,
     walker,
@@ -147,3 +153,45 @@ describe('Unbound', () => {
     }
   })
 })
+
+describe('microsocks', () => {
+  it('leads to servers, by TCP', async () => {
+    if (!isInstalled('microsocks', '-h')) return
+    const servers = await NameServers.start(net, net.clock.now)
+    const port = await freePort()
+    const proxy = Program.start('microsocks', ['-i', '127.0.0.1', '-p', String(port)])
+    const exchange = new SocksExchange({ host: '127.0.0.1', port, dnsPort: servers.port, permits })
+    try {
+      await proxy.until(() => isListening(port))
+      const hints = [{ address: '127.0.0.1' }]
+      const walker = new ReferralWalker({ exchange, hints, permits, now: net.clock.now })
+      const collector = collectorOf(exchange, walker)
+      for (const [i, owner] of OWNERS.entries()) {
+        const seen = await collector.delegation(owner, await walker.parentOf(owner))
+        expect(seen.verdict.verdict, nameToText(owner)).toBe(EXPECTED[i])
+        expect(seen.reply.transport).toBe('socks5')
+      }
+      expect(new Set(servers.questions.map(({ client }) => client.transport))).toEqual(
+        new Set(['tcp']),
+      )
+    } finally {
+      await exchange.close()
+      await proxy.end()
+      await servers.stop()
+    }
+  })
+})
+
+/** Whether somebody takes connections at a port. */
+async function isListening(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1')
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    await sleep(20)
+    return false
+  } finally {
+    socket.destroy()
+  }
+}

@@ -86,7 +86,7 @@ export const LOG_CONFIG = {
     optional: true,
   }),
   rateLimit: int('DSLOG_LOG_RATE_LIMIT', {
-    doc: 'Requests a minute that one source may make; checkpoint and tiles are not counted.',
+    doc: 'Requests a minute that one source may make; checkpoint, tiles, and what was answered before in the newest tree are not counted.',
     default: '600',
     min: 1,
   }),
