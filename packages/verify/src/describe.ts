@@ -5,6 +5,7 @@ import { DENIAL } from '@dslog/dnssec/denial'
 import { nameToText } from '@dslog/dnssec/name'
 import { dsToText, keyTag } from '@dslog/dnssec/records'
 import { type DelegationEntry, isParentLink } from '@dslog/schema/entry'
+import { counted } from './counted.ts'
 import type { ProvenEntry } from './verify.ts'
 
 const DENIAL_TEXT = new Map<number, string>(
@@ -87,7 +88,7 @@ export function entryLines({ entry, index }: ProvenEntry): string[] {
     }
     case 'map-head':
       return [
-        `${isoTime(entry.time)}  ${head}: MAP_HEAD, the root of a name map of ${entry.keyCount} keys`,
+        `${isoTime(entry.time)}  ${head}: MAP_HEAD, the root of a name map of ${counted(entry.keyCount, 'key')}`,
       ]
     case 'unknown':
       return [`${head}: of a type that this version does not know`]
@@ -159,11 +160,6 @@ function remarksOf(entry: DelegationEntry): string {
 /** DS records of an entry in presentation form, sorted as text; none for a proven absence. */
 export function dsOf(entry: DelegationEntry): string[] {
   return entry.type === 'ds' ? entry.ds.map(dsToText).sort() : []
-}
-
-/** A number and what it counts: `1 entry`, `2 entries`. */
-export function counted(count: number, one: string, many = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`
 }
 
 /** A checkpoint for people, who cosigned it included. */

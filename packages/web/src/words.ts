@@ -1,6 +1,7 @@
 /** Numbers of DNS, dates and changes in words. */
 import { DAY, HOUR } from '@dslog/schema/time'
 import { algorithmText, digestText } from '@dslog/dnssec/words'
+import { counted } from '@dslog/verify/counted'
 import type { Change } from '@dslog/verify/describe'
 import type { EntryModel, LinkModel } from './protocol.ts'
 
@@ -24,10 +25,6 @@ export function dsParts(ds: string): {
 export function keyText(ds: string): string {
   const { algorithm, tag } = dsParts(ds)
   return `key ${tag} (${algorithm})`
-}
-
-export function plural(count: number, one: string, many = `${one}s`): string {
-  return `${count.toLocaleString('en')} ${count === 1 ? one : many}`
 }
 
 const DATE = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeZone: 'UTC' })
@@ -75,14 +72,14 @@ const YEAR_MS = 365.25 * DAY
 
 /** A span of time, roughly. */
 export function spanText(ms: number): string {
-  if (ms >= 2 * YEAR_MS) return plural(Math.floor(ms / YEAR_MS), 'year')
+  if (ms >= 2 * YEAR_MS) return counted(Math.floor(ms / YEAR_MS), 'year')
   const units = [
     [DAY, 'day'],
     [HOUR, 'hour'],
     [60_000, 'minute'],
     [1000, 'second'],
   ] as const
-  for (const [unit, name] of units) if (ms >= unit) return plural(Math.floor(ms / unit), name)
+  for (const [unit, name] of units) if (ms >= unit) return counted(Math.floor(ms / unit), name)
   return 'a moment'
 }
 

@@ -15,7 +15,6 @@ import {
   isoText,
   keyText,
   mixesScripts,
-  plural,
   shortTimeText,
   spanText,
   timeText,
@@ -86,11 +85,6 @@ describe('changes in words', () => {
     [86_400_000 * 400, '400 days'],
   ])('%d ms are %s', (ms, words) => {
     expect(spanText(ms)).toBe(words)
-  })
-
-  it('count', () => {
-    expect(plural(1, 'entry', 'entries')).toBe('1 entry')
-    expect(plural(12_345, 'entry', 'entries')).toBe('12,345 entries')
   })
 })
 

@@ -4,6 +4,7 @@ import { type Name, nameToText } from '@dslog/dnssec/name'
 import type { MonitorTables } from '@dslog/schema/db'
 import { decodeDsSet } from '@dslog/service/dsset'
 import { dateOf } from '@dslog/verify/describe'
+import { counted } from '@dslog/verify/counted'
 import { type AlertDraft, raiseAlerts } from './alert.ts'
 import { type ChangeRow, changesOf } from './changes.ts'
 
@@ -19,7 +20,7 @@ export async function announceHistory(
   const why =
     last === undefined
       ? `No log that is followed has anything about ${text} yet. From now on you are told what happens to it.`
-      : `Of ${text} the log has ${changes.length === 1 ? 'one entry' : `${changes.length} entries`}. ` +
+      : `Of ${text} the log has ${counted(changes.length, 'entry', 'entries')}. ` +
         `Since ${dateOf(last.time).toISOString().slice(0, 10)} it ${last.present ? 'is signed, with the DS shown' : 'is provably without DS'}. ` +
         `All of them: /v1/names/${text}`
   const draft: AlertDraft = {

@@ -2,6 +2,7 @@
 import type { Hash } from '@dslog/tlog/hash'
 import type { Policy } from '@dslog/tlog/policy'
 import type { MonitorStatus } from '@dslog/schema/api'
+import { counted } from '@dslog/verify/counted'
 import type { FindingKind } from './evidence.ts'
 
 /** Not known to be fresh for so long, ms, what is verified is old: witnesses are asked every ten minutes. */
@@ -42,7 +43,9 @@ export function outcomeOfFollowing(
   { backlog, freshAt }: Pick<FollowStatus, 'backlog' | 'freshAt'>,
   now: number,
 ): Outcome {
-  if (backlog > 0) return { state: 'behind', detail: `${backlog} entries to verify` }
+  if (backlog > 0) {
+    return { state: 'behind', detail: `${counted(backlog, 'entry', 'entries')} to verify` }
+  }
   if (freshAt === undefined || now - freshAt < STALE_AFTER_MS) {
     return { state: 'following', detail: undefined }
   }

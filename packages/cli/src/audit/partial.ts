@@ -26,6 +26,7 @@ import { VerifyError } from '@dslog/verify/error'
 import { checkKeys, checkState } from '@dslog/verify/evidence'
 import { chainAbove, chainAt, type KeysLookup, type ZoneKeys } from '@dslog/verify/keys'
 import { decodeExtra } from '@dslog/verify/prooffile'
+import { counted } from '@dslog/verify/counted'
 import { type AuditContext, type AuditReport, checkTiles } from './audit.ts'
 import { breach, caughtBy, checkEnd, RUN } from './whole.ts'
 
@@ -53,12 +54,14 @@ export async function auditFrom(context: AuditContext, from: number): Promise<Au
 
 function uncheckedOf(from: number, unproven: number): string[] {
   return [
-    `the ${from} entries before entry ${from}`,
+    `the entries before entry ${from}`,
     'whether each entry was new to the log when it was appended',
     'the roots of the name map',
     ...(unproven === 0
       ? []
-      : [`the evidence of ${unproven} entries: the log serves no proofs of the keys before`]),
+      : [
+          `the evidence of ${counted(unproven, 'entry', 'entries')}: the log serves no proofs of the keys before`,
+        ]),
   ]
 }
 

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { toBase64 } from '@dslog/tlog/bytes'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { writeFileAtomic } from '@dslog/service/files'
-import { counted } from '@dslog/verify/describe'
+import { counted } from '@dslog/verify/counted'
 import {
   type AuditContext,
   type AuditReport,

@@ -1,5 +1,6 @@
 /** `dslog freeze`: ends a log for good. Its last tree is signed, cosigned and published, and nothing follows. */
 import { Log } from '@dslog/log/log'
+import { counted } from '@dslog/verify/counted'
 import { readServiceConfig } from '../config.ts'
 import { EXIT, Failure } from '../failure.ts'
 import { quietLogger } from '../service.ts'
@@ -20,7 +21,7 @@ export async function freeze(session: Session, { yes = false }: { yes?: boolean 
       const { note, origin, size } = log.published
       session.output.event({ event: 'frozen', origin, size, note })
       session.output
-        .line(`${origin} is frozen at ${size} entries. Keep serving it; its last checkpoint:
+        .line(`${origin} is frozen at ${counted(size, 'entry', 'entries')}. Keep serving it; its last checkpoint:
 
 ${note.trimEnd()}`)
     } finally {

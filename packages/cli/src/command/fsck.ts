@@ -2,6 +2,7 @@
 import { toBase64 } from '@dslog/tlog/bytes'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { fsck as check } from '@dslog/log/fsck'
+import { counted } from '@dslog/verify/counted'
 import { EXIT, Failure } from '../failure.ts'
 import type { Progress } from '../progress.ts'
 import type { Session } from '../session.ts'
@@ -31,10 +32,10 @@ export async function fsck(session: Session): Promise<void> {
       }
       output.event({ event: 'summary', origin, size, names, problems: problems.length })
       if (problems.length > 0) {
-        throw new Failure(EXIT.unverified, `${origin}: ${problems.length} problems`)
+        throw new Failure(EXIT.unverified, `${origin}: ${counted(problems.length, 'problem')}`)
       }
       output.line(
-        `${origin}: ${size} entries about ${names} names and zones, all as they should be`,
+        `${origin}: ${counted(size, 'entry', 'entries')} about ${counted(names, 'name or zone', 'names and zones')}, all as they should be`,
       )
     } finally {
       await lock.release()

@@ -25,7 +25,7 @@ import {
 import type { FolderTarget } from '@dslog/log/publish/folder'
 import type { TreeFiles } from '@dslog/log/publish/write'
 import { writeFileAtomic } from '@dslog/service/files'
-import { counted } from '@dslog/verify/describe'
+import { counted } from '@dslog/verify/counted'
 import { evidenceObject } from '../audit/audit.ts'
 import { copyTree } from '../copy.ts'
 import type { Session } from '../session.ts'

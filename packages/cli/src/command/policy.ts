@@ -2,7 +2,7 @@
 import { formatVkey } from '@dslog/tlog/key'
 import { parsePolicy, type Policy } from '@dslog/tlog/policy'
 import { readInput } from '@dslog/service/input'
-import { counted } from '@dslog/verify/describe'
+import { counted } from '@dslog/verify/counted'
 import { EXIT, Failure, naming } from '../failure.ts'
 import type { Session } from '../session.ts'
 

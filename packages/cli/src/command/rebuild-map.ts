@@ -1,6 +1,7 @@
 /** `dslog rebuild-map`: what a stored log derives from its entries, made anew (@dslog/log/restore). */
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { rebuildMap } from '@dslog/log/rebuild'
+import { counted } from '@dslog/verify/counted'
 import type { Progress } from '../progress.ts'
 import type { Session } from '../session.ts'
 import { openStoredLog } from '../stored.ts'
@@ -16,7 +17,9 @@ export async function rebuild(session: Session): Promise<void> {
     })
     bar?.end()
     output.event({ event: 'rebuilt', origin, size, names })
-    output.line(`${origin}: the map of ${names} names and zones is that of the ${size} entries`)
+    output.line(
+      `${origin}: the map of ${counted(names, 'name or zone', 'names and zones')} is that of ${counted(size, 'entry', 'entries')}`,
+    )
   } finally {
     await options.db.close()
   }

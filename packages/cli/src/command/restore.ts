@@ -9,6 +9,7 @@ import { formatVkey } from '@dslog/tlog/key'
 import { parsePolicy } from '@dslog/tlog/policy'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { restore } from '@dslog/log/restore'
+import { counted } from '@dslog/verify/counted'
 import { isHttpUrl } from '../argument.ts'
 import type { Progress } from '../progress.ts'
 import type { Session } from '../session.ts'
@@ -50,7 +51,7 @@ export async function restoreLog(
     output.event({ event: 'restored', origin, from, size, entries: size - from })
     output.line(
       from === size
-        ? `${origin}: nothing is missing, all ${size} entries are there`
+        ? `${origin}: nothing is missing: it has ${counted(size, 'entry', 'entries')}`
         : `${origin}: entries ${from} to ${size - 1} are back; the log can be started`,
     )
   } finally {

@@ -6,6 +6,7 @@
 import { type Name, nameFromText, nameKey, nameToText } from '@dslog/dnssec/name'
 import { streamInput } from '@dslog/service/input'
 import { LogApi } from '@dslog/service/logapi'
+import { counted } from '@dslog/verify/counted'
 import { Bag, type SeenState } from '../bag.ts'
 import { EXIT, Failure } from '../failure.ts'
 import { readSeen } from '../seen.ts'
@@ -28,7 +29,7 @@ export async function submit(session: Session, file: string): Promise<void> {
   const known = states.length - missing.length
   output.event({ event: 'summary', records: records.length, states: states.length, known })
   output.line(
-    `${records.length} records, ${states.length} signed states: the log had ${known} of them`,
+    `${counted(records.length, 'record')}, ${counted(states.length, 'signed state')}: the log had ${known} of them`,
   )
 }
 

@@ -9,14 +9,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { isAtOrBelow, type Name, nameKey, nameToText } from '@dslog/dnssec/name'
 import type { AlertLevel } from '@dslog/schema/alert'
-import {
-  type Change,
-  changesOf,
-  counted,
-  entryObject,
-  historyLines,
-  treeText,
-} from '@dslog/verify/describe'
+import { counted } from '@dslog/verify/counted'
+import { type Change, changesOf, entryObject, historyLines, treeText } from '@dslog/verify/describe'
 import type { ProofVerifier } from '@dslog/verify/verify'
 import { changedNames } from '../eventstream.ts'
 import { EXIT, Failure } from '../failure.ts'

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { ensureFolder, writeFileAtomic } from '@dslog/service/files'
 import { closeServer, listenOnLoopback } from '@dslog/testbed/loopback'
 import { SmtpSink, type SunkMail } from '@dslog/testbed/smtpsink'
-import { counted } from '@dslog/verify/describe'
+import { counted } from '@dslog/verify/counted'
 
 /** A mail as its reader sees it. */
 export interface Mail {

@@ -1,11 +1,12 @@
 /** How the log stands: its newest tree, verified, and what a monitor has verified of it. */
 import { useEffect, useState } from 'preact/hooks'
+import { counted } from '@dslog/verify/counted'
 import { ask, askMonitor, type MonitorView, recordOf } from '../api.ts'
 import { useCheck } from '../check.ts'
 import type { Proven } from '../protocol.ts'
 import { hrefOf } from '../route.ts'
 import { monitorOf, useSession } from '../session.ts'
-import { plural, spanText, timeText } from '../words.ts'
+import { spanText, timeText } from '../words.ts'
 import { Download, Verdict } from '../view/verdict.tsx'
 
 export function LogPage() {
@@ -140,13 +141,13 @@ function Compared({ monitor, view }: { monitor: string; view: MonitorView }) {
     <>
       {misbehaviour > 0 || state === 'misbehaving' ? (
         <p class="notice alarm" role="alert">
-          The monitor at {host} keeps {plural(misbehaviour, 'piece')} of evidence against this log.{' '}
+          The monitor at {host} keeps {counted(misbehaviour, 'piece')} of evidence against this log.{' '}
           <a href={`${monitor}/v1/evidence`}>See the evidence</a>
         </p>
       ) : null}
       <Verdict check={check} expected={['checkpoint', 'past', 'monitor']} again={check.again}>
         <p>
-          The tree that the monitor at {host} has replayed, {plural(size, 'entry', 'entries')}, is
+          The tree that the monitor at {host} has replayed, {counted(size, 'entry', 'entries')}, is
           the beginning of the one the log shows you. That every entry in it keeps the rules is the
           monitor's word; it says: {STATES[state] ?? state}
           {view.lastSuccess === null ? '' : `, last complete ${timeText(view.lastSuccess)}`}.

@@ -1,4 +1,5 @@
 /** Everything the log holds about the delegation of a name, verified: the picture, the changes, the evidence. */
+import { counted } from '@dslog/verify/counted'
 import { useCheck } from '../check.ts'
 import { inForce, statesOf } from '../entries.ts'
 import { useAllowed, useOpinion } from '../opinion.ts'
@@ -12,7 +13,6 @@ import {
   keyText,
   nameText,
   notPinnedWords,
-  plural,
   spanText,
 } from '../words.ts'
 import { Dating } from '../view/dating.tsx'
@@ -76,7 +76,7 @@ function Sentence({ name, proven: { entries, tree } }: { name: string; proven: P
       <>
         <p>
           The log has never recorded anything about {nameText(name)}, and proves it: in a tree of{' '}
-          {plural(tree.size, 'entry', 'entries')}, nothing is kept under this name. Either it never
+          {counted(tree.size, 'entry', 'entries')}, nothing is kept under this name. Either it never
           had DNSSEC, or nobody has shown that to the log yet.
         </p>
         <Above name={name} />
@@ -86,7 +86,7 @@ function Sentence({ name, proven: { entries, tree } }: { name: string; proven: P
   const [all, each] =
     entries.length === 1
       ? ['The one entry below is', 'It']
-      : [`These ${entries.length} entries are`, 'Each']
+      : [`These ${counted(entries.length, 'entry', 'entries')} are`, 'Each']
   return (
     <p>
       {all} everything that the log holds about {nameText(name)}. {each} was signed by its registry,
@@ -137,7 +137,7 @@ function Picture({ barred, entries, host, name, states }: PictureProps) {
   if (entries.length === 0) return null
   const timeline = timelineOf(states, Date.now(), MAX_LANES)
   const odd = entries.filter(({ outOfOrder }) => outOfOrder === true).length
-  const many = `${plural(entries.length, 'change')}${odd > 0 ? `, ${odd} out of order` : ''}`
+  const many = `${counted(entries.length, 'change')}${odd > 0 ? `, ${odd} out of order` : ''}`
   const title = `Timeline of ${nameText(name)}: ${many}. ${stateWords(entries) ?? ''} ${notPinnedWords([...barred])} The changes are listed below.`
   return (
     <TimelineView

@@ -1,20 +1,13 @@
 /** Verifies a proof file that somebody has. Nothing is sent anywhere. */
 import { useRef, useState } from 'preact/hooks'
+import { counted } from '@dslog/verify/counted'
 import { MAX_FILE_BYTES } from '../limits.ts'
 import { type Check, runTask } from '../check.ts'
 import { statesOf } from '../entries.ts'
 import type { Proven, StepId } from '../protocol.ts'
 import { useSession } from '../session.ts'
 import { timelineOf } from '../timeline.ts'
-import {
-  changeMeaning,
-  changeTitle,
-  dateText,
-  keyText,
-  nameText,
-  plural,
-  timeText,
-} from '../words.ts'
+import { changeMeaning, changeTitle, dateText, keyText, nameText, timeText } from '../words.ts'
 import { EntryList } from '../view/entry-list.tsx'
 import { EntryTitle } from '../view/entry-title.tsx'
 import { MAX_LANES, TimelineView } from '../view/timeline.tsx'
@@ -104,7 +97,7 @@ function Sentence({ proven: { entries, kind, name = '', tree } }: { proven: Prov
   const closed = tree.time === undefined ? '' : `, closed ${timeText(tree.time)}`
   return (
     <p>
-      {what}, in its tree of {plural(tree.size, 'entry', 'entries')}
+      {what}, in its tree of {counted(tree.size, 'entry', 'entries')}
       {closed}. The file cannot know what was logged later.
     </p>
   )

@@ -3,6 +3,7 @@ import { useEffect, useState } from 'preact/hooks'
 import { pathOf } from '@dslog/schema/path'
 import { nameFromText } from '@dslog/dnssec/name'
 import { algorithmText } from '@dslog/dnssec/words'
+import { counted } from '@dslog/verify/counted'
 import { ask, AskError, recordOf } from '../api.ts'
 import { useCheck } from '../check.ts'
 import { signsKeys } from '../entries.ts'
@@ -10,7 +11,7 @@ import type { EntryModel, KeyModel, Proven } from '../protocol.ts'
 import { hrefOf } from '../route.ts'
 import { useSession } from '../session.ts'
 import { timelineOf } from '../timeline.ts'
-import { nameText, plural, zoneText } from '../words.ts'
+import { nameText, zoneText } from '../words.ts'
 import { Dating } from '../view/dating.tsx'
 import { EntryList } from '../view/entry-list.tsx'
 import { NameText } from '../view/name-text.tsx'
@@ -83,8 +84,8 @@ function setTitle({ keys = [] }: EntryModel, before: EntryModel | undefined): st
   const went = old.filter((id) => !now.includes(id)).length
   if (came === 0 && went === 0) return 'The same keys, signed anew'
   return [
-    ...(came > 0 ? [`${plural(came, 'key')} came`] : []),
-    ...(went > 0 ? [`${plural(went, 'key')} went`] : []),
+    ...(came > 0 ? [`${counted(came, 'key')} came`] : []),
+    ...(went > 0 ? [`${counted(went, 'key')} went`] : []),
   ].join(', ')
 }
 
@@ -93,7 +94,7 @@ function Picture({ proven: { entries }, zone }: { zone: string; proven: Proven }
   const states = entries.flatMap(({ index, keys = [], time }) =>
     time === undefined ? [] : [{ index, time, records: keys.map(idOf), outOfOrder: false }],
   )
-  const title = `Keys of ${zoneText(zone)} over time, from ${plural(entries.length, 'key set')}, which are listed below.`
+  const title = `Keys of ${zoneText(zone)} over time, from ${counted(entries.length, 'key set')}, which are listed below.`
   return (
     <TimelineView
       timeline={timelineOf(states, Date.now(), MAX_LANES)}
@@ -150,7 +151,7 @@ function Names({ zone }: { zone: string }) {
       {wrong === '' ? null : <p class="wrong">{wrong}</p>}
       {counts === undefined ? null : (
         <p>
-          As the log counts: {plural(counts.names, 'name')}, of which{' '}
+          As the log counts: {counted(counts.names, 'name')}, of which{' '}
           {counts.signed.toLocaleString('en')} {counts.signed === 1 ? 'has' : 'have'} DNSSEC now.
         </p>
       )}

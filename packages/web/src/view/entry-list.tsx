@@ -1,8 +1,8 @@
 /** Proven entries, newest first; of very many the newest at first, and the rest when they are asked for. */
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
+import { counted } from '@dslog/verify/counted'
 import type { EntryModel } from '../protocol.ts'
-import { plural } from '../words.ts'
 import { EntryCard } from './entry-card.tsx'
 
 /** Entries shown at once. */
@@ -44,7 +44,7 @@ export function EntryList({
         ))}
       {older === 0 ? null : (
         <button type="button" onClick={() => setShown(entries.length)}>
-          Show {plural(older, 'older one', 'older ones')}, verified too
+          Show {counted(older, 'older one', 'older ones')}, verified too
         </button>
       )}
     </>

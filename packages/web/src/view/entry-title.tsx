@@ -1,7 +1,7 @@
 /** What an entry says, by itself: not what it changed, which takes the entries before it. */
+import { counted } from '@dslog/verify/counted'
 import type { EntryModel } from '../protocol.ts'
 import { hrefOf } from '../route.ts'
-import { plural } from '../words.ts'
 
 export function EntryTitle({ entry }: { entry: EntryModel }) {
   const { ds = [], keyCount = 0, name = '', type } = entry
@@ -9,7 +9,7 @@ export function EntryTitle({ entry }: { entry: EntryModel }) {
     case 'ds':
       return (
         <>
-          <a href={hrefOf({ page: 'name', name })}>{name}</a> has {plural(ds.length, 'DS record')}
+          <a href={hrefOf({ page: 'name', name })}>{name}</a> has {counted(ds.length, 'DS record')}
         </>
       )
     case 'no-ds':
@@ -25,7 +25,7 @@ export function EntryTitle({ entry }: { entry: EntryModel }) {
         </>
       )
     case 'map-head':
-      return <>The index of {plural(keyCount, 'name')}, which ends a tree</>
+      return <>The index of {counted(keyCount, 'name')}, which ends a tree</>
     case 'unknown':
       return <>A kind of entry that this page does not know</>
   }

@@ -1,8 +1,8 @@
 /** What a monitor says of a name, compared with what the log shows here. */
+import { counted } from '@dslog/verify/counted'
 import { AskError, type MonitorNameView } from '../api.ts'
 import type { Opinion } from '../opinion.ts'
 import type { Proven } from '../protocol.ts'
-import { plural } from '../words.ts'
 
 export function MonitorOpinion({
   opinion: { host, view },
@@ -42,7 +42,7 @@ function Compared({
   }
   const missing = entries.length - ours.length
   const later =
-    missing === 0 ? '' : `; it has not come to the last ${plural(missing, 'change')} yet`
+    missing === 0 ? '' : `; it has not come to the last ${counted(missing, 'change')} yet`
   return (
     <p class="quiet">
       The monitor at {host}, which replays the whole log, says the same{later}.

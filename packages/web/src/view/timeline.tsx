@@ -1,8 +1,9 @@
 /** Draws a timeline: a lane for each record, a bar for each span in which it was in force. */
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { DAY } from '@dslog/schema/time'
+import { counted } from '@dslog/verify/counted'
 import { type Mark, spaced, type Timeline } from '../timeline.ts'
-import { plural, shortTimeText, dateText } from '../words.ts'
+import { shortTimeText, dateText } from '../words.ts'
 import { BarredMark, BarredSign } from './barred-sign.tsx'
 
 const LANE = 42
@@ -135,7 +136,7 @@ export function TimelineView({
       </svg>
       <figcaption class="quiet">
         {hidden === 0 ? null : (
-          <p>{plural(hidden, 'older key is', 'older keys are')} not drawn, but listed below.</p>
+          <p>{counted(hidden, 'older key is', 'older keys are')} not drawn, but listed below.</p>
         )}
         {legend === '' ? null : (
           <p>

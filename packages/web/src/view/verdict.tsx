@@ -1,10 +1,11 @@
 /** What came of a verification, in a sentence, and what that sentence rests on. */
 import type { ComponentChildren } from 'preact'
 import { useEffect, useId, useState } from 'preact/hooks'
+import { counted } from '@dslog/verify/counted'
 import type { Check } from '../check.ts'
 import type { Failure, Proven, StepId } from '../protocol.ts'
 import { hrefOf } from '../route.ts'
-import { dateText, plural, timeText } from '../words.ts'
+import { dateText, timeText } from '../words.ts'
 import { Steps } from './steps.tsx'
 
 const TITLES: Readonly<Record<Failure['kind'], string>> = {
@@ -55,7 +56,7 @@ export function Verdict({ again, check, children, expected }: VerdictProps) {
         <summary>
           {proven === undefined
             ? 'Steps'
-            : `How: ${plural(check.steps.length, 'step')}, ${proven.took} ms`}
+            : `How: ${counted(check.steps.length, 'step')}, ${proven.took} ms`}
         </summary>
         <Steps check={check} expected={expected} />
       </details>
@@ -142,7 +143,7 @@ function Basis({ proven: { tree, trust } }: { proven: Proven }) {
         </dd>
         <dt>The tree</dt>
         <dd>
-          {plural(tree.size, 'entry', 'entries')}
+          {counted(tree.size, 'entry', 'entries')}
           {tree.time === undefined ? '' : `; closed ${timeText(tree.time)}, by the log's clock`}.
           Root <code>{tree.root}</code>
         </dd>

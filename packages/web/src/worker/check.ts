@@ -16,6 +16,7 @@ import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
 import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
 import { dsToText } from '@dslog/dnssec/records'
 import { MapKind } from '@dslog/schema/identity'
+import { counted } from '@dslog/verify/counted'
 import { VerifyError } from '@dslog/verify/error'
 import { dsOfPin, pinFromText } from '@dslog/verify/pins'
 import { type ProofReport, type ProofStep, verifyProofFile } from '@dslog/verify/verify'
@@ -109,7 +110,7 @@ class Log {
       words:
         size === now.checkpoint.size
           ? 'It is the tree that this browser saw before.'
-          : `It continues the tree of ${count(size)} that this browser saw before: nothing in it was changed or taken away.`,
+          : `It continues the tree of ${counted(size, 'entry', 'entries')} that this browser saw before: nothing in it was changed or taken away.`,
     })
     return { continues: size }
   }
@@ -165,7 +166,7 @@ async function checkHead(
   if (task.view !== undefined) {
     const { root, size } = task.view
     if (size > trusted.checkpoint.size) {
-      const words = `The monitor has verified ${count(size)}, more than the log shows here.`
+      const words = `The monitor has verified ${counted(size, 'entry', 'entries')}, more than the log shows here.`
       throw new VerifyError('proof', words)
     }
     const own = await log.client.tree(trusted).subtreeHash(0, size)
@@ -174,7 +175,7 @@ async function checkHead(
     }
     tell({
       id: 'monitor',
-      words: `The monitor verified the same tree, up to ${count(size)} of ${trusted.checkpoint.size}.`,
+      words: `The monitor verified the same tree, up to ${counted(size, 'entry', 'entries')} of ${trusted.checkpoint.size}.`,
     })
   }
   const tree = treeModel(trusted, log.policy)
@@ -257,7 +258,7 @@ function provenOf(report: ProofReport, policy: Policy): Omit<Proven, 'took' | 't
 
 function signedWords({ checkpoint, witnesses }: TrustedCheckpoint, { quorum }: Policy): string {
   const { origin, size } = checkpoint
-  const signed = `Signed by ${origin}: a tree of ${count(size)}`
+  const signed = `Signed by ${origin}: a tree of ${counted(size, 'entry', 'entries')}`
   if (witnesses.length > 0) {
     const names = witnesses.map(({ name }) => name).join(', ')
     return `${signed}, confirmed by ${names}${quorum === undefined ? '' : ', as your policy asks'}.`
@@ -267,17 +268,15 @@ function signedWords({ checkpoint, witnesses }: TrustedCheckpoint, { quorum }: P
 
 function completeWords(entries: number): string {
   if (entries === 0) return 'The signed index of all names holds nothing for this one.'
-  const all = entries === 1 ? 'exactly one entry' : `exactly these ${entries} entries`
+  const all =
+    entries === 1 ? 'exactly one entry' : `exactly these ${counted(entries, 'entry', 'entries')}`
   return `The signed index of all names holds ${all} for this one: nothing was left out.`
 }
 
 function evidenceWords(done: number, entries: number): string {
-  const what = entries > 1 ? `${done} of ${entries} entries are` : 'The entry is'
+  const all = counted(entries, 'entry', 'entries')
+  const what = entries > 1 ? `${done} of ${all} are` : 'The entry is'
   return `${what} in the tree, and signed by DNSSEC all the way up to a root key you trust.`
-}
-
-function count(entries: number): string {
-  return entries === 1 ? '1 entry' : `${entries} entries`
 }
 
 function bytesText(bytes: number): string {
