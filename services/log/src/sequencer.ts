@@ -24,7 +24,7 @@ export const MAX_POOL_CANDIDATES = 50_000
 const ZONE_SHARE = 0.5
 /** An unchanged tree is signed and cosigned anew after this long, ms, so that its age tells it is alive. */
 export const REFRESH_MS = 600_000
-/** Mean of what a refused submitter is told to wait, seconds. */
+/** Mean of what a refused submitter is told to wait, seconds: a log that has stopped is started again as soon. */
 const RETRY_SECONDS = 5
 /** The same while the disk is full: somebody has to make room. */
 const FULL_RETRY_SECONDS = 60
@@ -111,7 +111,8 @@ export class Sequencer implements Component {
   demandRoom(candidates = 1): void {
     if (this.#log.isFrozen) throw new Problem('log-frozen')
     if (this.#failure !== undefined || this.#ticker === undefined) {
-      throw new Problem('unavailable', 'The log is not sequencing')
+      const retryAfter = spreadRetry(RETRY_SECONDS)
+      throw new Problem('unavailable', 'The log is not sequencing', { retryAfter })
     }
     const low = this.#options.disk?.low
     if (low !== undefined) {
@@ -214,7 +215,8 @@ export class Sequencer implements Component {
     this.#failure = error
     const detail = 'The log has stopped; hand it in again when it is back'
     for (const { reject } of [...taken, ...this.#pool]) {
-      reject(new Problem('unavailable', detail, { cause: error }))
+      const retryAfter = spreadRetry(RETRY_SECONDS)
+      reject(new Problem('unavailable', detail, { cause: error, retryAfter }))
     }
     this.#pool = []
     this.#waiting = 0

@@ -86,6 +86,18 @@ afterEach(async () => {
   await log.close()
 })
 
+/** What who hands in something now is told. */
+function refusal(): unknown {
+  try {
+    return void sequencer.submit(evidence(1))
+  } catch (error) {
+    return error
+  }
+}
+
+/** Of a log that is not sequencing: it may be again, when it has been started. */
+const LATER = { problem: 'unavailable', status: 503, retryAfter: expect.any(Number) }
+
 /** @param start or left as it is before */
 function make(options: Partial<SequencerOptions> = {}, start = true): Sequencer {
   sequencer = new Sequencer(log, { interval: 1, clock, ...options })
@@ -153,13 +165,6 @@ describe('a pool', () => {
     const arrived = hold.close()
     const first = sequencer.submit(evidence(5))
     await arrived
-    const refusal = (): unknown => {
-      try {
-        return void sequencer.submit(evidence(1))
-      } catch (error) {
-        return error
-      }
-    }
     const refused = Array.from({ length: 50 }, refusal)
     for (const problem of refused) {
       expect(problem).toBeInstanceOf(Problem)
@@ -191,7 +196,7 @@ describe('a pool', () => {
 
   test('takes nothing before its start', async () => {
     make({}, false)
-    expect(() => sequencer.submit(evidence(1))).toThrow(Problem)
+    expect(refusal()).toMatchObject(LATER)
     await sequencer.stop()
   })
 
@@ -222,7 +227,7 @@ describe('the end of a pool', () => {
     await arrived
     const second = sequencer.submit(evidence(2))
     const stopped = sequencer.stop()
-    expect(() => sequencer.submit(evidence(1))).toThrow(Problem)
+    expect(refusal()).toMatchObject(LATER)
     hold.open()
     await stopped
     expect((await first).flat()).toHaveLength(1)
@@ -241,13 +246,13 @@ describe('the end of a pool', () => {
     hold.open()
     expect((await first).flat()).toHaveLength(1)
     for (const one of rest) {
-      await expect(one).rejects.toMatchObject({ problem: 'unavailable', message: /stopped/ })
+      await expect(one).rejects.toMatchObject({ ...LATER, message: /stopped/ })
     }
     await new Promise(setImmediate)
     expect(failures).toHaveLength(1)
     expect(failures[0]).toMatchObject({ message: 'the disk is full' })
     broken = false
-    expect(() => sequencer.submit(evidence(1))).toThrow(Problem)
+    expect(refusal()).toMatchObject(LATER)
     await sequencer.stop()
     expect(log.size).toBe(size + 2)
     expect(sequencer.backlog).toBe(0)
@@ -259,7 +264,7 @@ describe('the end of a pool', () => {
     const first = sequencer.submit(evidence(1))
     await arrived
     const rest = [sequencer.submit(evidence(MAX_TREE_CANDIDATES)), sequencer.submit(evidence(1))]
-    const refused = rest.map((one) => expect(one).rejects.toMatchObject({ problem: 'unavailable' }))
+    const refused = rest.map((one) => expect(one).rejects.toMatchObject(LATER))
     const stopped = sequencer.stop()
     broken = true
     hold.open()
@@ -276,7 +281,7 @@ describe('the end of a pool', () => {
       throw new Error('the disk is gone')
     }
     try {
-      await expect(sequencer.submit(evidence(1))).rejects.toMatchObject({ problem: 'unavailable' })
+      await expect(sequencer.submit(evidence(1))).rejects.toMatchObject(LATER)
     } finally {
       signerRow.read = read
     }
