@@ -10,9 +10,16 @@ import { promisify } from 'node:util'
 import { equal } from '@dslog/tlog/bytes'
 import { formatTlogProof } from '@dslog/tlog/bundle'
 import { Generations } from '@dslog/tlog/generations'
-import type { Hash } from '@dslog/tlog/hash'
+import { type Hash, HASH_SIZE } from '@dslog/tlog/hash'
 import { proveMap } from '@dslog/tlog/maptree'
-import { bundleEntry, decodeBundle, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
+import {
+  bundleEntry,
+  bundlePrefix,
+  decodeBundle,
+  TILE_WIDTH,
+  type TileId,
+  tileWidth,
+} from '@dslog/tlog/tile'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import { type Name, sameName } from '@dslog/dnssec/name'
 import type { LogTables } from '@dslog/schema/db'
@@ -31,7 +38,7 @@ import type { TreeStore } from './store.ts'
 
 const compress = promisify(gzip)
 
-/** Bytes of full bundles and tiles kept in memory; compressed, bundles take less beside them. */
+/** Bytes of bundles, tiles and entries kept in memory; compressed, full bundles take less beside them. */
 const CACHED_BYTES = 128 * 2 ** 20
 
 /** Most bundles that one page of filtered changes may read: a filter that matches nothing must end. */
@@ -80,11 +87,17 @@ export interface Blob {
   tag?: string
 }
 
+/** A bundle or tile as far as it had grown when it was read. */
+interface Grown extends Blob {
+  readonly width: number
+}
+
 /** Reads the published tree. */
 export class LogReader {
   readonly #log: ReadableLog
   readonly #db: Database<LogTables>
-  readonly #blobs = new Generations<string, Blob>(CACHED_BYTES, ({ data }) => data.length)
+  readonly #grown = new Generations<string, Grown>(CACHED_BYTES / 2, ({ data }) => data.length)
+  readonly #entries = new Generations<number, Uint8Array>(CACHED_BYTES / 2, ({ length }) => length)
   readonly #hot = new HotNames()
   readonly #histories: Gather<Hash, History>
   readonly #buckets: Gather<BucketAt, Uint8Array>
@@ -116,39 +129,50 @@ export class LogReader {
    */
   async tile(level: number, index: number, width: number): Promise<Blob | undefined> {
     if (width > tileWidth(this.#log.readable, level, index)) return undefined
-    const full = width === TILE_WIDTH
-    return this.#kept(`${level}/${index}`, full, async () => {
-      const data = await this.#log.store.tile(level, index, width)
-      return full ? { data, tag: tagOf(data) } : { data }
-    })
+    const tile = await this.#read({ level, index, width }, `${level}/${index}`, (newest) =>
+      this.#log.store.tile(level, index, newest),
+    )
+    if (width < tile.width) return { data: tile.data.subarray(0, width * HASH_SIZE) }
+    if (width === TILE_WIDTH) tile.tag ??= tagOf(tile.data)
+    return tile
   }
 
   /** An entry bundle as served, likewise. */
   async bundle(index: number, width: number): Promise<Blob | undefined> {
     if (width > tileWidth(this.#log.readable, 0, index)) return undefined
-    const full = width === TILE_WIDTH
-    const blob = await this.#stored(index, width, full)
-    if (full && blob.gzipped === undefined) {
-      blob.tag = tagOf(blob.data)
-      blob.gzipped = await compress(blob.data)
+    const bundle = await this.#bundle(index, width)
+    const { data } = bundle
+    if (width < bundle.width) return { data: data.subarray(0, bundlePrefix(data, width)) }
+    if (width === TILE_WIDTH && bundle.gzipped === undefined) {
+      bundle.tag = tagOf(data)
+      bundle.gzipped = await compress(data)
     }
-    return blob
+    return bundle
   }
 
-  /** A bundle to read in: compressing it would take a hundred times as long. */
-  async #stored(index: number, width: number, keep: boolean): Promise<Blob> {
-    return this.#kept(`entries/${index}.p/${width}`, keep, async () => {
-      return { data: await this.#log.store.bundle(index, width) }
-    })
+  /** A bundle to read in, at least so wide: compressing it would take a hundred times as long. */
+  async #bundle(index: number, width: number): Promise<Grown> {
+    return this.#read({ level: 0, index, width }, `entries/${index}`, (newest) =>
+      this.#log.store.bundle(index, newest),
+    )
   }
 
-  /** @param keep of partial blobs strangers can ask for 255 each: those are read each time */
-  async #kept(key: string, keep: boolean, read: () => Promise<Blob>): Promise<Blob> {
-    const held = keep ? this.#blobs.get(key) : undefined
-    if (held !== undefined) return held
-    const blob = await read()
-    if (keep) this.#blobs.set(key, blob)
-    return blob
+  /**
+   * What grows at its end alone: read as far as it has grown, it is kept in one piece, and whatever narrower is asked for,
+   * there are 255 widths, is the beginning of that.
+   */
+  async #read(
+    { index, level, width }: TileId,
+    key: string,
+    read: (width: number) => Promise<Uint8Array>,
+  ): Promise<Grown> {
+    const held = this.#grown.get(key)
+    if (held !== undefined && held.width >= width) return held
+    const newest = tileWidth(this.#log.readable, level, index)
+    const grown = { data: await read(newest), width: newest }
+    this.#grown.delete(key)
+    this.#grown.set(key, grown)
+    return grown
   }
 
   /** Entries [start, start + limit) as far as the tree reaches. */
@@ -159,9 +183,8 @@ export class LogReader {
       const index = Math.floor(at / TILE_WIDTH)
       const first = index * TILE_WIDTH
       const width = tileWidth(tree.size, 0, index)
-      // Also a partial one, which stays as it is in this tree: each proof of a name reads the MAP_HEAD at its end.
-      const { data } = await this.#stored(index, width, true)
-      const entries = decodeBundle(data, width)
+      const { data } = await this.#bundle(index, width)
+      const entries = decodeBundle(data.subarray(0, bundlePrefix(data, width)), width)
       for (; at < Math.min(end, first + width); at++) {
         leaves.push({ index: at, bytes: entries[at - first]! })
       }
@@ -171,16 +194,17 @@ export class LogReader {
 
   async entry(index: number, tree: PublishedTree = this.tree): Promise<Leaf> {
     if (index >= tree.size) throw new RangeError(`entry ${index} of ${tree.size}`)
-    const { data: bytes } = await this.#kept(`entry/${index}`, true, async () => {
-      return { data: (await this.#log.store.entry(index)) ?? (await this.#bundled(index, tree)) }
-    })
+    const held = this.#entries.get(index)
+    if (held !== undefined) return { index, bytes: held }
+    const bytes = (await this.#log.store.entry(index)) ?? (await this.#bundled(index, tree))
+    this.#entries.set(index, bytes)
     return { index, bytes }
   }
 
   /** An entry out of its bundle, which is kept. */
   async #bundled(index: number, tree: PublishedTree): Promise<Uint8Array> {
     const bundle = Math.floor(index / TILE_WIDTH)
-    const { data } = await this.#stored(bundle, tileWidth(tree.size, 0, bundle), true)
+    const { data } = await this.#bundle(bundle, tileWidth(tree.size, 0, bundle))
     return bundleEntry(data, index % TILE_WIDTH)
   }
 

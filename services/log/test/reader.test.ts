@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type RawBuilder, sql } from 'kysely'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { toHex, utf8 } from '@dslog/tlog/bytes'
 import { type Hash, leafHash } from '@dslog/tlog/hash'
 import { formatVkey } from '@dslog/tlog/key'
@@ -189,6 +189,30 @@ describe('a tree of more than one tile', () => {
     expect(await reader.bundle(3, 1)).toBeUndefined()
   })
 
+  test('reads a tile or bundle once for all its widths', async () => {
+    const { log, options } = world.log
+    const reader = new LogReader(log, options.db)
+    const reads = [vi.spyOn(log.store, 'tile'), vi.spyOn(log.store, 'bundle')]
+    onTestFinished(() => reads.forEach((read) => read.mockRestore()))
+    for (const index of [0, 2]) {
+      const widths = [1, 7, tileWidth(reader.tree.size, 0, index)]
+      for (const width of [...widths, ...widths.toReversed()]) {
+        expect((await reader.tile(0, index, width))!.data).toHaveLength(width * 32)
+        expect(decodeBundle((await reader.bundle(index, width))!.data)).toHaveLength(width)
+      }
+    }
+    expect(reads.map((read) => read.mock.calls)).toEqual([
+      [
+        [0, 0, 256],
+        [0, 2, 93],
+      ],
+      [
+        [0, 256],
+        [2, 93],
+      ],
+    ])
+  })
+
   test('an entry is read by its place in its bundle, and otherwise out of the whole', async () => {
     const { log, options } = world.log
     const bundles = await world.reader.entries(0, world.reader.tree.size)
@@ -332,6 +356,23 @@ describe('a tree of more than one tile', () => {
     }
     await expect(reader.entryProofFile(reader.tree.size)).rejects.toThrow(RangeError)
   })
+})
+
+test('a tile that has grown is read again by whoever asks for more of it', async () => {
+  const world = await World.make('fi.')
+  const { reader } = world
+  world.change([named('a.fi.'), named('b.fi.')])
+  await world.submit([named('a.fi.')])
+  const before = reader.tree.size
+  const old = { tile: await reader.tile(0, 0, before), bundle: await reader.bundle(0, before) }
+  await world.submit([named('b.fi.')])
+  const after = reader.tree.size
+  expect(after).toBeGreaterThan(before)
+  expect((await reader.tile(0, 0, after))!.data).toHaveLength(after * 32)
+  expect(decodeBundle((await reader.bundle(0, after))!.data)).toHaveLength(after)
+  expect((await reader.tile(0, 0, before))!.data).toEqual(old.tile!.data)
+  expect((await reader.bundle(0, before))!.data).toEqual(old.bundle!.data)
+  await world.log.log.close()
 })
 
 describe('while a tree is on its way', () => {
