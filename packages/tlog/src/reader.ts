@@ -5,12 +5,10 @@
  * A reader that is given the tree's root trusts no tile: the partial tiles at the right edge must lead to that root, and
  * each full tile to the hash its parent tile has for it, before anything of it is used (the idea of TileHashReader in
  * x/mod sumdb/tlog). That costs one hash a tile, since a proof needs the inner nodes of its tiles anyway: they are
- * computed once and kept, with the hashes along the right edge. Of many more tiles than are kept, their middles are
- * (tilenodes.ts): proofs at random over a large tree hash the part of a tile that they need.
+ * computed once and kept (tilecache.ts), with the hashes along the right edge.
  */
 import { equal } from './bytes.ts'
 import { TlogError } from './error.ts'
-import { Generations } from './generations.ts'
 import { EMPTY_ROOT, HASH_SIZE, nodeHash, type Hash } from './hash.ts'
 import { consistencyNodes, inclusionNodes, isSubtree, subtreeNodes } from './proof.ts'
 import {
@@ -23,6 +21,7 @@ import {
   tilePeaks,
   tileWidth,
 } from './tile.ts'
+import { TileCache, tileKey } from './tilecache.ts'
 import { TileNodes } from './tilenodes.ts'
 import { assertSize, peakNodes, rangeRoot, type TreeNode } from './tree.ts'
 
@@ -33,56 +32,8 @@ export interface TileSource {
   fullTile?(level: number, index: number): Promise<Pick<Tile, 'data' | 'middle'>>
 }
 
-/**
- * Full tiles kept by a cache, unless told otherwise: 16 KiB each with their inner nodes, so 64 MiB. Those above level 0
- * of a tree of 200 million leaves are 3,062.
- */
-const CACHED_TILES = 4096
-
 /** Bytes of the middle of a full tile. */
 const MIDDLE_BYTES = 2 ** (TILE_HEIGHT - MIDDLE_HEIGHT) * HASH_SIZE
-
-/** Tiles whose middles are kept, for each tile that is: 512 bytes each, so 32 MiB for 16.8 million leaves. */
-const MIDDLES_PER_TILE = 16
-
-/**
- * Full tiles, which never change: readers of different sizes of one append-only tree may share a cache. They must be
- * consistent, for what one has verified the others take from here unseen.
- */
-export class TileCache {
-  readonly #kept: Generations<number, TileNodes>
-  readonly #middles: Generations<number, Uint8Array>
-
-  /** Keeps at most `limit` tiles, and always the `limit / 2` used last; of sixteen times as many, their middles. */
-  constructor(limit: number = CACHED_TILES) {
-    this.#kept = new Generations(limit)
-    this.#middles = new Generations(limit * MIDDLES_PER_TILE)
-  }
-
-  get(level: number, index: number): TileNodes | undefined {
-    return this.#kept.get(keyOf(level, index))
-  }
-
-  /** What a tile that may be here no longer has half way up. */
-  middle(level: number, index: number): Uint8Array | undefined {
-    return this.#middles.get(keyOf(level, index))
-  }
-
-  set(level: number, index: number, nodes: TileNodes): void {
-    this.#kept.set(keyOf(level, index), nodes)
-    this.#middles.set(keyOf(level, index), nodes.middle)
-  }
-
-  /** Forgets a tile that is not what its middle says. */
-  delete(level: number, index: number): void {
-    this.#kept.delete(keyOf(level, index))
-  }
-}
-
-// Levels are 0 to 6 and indices below 2^45, so the key is a safe integer.
-function keyOf(level: number, index: number): number {
-  return index * TILE_HEIGHT + level
-}
 
 /** What a reader of the right edge needs again and again. */
 interface Edge {
@@ -259,7 +210,7 @@ export class TreeReader {
 
   async #loadTile(level: number, index: number): Promise<TileNodes> {
     if (this.#isPartial(level, index)) return (await this.#loadEdge()).tiles.get(level)!
-    const key = keyOf(level, index)
+    const key = tileKey(level, index)
     const pending = this.#pending.get(key)
     if (pending !== undefined) return pending
     const load = this.#loadFull(level, index).finally(() => this.#pending.delete(key))

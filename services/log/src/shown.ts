@@ -4,7 +4,8 @@
  */
 import { asHash, type Hash } from '@dslog/tlog/hash'
 import { UpperTree } from '@dslog/tlog/maptree'
-import { TileCache, TreeReader } from '@dslog/tlog/reader'
+import { TreeReader } from '@dslog/tlog/reader'
+import { TileCache } from '@dslog/tlog/tilecache'
 import type { FoldTables } from '@dslog/service/foldtables'
 import { Problem } from '@dslog/service/problem'
 import type { TreeRow, TreeStore } from './store.ts'
