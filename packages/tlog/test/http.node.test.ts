@@ -189,11 +189,17 @@ describe('time limit', () => {
   })
 
   test('is one of each attempt', async () => {
-    const { http, waits } = testHttp({ timeoutMs: 50 })
-    const { handler, seen } = script(() => undefined, ok)
+    const limits: (() => void)[] = []
+    const after = (_: number, work: () => void): (() => void) => {
+      limits.push(work)
+      return () => undefined
+    }
+    const { http, waits } = testHttp({}, { after })
+    // The first attempt has its time while it waits, the second never.
+    const { handler, seen } = script(() => limits[0]!(), ok)
     const url = await serve(handler)
     expect(fromUtf8((await http.request(url, LIMIT)).body)).toBe('fine')
-    expect([seen(), waits.length]).toEqual([2, 1])
+    expect([seen(), waits.length, limits.length]).toEqual([2, 1, 2])
   })
 })
 
