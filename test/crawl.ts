@@ -21,7 +21,7 @@ import { Source, TaskKind, Tier } from '@dslog/crawler/schedule'
 import { LOG_CONFIG } from '@dslog/log/config'
 import { logService, type OpenedLog } from '@dslog/log/main'
 import type { Place } from './place.ts'
-import { silent } from './testlog.ts'
+import { silent } from './silent.ts'
 
 /** As fast as it goes: the servers are ours. */
 export const UNLIMITED: PaceLimits = { server: 1e5, burst: 1e5, zone: 1e6, all: 1e6 }

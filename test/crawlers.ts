@@ -22,7 +22,7 @@ import { startNsd } from '@dslog/testbed/realserver'
 import { rootKeys, rootZone } from './bench/rootzone.ts'
 import type { Said } from './crawlworker.ts'
 import type { Places } from './place.ts'
-import { silent } from './testlog.ts'
+import { silent } from './silent.ts'
 
 const WORKER = fileURLToPath(new URL('crawlworker.ts', import.meta.url))
 /** Names that are signed. */

@@ -16,7 +16,6 @@ import type { LogTables } from '@dslog/schema/db'
 import type { Clock } from '@dslog/service/clock'
 import { readConfig } from '@dslog/service/config'
 import type { Database } from '@dslog/service/db'
-import { createLogger } from '@dslog/service/log'
 import type { Internet } from '@dslog/testbed/internet'
 import { Auditor, type Violation } from '@dslog/verify/audit'
 import { EMPTY_HEAD, Fold } from '@dslog/verify/fold'
@@ -31,10 +30,9 @@ import { LogReader } from '@dslog/log/reader'
 import { TreeStore } from '@dslog/log/store'
 import { ZoneList } from '@dslog/log/zones'
 import { keyOf, type Place } from './place.ts'
+import { silent } from './silent.ts'
 
 const backend = nodeBackend()
-
-export const silent = createLogger({ service: 'test', level: 'silent' })
 
 /** Configuration of a log at a place. */
 export function configOf(place: Place, env: Readonly<Record<string, string>> = {}): LogConfig {

@@ -13,7 +13,6 @@ import type { MonitorTables } from '@dslog/schema/db'
 import { stateId } from '@dslog/schema/identity'
 import { MONITOR_MIGRATIONS } from '@dslog/schema/migrate'
 import { openDatabase } from '@dslog/service/db'
-import { createLogger } from '@dslog/service/log'
 import { migrate } from '@dslog/service/migrate'
 import { Follower } from '@dslog/monitor/follow'
 import { MonitorStore } from '@dslog/monitor/store'
@@ -23,6 +22,7 @@ import { MAP_DEPTH } from '@dslog/service/maptables'
 import { signRRset } from '@dslog/testbed/signer'
 import { Observer } from '@dslog/verify/observe'
 import type { StateCandidate } from '@dslog/verify/candidate'
+import { silent } from '../silent.ts'
 import { type Benchmark, secondsOf } from './harness.ts'
 import { serverUrl } from './server.ts'
 
@@ -56,7 +56,7 @@ export const following: Benchmark = {
       store: await MonitorStore.enter(db, log.origin),
       verifier: { anchors: net.anchors, backend: nodeBackend() },
       clock: Date.now,
-      logger: createLogger({ service: 'monitor', level: 'silent' }),
+      logger: silent,
       interval: Infinity,
     })
     const before = process.memoryUsage().rss

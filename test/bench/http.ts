@@ -9,8 +9,8 @@ import { ZoneList } from '@dslog/log/zones'
 import { readConfig } from '@dslog/service/config'
 import { Health } from '@dslog/service/health'
 import type { Http } from '@dslog/service/http'
-import { createLogger } from '@dslog/service/log'
 import { Metrics } from '@dslog/service/metrics'
+import { silent } from '../silent.ts'
 import { type FilledLog, filledLog } from './filled.ts'
 import { type Benchmark, type Goal, randomOf, repeat } from './harness.ts'
 import { Meter } from './processor.ts'
@@ -93,9 +93,8 @@ async function serverOf({ log, options }: FilledLog): Promise<Http> {
     operatorToken: undefined,
     software: 'dslog benchmark',
   }
-  const logger = createLogger({ service: 'log', level: 'silent' })
   return buildLogHttp(context, config, {
-    logger,
+    logger: silent,
     health: new Health(),
     metrics: new Metrics('log'),
   })

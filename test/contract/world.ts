@@ -27,7 +27,8 @@ import { policyText } from '@dslog/log/policy'
 import { MONITOR_CONFIG } from '@dslog/monitor/config'
 import { monitorService } from '@dslog/monitor/main'
 import { keyOf, ORIGIN, Places } from '../place.ts'
-import { configOf, silent, wire } from '../testlog.ts'
+import { silent } from '../silent.ts'
+import { configOf, wire } from '../testlog.ts'
 
 /** The operator's token of every log. */
 const TOKEN = 'contract-operator-token'

@@ -20,8 +20,8 @@ import { policyText } from '@dslog/log/policy'
 import { MONITOR_CONFIG } from '@dslog/monitor/config'
 import { monitorService } from '@dslog/monitor/main'
 import { readConfig, renderEnvExample } from '@dslog/service/config'
-import { createLogger } from '@dslog/service/log'
 import { Lifecycle } from '@dslog/service/run'
+import { silent } from '../silent.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -92,7 +92,6 @@ function markdownFiles(folder: string): string[] {
 
 describe('of running services', () => {
   const folder = mkdtempSync(join(tmpdir(), 'dslog-docs-'))
-  const logger = createLogger({ service: 'docs', level: 'silent' })
   const lifecycles: Lifecycle[] = []
   const urls: Record<string, string> = {}
 
@@ -119,23 +118,23 @@ describe('of running services', () => {
     }
     const all = [LOG_CONFIG, MONITOR_CONFIG, CRAWLER_CONFIG]
     const { log: config } = readConfig({ log: LOG_CONFIG }, env, all)
-    const log = logService({ config, logger, create: true })
+    const log = logService({ config, logger: silent, create: true })
     await start(log.components)
     urls['log'] = `http://127.0.0.1:${log.port()}`
     writeFileSync(join(folder, 'policy'), policyText([formatVkey(key)], urls['log']))
     const { monitor: settings } = readConfig({ monitor: MONITOR_CONFIG }, env, all)
-    const monitor = monitorService({ config: settings, logger })
+    const monitor = monitorService({ config: settings, logger: silent })
     await start(monitor.components)
     urls['monitor'] = `http://127.0.0.1:${monitor.port()}`
     const crawlerEnv = { ...env, DSLOG_CRAWLER_LOG_URL: urls['log'] }
     const { crawler: own } = readConfig({ crawler: CRAWLER_CONFIG }, crawlerEnv, all)
-    const crawler = crawlerService({ config: own, logger })
+    const crawler = crawlerService({ config: own, logger: silent })
     await start(crawler.components)
     urls['crawler'] = `http://127.0.0.1:${crawler.port()}`
   })
 
   async function start(components: ConstructorParameters<typeof Lifecycle>[0]): Promise<void> {
-    const lifecycle = new Lifecycle(components, logger)
+    const lifecycle = new Lifecycle(components, silent)
     lifecycles.unshift(lifecycle)
     await lifecycle.start()
   }

@@ -35,7 +35,8 @@ import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
 import { freePort } from '@dslog/testbed/program'
 import { keyOf, ORIGIN, type Place, Places } from '../place.ts'
-import { observe, silent } from '../testlog.ts'
+import { silent } from '../silent.ts'
+import { observe } from '../testlog.ts'
 
 const MONITOR = fileURLToPath(new URL('../fault/monitor.ts', import.meta.url))
 const places = await Places.open(['embedded'])

@@ -26,7 +26,8 @@ import { policyText } from '@dslog/log/policy'
 import { MONITOR_CONFIG } from '@dslog/monitor/config'
 import { monitorService } from '@dslog/monitor/main'
 import { keyOf, ORIGIN, type Place, Places } from '../place.ts'
-import { configOf, observe, silent } from '../testlog.ts'
+import { silent } from '../silent.ts'
+import { configOf, observe } from '../testlog.ts'
 
 /** When the stories begin: they are over before anybody looks, but not long before. */
 const BEGIN = Date.now() - 105 * DAY

@@ -8,7 +8,6 @@ import type { MonitorTables } from '@dslog/schema/db'
 import { MONITOR_MIGRATIONS } from '@dslog/schema/migrate'
 import { systemClock } from '@dslog/service/clock'
 import { openDatabase } from '@dslog/service/db'
-import { createLogger } from '@dslog/service/log'
 import { migrate } from '@dslog/service/migrate'
 import { raiseAlerts } from '@dslog/monitor/alert'
 import { Egress } from '@dslog/monitor/channel/egress'
@@ -17,6 +16,7 @@ import { ContentReader } from '@dslog/monitor/content'
 import { MailLimit } from '@dslog/monitor/maillimit'
 import { Outbox } from '@dslog/monitor/outbox'
 import { reconcile } from '@dslog/monitor/operatorwatches'
+import { silent } from '../silent.ts'
 
 /** What the process does. */
 export interface AlerterTask {
@@ -45,7 +45,7 @@ async function main({ entries, folder, url, webhook }: AlerterTask): Promise<voi
     limit: new MailLimit(db, 20),
     events: { confirmed: async () => {}, failing: async () => {} },
     clock: systemClock,
-    logger: createLogger({ service: 'alerter', level: 'silent' }),
+    logger: silent,
   })
   const running = new AbortController().signal
   for (let index = 0; index < entries; index++) {

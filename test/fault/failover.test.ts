@@ -10,7 +10,7 @@ import { type ReplicatedPostgres, startReplicated } from '@dslog/testbed/replica
 import { LOG_CONFIG } from '@dslog/log/config'
 import { openLogDatabase } from '@dslog/log/main'
 import { type Place, Places } from '../place.ts'
-import { silent } from '../testlog.ts'
+import { silent } from '../silent.ts'
 import { CrashedLog } from './crash.ts'
 import { Stream } from './stream.ts'
 

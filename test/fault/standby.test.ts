@@ -31,7 +31,8 @@ import { LOG_CONFIG } from '@dslog/log/config'
 import { LOG_FILES, LOG_SCHEMA } from '@dslog/log/files'
 import { readService } from '@dslog/log/readonly'
 import { keyOf, type Place, Places } from '../place.ts'
-import { observe, silent, TestLog } from '../testlog.ts'
+import { silent } from '../silent.ts'
+import { observe, TestLog } from '../testlog.ts'
 
 const ROLES = fileURLToPath(new URL('../../deploy/postgres/roles.sql', import.meta.url))
 const POLICY = `log ${formatVkey(keyOf())}\nquorum none\n`

@@ -17,10 +17,7 @@ import { parseMessage } from '@dslog/dnssec/message'
 import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
 import { type RR, TYPE } from '@dslog/dnssec/records'
 import { encodeRecord } from '@dslog/dnssec/wire'
-import { createLogger } from '@dslog/service/log'
-import { Health } from '@dslog/service/health'
-import { buildHttp, type Http } from '@dslog/service/http'
-import { Metrics } from '@dslog/service/metrics'
+import type { Http } from '@dslog/service/http'
 import { eventsIn } from '@dslog/cli/eventstream'
 import { Failure } from '@dslog/cli/failure'
 import { readQuery, refuse, servfail } from '@dslog/cli/enforce/query'
@@ -35,6 +32,7 @@ import { ResolverError } from '@dslog/resolver/error'
 import { Deframer, frame } from '@dslog/resolver/framing'
 import { TsigSession } from '@dslog/resolver/tsig'
 import type { Internet } from '@dslog/testbed/internet'
+import { quietHttp } from '../http.ts'
 import { encodeReply } from '../message.ts'
 import type { Target } from './fuzz.ts'
 
@@ -212,14 +210,7 @@ async function submissions({ net }: World): Promise<Http> {
     clock: now,
     budget: new VerifyBudget(now, Number.MAX_SAFE_INTEGER),
   })
-  const app = await buildHttp({
-    info: { title: 'fuzz', version: '1', description: 'fuzz' },
-    logger: createLogger({ service: 'fuzz', level: 'silent' }),
-    health: new Health(),
-    metrics: new Metrics('log'),
-    rateLimit: false,
-    pressure: false,
-  })
+  const app = await quietHttp({ rateLimit: false })
   observationRoutes(app, { admitter } as unknown as LogContext)
   return app
 }

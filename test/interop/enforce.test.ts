@@ -30,7 +30,8 @@ import { NameServers } from '@dslog/testbed/nameserver'
 import { startUnbound, type Unbound } from '@dslog/testbed/unbound'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { keyOf, Places } from '../place.ts'
-import { observe, silent } from '../testlog.ts'
+import { silent } from '../silent.ts'
+import { observe } from '../testlog.ts'
 
 /** Unbound's time stands still, so that of the test goes on by little. */
 const GRACE = 10 * MINUTE

@@ -18,7 +18,8 @@ import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
 import { keyOf } from '../place.ts'
-import { observe, silent } from '../testlog.ts'
+import { silent } from '../silent.ts'
+import { observe } from '../testlog.ts'
 import type { RunningLog } from './static-log.ts'
 
 /** Names in each tree: bundles are crossed within a tree and between trees. */

@@ -1,8 +1,8 @@
 /** What one process does for all: who has a duty, and who gets it when that one dies. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { createLogger } from '@dslog/service/log'
 import { TestClock } from '@dslog/testbed/clock'
+import { silent } from '../../../test/silent.ts'
 import { Duties } from '../src/duties.ts'
 import { Frontier, WORKER_GONE_MS } from '../src/frontier.ts'
 import { SourceError, SourceTable } from '../src/source/source.ts'
@@ -84,7 +84,7 @@ test('a zone is read by one process, and by another when that one dies over it, 
       table: new SourceTable(place.db),
       counters: { read: () => {} },
       clock: fast,
-      logger: createLogger({ service: 'crawler', level: 'silent' }),
+      logger: silent,
       interval: 60_000,
       onSource: () => {},
       tidy: async () => {},

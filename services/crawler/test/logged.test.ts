@@ -13,11 +13,12 @@ import { stateId } from '@dslog/schema/identity'
 import { LogApi } from '@dslog/service/logapi'
 import { AnswerError } from '@dslog/service/answer'
 import { TestClock } from '@dslog/testbed/clock'
+import { silent } from '../../../test/silent.ts'
 import { Duties } from '../src/duties.ts'
 import { Frontier, WORKER_GONE_MS } from '../src/frontier.ts'
 import { Logged, loggedStates } from '../src/logged.ts'
 import { Source, Tier } from '../src/schedule.ts'
-import { HASH_KEY, openPlace, type Place, RUNNING, silent } from './place.ts'
+import { HASH_KEY, openPlace, type Place, RUNNING } from './place.ts'
 
 const clock = new TestClock()
 const ZERO = new Uint8Array(32) as Hash

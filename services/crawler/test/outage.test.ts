@@ -7,6 +7,7 @@ import { type Database, openDatabase } from '@dslog/service/db'
 import { Metrics } from '@dslog/service/metrics'
 import { TestClock } from '@dslog/testbed/clock'
 import { Wire } from '@dslog/testbed/wire'
+import { silent } from '../../../test/silent.ts'
 import { Crawler, type CrawlerOptions } from '../src/crawl.ts'
 import { Frontier } from '../src/frontier.ts'
 import { Inquirer, type InquirerOptions } from '../src/inquire.ts'
@@ -14,7 +15,7 @@ import { countersIn } from '../src/metrics.ts'
 import { Source, TaskKind, Tier } from '../src/schedule.ts'
 import { Standing } from '../src/standing.ts'
 import { Views } from '../src/views.ts'
-import { HASH_KEY, openPlace, type Place, silent } from './place.ts'
+import { HASH_KEY, openPlace, type Place } from './place.ts'
 
 const clock = new TestClock()
 const NAMES = 2_000

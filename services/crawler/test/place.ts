@@ -7,11 +7,8 @@ import type { CrawlerTables } from '@dslog/schema/crawlerdb'
 import { CRAWLER_GRANTS } from '@dslog/schema/grants'
 import { CRAWLER_MIGRATIONS } from '@dslog/schema/migrate'
 import type { Database } from '@dslog/service/db'
-import { createLogger } from '@dslog/service/log'
 import { startPostgres } from '@dslog/testbed/postgres'
 import { closeOwned, openOwned } from '../../../test/role.ts'
-
-export const silent = createLogger({ service: 'crawler', level: 'silent' })
 
 /** A secret of tests. */
 export const HASH_KEY: Uint8Array = new Uint8Array(32).fill(7)

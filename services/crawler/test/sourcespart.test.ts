@@ -1,6 +1,6 @@
 /** When sources are read: zones, once it is known what the log holds, by whichever process. */
 import { expect, test } from 'vitest'
-import { createLogger } from '@dslog/service/log'
+import { silent } from '../../../test/silent.ts'
 import { SourcesPart } from '../src/sources.ts'
 
 test('zones are read as soon as the log is known, and not before', async () => {
@@ -23,7 +23,7 @@ test('zones are read as soon as the log is known, and not before', async () => {
     counters: { read: () => {} },
     // An hour in a second.
     clock: () => Date.now() * 3_600,
-    logger: createLogger({ service: 'crawler', level: 'silent' }),
+    logger: silent,
     interval: 24 * 3_600_000,
     onSource: () => {},
     tidy: async () => {},

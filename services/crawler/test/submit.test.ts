@@ -2,8 +2,8 @@
 import { describe, expect, test, vi } from 'vitest'
 import { TlogError } from '@dslog/tlog/error'
 import type { Observation, SubmitResult } from '@dslog/schema/api'
+import { silent } from '../../../test/silent.ts'
 import { SubmitError, Submitter } from '../src/submit.ts'
-import { silent } from './place.ts'
 
 type Answer = (observations: readonly Observation[]) => SubmitResult[] | Promise<SubmitResult[]>
 

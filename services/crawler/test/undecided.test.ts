@@ -5,11 +5,12 @@ import type { SubmitResult } from '@dslog/schema/api'
 import { DAY, HOUR, MINUTE } from '@dslog/schema/time'
 import { Metrics } from '@dslog/service/metrics'
 import { TestClock } from '@dslog/testbed/clock'
+import { silent } from '../../../test/silent.ts'
 import { Frontier, type Task } from '../src/frontier.ts'
 import { Inquirer, type InquirerOptions } from '../src/inquire.ts'
 import { countersIn } from '../src/metrics.ts'
 import { TaskKind, Tier } from '../src/schedule.ts'
-import { HASH_KEY, openPlace, type Place, RUNNING, silent } from './place.ts'
+import { HASH_KEY, openPlace, type Place, RUNNING } from './place.ts'
 
 const clock = new TestClock()
 const zone = nameFromText('fi.')

@@ -1,11 +1,10 @@
 /** Streams of changes, as those meet them who come when there are enough. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Health } from '@dslog/service/health'
-import { buildHttp, type Http } from '@dslog/service/http'
-import { Metrics } from '@dslog/service/metrics'
+import type { Http } from '@dslog/service/http'
 import { Internet } from '@dslog/testbed/internet'
+import { quietHttp } from '../../../test/http.ts'
 import { Places } from '../../../test/place.ts'
-import { silent, TestLog } from '../../../test/testlog.ts'
+import { TestLog } from '../../../test/testlog.ts'
 import { changeRoutes } from '../src/route/changes.ts'
 
 const MOST = 2
@@ -21,14 +20,7 @@ beforeAll(async () => {
     place: await places.make('embedded', net.anchors),
     clock: net.clock.now,
   })
-  app = await buildHttp({
-    info: { title: 'test', version: '1', description: 'test' },
-    logger: silent,
-    health: new Health(),
-    metrics: new Metrics('log'),
-    rateLimit: false,
-    pressure: false,
-  })
+  app = await quietHttp({ rateLimit: false })
   changeRoutes(app, { reader: log.reader, onPublished: () => () => {} }, MOST)
   url = `${await app.listen({ host: '127.0.0.1', port: 0 })}/v1/changes`
 })

@@ -5,10 +5,8 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Health } from '@dslog/service/health'
-import { buildHttp, type Http } from '@dslog/service/http'
-import { createLogger } from '@dslog/service/log'
-import { Metrics } from '@dslog/service/metrics'
+import type { Http } from '@dslog/service/http'
+import { quietHttp } from '../../../test/http.ts'
 import type { LogContext } from '../src/route/context.ts'
 import { explorerRoutes } from '../src/route/explorer.ts'
 
@@ -16,13 +14,7 @@ const folder = mkdtempSync(join(tmpdir(), 'dslog-site-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 async function server(site: string, monitor?: string): Promise<Http> {
-  const app = await buildHttp({
-    info: { title: 'test', version: '1', description: 'test' },
-    logger: createLogger({ service: 'test', level: 'silent' }),
-    health: new Health(),
-    metrics: new Metrics('log'),
-    pressure: false,
-  })
+  const app = await quietHttp()
   const context = { reader: { origin: 'log.example/page' }, monitor }
   await explorerRoutes(app, context as unknown as LogContext, { site: pathToFileURL(`${site}/`) })
   return app

@@ -3,14 +3,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { nameFromText } from '@dslog/dnssec/name'
 import { Secret } from '@dslog/service/config'
-import { Health } from '@dslog/service/health'
-import { buildHttp, type Http } from '@dslog/service/http'
-import { Metrics } from '@dslog/service/metrics'
+import type { Http } from '@dslog/service/http'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
+import { quietHttp } from '../../../test/http.ts'
 import { Places } from '../../../test/place.ts'
-import { directly, observe, silent, TestLog } from '../../../test/testlog.ts'
+import { directly, observe, TestLog } from '../../../test/testlog.ts'
 import { Admitter } from '../src/admit.ts'
 import { VerifyBudget } from '../src/budget.ts'
 import type { LogContext } from '../src/route/context.ts'
@@ -35,14 +34,7 @@ beforeAll(async () => {
   const sink = directly(log.log)
   const backend = nodeBackend()
   const admitter = new Admitter({ log: log.log, sink, zones, backend, clock: now, budget })
-  app = await buildHttp({
-    info: { title: 'test', version: '1', description: 'test' },
-    logger: silent,
-    health: new Health(),
-    metrics: new Metrics('log'),
-    rateLimit: false,
-    pressure: false,
-  })
+  app = await quietHttp({ rateLimit: false })
   const context = { admitter, operatorToken: new Secret(TOKEN) }
   observationRoutes(app, context as unknown as LogContext)
 })

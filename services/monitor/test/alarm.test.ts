@@ -3,8 +3,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { hashFromBase64 } from '@dslog/tlog/hash'
 import { nameFromText } from '@dslog/dnssec/name'
 import { DAY, HOUR } from '@dslog/schema/time'
-import { createLogger } from '@dslog/service/log'
 import { TestClock } from '@dslog/testbed/clock'
+import { silent } from '../../../test/silent.ts'
 import { Alarms } from '../src/alarm.ts'
 import { OPERATOR } from '../src/operator.ts'
 import type { FollowStatus } from '../src/standing.ts'
@@ -61,7 +61,7 @@ function make(canary?: string): Alarms {
   return new Alarms({
     db: home.db,
     clock: clock.now,
-    logger: createLogger({ service: 'monitor', level: 'silent' }),
+    logger: silent,
     logs: [{ origin: 'log.example/ds', status: () => status, witnesses: () => witnesses }],
     canary: canary === undefined ? undefined : nameFromText(canary),
     ping: async () => void pings++,

@@ -11,13 +11,13 @@ import { TYPE } from '@dslog/dnssec/records'
 import type { MonitorStatus } from '@dslog/schema/api'
 import { readConfig } from '@dslog/service/config'
 import { DatabaseError } from '@dslog/service/database-error'
-import { createLogger } from '@dslog/service/log'
 import { isOutage } from '@dslog/service/outage'
 import { Lifecycle } from '@dslog/service/run'
 import { onTestPoint } from '@dslog/service/testpoint'
 import type { LyingLog, ServedLog } from '@dslog/testbed/lyinglog'
 import { startPostgres } from '@dslog/testbed/postgres'
 import { Wire } from '@dslog/testbed/wire'
+import { silent } from '../../../test/silent.ts'
 import { raiseAlerts } from '../src/alert.ts'
 import { MONITOR_CONFIG } from '../src/config.ts'
 import { monitorService } from '../src/main.ts'
@@ -66,9 +66,8 @@ async function running(log: LyingLog, served: ServedLog, url: string) {
       DSLOG_MONITOR_PROBE: 'false',
     },
   )
-  const logger = createLogger({ service: 'monitor', level: 'silent' })
-  const monitor = monitorService({ config, logger })
-  const life = new Lifecycle(monitor.components, logger)
+  const monitor = monitorService({ config, logger: silent })
+  const life = new Lifecycle(monitor.components, silent)
   await life.start()
   endings.push(() => life.stop())
   let failure: unknown
@@ -192,9 +191,14 @@ describe.skipIf(postgres === undefined)('a monitor whose database is away', () =
       () => rm(folder, { recursive: true, force: true }),
     )
     const path = join(folder, 'watchlist')
-    const logger = createLogger({ service: 'monitor', level: 'silent' })
     await writeFile(path, 'one.fi. mailto:a@example.net\n')
-    const list = new Watchlist({ path, db: here.db, clock: Date.now, logger, poke: () => {} })
+    const list = new Watchlist({
+      path,
+      db: here.db,
+      clock: Date.now,
+      logger: silent,
+      poke: () => {},
+    })
     await list.round()
     const watched = async (): Promise<string[]> => {
       const rows = await here.db.kysely.selectFrom('subscription').select('name').execute()

@@ -4,11 +4,9 @@ import { toBase64 } from '@dslog/tlog/bytes'
 import { nameFromText } from '@dslog/dnssec/name'
 import type { MonitorTables } from '@dslog/schema/db'
 import type { Database } from '@dslog/service/db'
-import { Health } from '@dslog/service/health'
-import { buildHttp, type Http } from '@dslog/service/http'
-import { createLogger } from '@dslog/service/log'
-import { Metrics } from '@dslog/service/metrics'
+import type { Http } from '@dslog/service/http'
 import { encodePins, pinFromText } from '@dslog/verify/pins'
+import { quietHttp } from '../../../test/http.ts'
 import type { EgressEdges } from '../src/channel/egress.ts'
 import { alertRoutes } from '../src/route/alerts.ts'
 import { pageRoutes } from '../src/route/pages.ts'
@@ -46,17 +44,7 @@ export class OwnerHttp {
 
   static async open(db: Database<MonitorTables>, edges: EgressEdges = {}): Promise<OwnerHttp> {
     const post = await Post.open(db, { edges, trusted: false })
-    const logger = createLogger({ service: 'monitor', level: 'silent' })
-    const info = { title: 'monitor', version: '1', description: '' }
-    const app = await buildHttp({
-      info,
-      logger,
-      health: new Health(logger),
-      metrics: new Metrics('monitor'),
-      rateLimit: { max: 10_000, window: 1_000 },
-      // Tests share their machine.
-      pressure: false,
-    })
+    const app = await quietHttp({ rateLimit: { max: 10_000, window: 1_000 } })
     const context = {
       db,
       subscriptions: post.subscriptions,

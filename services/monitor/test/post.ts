@@ -2,10 +2,10 @@
 import type { MonitorTables } from '@dslog/schema/db'
 import { HOUR } from '@dslog/schema/time'
 import type { Database } from '@dslog/service/db'
-import { createLogger } from '@dslog/service/log'
 import { TestClock } from '@dslog/testbed/clock'
 import { SmtpSink } from '@dslog/testbed/smtpsink'
 import { WebhookSink } from '@dslog/testbed/webhooksink'
+import { silent } from '../../../test/silent.ts'
 import { Egress, type EgressEdges } from '../src/channel/egress.ts'
 import { EmailChannel, type ProofSource } from '../src/channel/email.ts'
 import { HookChannel } from '../src/channel/hook.ts'
@@ -78,7 +78,7 @@ export class Post {
       },
       clock,
       random: () => 0.5,
-      logger: createLogger({ service: 'monitor', level: 'silent' }),
+      logger: silent,
     })
     this.#close.push(
       () => egress.close(),

@@ -12,11 +12,11 @@ import { EvidenceCollector } from '@dslog/resolver/collect'
 import { ReferralWalker } from '@dslog/resolver/walk'
 import type { Observation, SubmitResult } from '@dslog/schema/api'
 import { DAY, HOUR } from '@dslog/schema/time'
-import { createLogger } from '@dslog/service/log'
 import { NameServers } from '@dslog/testbed/nameserver'
 import { record } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { encodePinList, ownerText } from '@dslog/verify/pins'
+import { silent } from '../../../test/silent.ts'
 import { decodeFinding, encodeFinding, verifyFinding, type Withheld } from '../src/evidence.ts'
 import { type Child, UNSEEN } from '../src/judge/state.ts'
 import { lookOf, looksAt } from '../src/looks.ts'
@@ -58,14 +58,13 @@ beforeEach(async () => {
   const collector = new EvidenceCollector({ exchange: client, walker, anchors, backend, now })
   offered = []
   answer = { status: 'accepted' }
-  const logger = createLogger({ service: 'monitor', level: 'silent' })
   const unlogged = new Unlogged({
     db: home.db,
     store: await MonitorStore.enter(home.db, stage.log.origin),
     others: [],
     digests: backend,
     clock: now,
-    logger,
+    logger: silent,
     async submit(observation) {
       offered.push(observation)
       if (answer instanceof Error) throw answer
@@ -80,7 +79,7 @@ beforeEach(async () => {
     backend,
     unlogged: [unlogged],
     clock: now,
-    logger,
+    logger: silent,
     random: () => 0.5,
   })
 })

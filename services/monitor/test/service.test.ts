@@ -16,16 +16,14 @@ import { EvidenceList, type MonitorChange, MonitorChanges, MonitorStatus } from 
 import { decodeEntry } from '@dslog/schema/entry'
 import { MonitorName } from '@dslog/schema/monitorapi'
 import { ConfigError, readConfig } from '@dslog/service/config'
-import { createLogger } from '@dslog/service/log'
 import { Lifecycle } from '@dslog/service/run'
 import { LyingLog, type ServedLog } from '@dslog/testbed/lyinglog'
 import { listenOnLoopback } from '@dslog/testbed/loopback'
+import { silent } from '../../../test/silent.ts'
 import { MONITOR_CONFIG, type MonitorConfig } from '../src/config.ts'
 import { decodeFinding, verifyFinding } from '../src/evidence.ts'
 import { monitorService, openMonitor } from '../src/main.ts'
 import { grow, history, type History, logOf } from './world.ts'
-
-const logger = createLogger({ service: 'monitor', level: 'silent' })
 
 let past: History
 let log: LyingLog
@@ -67,8 +65,8 @@ function config(env: Readonly<Record<string, string>> = {}): MonitorConfig {
 
 /** A monitor that runs, and a way to ask it. */
 async function start(env: Readonly<Record<string, string>> = {}) {
-  const monitor = monitorService({ config: config(env), logger, clock: past.net.clock.now })
-  running = new Lifecycle(monitor.components, logger)
+  const monitor = monitorService({ config: config(env), logger: silent, clock: past.net.clock.now })
+  running = new Lifecycle(monitor.components, silent)
   await running.start()
   const ask = async (path: string): Promise<Response> =>
     fetch(`http://127.0.0.1:${monitor.port()}${path}`)
@@ -232,8 +230,8 @@ describe('a monitor', () => {
       DSLOG_MONITOR_POLICY: join(folder, 'policy'),
       DSLOG_MONITOR_LOG_URL: `http://127.0.0.1:${port}`,
     }
-    const { components } = monitorService({ config: config(env), logger })
-    running = new Lifecycle(components, logger)
+    const { components } = monitorService({ config: config(env), logger: silent })
+    running = new Lifecycle(components, silent)
     await running.start()
     await expect.poll(() => waiting.mock.calls).not.toEqual([])
     await running.stop()
@@ -244,7 +242,7 @@ describe('a monitor', () => {
 
   test('shares its folder with no other', async () => {
     await start()
-    const second = openMonitor({ config: config(), logger })
+    const second = openMonitor({ config: config(), logger: silent })
     await expect(second).rejects.toMatchObject({ name: 'EmbeddedLocked' })
   })
 
@@ -313,7 +311,7 @@ describe('a monitor', () => {
 
 describe('a monitor does not start', () => {
   const expectRefused = async (env: Readonly<Record<string, string>>, error: object) =>
-    expect(openMonitor({ config: config(env), logger })).rejects.toMatchObject(error)
+    expect(openMonitor({ config: config(env), logger: silent })).rejects.toMatchObject(error)
 
   test('without a policy, or with one that is none', async () => {
     const missing = join(folder, 'missing')
@@ -350,7 +348,7 @@ describe('a monitor does not start', () => {
     const path = join(folder, 'with-url')
     await writeFile(path, `log ${log.vkey} ${served.url}\nquorum none\n`)
     const env = { DSLOG_MONITOR_POLICY: path, DSLOG_MONITOR_LOG_URL: '' }
-    const opened = await openMonitor({ config: config(env), logger })
+    const opened = await openMonitor({ config: config(env), logger: silent })
     expect(opened.logs[0]!.url).toBe(served.url)
     await opened.close()
   })

@@ -6,7 +6,7 @@ import { nodeBackend } from '@dslog/dnssec/backend/node'
 import type { View } from '@dslog/schema/crawlerapi'
 import { stateId } from '@dslog/schema/identity'
 import { HOUR } from '@dslog/schema/time'
-import { createLogger } from '@dslog/service/log'
+import { silent } from '../../../test/silent.ts'
 import { ViewReader } from '../src/views.ts'
 import { rogueKey, Stage } from './scenario/stage.ts'
 import { place, type Place, RUNNING } from './world.ts'
@@ -30,7 +30,7 @@ beforeEach(async () => {
     crawlers: ['https://crawler.example/'],
     digests: nodeBackend(),
     clock: stage.net.clock.now,
-    logger: createLogger({ service: 'monitor', level: 'silent' }),
+    logger: silent,
     http: {
       async request(url) {
         asked.push(url)

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Name, nameToText } from '@dslog/dnssec/name'
-import { createLogger } from '@dslog/service/log'
+import { silent } from '../../../test/silent.ts'
 import { parseWatchlist, Watchlist } from '../src/watchlist.ts'
 import { addOwners } from './owners.ts'
 import { type Place, quickPlace } from './world.ts'
@@ -83,7 +83,7 @@ describe('while the monitor runs', () => {
       path,
       db: home.db,
       clock: () => 1_000,
-      logger: createLogger({ service: 'monitor', level: 'silent' }),
+      logger: silent,
       poke: () => {},
     })
   })

@@ -14,12 +14,11 @@ import { openNote, parseNote, parseSignatureLines, signNote } from '@dslog/tlog/
 import { parsePolicy } from '@dslog/tlog/policy'
 import { formatAddCheckpoint, witnessedPath } from '@dslog/tlog/witness'
 import { Secret } from '@dslog/service/config'
-import { Health } from '@dslog/service/health'
-import { buildHttp, type Http } from '@dslog/service/http'
-import { createLogger } from '@dslog/service/log'
-import { Metrics } from '@dslog/service/metrics'
+import type { Http } from '@dslog/service/http'
 import { onTestPoint } from '@dslog/service/testpoint'
 import { LyingLog, type ServedLog } from '@dslog/testbed/lyinglog'
+import { quietHttp } from '../../../test/http.ts'
+import { silent } from '../../../test/silent.ts'
 import { Comparer } from '../src/compare.ts'
 import { witnessRoutes } from '../src/route/witness.ts'
 import { type Cosigner, cosignersOf, Witness } from '../src/witness.ts'
@@ -36,7 +35,6 @@ import {
   RUNNING,
 } from './world.ts'
 
-const logger = createLogger({ service: 'monitor', level: 'silent' })
 const WITNESS = signerKey('example.com/witness', KEY_TYPE.cosignature, new Uint8Array(32).fill(1))
 const AUDITOR = signerKey('example.com/auditor', KEY_TYPE.mldsa44, new Uint8Array(32).fill(2))
 
@@ -85,14 +83,7 @@ async function monitor(log: LyingLog, cosigners: Cosigner[] = BOTH(), memory?: W
 }
 
 async function http(witness: Witness) {
-  const app = await buildHttp({
-    info: { title: 'witness', version: '1', description: '' },
-    logger,
-    health: new Health(),
-    metrics: new Metrics('monitor'),
-    // How busy this machine is has no say in what is answered.
-    pressure: false,
-  })
+  const app = await quietHttp()
   await witnessRoutes(app, witness)
   apps.push(app)
   return {
@@ -468,7 +459,7 @@ describe('comparing with witnesses', () => {
       http,
       follower,
       clock,
-      logger,
+      logger: silent,
       own: new Set<string>(),
     }
     return { comparer: new Comparer(options), follower, url }

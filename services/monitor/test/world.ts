@@ -15,12 +15,12 @@ import { MONITOR_GRANTS } from '@dslog/schema/grants'
 import { MONITOR_MIGRATIONS } from '@dslog/schema/migrate'
 import { installNodeCrypto } from '@dslog/service/crypto'
 import type { Database } from '@dslog/service/db'
-import { createLogger } from '@dslog/service/log'
 import { Internet } from '@dslog/testbed/internet'
 import type { LyingLog, ServedLog } from '@dslog/testbed/lyinglog'
 import { LyingLog as Log, Scribe } from '@dslog/testbed/lyinglog'
 import { startPostgres, type TestPostgres } from '@dslog/testbed/postgres'
 import { STORIES, type StoryName } from '@dslog/testbed/stories'
+import { silent } from '../../../test/silent.ts'
 import { Follower, type FollowerOptions } from '../src/follow.ts'
 import { UNIT_LIMITS } from '@dslog/service/replay'
 import { closeOwned, openOwned } from '../../../test/role.ts'
@@ -190,7 +190,7 @@ export async function follower(
     store: await MonitorStore.enter(db, log.origin),
     verifier: { anchors, backend: nodeBackend() },
     clock,
-    logger: createLogger({ service: 'monitor', level: 'silent' }),
+    logger: silent,
     interval: INTERVAL,
     limits: UNIT_LIMITS,
     ...options,

@@ -26,10 +26,10 @@ import { type Authority, Internet, record, type ZoneOptions } from '@dslog/testb
 import { dsOf, KSK, type ZoneKey, zoneKey } from '@dslog/testbed/key'
 import type { LyingLog, Scribe } from '@dslog/testbed/lyinglog'
 import { decodeDsSet } from '@dslog/service/dsset'
-import { createLogger } from '@dslog/service/log'
 import { encodePinList, type Pin } from '@dslog/verify/pins'
 import { encodeExtra, type ProofItem } from '@dslog/verify/prooffile'
 import { verifyProofFile } from '@dslog/verify/verify'
+import { silent } from '../../../../test/silent.ts'
 import { Judge, judgeAgain } from '../../src/cases.ts'
 import { type ChildAnswers, readChild } from '../../src/child.ts'
 import type { Follower } from '../../src/follow.ts'
@@ -111,16 +111,15 @@ export class Stage {
     const logs = this.#logs
     const [db, clock] = [home.db, net.clock.now]
     this.#judge = new Judge({ db, logs: logs.map(({ judged }) => judged), clock, digests: backend })
-    const logger = createLogger({ service: 'monitor', level: 'silent' })
     const forwarded = logs.map((each) => {
       const { follower, store } = each
       const others = logs.flatMap((other) => (other === each ? [] : [other.store.log]))
       const offer = (observation: Observation) => each.take(observation)
-      const options = { db, store, others, digests: backend, clock, logger, submit: offer }
+      const options = { db, store, others, digests: backend, clock, logger: silent, submit: offer }
       return { store, follower, unlogged: new Unlogged(options), offer }
     })
     const verifier = { anchors: net.anchors, backend }
-    this.#forwarder = new Forwarder({ db, logs: forwarded, verifier, clock, logger })
+    this.#forwarder = new Forwarder({ db, logs: forwarded, verifier, clock, logger: silent })
     await this.look()
   }
 

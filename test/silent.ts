@@ -1,0 +1,4 @@
+/** What services say, to nobody. */
+import { createLogger } from '@dslog/service/log'
+
+export const silent = createLogger({ service: 'test', level: 'silent' })
