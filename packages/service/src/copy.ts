@@ -7,6 +7,7 @@
  *
  * COPY converts nothing, so the types of the columns must be known; db.ts asks the catalogue for them.
  */
+import { setImmediate as immediate } from 'node:timers/promises'
 
 /** A column to copy into. */
 export interface CopyColumn {
@@ -35,6 +36,9 @@ const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1')
 /** Bytes of one chunk; a larger value gets a chunk of its own. */
 const CHUNK_SIZE = 1 << 18
 
+/** Rows that are encoded without a pause, a millisecond or two: whoever has others to answer does so then. */
+const ROWS_AT_ONCE = 500
+
 const JSONB_VERSION = 1
 
 const TWO_32 = 2 ** 32
@@ -59,11 +63,14 @@ const ENCODERS: Readonly<Record<number, Encode>> = {
     ),
 }
 
-/** Encodes rows. A value that its column cannot hold is a TypeError or RangeError that names the column: a bug. */
-export function encodeCopy(
+/**
+ * Encodes rows, with pauses in which none of them may change. A value that its column cannot hold is a TypeError or RangeError
+ * that names the column: a bug.
+ */
+export async function encodeCopy(
   columns: readonly CopyColumn[],
   rows: Iterable<readonly unknown[]>,
-): CopyRows {
+): Promise<CopyRows> {
   const encoders = columns.map(({ name, type }) => {
     const encode = ENCODERS[type]
     if (encode === undefined) throw new TypeError(`column ${name}: no binary form for type ${type}`)
@@ -73,7 +80,7 @@ export function encodeCopy(
   let count = 0
   out.raw(SIGNATURE)
   for (const row of rows) {
-    count++
+    if (++count % ROWS_AT_ONCE === 0) await immediate()
     if (row.length !== columns.length) {
       throw new RangeError(`row of ${row.length} values for ${columns.length} columns`)
     }

@@ -129,7 +129,7 @@ export async function openDatabase<T>(options: DatabaseOptions): Promise<Databas
       const names = sql.join(columns.map((name) => sql.ref(name)))
       const { sql: text } =
         sql`copy ${sql.table(table)} (${names}) from stdin with (format binary)`.compile(trx)
-      const encoded = encodeCopy(target, rows)
+      const encoded = await encodeCopy(target, rows)
       // A statement that does nothing is still a way to the server and back.
       if (encoded.count > 0) await trx.executeQuery(CompiledQuery.raw(text, [encoded]))
     },

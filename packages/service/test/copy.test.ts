@@ -5,9 +5,10 @@ const INT2 = 21
 const BYTEA = 17
 const TEXT = 25
 
-function encode(columns: readonly number[], rows: readonly (readonly unknown[])[]) {
+async function encode(columns: readonly number[], rows: readonly (readonly unknown[])[]) {
   const named = columns.map((type, i) => ({ name: `c${i}`, type }))
-  return Buffer.concat(encodeCopy(named, rows).chunks)
+  const { chunks } = await encodeCopy(named, rows)
+  return Buffer.concat(chunks)
 }
 
 /** Reads the format back: the fields of each row as bytes. */
@@ -31,16 +32,15 @@ function decode(bytes: Buffer): (Buffer | null)[][] {
 }
 
 describe('binary COPY', () => {
-  it('has the bytes of PostgreSQL’s documentation', () => {
-    expect(
-      encode(
-        [INT2, TEXT],
-        [
-          [-2, 'é'],
-          [null, undefined],
-        ],
-      ).toString('hex'),
-    ).toBe(
+  it('has the bytes of PostgreSQL’s documentation', async () => {
+    const bytes = await encode(
+      [INT2, TEXT],
+      [
+        [-2, 'é'],
+        [null, undefined],
+      ],
+    )
+    expect(bytes.toString('hex')).toBe(
       Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1').toString('hex') +
         '0000000000000000' +
         '0002' +
@@ -55,7 +55,7 @@ describe('binary COPY', () => {
     )
   })
 
-  it('loses nothing where chunks meet, wherever that is', () => {
+  it('loses nothing where chunks meet, wherever that is', async () => {
     // Rows of 12 + n bytes around a chunk of 256 KiB: every kind of field falls on the border for some n.
     for (let n = 0; n < 40; n++) {
       const value = new Uint8Array(n).fill(n)
@@ -63,7 +63,7 @@ describe('binary COPY', () => {
         i % 30_000,
         value,
       ])
-      const back = decode(encode([INT2, BYTEA], rows))
+      const back = decode(await encode([INT2, BYTEA], rows))
       expect(back.length).toBe(rows.length)
       const wrong = back.findIndex(
         ([number, bytes], i) =>
@@ -73,15 +73,28 @@ describe('binary COPY', () => {
     }
   })
 
-  it('gives chunks that can be handed over: each owns its memory', () => {
+  it('gives chunks that can be handed over: each owns its memory', async () => {
     const rows = Array.from({ length: 100 }, () => [new Uint8Array(10_000)])
-    const { chunks } = encodeCopy([{ name: 'a', type: BYTEA }], rows)
+    const { chunks } = await encodeCopy([{ name: 'a', type: BYTEA }], rows)
     expect(chunks.length).toBeGreaterThan(2)
     expect(new Set(chunks.map(({ buffer }) => buffer)).size).toBe(chunks.length)
     for (const chunk of chunks) expect(chunk.buffer.byteLength).toBeGreaterThan(100_000)
   })
 
-  it('refuses types it has no form for', () => {
-    expect(() => encode([1184], [])).toThrow('column c0: no binary form for type 1184')
+  it('lets others go on while it encodes many', async () => {
+    let turns = 0
+    let next = setImmediate(function turn() {
+      turns++
+      next = setImmediate(turn)
+    })
+    const rows = Array.from({ length: 5_000 }, () => [1])
+    const { count } = await encodeCopy([{ name: 'a', type: INT2 }], rows)
+    clearImmediate(next)
+    expect(count).toBe(5_000)
+    expect(turns).toBeGreaterThanOrEqual(9)
+  })
+
+  it('refuses types it has no form for', async () => {
+    await expect(encode([1184], [])).rejects.toThrow('column c0: no binary form for type 1184')
   })
 })

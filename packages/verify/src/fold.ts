@@ -318,13 +318,12 @@ export class Fold {
 
   async #updateMap(): Promise<void> {
     await this.prefetchMap()
-    const changes = new Map<number, MapPair[]>()
-    for (const { history, key } of this.#uncovered) {
-      const prefix = prefixOf(key, this.#upper.depth)
-      const pair = { key, value: mapValue(history.map((state) => state.index)) }
+    const changes = new Map<number, OpenName[]>()
+    for (const open of this.#uncovered) {
+      const prefix = prefixOf(open.key, this.#upper.depth)
       const others = changes.get(prefix)
-      if (others === undefined) changes.set(prefix, [pair])
-      else others.push(pair)
+      if (others === undefined) changes.set(prefix, [open])
+      else others.push(open)
     }
     const prefixes = [...changes.keys()].sort((a, b) => a - b)
     const stored = this.#read
@@ -338,7 +337,7 @@ export class Fold {
       for (let pairs = 0; next < prefixes.length && pairs < PAIRS_AT_ONCE; next++) {
         const prefix = prefixes[next]!
         const changed = changes.get(prefix)!
-        some.push(...changed)
+        some.push(...changed.map(pairOf))
         pairs += changed.length + (stored.get(prefix)?.length ?? 0) / PAIR_SIZE
       }
       for (const bucket of updateBuckets(this.#upper, stored, some)) {
@@ -372,6 +371,11 @@ export class Fold {
     this.#names.set(text, open)
     return open
   }
+}
+
+/** What the map has of a name. */
+function pairOf({ history, key }: OpenName): MapPair {
+  return { key, value: mapValue(history.map(({ index }) => index)) }
 }
 
 function openName(candidate: Candidate, key: Hash, history: History): OpenName {

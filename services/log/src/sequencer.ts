@@ -3,6 +3,7 @@
  * it came, and whoever submitted it waits for the tree it is published in. A full pool refuses, it
  * never drops: what is in it has been promised an answer.
  */
+import { setImmediate as immediate } from 'node:timers/promises'
 import { type Name, nameKey } from '@dslog/dnssec/name'
 import { Ticker } from '@dslog/service/clock'
 import type { Clock } from '@dslog/service/clock'
@@ -30,6 +31,8 @@ const RETRY_SECONDS = 5
 const FULL_RETRY_SECONDS = 60
 /** Longest that stopping waits for witnesses, ms. */
 const STOP_GRACE_MS = 5_000
+/** Observations whose submitters are told of them without a pause, a millisecond or two: readers wait no longer. */
+const TOLD_AT_ONCE = 200
 /** An interval of nothing would keep a processor busy with looking into an empty pool, ms. */
 const SHORTEST_INTERVAL = 1
 
@@ -184,13 +187,20 @@ export class Sequencer implements Component {
       this.#end(error, taken)
       throw error
     }
-    let from = 0
+    await this.#answer(taken, admissions)
+    if (this.#log.size > size) for (const listener of this.#listeners) listener()
+  }
+
+  /** Tells those who wait, with pauses: whoever submitted thousands has as many results made of what he is told. */
+  async #answer(taken: readonly Waiting[], admissions: readonly Admission[][]): Promise<void> {
+    let told = 0
     for (const { batches, resolve } of taken) {
       this.#count(batches, -1)
-      resolve(admissions.slice(from, from + batches.length))
-      from += batches.length
+      resolve(admissions.slice(told, told + batches.length))
+      const before = told
+      told += batches.length
+      if (Math.floor(told / TOLD_AT_ONCE) > Math.floor(before / TOLD_AT_ONCE)) await immediate()
     }
-    if (this.#log.size > size) for (const listener of this.#listeners) listener()
   }
 
   /** Nothing new: is there a tree to finish, are there late cosignatures, is it time for fresh ones? */

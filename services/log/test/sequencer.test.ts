@@ -128,6 +128,25 @@ describe('a pool', () => {
     expect(sequencer.backlog).toBe(0)
   })
 
+  test('lets others go on while it answers many', async () => {
+    make()
+    const arrived = hold.close()
+    const first = sequencer.submit(evidence(1))
+    await arrived
+    const [many, last] = [sequencer.submit(evidence(250)), sequencer.submit(evidence(1))]
+    let turns = 0
+    let next = setImmediate(function turn() {
+      turns++
+      next = setImmediate(turn)
+    })
+    const told = Promise.all([many, last].map((answer) => answer.then(() => turns)))
+    hold.open()
+    await first
+    const [before, after] = await told
+    clearImmediate(next)
+    expect(after).toBeGreaterThan(before!)
+  })
+
   test('tells what is known, and makes no tree of nothing new', async () => {
     make()
     const heard: number[] = []
