@@ -15,20 +15,11 @@ import {
   u64be,
   utf8,
 } from '../src/bytes.ts'
-import { TlogError, type TlogErrorCode } from '../src/error.ts'
+import { TlogError } from '../src/error.ts'
+import { codeOf } from './codes.ts'
 
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values)
 const MAX = Number.MAX_SAFE_INTEGER
-
-function codeOf(action: () => unknown): TlogErrorCode | undefined {
-  try {
-    action()
-  } catch (error) {
-    if (error instanceof TlogError) return error.code
-    throw error
-  }
-  return undefined
-}
 
 describe('decimals', () => {
   test('have one spelling', () => {

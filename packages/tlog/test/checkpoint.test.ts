@@ -7,7 +7,8 @@ import { signerOf, timestampOf, verifierOf } from '../src/cosignature.ts'
 import { asHash, hashFromBase64, sha256 } from '../src/hash.ts'
 import { ed25519Signer, signNote } from '../src/note.ts'
 import { verifyConsistency } from '../src/proof.ts'
-import { LOG_KEY, LOG_ORIGIN, LOG_PQ_KEY, NOW, WITNESS_KEYS, codeOf } from './keys.ts'
+import { codeOf } from './codes.ts'
+import { LOG_KEY, LOG_ORIGIN, LOG_PQ_KEY, NOW, WITNESS_KEYS } from './keys.ts'
 import { present, readJson } from './vectors.ts'
 
 const ROOT = sha256(utf8('root'))

@@ -14,7 +14,8 @@ import type { Subtree } from '../src/cosignature.ts'
 import { EMPTY_ROOT, asHash, sha256 } from '../src/hash.ts'
 import { KEY_TYPE, formatVkey, parseSkey, parseVkey, verifierKey } from '../src/key.ts'
 import { ed25519Verifier, openNote, parseNote, signNote } from '../src/note.ts'
-import { LOG_KEY, LOG_ORIGIN, LOG_PQ_KEY, NOW, WITNESS_KEYS, codeOf, withByte } from './keys.ts'
+import { codeOf } from './codes.ts'
+import { LOG_KEY, LOG_ORIGIN, LOG_PQ_KEY, NOW, WITNESS_KEYS, withByte } from './keys.ts'
 import { nightly, present, readJson } from './vectors.ts'
 
 const [W0, , W2] = WITNESS_KEYS

@@ -18,8 +18,9 @@ import {
 import type { Fetch } from '../src/http.ts'
 import { formatVkey } from '../src/key.ts'
 import { policyOfLog } from '../src/policy.ts'
+import { codeOfAsync } from './codes.ts'
 import { testHttp } from './edges.ts'
-import { LOG_KEY, NOW, codeOfAsync } from './keys.ts'
+import { LOG_KEY, NOW } from './keys.ts'
 import { TestLog } from './log.ts'
 
 const LIMIT = { maxBytes: 1000 }

@@ -13,7 +13,8 @@ import {
   signerKey,
   verifierKey,
 } from '../src/key.ts'
-import { LOG_KEY, LOG_PQ_KEY, WITNESS_KEYS, codeOf, testKey, withByte } from './keys.ts'
+import { codeOf } from './codes.ts'
+import { LOG_KEY, LOG_PQ_KEY, WITNESS_KEYS, testKey, withByte } from './keys.ts'
 import { present, readJson } from './vectors.ts'
 
 const SPEC = 'example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k'

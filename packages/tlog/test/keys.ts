@@ -1,6 +1,4 @@
 /** Keys made from fixed seeds, and what tests of signed texts share. */
-import { TlogError } from '../src/error.ts'
-import type { TlogErrorCode } from '../src/error.ts'
 import { KEY_TYPE, signerKey } from '../src/key.ts'
 import type { KeyType, SignerKey } from '../src/key.ts'
 
@@ -20,28 +18,6 @@ export const WITNESS_KEYS = [
 
 /** 2024-11-16T00:00:00Z, in milliseconds. */
 export const NOW = 1_731_715_200_000
-
-/** The code of the TlogError that `run` throws; undefined if it throws nothing. Any other error is not caught. */
-export function codeOf(run: () => unknown): TlogErrorCode | undefined {
-  try {
-    run()
-    return undefined
-  } catch (error) {
-    if (error instanceof TlogError) return error.code
-    throw error
-  }
-}
-
-/** The same of a promise. */
-export async function codeOfAsync(promise: Promise<unknown>): Promise<TlogErrorCode | undefined> {
-  try {
-    await promise
-    return undefined
-  } catch (error) {
-    if (error instanceof TlogError) return error.code
-    throw error
-  }
-}
 
 /** A copy with one byte changed. */
 export function withByte(

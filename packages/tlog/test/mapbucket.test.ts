@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { compare, concat, equal, fromHex, toHex } from '../src/bytes.ts'
-import { TlogError } from '../src/error.ts'
 import { asHash, type Hash } from '../src/hash.ts'
 import { mapLeafHash, type MapPair } from '../src/map.ts'
 import {
@@ -13,6 +12,7 @@ import {
   prefixOf,
   type Bucket,
 } from '../src/mapbucket.ts'
+import { codeOf } from './codes.ts'
 import { hashOf, key, mapRoot, pairs } from './mapreference.ts'
 
 const NONE = new Uint8Array(0)
@@ -20,16 +20,6 @@ const sorted = (all: readonly MapPair[]): MapPair[] => all.toSorted((a, b) => co
 const bytesOf = (all: readonly MapPair[]): Uint8Array =>
   concat(...sorted(all).flatMap((pair) => [pair.key, pair.value]))
 const rootOf = (all: readonly MapPair[]): Hash | null => (all.length === 0 ? null : mapRoot(all))
-
-const code = (action: () => unknown): unknown => {
-  try {
-    action()
-  } catch (error) {
-    if (error instanceof TlogError) return error.code
-    throw error
-  }
-  return undefined
-}
 
 describe('a bucket', () => {
   test('has the root of its map', () => {
@@ -120,7 +110,7 @@ describe('a bucket', () => {
       steps: [],
       root: mapLeafHash(only.key, only.value),
     })
-    expect(code(() => bucketPath(NONE, hashOf(1)))).toBe('bad-map')
+    expect(codeOf(() => bucketPath(NONE, hashOf(1)))).toBe('bad-map')
   })
 
   test('damaged bytes are refused: no whole pairs, no order, a key twice', () => {
@@ -135,10 +125,10 @@ describe('a bucket', () => {
     }
     wrong.push(concat(...chunks.toReversed()))
     for (const bytes of wrong) {
-      expect(code(() => bucketRoot(bytes))).toBe('bad-map')
-      expect(code(() => bucketPath(bytes, hashOf(0)))).toBe('bad-map')
+      expect(codeOf(() => bucketRoot(bytes))).toBe('bad-map')
+      expect(codeOf(() => bucketPath(bytes, hashOf(0)))).toBe('bad-map')
       const change = { key: hashOf('new'), value: hashOf('new') }
-      expect(code(() => bucketUpdate(bytes, [change]))).toBe('bad-map')
+      expect(codeOf(() => bucketUpdate(bytes, [change]))).toBe('bad-map')
     }
   })
 })

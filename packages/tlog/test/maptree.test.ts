@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { compare, toHex } from '../src/bytes.ts'
-import { TlogError } from '../src/error.ts'
 import { EMPTY_ROOT, type Hash } from '../src/hash.ts'
 import { verifyMap, type MapPair } from '../src/map.ts'
 import { BucketBuilder, bucketRoot, prefixOf } from '../src/mapbucket.ts'
 import { proveMap, updateBuckets, UpperTree } from '../src/maptree.ts'
+import { codeOf, codeOfAsync } from './codes.ts'
 import { hashOf, key, mapRoot, pairs } from './mapreference.ts'
 
 /** A map with its buckets, as a log stores it: every version's rows are kept by those who hold them. */
@@ -30,16 +30,6 @@ class Stored {
   prove(k: Hash): Promise<{ value: Hash | null; proof: Uint8Array }> {
     return proveMap(this.tree, k, (prefix) => Promise.resolve(this.rows.get(prefix)!))
   }
-}
-
-const code = async (action: () => unknown): Promise<unknown> => {
-  try {
-    await action()
-  } catch (error) {
-    if (error instanceof TlogError) return error.code
-    throw error
-  }
-  return undefined
 }
 
 describe('a map in buckets', () => {
@@ -224,12 +214,12 @@ describe('stored buckets are not trusted', () => {
 
   test('no proof is made from other bytes', async () => {
     for (const wrong of wrongs()) {
-      expect(await code(() => proveMap(map.tree, k, () => Promise.resolve(wrong)))).toBe('bad-map')
+      expect(await codeOfAsync(proveMap(map.tree, k, () => Promise.resolve(wrong)))).toBe('bad-map')
     }
     const next = map.with([{ key: k, value: hashOf('new') }])
-    expect(await code(() => proveMap(map.tree, k, (p) => Promise.resolve(next.rows.get(p)!)))).toBe(
-      'bad-map',
-    )
+    expect(
+      await codeOfAsync(proveMap(map.tree, k, (p) => Promise.resolve(next.rows.get(p)!))),
+    ).toBe('bad-map')
     await expect(proveMap(map.tree, k, () => Promise.reject(new Error('down')))).rejects.toThrow(
       'down',
     )
@@ -241,13 +231,13 @@ describe('stored buckets are not trusted', () => {
     for (const wrong of wrongs()) {
       const tree = map.tree.fork()
       const rows = new Map(map.rows).set(prefix, wrong)
-      expect(await code(() => updateBuckets(tree, rows, changes))).toBe('bad-map')
+      expect(codeOf(() => updateBuckets(tree, rows, changes))).toBe('bad-map')
       expect(tree.root()).toEqual(root)
     }
     const missing = new Map(map.rows)
     missing.delete(prefix)
-    expect(await code(() => updateBuckets(map.tree.fork(), missing, changes))).toBe('bad-map')
+    expect(codeOf(() => updateBuckets(map.tree.fork(), missing, changes))).toBe('bad-map')
     const empty = new UpperTree(3)
-    expect(await code(() => updateBuckets(empty, map.rows, changes))).toBe('bad-map')
+    expect(codeOf(() => updateBuckets(empty, map.rows, changes))).toBe('bad-map')
   })
 })

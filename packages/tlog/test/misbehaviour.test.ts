@@ -9,7 +9,8 @@ import { MisbehaviourError, prefixRoot, verifyMisbehaviour } from '../src/misbeh
 import type { Misbehaviour, PrefixProof } from '../src/misbehaviour.ts'
 import { signNote } from '../src/note.ts'
 import { encodeBundle } from '../src/tile.ts'
-import { LOG_KEY, LOG_ORIGIN, LOG_PQ_KEY, NOW, codeOf, testKey } from './keys.ts'
+import { codeOf } from './codes.ts'
+import { LOG_KEY, LOG_ORIGIN, LOG_PQ_KEY, NOW, testKey } from './keys.ts'
 import { leaves, mth, path } from './reference.ts'
 
 const LEAVES = leaves(40)

@@ -17,7 +17,8 @@ import {
   signNote,
 } from '../src/note.ts'
 import type { NoteSignature } from '../src/note.ts'
-import { LOG_KEY, WITNESS_KEYS, codeOf, testKey, withByte } from './keys.ts'
+import { codeOf } from './codes.ts'
+import { LOG_KEY, WITNESS_KEYS, testKey, withByte } from './keys.ts'
 import { present, readJson } from './vectors.ts'
 
 const ALICE = testKey('alice', KEY_TYPE.ed25519, 20)

@@ -16,7 +16,8 @@ import {
   parsePolicy,
   policyOfLog,
 } from '../src/policy.ts'
-import { LOG_KEY, LOG_ORIGIN, LOG_PQ_KEY, NOW, WITNESS_KEYS, codeOf, testKey } from './keys.ts'
+import { codeOf } from './codes.ts'
+import { LOG_KEY, LOG_ORIGIN, LOG_PQ_KEY, NOW, WITNESS_KEYS, testKey } from './keys.ts'
 import { listFiles, present, readBytes, readJson } from './vectors.ts'
 
 const [W0, W1, W2] = WITNESS_KEYS

@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { utf8 } from '../src/bytes.ts'
-import { TlogError } from '../src/error.ts'
 import { EMPTY_ROOT, sha256, type Hash } from '../src/hash.ts'
 import { isSubtree, verifyConsistency, verifyInclusion } from '../src/proof.ts'
 import { authenticated, TreeReader, type TileSource } from '../src/reader.ts'
@@ -10,6 +9,7 @@ import { TileCache } from '../src/tilecache.ts'
 import { TileNodes } from '../src/tilenodes.ts'
 import { TileWriter } from '../src/tilewriter.ts'
 import { CompactRange } from '../src/tree.ts'
+import { codeOfAsync } from './codes.ts'
 import { leaves, mth, path, proof, text } from './reference.ts'
 
 const MAX = Number.MAX_SAFE_INTEGER
@@ -37,16 +37,6 @@ class MemoryTiles implements TileSource {
     const data = this.tiles.get(name)
     return data ? Promise.resolve(data) : Promise.reject(new Error(`no ${name}`))
   }
-}
-
-const code = async (action: () => Promise<unknown>): Promise<unknown> => {
-  try {
-    await action()
-  } catch (error) {
-    if (error instanceof TlogError) return error.code
-    throw error
-  }
-  return undefined
 }
 
 describe('proofs from tiles', () => {
@@ -291,12 +281,12 @@ describe('authenticated', () => {
         damaged[i]! += 1
         source.tiles.set(tilePath(id), damaged)
         const checked = authenticated(source, COUNT, root)
-        expect(await code(() => checked.tile(id.level, id.index, id.width))).toBe('bad-tile')
+        expect(await codeOfAsync(checked.tile(id.level, id.index, id.width))).toBe('bad-tile')
       }
       for (const wrong of [good.subarray(32), good.subarray(1), new Uint8Array(0)]) {
         source.tiles.set(tilePath(id), wrong)
         const checked = authenticated(source, COUNT, root)
-        expect(await code(() => checked.tile(id.level, id.index, id.width))).toBe('bad-tile')
+        expect(await codeOfAsync(checked.tile(id.level, id.index, id.width))).toBe('bad-tile')
       }
       source.tiles.set(tilePath(id), good)
     }
@@ -306,7 +296,7 @@ describe('authenticated', () => {
     const source = new MemoryTiles(LEAVES, [COUNT])
     source.tiles.set('tile/0/000', new Uint8Array(8192))
     const reader = new TreeReader(source, COUNT, { root })
-    expect(await code(() => reader.inclusionProof(3))).toBe('bad-tile')
+    expect(await codeOfAsync(reader.inclusionProof(3))).toBe('bad-tile')
     expect(text(await reader.inclusionProof(300))).toBe(text(path(300, LEAVES)))
     expect(text(await reader.inclusionProof(599))).toBe(text(path(599, LEAVES)))
   })
@@ -325,10 +315,10 @@ describe('authenticated', () => {
       cache.delete(0, 0)
       source.tiles.set('tile/0/000', damaged)
       expect(cache.middle(0, 0)).toBeDefined()
-      expect(await code(() => reader.inclusionProof(17))).toBe('bad-tile')
+      expect(await codeOfAsync(reader.inclusionProof(17))).toBe('bad-tile')
       expect(text(await reader.inclusionProof(3))).toBe(text(path(3, LEAVES)))
-      expect(await code(() => reader.hash(0, 20))).toBe('bad-tile')
-      expect(await code(() => checked.tile(0, 0, 256))).toBe('bad-tile')
+      expect(await codeOfAsync(reader.hash(0, 20))).toBe('bad-tile')
+      expect(await codeOfAsync(checked.tile(0, 0, 256))).toBe('bad-tile')
       source.tiles.set('tile/0/000', good)
       expect(text(await reader.inclusionProof(17))).toBe(text(path(17, LEAVES)))
       expect(await checked.tile(0, 0, 256)).toEqual(good)
@@ -371,21 +361,21 @@ describe('authenticated', () => {
       COUNT,
       { root },
     )
-    expect(await code(() => reader.inclusionProof(17))).toBe('bad-tile')
+    expect(await codeOfAsync(reader.inclusionProof(17))).toBe('bad-tile')
     expect(text(await reader.inclusionProof(300))).toBe(text(path(300, LEAVES)))
   })
 
   test('another root, size or history is refused', async () => {
     const source = new MemoryTiles(LEAVES, [COUNT - 1, COUNT])
-    expect(await code(() => new TreeReader(source, COUNT, { root: EMPTY_ROOT }).root())).toBe(
+    expect(await codeOfAsync(new TreeReader(source, COUNT, { root: EMPTY_ROOT }).root())).toBe(
       'bad-tile',
     )
-    expect(await code(() => new TreeReader(source, COUNT - 1, { root }).root())).toBe('bad-tile')
+    expect(await codeOfAsync(new TreeReader(source, COUNT - 1, { root }).root())).toBe('bad-tile')
     const other = new MemoryTiles(LEAVES.with(100, sha256(utf8('x'))), [COUNT])
-    expect(await code(() => authenticated(other, COUNT, root).tile(0, 2, 88))).toBe('bad-tile')
+    expect(await codeOfAsync(authenticated(other, COUNT, root).tile(0, 2, 88))).toBe('bad-tile')
     const empty = new TreeReader(source, 0, { root: EMPTY_ROOT })
     expect(await empty.root()).toEqual(EMPTY_ROOT)
-    expect(await code(() => new TreeReader(source, 0, { root }).root())).toBe('bad-tile')
+    expect(await codeOfAsync(new TreeReader(source, 0, { root }).root())).toBe('bad-tile')
   })
 
   test('what was verified does not change with the buffer it came in', async () => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { concat, fromBase64, utf8 } from '../src/bytes.ts'
-import { TlogError } from '../src/error.ts'
+import type { TlogError } from '../src/error.ts'
 import { leafHash } from '../src/hash.ts'
 import {
   bundlePath,
@@ -21,21 +21,12 @@ import {
   type TileId,
 } from '../src/tile.ts'
 import { rootOf } from '../src/tree.ts'
+import { codeOf } from './codes.ts'
 import { leaves, mth } from './reference.ts'
 import { present, readBytes, readJson, readText } from './vectors.ts'
 
 const MAX = Number.MAX_SAFE_INTEGER
 const LEAVES = leaves(256)
-
-const code = (action: () => unknown): string | undefined => {
-  try {
-    action()
-  } catch (error) {
-    if (error instanceof TlogError) return error.code
-    throw error
-  }
-  return undefined
-}
 
 const near = (n: number): fc.Arbitrary<number> =>
   fc.integer({ min: Math.max(0, n - 600), max: Math.min(MAX, n + 600) })
@@ -103,7 +94,7 @@ describe('paths', () => {
     'TILE/0/001',
     '',
   ])('refuses %j', (path) => {
-    expect(code(() => parseTilePath(path))).toBe('bad-path')
+    expect(codeOf(() => parseTilePath(path))).toBe('bad-path')
   })
 
   test('the largest index', () => {
@@ -143,7 +134,7 @@ describe('paths', () => {
       const path = `tile/${c.level}/${c.index}`
       // 999999999999999999 is above 2^53-1: a tree that long is beyond this implementation.
       if (c.want_err || c.want_index > MAX) {
-        expect([path, code(() => parseTilePath(path))]).toEqual([path, 'bad-path'])
+        expect([path, codeOf(() => parseTilePath(path))]).toEqual([path, 'bad-path'])
       } else {
         expect(parseTilePath(path)).toEqual({
           kind: 'tile',
@@ -260,7 +251,7 @@ describe('bundles', () => {
             n === 0 ? 0 : list.slice(0, n),
           )
         }
-        expect(code(() => bundlePrefix(bytes, list.length + 1))).toBe('bad-bundle')
+        expect(codeOf(() => bundlePrefix(bytes, list.length + 1))).toBe('bad-bundle')
       }),
       { numRuns: 30 },
     )
@@ -270,13 +261,13 @@ describe('bundles', () => {
     const bytes = encodeBundle([utf8('one'), utf8(''), utf8('three')])
     for (let n = 0; n < bytes.length; n++) {
       const cut = bytes.subarray(0, n)
-      expect(code(() => decodeBundle(cut, 3))).toBe('bad-bundle')
+      expect(codeOf(() => decodeBundle(cut, 3))).toBe('bad-bundle')
       if (n === 5 || n === 7) expect(decodeBundle(cut)).toHaveLength(n === 5 ? 1 : 2)
-      else expect(code(() => decodeBundle(cut))).toBe('bad-bundle')
+      else expect(codeOf(() => decodeBundle(cut))).toBe('bad-bundle')
     }
-    expect(code(() => decodeBundle(bytes, 2))).toBe('bad-bundle')
-    expect(code(() => decodeBundle(bytes, 4))).toBe('bad-bundle')
-    expect(code(() => decodeBundle(concat(bytes, Uint8Array.of(0))))).toBe('bad-bundle')
+    expect(codeOf(() => decodeBundle(bytes, 2))).toBe('bad-bundle')
+    expect(codeOf(() => decodeBundle(bytes, 4))).toBe('bad-bundle')
+    expect(codeOf(() => decodeBundle(concat(bytes, Uint8Array.of(0))))).toBe('bad-bundle')
   })
 
   test('the largest and the most entries', () => {
@@ -287,7 +278,7 @@ describe('bundles', () => {
     const many = Array.from({ length: 257 }, () => new Uint8Array(0))
     expect(() => encodeBundle(many)).toThrow(RangeError)
     expect(decodeBundle(encodeBundle(many.slice(1)))).toHaveLength(256)
-    expect(code(() => decodeBundle(new Uint8Array(2 * 257)))).toBe('bad-bundle')
+    expect(codeOf(() => decodeBundle(new Uint8Array(2 * 257)))).toBe('bad-bundle')
   })
 })
 

@@ -23,16 +23,8 @@ import {
 } from '../src/witness.ts'
 import type { KnownTree } from '../src/witness.ts'
 import { addCheckpoint, witnessedCheckpoint } from '../src/witnessclient.ts'
-import {
-  LOG_KEY,
-  LOG_ORIGIN,
-  LOG_PQ_KEY,
-  NOW,
-  WITNESS_KEYS,
-  codeOf,
-  codeOfAsync,
-  testKey,
-} from './keys.ts'
+import { codeOf, codeOfAsync } from './codes.ts'
+import { LOG_KEY, LOG_ORIGIN, LOG_PQ_KEY, NOW, WITNESS_KEYS, testKey } from './keys.ts'
 import { present, readJson } from './vectors.ts'
 
 interface Sequence {

@@ -2,7 +2,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { sql } from 'kysely'
 import { signNote } from '@dslog/tlog/note'
 import { formatCheckpoint } from '@dslog/tlog/checkpoint'
 import { asHash, leafHash } from '@dslog/tlog/hash'
@@ -22,6 +21,7 @@ import { fsck, type FsckReport } from '../src/fsck.ts'
 import type { LogOptions } from '../src/log.ts'
 import { SignerFile } from '../src/signer.ts'
 import { leafPrefix, TreeStore } from '../src/store.ts'
+import { damage } from './damage.ts'
 import { emptied } from './emptied.ts'
 
 const places = await Places.open()
@@ -53,21 +53,6 @@ beforeEach(async () => {
 
 function check(): Promise<FsckReport> {
   return fsck(options, backend)
-}
-
-async function run(...statements: readonly string[]): Promise<void> {
-  await options.db.transaction(async (trx) => {
-    for (const table of ['tile', 'bundle', 'leaf', 'signer']) {
-      await sql`alter table ${sql.table(table)} disable trigger user`.execute(trx)
-    }
-    for (const statement of statements) {
-      const { numAffectedRows } = await sql.raw(statement).execute(trx)
-      expect(numAffectedRows, statement).toBeGreaterThan(0n)
-    }
-    for (const table of ['tile', 'bundle', 'leaf', 'signer']) {
-      await sql`alter table ${sql.table(table)} enable trigger user`.execute(trx)
-    }
-  })
 }
 
 const flip = (column: string, at: string): string =>
@@ -122,7 +107,7 @@ describe('is told of', () => {
     ['a record that is gone', 'delete from signer', /record of what was signed is gone/],
     ['a checkpoint', "update published set note = note || 'x'", /checkpoint does not verify/],
   ])('%s', async (_, statement, problem) => {
-    await run(statement)
+    await damage(options.db, statement)
     const { problems } = await check()
     expect(problems.length).toBeGreaterThan(0)
     expect(problems.join('\n')).toMatch(problem)
@@ -151,9 +136,9 @@ describe('is told of', () => {
       .select('data')
       .executeTakeFirstOrThrow()
     for (let at = 0; at < data.length; at += 37) {
-      await run(`update bundle set ${flip('data', String(at))}`)
+      await damage(options.db, `update bundle set ${flip('data', String(at))}`)
       expect((await check()).problems).not.toEqual([])
-      await run(`update bundle set ${flip('data', String(at))}`)
+      await damage(options.db, `update bundle set ${flip('data', String(at))}`)
     }
     expect((await check()).problems).toEqual([])
   })
@@ -169,7 +154,7 @@ describe('finds what a log has signed and should not have', () => {
     for (const entry of entries) writer.append(leafHash(entry))
     const root = writer.root()
     const [tile] = writer.take()
-    await run('delete from tile', 'delete from bundle', 'delete from leaf')
+    await damage(options.db, 'delete from tile', 'delete from bundle', 'delete from leaf')
     const { db, signers } = options
     await db.kysely.insertInto('tile').values({ level: 0, idx: 0, data: tile!.data }).execute()
     await db.kysely

@@ -1,6 +1,5 @@
 import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { sql } from 'kysely'
 import { afterAll, describe, expect, test } from 'vitest'
 import { fromUtf8, toBase64 } from '@dslog/tlog/bytes'
 import { ed25519Signer } from '@dslog/tlog/note'
@@ -19,6 +18,7 @@ import { Log, type LogOptions } from '../src/log.ts'
 import { LOG_FILES } from '../src/files.ts'
 import { SignerFile } from '../src/signer.ts'
 import { TreeStore } from '../src/store.ts'
+import { damage } from './damage.ts'
 
 const places = await Places.open()
 afterAll(() => places.close())
@@ -71,21 +71,10 @@ async function expectRefusal(
   expect(refusal).toMatchObject({ code, message: expect.stringMatching(message) })
 }
 
-/** Changes what is stored, as a disk or a person does. */
-async function damage(place: Place, ...statements: readonly string[]): Promise<void> {
+/** Changes rows of a closed log, one with each statement. */
+async function damageAt(place: Place, ...statements: readonly string[]): Promise<void> {
   const { db } = await openPlace(place, net.clock.now)
-  await db.transaction(async (trx) => {
-    for (const table of ['tile', 'bundle', 'leaf', 'signer']) {
-      await sql`alter table ${sql.table(table)} disable trigger user`.execute(trx)
-    }
-    for (const statement of statements) {
-      const { numAffectedRows } = await sql.raw(statement).execute(trx)
-      expect(numAffectedRows, statement).toBe(1n)
-    }
-    for (const table of ['tile', 'bundle', 'leaf', 'signer']) {
-      await sql`alter table ${sql.table(table)} enable trigger user`.execute(trx)
-    }
-  })
+  expect(await damage(db, ...statements)).toEqual(statements.map(() => 1n))
   await db.close()
 }
 
@@ -252,7 +241,7 @@ describe('what does not fit together', () => {
     ]
     for (const [set, code, message] of rows) {
       const copy = await places.copy(place)
-      await damage(copy, `update tree set ${set}`)
+      await damageAt(copy, `update tree set ${set}`)
       await expectRefusal(copy, code, message)
     }
   })
@@ -265,7 +254,7 @@ describe('what does not fit together', () => {
     const root = await test.log.published.reader.subtreeHash(0, size)
     await grow(test)
     await test.close()
-    await damage(
+    await damageAt(
       place,
       `update tree set size = ${size}, root = decode('${Buffer.from(root).toString('hex')}', 'hex')`,
     )
@@ -297,7 +286,7 @@ describe('what does not fit together', () => {
     ],
   ])('%s: damaged', async (_, statement) => {
     const place = await logOf(kind, 3)
-    await damage(place, statement)
+    await damageAt(place, statement)
     await expectRefusal(place, 'corrupt', /./)
   })
 
@@ -310,7 +299,7 @@ describe('what does not fit together', () => {
     await test.submit(observe(net, owner))
     const { size } = test.log
     await test.close()
-    await damage(
+    await damageAt(
       place,
       `update map_bucket set ${flip('data', '40')} where (prefix, tree_size) = (
       select prefix, max(tree_size) from map_bucket where prefix = (

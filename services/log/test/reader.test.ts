@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { type RawBuilder, sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { toHex, utf8 } from '@dslog/tlog/bytes'
 import { type Hash, leafHash } from '@dslog/tlog/hash'
@@ -14,11 +13,9 @@ import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { type Name, nameFromText, nameToText, ROOT } from '@dslog/dnssec/name'
 import { dsToText } from '@dslog/dnssec/records'
-import type { LogTables } from '@dslog/schema/db'
 import { decodeEntry } from '@dslog/schema/entry'
 import { MapKind } from '@dslog/schema/identity'
 import { HOUR } from '@dslog/schema/time'
-import type { Database } from '@dslog/service/db'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf, ZSK } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
@@ -27,6 +24,7 @@ import { keyOf, Places } from '../../../test/place.ts'
 import { complaints, observe, TestLog } from '../../../test/testlog.ts'
 import { fsck } from '../src/fsck.ts'
 import { LogReader } from '../src/reader.ts'
+import { damage } from './damage.ts'
 import { emptyEachTime } from './emptied.ts'
 import { Hold } from './hold.ts'
 
@@ -40,19 +38,6 @@ const policy = parsePolicy(`log ${formatVkey(keyOf())}\nquorum none\n`)
 
 function named(text: string): Name {
   return nameFromText(text)
-}
-
-/** Does to a table what its triggers refuse. */
-async function unguarded(
-  db: Database<LogTables>,
-  table: string,
-  statement: RawBuilder<unknown>,
-): Promise<void> {
-  await db.transaction(async (trx) => {
-    await sql`alter table ${sql.table(table)} disable trigger user`.execute(trx)
-    await statement.execute(trx)
-    await sql`alter table ${sql.table(table)} enable trigger user`.execute(trx)
-  })
 }
 
 /** An internet, an empty log of it, and a way to hold its next tree. */
@@ -222,7 +207,7 @@ describe('a tree of more than one tile', () => {
     )
     expect(await log.store.entry(world.reader.tree.size)).toBeUndefined()
     // As of a log that was filled before places were stored.
-    await unguarded(options.db, 'leaf', sql`update leaf set pos = null where idx % 2 = 1`)
+    await damage(options.db, 'update leaf set pos = null where idx % 2 = 1')
     expect(await log.store.entry(301)).toBeUndefined()
     const later = new LogReader(log, options.db)
     for (const index of [0, 1, 255, 256, 301, 604]) {
@@ -245,16 +230,16 @@ describe('a tree of more than one tile', () => {
       .execute()
     expect(rows.map(({ middle }) => middle?.length ?? null)).toEqual([512, 512, null, null])
     expect(await problems()).toEqual([])
-    const damage = sql`update tile set middle = set_byte(middle, 5, get_byte(middle, 5) # 1)
+    const flip = `update tile set middle = set_byte(middle, 5, get_byte(middle, 5) # 1)
       where level = 0 and idx = 1`
-    await unguarded(options.db, 'tile', damage)
+    await damage(options.db, flip)
     expect(await problems()).toEqual(['tile 0/1 is not that of the entries'])
     // Whoever reads it notices, and does without.
     const { size } = world.reader.tree
     const root = rootOf(leaves)
     const path = await new TreeReader(log.store, size, { root }).inclusionProof(300)
     verifyInclusion(leaves[300]!, 300, size, path, root)
-    await unguarded(options.db, 'tile', damage)
+    await damage(options.db, flip)
     expect(await problems()).toEqual([])
   })
 
