@@ -127,8 +127,8 @@ export class Fold {
   readonly #flood: FloodRule | undefined
   readonly #pause: (() => Promise<unknown>) | undefined
   readonly #names = new Map<string, OpenName>()
-  /** Names of the candidates that were prefetched last, so that a key is hashed once. */
-  #prefetched = new Map<Candidate, OpenName>()
+  /** Names of the candidates that were prefetched last, so that a key is hashed once, and of those before. */
+  #prefetched: readonly ReadonlyMap<Candidate, OpenName>[] = []
   readonly #zoneKeys = new Map<string, readonly ZoneKeys[]>()
   /** Chains by key set: thousands of names in a row hang from the same keys at the same moment. */
   readonly #chains = new Map<string, { readonly at: number; readonly chain: Chain | undefined }>()
@@ -139,8 +139,12 @@ export class Fold {
    */
   readonly #knownKeys = new Map<KeysCandidate, number>()
   readonly #buckets = new Map<number, Bucket>()
-  /** Buckets that were read and are not changed yet. */
+  /** Buckets that the next MAP_HEAD changes and nobody has asked the store for. */
+  #unread = new Set<number>()
+  /** Buckets that were asked for and are not changed yet; empty until they come. */
   #read = new Map<number, Uint8Array>()
+  /** What is on its way of those. */
+  #reading: Promise<void>[] = []
   /** Names whose entries no MAP_HEAD covers yet. */
   readonly #uncovered = new Set<OpenName>()
   readonly #upper: UpperTree
@@ -165,7 +169,10 @@ export class Fold {
     return this.#upper
   }
 
-  /** Loads in one go what deciding about these candidates takes. Optional, but much faster. */
+  /**
+   * Loads in one go what deciding about these candidates takes. Optional, but much faster. The next may be loaded while
+   * these are decided about.
+   */
   async prefetch(candidates: readonly Candidate[]): Promise<void> {
     const wanted = [...new Set(candidates)].map((candidate) => {
       const key = mapKeyOfCandidate(candidate)
@@ -175,12 +182,21 @@ export class Fold {
     for (const { key, text } of wanted) if (!this.#names.has(text)) missing.set(text, key)
     const histories: ReadonlyMap<string, History> =
       missing.size === 0 ? new Map() : await this.#store.histories([...missing.values()])
-    this.#prefetched = new Map()
+    const prefetched = new Map<Candidate, OpenName>()
     for (const { candidate, key, text } of wanted) {
       const open = this.#names.get(text) ?? openName(candidate, key, histories.get(text) ?? [])
       this.#names.set(text, open)
-      this.#prefetched.set(candidate, open)
+      prefetched.set(candidate, open)
     }
+    this.#prefetched = [prefetched, ...this.#prefetched.slice(0, 1)]
+  }
+
+  #prefetchedFor(candidate: Candidate): OpenName | undefined {
+    for (const names of this.#prefetched) {
+      const open = names.get(candidate)
+      if (open !== undefined) return open
+    }
+    return undefined
   }
 
   /** Entries of a key set, newest first, those of this fold included. */
@@ -216,7 +232,7 @@ export class Fold {
       return this.#knownKeys.get(candidate) === time ? { status: 'known' } : undefined
     }
     const held = this.#chains.get(keyText(candidate.keysId))
-    const open = this.#prefetched.get(candidate)
+    const open = this.#prefetchedFor(candidate)
     if (held?.at !== time || open === undefined) return undefined
     return held.chain === undefined
       ? refused('unproven')
@@ -278,6 +294,8 @@ export class Fold {
     const { historical, orderKey, present, stateId, time } = seen
     open.history.push({ index, stateId, present, orderKey, time, historical, outOfOrder })
     this.#uncovered.add(open)
+    const prefix = prefixOf(open.key, this.#upper.depth)
+    if (!this.#buckets.has(prefix) && !this.#read.has(prefix)) this.#unread.add(prefix)
     this.#head = { size: index + 1, mapHead, mapTime, keyCount, liveTime }
     return { status: 'logged', index, entry, bytes }
   }
@@ -302,18 +320,21 @@ export class Fold {
   }
 
   /**
-   * Reads the buckets that a MAP_HEAD would change now: {@link appendMapHead} then asks the store for nothing. Optional,
-   * for who has a transaction under way meanwhile.
+   * Reads the buckets that a MAP_HEAD would change now, as far as nobody has begun to: {@link appendMapHead} waits for
+   * what is on its way, and asks for the rest. Optional, for who has something else to do meanwhile.
    */
   async prefetchMap(): Promise<void> {
-    const missing = new Set<number>()
-    for (const { key } of this.#uncovered) {
-      const prefix = prefixOf(key, this.#upper.depth)
-      if (!this.#buckets.has(prefix) && !this.#read.has(prefix)) missing.add(prefix)
+    if (this.#unread.size > 0) {
+      const missing = [...this.#unread]
+      this.#unread = new Set()
+      for (const prefix of missing) this.#read.set(prefix, EMPTY_BUCKET)
+      this.#reading.push(this.#readBuckets(missing))
     }
-    if (missing.size === 0) return
-    const stored = await this.#store.buckets([...missing])
-    for (const prefix of missing) this.#read.set(prefix, stored.get(prefix) ?? EMPTY_BUCKET)
+    await Promise.all(this.#reading)
+  }
+
+  async #readBuckets(prefixes: readonly number[]): Promise<void> {
+    for (const [prefix, bytes] of await this.#store.buckets(prefixes)) this.#read.set(prefix, bytes)
   }
 
   async #updateMap(): Promise<void> {
@@ -328,6 +349,7 @@ export class Fold {
     const prefixes = [...changes.keys()].sort((a, b) => a - b)
     const stored = this.#read
     this.#read = new Map()
+    this.#reading = []
     for (const prefix of prefixes) {
       const bucket = this.#buckets.get(prefix)
       if (bucket !== undefined) stored.set(prefix, bucket.bytes)
@@ -360,7 +382,7 @@ export class Fold {
   }
 
   async #openFor(candidate: Candidate): Promise<OpenName> {
-    const held = this.#prefetched.get(candidate)
+    const held = this.#prefetchedFor(candidate)
     if (held !== undefined) return held
     const key = mapKeyOfCandidate(candidate)
     const text = keyText(key)

@@ -13,7 +13,6 @@ import { verifyConsistency } from '@dslog/tlog/proof'
 import { TreeReader } from '@dslog/tlog/reader'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import type { LogTables } from '@dslog/schema/db'
-import { encodeEntry } from '@dslog/schema/entry'
 import type { Clock } from '@dslog/service/clock'
 import type { Database, ExclusiveLock } from '@dslog/service/db'
 import type { FoldTables } from '@dslog/service/foldtables'
@@ -28,12 +27,25 @@ import { behind, openStored, type StoredLog } from './open.ts'
 import type { ReadableLog } from './reader.ts'
 import { type PublishedTree, Shown } from './shown.ts'
 import type { SignedTree, SignerRow } from './signer.ts'
-import { type Appended, commitOf, type Position, type Step, stepFrom, zonesOf } from './step.ts'
+import {
+  type Appended,
+  commitOf,
+  leafRows,
+  type Leaves,
+  leavesFrom,
+  leavesWith,
+  type Position,
+  type Step,
+  stepFrom,
+  zonesOf,
+} from './step.ts'
 import type { TreeRow, TreeStore } from './store.ts'
 import type { Witnesses } from './witness.ts'
 
 /** Candidates that are decided about without a pause, some milliseconds: requests and tables wait no longer. */
 const DECIDED_AT_ONCE = 500
+/** Candidates that the tables are asked about at a time: while some are decided about the next are read. */
+const READ_AT_ONCE = 1_000
 
 /** Candidates of one observation, in the order in which they build on one another. */
 export interface Batch {
@@ -191,7 +203,10 @@ export class Log implements ReadableLog {
   async sequence(batches: readonly Batch[]): Promise<Admission[][]> {
     if (this.isFrozen) throw new LogError('frozen', 'the last tree of this log is signed')
     // Nothing durable yet: a crash loses what nobody was promised.
-    const { admissions, appended, fold, time } = await this.#decide(batches)
+    const { admissions, appended, fold, time } = await this.#decide(batches, (deciding) => {
+      // Whoever needs the map waits for it, and gets the error.
+      deciding.prefetchMap().catch(() => {})
+    })
     if (appended.length === 0) return admissions
     // The map is hashed while the transaction is under way, when the embedded database answers nobody else.
     await fold.prefetchMap()
@@ -226,9 +241,9 @@ export class Log implements ReadableLog {
   async appendLoad(batches: readonly Batch[]): Promise<Admission[][]> {
     const { admissions, appended, fold } = await this.#decide(batches)
     if (appended.length === 0) return admissions
-    const step = stepFrom(this.#at, appended, fold, true)
+    const step = stepFrom(this.#at, leavesFrom(this.#at, appended), fold, true)
     await this.loaded()
-    const done = this.#store(step.changes, Promise.resolve(step))
+    const done = this.#store(step.changes, step.leaves, Promise.resolve(step))
     // Whoever waits for it gets the error; nothing else is appended after one.
     done.catch(() => {})
     this.#loading = { step, done }
@@ -260,7 +275,11 @@ export class Log implements ReadableLog {
     if (this.#options.witnesses === undefined) await this.#finish()
   }
 
-  async #decide(batches: readonly Batch[]): Promise<{
+  /** @param onPause called now and then, while others have the processor */
+  async #decide(
+    batches: readonly Batch[],
+    onPause: (fold: Fold) => void = () => {},
+  ): Promise<{
     admissions: Admission[][]
     appended: Appended[]
     fold: Fold
@@ -268,7 +287,14 @@ export class Log implements ReadableLog {
   }> {
     const fold = this.#fold()
     const time = Math.max(this.#options.clock(), this.#at.head.mapTime + 1)
-    await fold.prefetch(batches.flatMap(({ candidates }) => candidates))
+    const all = batches.flatMap(({ candidates }) => candidates)
+    const readAt = (from: number): Promise<void> => {
+      const reading = fold.prefetch(all.slice(from, from + READ_AT_ONCE))
+      // If deciding fails first, nobody waits for it.
+      reading.catch(() => {})
+      return reading
+    }
+    let reading = readAt(0)
     const appended: Appended[] = []
     const admissions: Admission[][] = []
     let decided = 0
@@ -277,52 +303,60 @@ export class Log implements ReadableLog {
       const moment: Moment = { time: historicalAt ?? time, historical }
       const results: Admission[] = []
       for (const candidate of candidates) {
+        if (decided % READ_AT_ONCE === 0) {
+          await reading
+          reading = readAt(decided + READ_AT_ONCE)
+        }
         const admission =
           fold.admitAtOnce(candidate, moment) ?? (await fold.admit(candidate, moment))
         if (admission.status === 'logged') appended.push(admission)
         results.push(admission)
-        if (++decided % DECIDED_AT_ONCE === 0) await immediate()
+        if (++decided % DECIDED_AT_ONCE !== 0) continue
+        onPause(fold)
+        await immediate()
       }
       admissions.push(results)
     }
     return { admissions, appended, fold, time }
   }
 
-  /** Commits entries and the MAP_HEAD over them: names are stored while the map is hashed. */
+  /** Commits entries and the MAP_HEAD over them: names and leaves are stored while the map is hashed. */
   async #commit(appended: readonly Appended[], fold: Fold, time: number): Promise<void> {
     const names = fold.changes()
-    const step = this.#cover(appended, fold, time)
+    const leaves = leavesFrom(this.#at, appended)
+    const step = this.#cover(leaves, fold, time)
     // If the transaction fails first, nobody waits for it.
     step.catch(() => {})
-    await this.#store(names, step)
+    await this.#store(names, leaves, step)
     this.#advance(await step)
   }
 
-  async #cover(appended: readonly Appended[], fold: Fold, time: number): Promise<Step> {
-    const entry = await fold.appendMapHead(time)
-    return stepFrom(this.#at, [...appended, { entry, bytes: encodeEntry(entry) }], fold)
+  async #cover(leaves: Leaves, fold: Fold, time: number): Promise<Step> {
+    return stepFrom(this.#at, leavesWith(leaves, await fold.appendMapHead(time)), fold)
   }
 
   /**
    * The one transaction of a step.
    *
    * @param names what the step changes, known before its map is
+   * @param leaves of its entries, or of all but the MAP_HEAD
    */
-  async #store(names: FoldChanges, toCome: Promise<Step>): Promise<void> {
+  async #store(names: FoldChanges, leaves: Leaves, toCome: Promise<Step>): Promise<void> {
     const { tree: before } = this.#at
     const [superseded, shown] = [this.#superseded, this.shown.tree?.size ?? 0]
     const isLoading = await this.#options.db
       .transaction(async (trx) => {
         await this.store.hold(trx, before)
+        await this.fold.map.prune(trx, superseded, shown)
         await this.fold.saveNames(trx, names)
+        const idOf = await this.fold.zoneIds(trx, zonesOf(leaves))
+        await this.store.insertLeaves(trx, leafRows(leaves, idOf))
         const step = await toCome
-        const { changes } = step
         const { loading, size } = step.to.tree
         if (loading && !before.loading) await this.store.beginLoad(trx)
-        await this.store.commit(trx, commitOf(step, await this.fold.zoneIds(trx, zonesOf(step))))
+        await this.store.commit(trx, commitOf(step, idOf, leaves.appended.length))
         testPoint('log.stored')
-        await this.fold.map.save(trx, changes.buckets, size)
-        await this.fold.map.prune(trx, superseded, shown)
+        await this.fold.map.save(trx, step.changes.buckets, size)
         testPoint('log.committing')
         return loading
       })
@@ -393,7 +427,7 @@ export class Log implements ReadableLog {
     const { anchors } = this.#options
     const step = this.#loading?.step
     const store =
-      step === undefined ? this.fold : new AheadStore(this.fold, step.changes, step.from)
+      step === undefined ? this.fold : new AheadStore(this.fold, step.changes, step.leaves.from)
     return new Fold(this.#at.head, this.#at.upper, {
       store,
       anchors,

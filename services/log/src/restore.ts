@@ -36,7 +36,7 @@ import { LogError } from './error.ts'
 import type { LogOptions } from './log.ts'
 import { openStored, originOf } from './open.ts'
 import type { SignedTree } from './signer.ts'
-import { commitOf, type Position, stepFrom, zonesOf } from './step.ts'
+import { commitOf, leavesFrom, type Position, stepFrom, zonesOf } from './step.ts'
 import { TreeStore } from './store.ts'
 
 /** How a restore is run. */
@@ -224,9 +224,10 @@ class RestoredTables implements ReplayStore<LogTables, Position> {
   ): Promise<Position> {
     const appended = entries.map((entry, i) => ({ entry, bytes: unit[i]!.entry }))
     const isOpen = fold.head.size > (fold.head.mapHead ?? 0) + 1
-    const step = stepFrom(from, appended, fold, isOpen)
-    if (step.from === 0) await this.#store.create(trx, from.tree)
-    const idOf = await this.names.zoneIds(trx, zonesOf(step))
+    const leaves = leavesFrom(from, appended)
+    const step = stepFrom(from, leaves, fold, isOpen)
+    if (leaves.from === 0) await this.#store.create(trx, from.tree)
+    const idOf = await this.names.zoneIds(trx, zonesOf(leaves))
     await this.#store.commit(trx, commitOf(step, idOf))
     testPoint('restore.committing')
     return { ...step.to, head: fold.head }

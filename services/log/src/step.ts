@@ -2,12 +2,13 @@
  * A step of the log: entries that have been decided upon, and where the log stands with them. Only
  * arithmetic; storing a step, and what happens then, is told in log.ts.
  */
-import { HASH_SIZE, leafHashInto } from '@dslog/tlog/hash'
+import { concat } from '@dslog/tlog/bytes'
+import { HASH_SIZE, leafHash, leafHashInto } from '@dslog/tlog/hash'
 import type { UpperTree } from '@dslog/tlog/maptree'
 import { bundledSize, type Tile, TILE_WIDTH, tileHash } from '@dslog/tlog/tile'
 import type { TileWriter } from '@dslog/tlog/tilewriter'
 import type { Name } from '@dslog/dnssec/name'
-import type { Entry } from '@dslog/schema/entry'
+import { encodeEntry, type Entry } from '@dslog/schema/entry'
 import type { Fold, FoldHead } from '@dslog/verify/fold'
 import type { FoldChanges } from '@dslog/verify/foldstore'
 import { type Commit, continueBundles, leafPrefix, type LeafRow, type TreeRow } from './store.ts'
@@ -29,40 +30,52 @@ export interface Appended {
   readonly bytes: Uint8Array
 }
 
-/** What is stored in one transaction. */
-export interface Step {
+/** Entries with what is stored of each beside the tree. */
+export interface Leaves {
   /** Size of the tree before. */
   readonly from: number
   /** Length of the bundle that it ends with. */
   readonly fromPos: number
-  readonly to: Position
   readonly appended: readonly Appended[]
   /** Leaf hashes of those, one after the other. */
   readonly hashes: Uint8Array
+}
+
+/** What is stored in one transaction. */
+export interface Step {
+  readonly leaves: Leaves
+  readonly to: Position
   readonly tiles: readonly Tile[]
   readonly bundles: readonly { readonly index: number; readonly data: Uint8Array }[]
   readonly changes: FoldChanges
 }
 
+/** Entries that are to be appended. */
+export function leavesFrom({ lastBundle, tree }: Position, appended: readonly Appended[]): Leaves {
+  const hashes = new Uint8Array(appended.length * HASH_SIZE)
+  for (const [i, { bytes }] of appended.entries()) leafHashInto(bytes, hashes, i * HASH_SIZE)
+  const fromPos = lastBundle.reduce((sum, entry) => sum + bundledSize(entry), 0)
+  return { from: tree.size, fromPos, appended, hashes }
+}
+
+/** The same with one more. */
+export function leavesWith(leaves: Leaves, entry: Entry): Leaves {
+  const bytes = encodeEntry(entry)
+  const hashes = concat(leaves.hashes, leafHash(bytes))
+  return { ...leaves, appended: [...leaves.appended, { entry, bytes }], hashes }
+}
+
 /**
  * The step that appends these entries.
  *
+ * @param leaves from that very position
  * @param fold has appended them
  * @param loading without a MAP_HEAD and without a map: see load.ts
  */
-export function stepFrom(
-  position: Position,
-  appended: readonly Appended[],
-  fold: Fold,
-  loading = false,
-): Step {
-  const from = position.tree.size
+export function stepFrom(position: Position, leaves: Leaves, fold: Fold, loading = false): Step {
+  const { appended, from, hashes } = leaves
   const writer = position.writer.fork()
-  const hashes = new Uint8Array(appended.length * HASH_SIZE)
-  for (const [i, { bytes }] of appended.entries()) {
-    leafHashInto(bytes, hashes, i * HASH_SIZE)
-    writer.append(tileHash(hashes, i))
-  }
+  for (let i = 0; i < appended.length; i++) writer.append(tileHash(hashes, i))
   const entries = appended.map(({ bytes }) => bytes)
   const { bundles, last: lastBundle } = continueBundles(position.lastBundle, from, entries)
   const { head } = fold
@@ -78,35 +91,42 @@ export function stepFrom(
     map_time: Math.max(head.mapTime, head.liveTime),
     loading,
   }
-  const tiles = writer.take()
   const to = { tree, writer, lastBundle, head, upper }
-  const fromPos = position.lastBundle.reduce((sum, entry) => sum + bundledSize(entry), 0)
-  return { from, fromPos, to, appended, hashes, tiles, bundles, changes: fold.changes() }
+  return { leaves, to, tiles: writer.take(), bundles, changes: fold.changes() }
 }
 
-/** The zones that leaves of a step name. */
-export function zonesOf({ appended }: Step): Set<Name> {
+/** The zones that leaves name. */
+export function zonesOf({ appended }: Leaves): Set<Name> {
   const zones = new Set<Name>()
   for (const { entry } of appended) if ('owner' in entry) zones.add(entry.zone)
   return zones
 }
 
-/** A step as the tree's tables take it. @param idOf small numbers of {@link zonesOf} */
-export function commitOf(step: Step, idOf: (zone: Name) => number): Commit {
-  const { bundles, from, tiles, to } = step
-  return { from, to: to.tree, tiles, bundles, leaves: leavesOf(step, idOf) }
+/**
+ * A step as the tree's tables take it.
+ *
+ * @param idOf small numbers of {@link zonesOf}
+ * @param stored leaves that are in their table already
+ */
+export function commitOf(step: Step, idOf: (zone: Name) => number, stored = 0): Commit {
+  const { bundles, leaves, tiles, to } = step
+  return { from: leaves.from, to: to.tree, tiles, bundles, leaves: leafRows(leaves, idOf, stored) }
 }
 
-function* leavesOf(
-  { appended, from, fromPos, hashes }: Step,
+/** Rows of the leaf table, without the first `stored`. */
+export function* leafRows(
+  { appended, from, fromPos, hashes }: Leaves,
   idOf: (zone: Name) => number,
+  stored = 0,
 ): Generator<LeafRow> {
   let pos = fromPos
   for (const [i, { bytes, entry }] of appended.entries()) {
     const index = from + i
     if (index % TILE_WIDTH === 0) pos = 0
-    const zone = 'owner' in entry ? idOf(entry.zone) : undefined
-    yield { index, prefix: leafPrefix(hashes, i * HASH_SIZE), zone, pos }
+    if (i >= stored) {
+      const zone = 'owner' in entry ? idOf(entry.zone) : undefined
+      yield { index, prefix: leafPrefix(hashes, i * HASH_SIZE), zone, pos }
+    }
     pos += bundledSize(bytes)
   }
 }

@@ -276,6 +276,11 @@ export class TreeStore implements TileSource {
       ['idx', 'data'],
       newBundles.map(({ data, index }) => [index, data]),
     )
+    await this.insertLeaves(trx, leaves)
+  }
+
+  /** Stores leaves that a {@link commit} of the same transaction does not. */
+  async insertLeaves(trx: Transaction<LogTables>, leaves: Iterable<LeafRow>): Promise<void> {
     await this.#db.bulkInsert(trx, 'leaf', ['idx', 'prefix', 'zone', 'pos'], rowsOf(leaves))
   }
 
