@@ -23,50 +23,66 @@ import {
   type MapStep,
 } from './mapbucket.ts'
 
-// Nodes are kept in pages, the unit that versions share: small, since a change of one key copies `depth` of them at most.
-const PAGE_NODES = 64
+/** Levels of a page: 31 nodes, so that the numbers of those that changed fit into a word. */
+const PAGE_LEVELS = 5
+/** In bytes; the place of node 0, which does not exist, stays empty. */
+const PAGE_SIZE = 2 ** PAGE_LEVELS * HASH_SIZE
 /** Nodes that are hashed without a pause, a millisecond or two, where somebody wants pauses. */
 const JOINED_AT_ONCE = 500
-const EMPTY_PAGE = new Uint8Array(PAGE_NODES * HASH_SIZE)
+const EMPTY_PAGE = new Uint8Array(PAGE_SIZE)
 
 /**
  * The tree above the buckets. Nodes are numbered as in a heap: 1 is the root, 2n and 2n+1 are below n, and the bucket of
  * prefix p is 2^depth + p. Where only one side has keys there is no node in the map, and the number stands for what is
  * below it. Where no side has any, the hash is 32 zero bytes, which no one knows an input of.
+ *
+ * Nodes are kept in pages, the unit that versions share: subtrees of five levels, numbered as in a heap again, so that a
+ * change of one key copies a page for each five levels. Pages of the same levels are a tier; the upmost may have fewer levels.
  */
 export class UpperTree {
   readonly depth: number
+  readonly #tiers: readonly Tier[]
   #pages: Uint8Array[]
   /** 1 for the pages that no other version shares. */
   #own: Uint8Array
-  #changed = new Set<number>()
+  /** For each page a bit for each of its nodes: a bucket that was set, or a node below which something changed. */
+  #changed: Uint32Array
+  /** Numbers of the pages that have any, by tier. */
+  readonly #open: number[][]
 
   constructor(depth: number) {
     assertDepth(depth)
     this.depth = depth
-    const count = Math.ceil(2 ** (depth + 1) / PAGE_NODES)
+    this.#tiers = tiersOf(depth)
+    const { first, top } = this.#tiers.at(-1)!
+    const count = first + 2 ** top
     this.#pages = Array.from({ length: count }, () => EMPTY_PAGE)
     this.#own = new Uint8Array(count)
+    this.#changed = new Uint32Array(count)
+    this.#open = this.#tiers.map(() => [])
   }
 
   /** Sets the root of a bucket, or with null takes it out. The nodes above follow when they are next looked at. */
   set(prefix: number, root: Hash | null): void {
     const node = this.#bucket(prefix)
-    const page = this.#write(node)
-    if (root === null) page.fill(0, at(node), at(node) + HASH_SIZE)
-    else page.set(root, at(node))
-    this.#changed.add(node)
+    const tier = this.#tiers.length - 1
+    const page = this.#pageOf(tier, node)
+    const place = placeOf(this.#tiers[tier]!, this.depth, node)
+    const nodes = this.#write(page)
+    if (root === null) nodes.fill(0, place * HASH_SIZE, (place + 1) * HASH_SIZE)
+    else nodes.set(root, place * HASH_SIZE)
+    this.#note(tier, page, place)
   }
 
   /** Root of a bucket, null if it is empty. */
   get(prefix: number): Hash | null {
-    return this.#hash(this.#bucket(prefix))
+    return this.#hash(this.depth, this.#bucket(prefix))
   }
 
   /** Root of the map. */
   root(): Hash {
     this.#settle()
-    return this.#hash(1) ?? EMPTY_ROOT
+    return this.#hash(0, 1) ?? EMPTY_ROOT
   }
 
   /**
@@ -92,11 +108,11 @@ export class UpperTree {
    */
   path(key: Hash): { readonly prefix: number; readonly steps: MapStep[] } | undefined {
     this.#settle()
-    if (this.#hash(1) === null) return undefined
+    if (this.#hash(0, 1) === null) return undefined
     const steps: MapStep[] = []
     let node = 1
     for (let bit = 0; bit < this.depth; bit++) {
-      const [left, right] = [this.#hash(2 * node), this.#hash(2 * node + 1)]
+      const [left, right] = [this.#hash(bit + 1, 2 * node), this.#hash(bit + 1, 2 * node + 1)]
       let side = left === null ? 1 : 0
       if (left !== null && right !== null) {
         side = keyBit(key, 0, bit)
@@ -111,31 +127,59 @@ export class UpperTree {
     for (const _ of this.#settling());
   }
 
-  /** Brings the nodes above changed buckets up to date, level by level, each once; stops for pauses. */
+  /**
+   * Brings the nodes above changed buckets up to date, page by page from below, each once; stops for pauses. Between two
+   * pages all is in order: whoever asks for the root in a pause does the rest.
+   */
   *#settling(): Generator<void> {
-    let level = this.#changed
-    if (level.size === 0) return
     let joined = 0
-    for (let bit = this.depth - 1; bit >= 0; bit--) {
-      const above = new Set<number>()
-      for (const node of level) above.add(Math.floor(node / 2))
-      for (const node of above) {
-        this.#join(node, bit)
-        if (++joined % JOINED_AT_ONCE === 0) yield
+    for (let tier = this.#tiers.length - 1; tier >= 0; tier--) {
+      for (let page = this.#open[tier]!.pop(); page !== undefined; page = this.#open[tier]!.pop()) {
+        joined += this.#join(tier, page)
+        if (joined < JOINED_AT_ONCE) continue
+        joined = 0
+        yield
       }
-      level = above
     }
-    // Only now: whoever asks for the root in a pause hashes all of it.
-    this.#changed = new Set()
   }
 
-  #join(node: number, bit: number): void {
-    const below = this.#pages[pageOf(2 * node)]!
-    const page = this.#write(node)
-    const [left, right] = [view(below, 2 * node), view(below, 2 * node + 1)]
-    if (isSet(left) && isSet(right)) mapInnerHashInto(left, right, bit, page, at(node))
-    // What there is, or zeros if neither side has keys.
-    else page.set(isSet(left) ? left : right, at(node))
+  /** Hashes what changed in a page, and notes the node above it. @returns how many nodes were hashed */
+  #join(tier: number, page: number): number {
+    const { first, levels, top } = this.#tiers[tier]!
+    const nodes = this.#write(page)
+    let changed = this.#changed[page]!
+    this.#changed[page] = 0
+    let joined = 0
+    const bottom = 2 ** (levels - 1)
+    if (tier < this.#tiers.length - 1) {
+      // What is below the lowest level are the first nodes of other pages.
+      const below = this.#tiers[tier + 1]!.first + (page - first) * 2 * bottom
+      for (let place = bottom; place < 2 * bottom; place++) {
+        if ((changed & (1 << place)) === 0) continue
+        const at = below + 2 * (place - bottom)
+        const [left, right] = [view(this.#pages[at]!, 1), view(this.#pages[at + 1]!, 1)]
+        joinInto(left, right, top + levels - 1, nodes, place)
+        joined++
+      }
+    }
+    for (let place = bottom - 1; place > 0; place--) {
+      if ((changed & (3 << (2 * place))) === 0) continue
+      changed |= 1 << place
+      const bit = top + 31 - Math.clz32(place)
+      joinInto(view(nodes, 2 * place), view(nodes, 2 * place + 1), bit, nodes, place)
+      joined++
+    }
+    if (tier > 0) {
+      const above = this.#tiers[tier - 1]!
+      const node = Math.floor((page - first + 2 ** top) / 2)
+      this.#note(tier - 1, this.#pageOf(tier - 1, node), placeOf(above, top - 1, node))
+    }
+    return joined
+  }
+
+  #note(tier: number, page: number, place: number): void {
+    if (this.#changed[page] === 0) this.#open[tier]!.push(page)
+    this.#changed[page]! |= 1 << place
   }
 
   #bucket(prefix: number): number {
@@ -145,33 +189,67 @@ export class UpperTree {
     return 2 ** this.depth + prefix
   }
 
-  #hash(node: number): Hash | null {
-    const hash = view(this.#pages[pageOf(node)]!, node)
+  #hash(level: number, node: number): Hash | null {
+    const tier = this.#tiers.findLastIndex(({ top }) => top <= level)
+    const hash = view(
+      this.#pages[this.#pageOf(tier, node)]!,
+      placeOf(this.#tiers[tier]!, level, node),
+    )
     return isSet(hash) ? (hash.slice() as Hash) : null
   }
 
-  /** The page of a node, copied first if another version may look at it. */
-  #write(node: number): Uint8Array {
-    const i = pageOf(node)
-    if (this.#own[i] === 0) {
-      this.#pages[i] = this.#pages[i]!.slice()
-      this.#own[i] = 1
+  /** Number of the page of a tier that has a node. */
+  #pageOf(tier: number, node: number): number {
+    const { first, top } = this.#tiers[tier]!
+    const level = 31 - Math.clz32(node)
+    return first + (node >> (level - top)) - 2 ** top
+  }
+
+  /** A page, copied first if another version may look at it. */
+  #write(page: number): Uint8Array {
+    if (this.#own[page] === 0) {
+      this.#pages[page] = this.#pages[page]!.slice()
+      this.#own[page] = 1
     }
-    return this.#pages[i]!
+    return this.#pages[page]!
   }
 }
 
-function pageOf(node: number): number {
-  return Math.floor(node / PAGE_NODES)
+/** The pages of some levels, one for each node of the first of these. */
+interface Tier {
+  /** Their first level. */
+  readonly top: number
+  readonly levels: number
+  /** Number of the first page. */
+  readonly first: number
 }
 
-/** Where a node's hash begins in its page. */
-function at(node: number): number {
-  return (node % PAGE_NODES) * HASH_SIZE
+/** Tiers from above; all but the first have full pages. */
+function tiersOf(depth: number): Tier[] {
+  const tiers: Tier[] = []
+  let first = 0
+  let levels = (depth % PAGE_LEVELS) + 1
+  for (let top = 0; top <= depth; top += levels, levels = PAGE_LEVELS) {
+    tiers.push({ top, levels, first })
+    first += 2 ** top
+  }
+  return tiers
 }
 
-function view(page: Uint8Array, node: number): Hash {
-  return page.subarray(at(node), at(node) + HASH_SIZE) as Hash
+/** Number of a node in its page. */
+function placeOf({ top }: Tier, level: number, node: number): number {
+  const width = 2 ** (level - top)
+  return width + (node & (width - 1))
+}
+
+/** Sets a node: above two that have keys their hash, above one the same, zeros above none. */
+function joinInto(left: Hash, right: Hash, bit: number, nodes: Uint8Array, place: number): void {
+  if (isSet(left) && isSet(right)) mapInnerHashInto(left, right, bit, nodes, place * HASH_SIZE)
+  else nodes.set(isSet(left) ? left : right, place * HASH_SIZE)
+}
+
+function view(nodes: Uint8Array, place: number): Hash {
+  return nodes.subarray(place * HASH_SIZE, (place + 1) * HASH_SIZE) as Hash
 }
 
 function isSet(hash: Hash): boolean {
