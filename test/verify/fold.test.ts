@@ -1,14 +1,16 @@
 /** The log's side and the auditor's side of the fold agree on every stream, and on nothing else. */
+import { setImmediate as immediate } from 'node:timers/promises'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { compare, equal } from '@dslog/tlog/bytes'
-import { sha256 } from '@dslog/tlog/hash'
+import { type Hash, sha256 } from '@dslog/tlog/hash'
 import { UpperTree } from '@dslog/tlog/maptree'
 import { decodeEntry, encodeEntry, type Entry, type MapHeadEntry } from '@dslog/schema/entry'
 import { mapKey, MapKind, mapKeyOf, mapValue } from '@dslog/schema/identity'
 import { Auditor, type Violation } from '@dslog/verify/audit'
 import { type Admission, EMPTY_HEAD, Fold } from '@dslog/verify/fold'
 import { keyText } from '@dslog/verify/foldstore'
+import type { History } from '@dslog/verify/history'
 import { MemoryStore } from '@dslog/verify/memory'
 import { mapOver } from './mapmodel.ts'
 import { anchorOfRoot, day, days, madeUpDs, name, Registry } from './registry.ts'
@@ -18,6 +20,30 @@ import { audit, live, past, refusal, statuses, TestLog, verdictOn } from './test
 const NIGHTLY = process.env['DSLOG_TEST_NIGHTLY'] === undefined ? 1 : 20
 const STREAMS = 30 * NIGHTLY
 const MUTATED = 8 * NIGHTLY
+
+/** A store that answers late, each question after some turns of the event loop. */
+class LateStore extends MemoryStore {
+  readonly #turns: () => number
+
+  constructor(turns: () => number) {
+    super()
+    this.#turns = turns
+  }
+
+  override async histories(keys: readonly Hash[]): Promise<ReadonlyMap<string, History>> {
+    await this.#late()
+    return super.histories(keys)
+  }
+
+  override async buckets(prefixes: readonly number[]): Promise<ReadonlyMap<number, Uint8Array>> {
+    await this.#late()
+    return super.buckets(prefixes)
+  }
+
+  async #late(): Promise<void> {
+    for (let turn = this.#turns(); turn > 0; turn--) await immediate()
+  }
+}
 
 function isMapHead(bytes: Uint8Array): boolean {
   return decodeEntry(bytes).type === 'map-head'
@@ -126,6 +152,43 @@ describe('whatever is observed', () => {
           expect(again.filter((status) => status !== 'known' && status !== 'stale')).toEqual([])
         }
         expect(log.entries.length).toBe(size)
+      }),
+      { numRuns: STREAMS },
+    )
+  })
+
+  test('who reads ahead of what is decided, and behind it, comes to the same', async () => {
+    const delays = fc.infiniteStream(fc.nat(3))
+    await fc.assert(
+      fc.asyncProperty(stream(60), delays, async (steps, delay) => {
+        const { handed, log } = await play(steps)
+        const store = new LateStore(() => delay.next().value as number)
+        const { anchors } = STREAM_OPTIONS
+        const made: Uint8Array[] = []
+        let fold = new Fold(EMPTY_HEAD, new UpperTree(6), { store, anchors })
+        let reading: Promise<void> | undefined
+        for (const [at, each] of ['tree' as const, ...handed].entries()) {
+          if (each === 'tree') {
+            const { time } = decodeEntry(log.entries[made.length]!) as MapHeadEntry
+            made.push(encodeEntry(await fold.appendMapHead(time)))
+            store.apply(fold.changes())
+            fold = new Fold(fold.head, fold.upper, { store, anchors })
+            reading = undefined
+            continue
+          }
+          await (reading ?? fold.prefetch(each.candidates))
+          const next = handed[at]
+          reading =
+            next === undefined || next === 'tree' ? undefined : fold.prefetch(next.candidates)
+          for (const candidate of each.candidates) {
+            const admission =
+              fold.admitAtOnce(candidate, each.moment) ?? (await fold.admit(candidate, each.moment))
+            if (admission.status !== 'logged') continue
+            made.push(admission.bytes)
+            void fold.prefetchMap()
+          }
+        }
+        expect(made).toEqual(log.entries)
       }),
       { numRuns: STREAMS },
     )
@@ -539,6 +602,19 @@ describe('a fold', () => {
     expect(statuses([fold.admitAtOnce(state!, live(day(40)))!])).toEqual(['refused: expired'])
     expect(statuses([fold.admitAtOnce(state!, live(day(1)))!])).toEqual(['refused: time'])
     expect(fold.head.size).toBe(log.head.size + 1)
+  })
+
+  test('a bucket that cannot be read is an error of the MAP_HEAD, whoever has begun to read it', async () => {
+    const log = await TestLog.create(options)
+    const candidates = await log.observer(live(day(1))).delegation(a, signedA)
+    const lost = new Error('the connection is lost')
+    const store = new MemoryStore()
+    store.buckets = () => Promise.reject(lost)
+    const fold = new Fold(log.head, log.upper, { store, anchors: options.anchors })
+    for (const candidate of candidates) await fold.admit(candidate, live(day(1)))
+    await expect(fold.prefetchMap()).rejects.toBe(lost)
+    await expect(fold.appendMapHead(day(2))).rejects.toBe(lost)
+    expect(fold.head.size).toBe(log.head.size + 3)
   })
 
   test('keys that come with each state of a tree are logged once, and known with the others', async () => {

@@ -35,14 +35,29 @@ class Stored {
 describe('a map in buckets', () => {
   test('is hashed with pauses as without', async () => {
     const hashes = Array.from({ length: 3_000 }, (_, i) => [7 * i, hashOf(String(i))] as const)
-    const [atOnce, paused] = [new UpperTree(16), new UpperTree(16)]
-    for (const tree of [atOnce, paused]) for (const [at, hash] of hashes) tree.set(at, hash)
-    const seen: string[] = []
-    await paused.settle(() => Promise.resolve(seen.push(toHex(paused.fork().root()))))
-    // Some pauses, and whoever asks in one of them is not answered from half of it.
-    expect(seen.length).toBeGreaterThan(3)
-    for (const root of [...seen, toHex(paused.root())]) expect(root).toBe(toHex(atOnce.root()))
-    await paused.settle(() => Promise.reject(new Error('nothing is left to be hashed')))
+    const filled = (): UpperTree => {
+      const tree = new UpperTree(16)
+      for (const [at, hash] of hashes) tree.set(at, hash)
+      return tree
+    }
+    const root = toHex(filled().root())
+    const tree = filled()
+    let pauses = 0
+    await tree.settle(() => Promise.resolve(pauses++))
+    expect(pauses).toBeGreaterThan(3)
+    await tree.settle(() => Promise.reject(new Error('nothing is left to be hashed')))
+    expect(toHex(tree.root())).toBe(root)
+    // Whoever asks in one of the pauses is not answered from half of it, and then the rest is done.
+    for (let asked = 0; asked < pauses; asked++) {
+      const other = filled()
+      let seen = 0
+      await other.settle(() => {
+        if (seen++ === asked) expect(toHex(other.fork().root())).toBe(root)
+        return Promise.resolve()
+      })
+      expect(seen).toBe(asked + 1)
+      expect(toHex(other.root())).toBe(root)
+    }
   })
 
   test('has one root and one proof, whatever the depth', async () => {
