@@ -312,6 +312,22 @@ describe('bounds', () => {
     expect(cache.get(14, Uint8Array.of(1), () => 'other')).toBe('other')
   })
 
+  test('a kept key is not taken for another with its checksum', () => {
+    const cache = new KeyCache<string>()
+    // By FNV-1a these two words are one.
+    const words = ['costarring', 'liquid', 'costarring', 'costarring', 'liquid']
+    expect(words.map((word) => cache.get(0, utf8(word), () => word))).toEqual(words)
+  })
+
+  test('a kept key is one as it was, whatever becomes of the bytes it came in', () => {
+    const cache = new KeyCache<string>()
+    const bytes = utf8('first')
+    expect(cache.get(13, bytes, () => 'first')).toBe('first')
+    bytes.set(utf8('other'))
+    expect(cache.get(13, bytes, () => 'other')).toBe('other')
+    expect(cache.get(13, utf8('first'), () => 'again')).toBe('first')
+  })
+
   test('sizes are looked at before anything is imported', () => {
     const sized = (key: number, signature: number, algorithm: number): boolean =>
       sizesFit(algorithm, new Uint8Array(key), new Uint8Array(signature))

@@ -4,6 +4,8 @@
  * answer to every question, for a log and its auditors may run on different ones.
  */
 
+import { equal } from '@dslog/tlog/bytes'
+
 /** DNSSEC algorithm numbers that are verified here (IANA, DNS Security Algorithm Numbers). */
 export const ALGORITHM = {
   RSASHA1: 5,
@@ -73,13 +75,23 @@ export interface SignatureBackend {
   digest(type: DigestType, data: Uint8Array): Promise<Uint8Array> | Uint8Array
 }
 
+/** An imported key, and what it was imported from. */
+interface Kept<T> {
+  readonly algorithm: number
+  readonly publicKey: Uint8Array
+  readonly value: T
+}
+
 /**
  * A map that forgets what was not asked for longest once it holds `limit` values. Keys of zones come
- * from outside, so an unbounded cache would be a leak that others can fill.
+ * from outside, so an unbounded cache would be a leak that others can fill. It is asked for each signature:
+ * a text made of the key would take longer to make and look up than the key's bytes to compare.
  */
 export class KeyCache<T> {
   readonly #limit: number
-  readonly #kept = new Map<string, T>()
+  /** By checksum. Of two keys with one, which chance does not make, the newer is kept. */
+  readonly #kept = new Map<number, Kept<T>>()
+  #newest: Kept<T> | undefined
 
   constructor(limit: number = MAX_CACHED_KEYS) {
     this.#limit = limit
@@ -87,20 +99,36 @@ export class KeyCache<T> {
 
   /** The value of a key, made by `make` if it is not kept. */
   get(algorithm: number, publicKey: Uint8Array, make: () => T): T {
-    const id = String.fromCharCode(algorithm, ...publicKey)
-    let value = this.#kept.get(id)
-    if (value === undefined) {
-      value = make()
-      if (this.#kept.size >= this.#limit) {
-        for (const oldest of this.#kept.keys()) {
-          this.#kept.delete(oldest)
-          break
-        }
+    if (isOf(this.#newest, algorithm, publicKey)) return this.#newest.value
+    const id = checksum(algorithm, publicKey)
+    const found = this.#kept.get(id)
+    this.#kept.delete(id)
+    const kept = isOf(found, algorithm, publicKey)
+      ? found
+      : { algorithm, publicKey: publicKey.slice(), value: make() }
+    if (this.#kept.size >= this.#limit) {
+      for (const oldest of this.#kept.keys()) {
+        this.#kept.delete(oldest)
+        break
       }
-    } else {
-      this.#kept.delete(id)
     }
-    this.#kept.set(id, value)
-    return value
+    this.#kept.set(id, kept)
+    this.#newest = kept
+    return kept.value
   }
+}
+
+function isOf<T>(
+  kept: Kept<T> | undefined,
+  algorithm: number,
+  publicKey: Uint8Array,
+): kept is Kept<T> {
+  return kept?.algorithm === algorithm && equal(kept.publicKey, publicKey)
+}
+
+/** FNV-1a. */
+function checksum(algorithm: number, publicKey: Uint8Array): number {
+  let sum = 0x811c9dc5 ^ algorithm
+  for (let i = 0; i < publicKey.length; i++) sum = Math.imul(sum ^ publicKey[i]!, 0x01000193)
+  return sum
 }
