@@ -6,13 +6,13 @@ import { generateKeyPairSync, sign } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
-import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { nameFromText, ROOT } from '@dslog/dnssec/name'
 import { TYPE } from '@dslog/dnssec/records'
 import { DnsClient } from '@dslog/resolver/client'
 import { EvidenceCollector } from '@dslog/resolver/collect'
 import { ResolverError } from '@dslog/resolver/error'
 import { encodeQuery } from '@dslog/resolver/query'
+import { threadedBackend } from '@dslog/resolver/threaded'
 import { transferMessages } from '@dslog/resolver/transfer'
 import { ReferralWalker } from '@dslog/resolver/walk'
 import { anchorOf } from '@dslog/testbed/key'
@@ -72,13 +72,14 @@ const datagrams = async (): Promise<number> => {
   return owners.length
 }
 
+const backend = threadedBackend()
 const [ksk] = rootKeys()
 const walker = new ReferralWalker({ exchange: client, hints: [server], permits })
 let collector: EvidenceCollector | undefined
 
 const validated = async (): Promise<number> => {
   const anchors = [anchorOf(ksk!)]
-  collector ??= new EvidenceCollector({ exchange: client, walker, anchors, backend: nodeBackend() })
+  collector ??= new EvidenceCollector({ exchange: client, walker, anchors, backend })
   const asking = collector
   const parent = await walker.zoneOf(ROOT)
   return all(async (i) => {
@@ -95,7 +96,6 @@ const signatures = async (): Promise<number> => {
   const data = new Uint8Array(120)
   const key = { key: privateKey, dsaEncoding: 'ieee-p1363' as const }
   const signature = sign('sha256', data, key)
-  const backend = nodeBackend()
   return all(async () => {
     const isValid = await backend.verify(ALGORITHM.ECDSAP256SHA256, point, data, signature)
     if (!isValid) throw new Error('a signature does not verify')
@@ -120,3 +120,4 @@ for (let run = 0; run < Number(runs); run++) {
   console.log(JSON.stringify({ count, seconds, cpu: (user + system) / 1e6 }))
 }
 await client.close()
+await backend.close()

@@ -3,7 +3,6 @@ import { lookup } from 'node:dns/promises'
 import { BlockList, isIP, isIPv6 } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Anchor } from '@dslog/dnssec/anchors'
-import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { type RR, TYPE } from '@dslog/dnssec/records'
 import { DnsClient } from '@dslog/resolver/client'
 import { EvidenceCollector } from '@dslog/resolver/collect'
@@ -12,6 +11,7 @@ import { ResolverError } from '@dslog/resolver/error'
 import type { Exchange } from '@dslog/resolver/exchange'
 import { SocksExchange } from '@dslog/resolver/socks'
 import { ResolverWalker } from '@dslog/resolver/stub'
+import { threadedBackend } from '@dslog/resolver/threaded'
 import { transferZone } from '@dslog/resolver/transfer'
 import { ReferralWalker, type Walker } from '@dslog/resolver/walk'
 import type { Clock } from '@dslog/service/clock'
@@ -41,6 +41,8 @@ export interface DnsOptions {
   readonly clock: Clock
   /** For one try over UDP or TCP, in ms; that of the client unless told. */
   readonly timeout?: number | undefined
+  /** A thread that verifies signatures has ended by itself, and another takes its place. */
+  readonly onDeath: (error: Error) => void
 }
 
 /** Whether an address may be asked. */
@@ -65,7 +67,7 @@ export function openDns(options: DnsOptions): Dns {
     now: clock,
     ...(hints.length === 0 ? {} : { hints }),
   })
-  const backend = nodeBackend()
+  const backend = threadedBackend({ onDeath: options.onDeath })
   const common = { anchors, backend, now: clock }
   const collector = new EvidenceCollector({ exchange, walker, ...common })
   const resolvers = config.resolvers.map((url): Vantage => {
@@ -92,6 +94,7 @@ export function openDns(options: DnsOptions): Dns {
     edges: transferEdges(exchange, permits, config.dnsPort, clock),
     close: async () => {
       await Promise.all(opened.map((each) => each.close()))
+      await backend.close()
     },
   }
 }

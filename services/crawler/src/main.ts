@@ -105,7 +105,17 @@ export async function openCrawler(options: OpenOptions): Promise<OpenedCrawler> 
     await migrate(db, CRAWLER_MIGRATIONS)
     const counters = countersIn(metrics)
     const pace = new Pace(options.limits ?? limitsOf(config), clock)
-    dns = openDns({ config, anchors, pace, counters, clock, timeout: options.timeout })
+    dns = openDns({
+      config,
+      anchors,
+      pace,
+      counters,
+      clock,
+      timeout: options.timeout,
+      onDeath: (error) => {
+        logger.error({ err: error }, 'a thread that verifies has ended; another takes its place')
+      },
+    })
     const hashKey = await hashKeyOf(db)
     const frontier = await Frontier.join(db, hashKey, clock())
     const http = new HttpClient({ fetch, now: clock, random }, HTTP)
