@@ -25,7 +25,7 @@ async function fuzz(...args: readonly string[]): Promise<{ code: number; said: s
 test('input of strangers is read or refused', { timeout: 3_600_000 }, async () => {
   const { code, said } = await fuzz('--inputs', String(INPUTS))
   expect(code, said).toBe(0)
-  for (const { name, seeds } of await targets()) {
+  for await (const { name, seeds } of targets()) {
     const line = said.split('\n').find((one) => one.startsWith(name.padEnd(15)))
     const [, inputs, kept] = /(\d+) inputs, \d+ accepted, (\d+) kept/.exec(line ?? '') ?? []
     expect(Number(inputs), name).toBeGreaterThanOrEqual(INPUTS)
