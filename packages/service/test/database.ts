@@ -7,37 +7,43 @@ import { openDatabase } from '@dslog/service/db'
 import type { Database, DatabaseOptions } from '@dslog/service/db'
 import { startPostgres } from '@dslog/testbed/postgres'
 
-/** The server, if there is one. */
-export const postgres = await startPostgres()
+/** Databases for the tests of one file. Everything is gone when they have run. */
+export async function databases() {
+  const postgres = await startPostgres()
+  const folder = mkdtempSync(join(tmpdir(), 'dslog-service-'))
+  const kinds: readonly Database<unknown>['kind'][] =
+    postgres === undefined ? ['embedded'] : ['embedded', 'postgres']
+  let places = 0
+  const opened: Pick<Database<unknown>, 'close'>[] = []
 
-export const kinds: readonly Database<unknown>['kind'][] =
-  postgres === undefined ? ['embedded'] : ['embedded', 'postgres']
+  afterAll(async () => {
+    for (const db of opened) await db.close().catch(() => {})
+    await postgres?.stop()
+    rmSync(folder, { recursive: true, force: true })
+  })
 
-/** Everything embedded lies below. */
-export const folder = mkdtempSync(join(tmpdir(), 'dslog-service-'))
-
-let places = 0
-const opened: Pick<Database<unknown>, 'close'>[] = []
-
-afterAll(async () => {
-  for (const db of opened) await db.close().catch(() => {})
-  await postgres?.stop()
-  rmSync(folder, { recursive: true, force: true })
-})
-
-/** A place for one database, empty at first; it can be opened again and again. */
-export function newPlace(kind: Database<unknown>['kind']) {
-  const name = `place_${process.pid}_${places++}`
-  const options: DatabaseOptions = {
-    folder: join(folder, name),
-    ...(kind === 'postgres' && { url: postgres!.url, schema: name }),
-  }
   return {
-    options,
-    async open<T>(more: Partial<DatabaseOptions> = {}): Promise<Database<T>> {
-      const db = await openDatabase<T>({ ...options, ...more })
-      opened.push(db)
-      return db
+    /** The server, if there is one. */
+    postgres,
+    /** Everything embedded lies below. */
+    folder,
+    kinds,
+
+    /** A place for one database, empty at first; it can be opened again and again. */
+    newPlace(kind: Database<unknown>['kind']) {
+      const name = `place_${process.pid}_${places++}`
+      const options: DatabaseOptions = {
+        folder: join(folder, name),
+        ...(kind === 'postgres' && { url: postgres!.url, schema: name }),
+      }
+      return {
+        options,
+        async open<T>(more: Partial<DatabaseOptions> = {}): Promise<Database<T>> {
+          const db = await openDatabase<T>({ ...options, ...more })
+          opened.push(db)
+          return db
+        },
+      }
     },
   }
 }

@@ -10,7 +10,9 @@ import { DatabaseError, EmbeddedLocked } from '@dslog/service/database-error'
 import { type Database, openDatabase } from '@dslog/service/db'
 import { openEmbedded } from '@dslog/service/embedded'
 import { lockFolder } from '@dslog/service/lock'
-import { folder, newPlace } from './database.ts'
+import { databases } from './database.ts'
+
+const { folder, newPlace } = await databases()
 
 const at = (file: string) => new URL(`../src/${file}.ts`, import.meta.url).href
 

@@ -6,7 +6,9 @@ import { createLogger } from '@dslog/service/log'
 import { migrate } from '@dslog/service/migrate'
 import type { Migrations } from '@dslog/service/migrate'
 import { Wire } from '@dslog/testbed/wire'
-import { newPlace, postgres } from './database.ts'
+import { databases } from './database.ts'
+
+const { newPlace, postgres } = await databases()
 
 describe.skipIf(postgres === undefined)('PostgreSQL', () => {
   /** Runs a statement as somebody else. */

@@ -7,7 +7,9 @@ import { Metrics } from '@dslog/service/metrics'
 import { Lifecycle } from '@dslog/service/run'
 import { openServiceDatabase, serviceOf, type ServicePlan } from '@dslog/service/service'
 import { serviceConfig } from '@dslog/service/serviceconfig'
-import { postgres } from './database.ts'
+import { databases } from './database.ts'
+
+const { postgres } = await databases()
 
 const logger = createLogger({ service: 'test', level: 'silent' })
 const TABLE = { ...COMMON, ...serviceConfig('LOG', '8080') }
