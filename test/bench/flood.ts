@@ -2,7 +2,8 @@
  * A log under a flood: strangers hand in what does not verify while an operator's crawler hands in what does, and readers
  * read, from the log and from a process that only reads. How long readers wait, beside how long they do when nothing
  * happens; how long it takes from a submission to the published tree; and whether everything that was accepted is there in
- * the end. Whoever floods works on the same machine.
+ * the end. Whoever floods works on the same machine, so that the same is measured of a server that does nothing: while it
+ * takes the same flood, and while the log does.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -15,8 +16,9 @@ import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import type { ZoneView } from '@dslog/schema/api'
 import type { Waits } from './flood-reader.ts'
 import { bodyOf, signedNames, submit } from './handin.ts'
-import { type Benchmark, quantile } from './harness.ts'
-import { startLog, startReader } from './running.ts'
+import { freePort } from '@dslog/testbed/program'
+import { type Bench, type Benchmark, quantile } from './harness.ts'
+import { start, startLog, startReader } from './running.ts'
 import { serverUrl } from './server.ts'
 
 /** Observations of a request, and requests of each kind every tenth of a second: 2,000 good ones a second, 10,000 bad ones. */
@@ -25,6 +27,7 @@ const GOOD = 2
 const BAD = 10
 const TICK_MS = 100
 const READER = fileURLToPath(new URL('flood-reader.ts', import.meta.url))
+const BARE = fileURLToPath(new URL('flood-bare.ts', import.meta.url))
 /** What is lost is looked for so long, ms. */
 const SETTLE_MS = 30_000
 
@@ -45,8 +48,15 @@ export const flood: Benchmark = {
     })
     await submit(log, good.shift()!)
 
-    const places = { 'the log': log, 'a reader': await startReader(bench, log) }
+    const bare = await startBare(bench, log)
+    const places = { 'the log': log, 'a reader': await startReader(bench, log), bare }
     const idle = await readAll(places, seconds)
+    const rehearsal = pour(seconds, (tick) => {
+      const bodies = good.slice(tick * GOOD, (tick + 1) * GOOD)
+      return [...bodies, ...Array.from({ length: BAD }, () => bad)].map((body) => post(bare, body))
+    })
+    const taking = await readAll({ bare }, seconds)
+    await rehearsal
     const taken: number[] = []
     let accepted = 0
     const handIn = async (body: string, from: number): Promise<void> => {
@@ -54,31 +64,34 @@ export const flood: Benchmark = {
       taken.push(performance.now() - from)
       accepted += results.filter(({ status }) => status === 'logged').length
     }
-    const flooding = (async () => {
-      const sent: Promise<unknown>[] = []
-      for (let tick = 0; tick < (seconds * 1_000) / TICK_MS; tick++) {
-        const from = performance.now()
-        for (const body of good.splice(0, GOOD)) sent.push(handIn(body, from))
-        for (let i = 0; i < BAD; i++) sent.push(refused(log, bad))
-        await sleep(Math.max(0, from + TICK_MS - performance.now()))
-      }
-      await Promise.all(sent)
-    })()
     const began = performance.now()
+    const flooding = pour(seconds, (tick) => {
+      const from = performance.now()
+      const bodies = good.slice(tick * GOOD, (tick + 1) * GOOD)
+      return [
+        ...bodies.map((body) => handIn(body, from)),
+        ...Array.from({ length: BAD }, () => post(log, bad)),
+      ]
+    })
     const busy = await readAll(places, seconds)
     await flooding
     const took = (performance.now() - began) / 1_000
 
-    for (const [i, place] of Object.keys(places).entries()) {
-      for (const what of ['checkpoint', 'tile'] as const) {
-        const [calm, flooded] = [idle[i]![what], busy[i]![what]]
-        bench.report(`${what} of ${place}, idle, 99 of 100`, 'ms', [quantile(calm, 0.99)])
-        bench.report(`${what} of ${place}, flooded, half`, 'ms', [quantile(flooded, 0.5)])
-        bench.report(`${what} of ${place}, flooded, 99 of 100`, 'ms', [quantile(flooded, 0.99)], {
-          goal: { bound: 'at most', value: 3 * quantile(calm, 0.99) },
-          note: 'three times as long as idle; the flood is made on the same cores',
-        })
-      }
+    const tell = (what: string, calm: number[], flooded: number[], goal: boolean): void => {
+      const bound = 3 * quantile(calm, 0.99)
+      bench.report(`${what}, idle, 99 of 100`, 'ms', [quantile(calm, 0.99)])
+      bench.report(`${what}, flooded, half`, 'ms', [quantile(flooded, 0.5)])
+      bench.report(`${what}, flooded, 99 of 100`, 'ms', [quantile(flooded, 0.99)], {
+        ...(goal ? { goal: { bound: 'at most', value: bound } } : {}),
+        note: `three times as long as idle: ${bound.toFixed(1)} ms`,
+      })
+    }
+    for (const what of ['checkpoint', 'tile'] as const) {
+      const [ofLog, ofReader, ofBare] = idle.map((waits) => waits[what])
+      tell(`${what} of the log`, ofLog!, busy[0]![what], true)
+      tell(`${what} of a reader`, ofReader!, busy[1]![what], true)
+      tell(`${what} of a bare server beside them`, ofBare!, busy[2]![what], false)
+      tell(`${what} of a bare server that takes the flood`, ofBare!, taking[0]![what], false)
     }
     bench.report('submitted until published, half', 'ms', [quantile(taken, 0.5)])
     bench.report('submitted until published, 99 of 100', 'ms', [quantile(taken, 0.99)])
@@ -106,8 +119,26 @@ function evidence(ticks: number): { anchors: string; good: string[]; bad: string
 /** Strangers come from another address than the operator. */
 const STRANGERS = new Agent({ keepAlive: true, localAddress: '127.0.0.2' })
 
+/** Sends a flood, and waits until all of it is answered. @param send what is sent in a tick */
+async function pour(seconds: number, send: (tick: number) => Promise<unknown>[]): Promise<void> {
+  const sent: Promise<unknown>[] = []
+  for (let tick = 0; tick < (seconds * 1_000) / TICK_MS; tick++) {
+    const from = performance.now()
+    sent.push(...send(tick))
+    await sleep(Math.max(0, from + TICK_MS - performance.now()))
+  }
+  await Promise.all(sent)
+}
+
+/** A server without a log behind it; its URL. */
+async function startBare(bench: Bench, log: string): Promise<string> {
+  const port = await freePort()
+  const args = ['--import', 'tsx', BARE, String(port), log]
+  return start(bench, args, port, process.env)
+}
+
 /** Whatever is answered, and be it nothing. */
-function refused(log: string, body: string): Promise<void> {
+function post(log: string, body: string): Promise<void> {
   return new Promise((resolve) => {
     const headers = { 'content-type': 'application/json' }
     const asked = request(`${log}/v1/observations`, { method: 'POST', headers, agent: STRANGERS })
