@@ -241,7 +241,7 @@ export class Log implements ReadableLog {
   async appendLoad(batches: readonly Batch[]): Promise<Admission[][]> {
     const { admissions, appended, fold } = await this.#decide(batches)
     if (appended.length === 0) return admissions
-    const step = stepFrom(this.#at, leavesFrom(this.#at, appended), fold, true)
+    const step = await stepFrom(this.#at, await leavesFrom(this.#at, appended), fold, true)
     await this.loaded()
     const done = this.#store(step.changes, step.leaves, Promise.resolve(step))
     // Whoever waits for it gets the error; nothing else is appended after one.
@@ -323,7 +323,7 @@ export class Log implements ReadableLog {
   /** Commits entries and the MAP_HEAD over them: names and leaves are stored while the map is hashed. */
   async #commit(appended: readonly Appended[], fold: Fold, time: number): Promise<void> {
     const names = fold.changes()
-    const leaves = leavesFrom(this.#at, appended)
+    const leaves = await leavesFrom(this.#at, appended)
     const step = this.#cover(leaves, fold, time)
     // If the transaction fails first, nobody waits for it.
     step.catch(() => {})

@@ -224,8 +224,8 @@ class RestoredTables implements ReplayStore<LogTables, Position> {
   ): Promise<Position> {
     const appended = entries.map((entry, i) => ({ entry, bytes: unit[i]!.entry }))
     const isOpen = fold.head.size > (fold.head.mapHead ?? 0) + 1
-    const leaves = leavesFrom(from, appended)
-    const step = stepFrom(from, leaves, fold, isOpen)
+    const leaves = await leavesFrom(from, appended)
+    const step = await stepFrom(from, leaves, fold, isOpen)
     if (leaves.from === 0) await this.#store.create(trx, from.tree)
     const idOf = await this.names.zoneIds(trx, zonesOf(leaves))
     await this.#store.commit(trx, commitOf(step, idOf))

@@ -2,6 +2,7 @@
  * A step of the log: entries that have been decided upon, and where the log stands with them. Only
  * arithmetic; storing a step, and what happens then, is told in log.ts.
  */
+import { setImmediate as immediate } from 'node:timers/promises'
 import { concat } from '@dslog/tlog/bytes'
 import { HASH_SIZE, leafHash, leafHashInto } from '@dslog/tlog/hash'
 import type { UpperTree } from '@dslog/tlog/maptree'
@@ -12,6 +13,9 @@ import { encodeEntry, type Entry } from '@dslog/schema/entry'
 import type { Fold, FoldHead } from '@dslog/verify/fold'
 import type { FoldChanges } from '@dslog/verify/foldstore'
 import { type Commit, continueBundles, leafPrefix, type LeafRow, type TreeRow } from './store.ts'
+
+/** Leaves that are hashed without a pause, a millisecond or two: readers wait no longer. */
+const HASHED_AT_ONCE = 500
 
 /** Where a log stands: everything that the next step begins with. */
 export interface Position {
@@ -51,9 +55,15 @@ export interface Step {
 }
 
 /** Entries that are to be appended. */
-export function leavesFrom({ lastBundle, tree }: Position, appended: readonly Appended[]): Leaves {
+export async function leavesFrom(
+  { lastBundle, tree }: Position,
+  appended: readonly Appended[],
+): Promise<Leaves> {
   const hashes = new Uint8Array(appended.length * HASH_SIZE)
-  for (const [i, { bytes }] of appended.entries()) leafHashInto(bytes, hashes, i * HASH_SIZE)
+  for (const [i, { bytes }] of appended.entries()) {
+    leafHashInto(bytes, hashes, i * HASH_SIZE)
+    if ((i + 1) % HASHED_AT_ONCE === 0) await immediate()
+  }
   const fromPos = lastBundle.reduce((sum, entry) => sum + bundledSize(entry), 0)
   return { from: tree.size, fromPos, appended, hashes }
 }
@@ -72,10 +82,18 @@ export function leavesWith(leaves: Leaves, entry: Entry): Leaves {
  * @param fold has appended them
  * @param loading without a MAP_HEAD and without a map: see load.ts
  */
-export function stepFrom(position: Position, leaves: Leaves, fold: Fold, loading = false): Step {
+export async function stepFrom(
+  position: Position,
+  leaves: Leaves,
+  fold: Fold,
+  loading = false,
+): Promise<Step> {
   const { appended, from, hashes } = leaves
   const writer = position.writer.fork()
-  for (let i = 0; i < appended.length; i++) writer.append(tileHash(hashes, i))
+  for (let i = 0; i < appended.length; i++) {
+    writer.append(tileHash(hashes, i))
+    if ((i + 1) % HASHED_AT_ONCE === 0) await immediate()
+  }
   const entries = appended.map(({ bytes }) => bytes)
   const { bundles, last: lastBundle } = continueBundles(position.lastBundle, from, entries)
   const { head } = fold

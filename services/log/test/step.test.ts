@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest'
+import { toHex } from '@dslog/tlog/bytes'
+import { EMPTY_ROOT, leafHash } from '@dslog/tlog/hash'
+import { UpperTree } from '@dslog/tlog/maptree'
+import { TileWriter } from '@dslog/tlog/tilewriter'
+import { rootOf } from '@dslog/tlog/tree'
+import { EMPTY_HEAD, Fold } from '@dslog/verify/fold'
+import { MemoryStore } from '@dslog/verify/memory'
+import { type Appended, leavesFrom, type Position, stepFrom } from '../src/step.ts'
+
+const LEAVES = 2_000
+
+test('others go on while thousands of leaves are hashed, and while they are put into the tree', async () => {
+  const upper = new UpperTree(8)
+  const fold = new Fold(EMPTY_HEAD, upper, { store: new MemoryStore(), anchors: [] })
+  const tree = {
+    origin: 'step.example/log',
+    size: 0,
+    root: EMPTY_ROOT,
+    map_root: EMPTY_ROOT,
+    key_count: 0,
+    map_head: 0,
+    map_time: 0,
+    map_depth: 8,
+    fence: 0,
+    loading: true,
+  }
+  const writer = new TileWriter()
+  const position: Position = { tree, writer, lastBundle: [], head: EMPTY_HEAD, upper }
+  const appended = Array.from({ length: LEAVES }, (_, i): Appended => {
+    const bytes = Uint8Array.of(i >> 8, i)
+    return { entry: { type: 'unknown', bytes }, bytes }
+  })
+  let turns = 0
+  let next = setImmediate(function turn() {
+    turns++
+    next = setImmediate(turn)
+  })
+  const leaves = await leavesFrom(position, appended)
+  const before = turns
+  const step = await stepFrom(position, leaves, fold, true)
+  clearImmediate(next)
+  expect(before).toBeGreaterThanOrEqual(3)
+  expect(turns - before).toBeGreaterThanOrEqual(3)
+  const root = rootOf(appended.map(({ bytes }) => leafHash(bytes)))
+  expect(toHex(step.to.tree.root)).toBe(toHex(root))
+})
