@@ -76,7 +76,7 @@ class MessageReader {
   name(): Name {
     const start = this.#reader.pos
     const { name, end } = readName(this.#bytes, start)
-    this.#reader.bytes(end - start)
+    this.#reader.skip(end - start)
     return name
   }
 
@@ -87,7 +87,7 @@ class MessageReader {
     const ttl = this.#reader.u32()
     const length = this.#reader.u16()
     const start = this.#reader.pos
-    this.#reader.bytes(length)
+    this.#reader.skip(length)
     const rdata = expandRdata(type, this.#bytes, start, start + length)
     return { owner, type, class: cls, ttl, rdata }
   }
@@ -114,8 +114,10 @@ export function parseMessage(bytes: Uint8Array): Message {
     const reader = new MessageReader(bytes)
     const id = reader.u16()
     const flags = reader.u16()
-    const counts = reader.many(4, () => reader.u16())
-    const [questions = 0, answers = 0, authorities = 0, additionals = 0] = counts
+    const questions = reader.u16()
+    const answers = reader.u16()
+    const authorities = reader.u16()
+    const additionals = reader.u16()
     const question = reader.many(questions, () => {
       const name = reader.name()
       return { name, type: reader.u16(), class: reader.u16() }
@@ -125,8 +127,10 @@ export function parseMessage(bytes: Uint8Array): Message {
     const authority = reader.many(authorities, record)
     const additional = reader.many(additionals, record)
     reader.done()
-    const [opt, second] = additional.filter((r) => r.type === TYPE.OPT)
-    if (second) throw new DnssecError('bad-message', 'more than one OPT record')
+    const opt = additional.find((r) => r.type === TYPE.OPT)
+    if (opt !== additional.findLast((r) => r.type === TYPE.OPT)) {
+      throw new DnssecError('bad-message', 'more than one OPT record')
+    }
     return {
       id,
       qr: (flags & FLAG.QR) !== 0,

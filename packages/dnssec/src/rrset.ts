@@ -134,6 +134,8 @@ export function canonicalRdata(type: number, rdata: Uint8Array): Uint8Array {
  */
 export function rrset(owner: Name, type: number, rdatas: readonly Uint8Array[]): RRset {
   if (rdatas.length === 0) throw new DnssecError('bad-record', 'an RRset has at least one record')
+  // Most sets have one record, which needs neither order nor a second look.
+  if (rdatas.length === 1) return { owner, type, rdatas: [canonicalRdata(type, rdatas[0]!)] }
   const sorted = rdatas.map((rdata) => canonicalRdata(type, rdata)).sort(compare)
   return {
     owner,
@@ -158,8 +160,7 @@ export function selectRRset(records: readonly RR[], owner: Name, type: number): 
 
 /** The type an RRSIG covers; undefined if its RDATA is too short to say. */
 function typeCovered(rrsig: Uint8Array): number | undefined {
-  const [high, low] = rrsig
-  return high === undefined || low === undefined ? undefined : high * 256 + low
+  return rrsig.length < 2 ? undefined : rrsig[0]! * 256 + rrsig[1]!
 }
 
 /** RDATA of the RRSIGs at `owner` that cover `type`, in the order of the bag. */

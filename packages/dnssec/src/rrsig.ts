@@ -187,10 +187,13 @@ export async function verifyRrsetWithKeys(question: RrsetQuestion): Promise<Veri
   if (!isAtOrBelow(rrset.owner, zone)) {
     throw new DnssecError('bad-owner', `${what()} is not in the zone ${nameToText(zone)}`)
   }
-  const ours = question.rrsigs
-    .flatMap((rdata) => wellFormed(() => parseRrsig(rdata)) ?? [])
-    .filter((rrsig) => rrsig.typeCovered === rrset.type && sameName(rrsig.signer, zone))
-    .map((rrsig) => ({ rrsig, ...windowOf(rrsig, at) }))
+  const ours: ({ readonly rrsig: Rrsig } & SignatureWindow)[] = []
+  for (const rdata of question.rrsigs) {
+    const rrsig = wellFormed(() => parseRrsig(rdata))
+    if (rrsig?.typeCovered !== rrset.type || !sameName(rrsig.signer, zone)) continue
+    const { expiration, inception } = windowOf(rrsig, at)
+    ours.push({ rrsig, inception, expiration })
+  }
   if (ours.length === 0) {
     throw new DnssecError('no-signature', `${what()} has no signature by ${nameToText(zone)}`)
   }

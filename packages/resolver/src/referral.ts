@@ -46,16 +46,15 @@ export function nameOfNs(rdata: Uint8Array): Name | undefined {
 /** The zone nearest to the name that the SOA or the signatures of a reply speak of, if any does. */
 export function zoneSpeaking(reply: Reply, zone: Name, name: Name): Name | undefined {
   const { answer, authority } = reply.message
-  const owners = authority.filter(({ type }) => type === TYPE.SOA).map(({ owner }) => owner)
-  const signers = [...answer, ...authority].flatMap((rr) => signerOf(rr) ?? [])
-  const above = [...owners, ...signers].filter(
-    (speaker) => isAtOrBelow(speaker, zone) && isAtOrBelow(name, speaker),
-  )
-  return above.reduce<Name | undefined>(
-    (nearest, speaker) =>
-      nearest === undefined || speaker.length > nearest.length ? speaker : nearest,
-    undefined,
-  )
+  let nearest: Name | undefined
+  const hear = (speaker: Name | undefined): void => {
+    if (speaker === undefined || (nearest !== undefined && speaker.length <= nearest.length)) return
+    if (isAtOrBelow(speaker, zone) && isAtOrBelow(name, speaker)) nearest = speaker
+  }
+  for (const { owner, type } of authority) if (type === TYPE.SOA) hear(owner)
+  for (const rr of answer) hear(signerOf(rr))
+  for (const rr of authority) hear(signerOf(rr))
+  return nearest
 }
 
 /** Who made a signature; undefined for what is none. */
