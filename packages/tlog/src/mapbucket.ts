@@ -10,7 +10,7 @@
  * Stored bytes may be damaged: what is not such an array is TlogError `bad-map`.
  */
 import { backend } from './backend.ts'
-import { compare } from './bytes.ts'
+import { compare, equal } from './bytes.ts'
 import { TlogError } from './error.ts'
 import { HASH_SIZE, sha256, type Hash } from './hash.ts'
 import { keyBit, mapInnerHash, mapInnerHashInto, PAIR_SIZE, type MapPair } from './map.ts'
@@ -158,6 +158,10 @@ export interface BucketChange {
   readonly root: Hash
 }
 
+// Room for a changed bucket, and for each of its pairs where it was in the old one, or -1 if it is new or has a new value.
+let mergedRoom = new Uint8Array(64 * PAIR_SIZE)
+let originRoom = new Int32Array(64)
+
 /**
  * Adds pairs, at least one, to a bucket, or where it has their keys puts their values in place of the old. In any order; a
  * key given twice is RangeError. Keys are not removed: no map of a log forgets one.
@@ -166,49 +170,72 @@ export function bucketUpdate(bytes: Uint8Array, changes: readonly MapPair[]): Bu
   if (changes.length === 0) throw new RangeError('no change of a bucket')
   const old = hashBucketForNow(bytes)
   const count = pairsOf(bytes)
-  const sorted = changes.toSorted((a, b) => compare(a.key, b.key))
-  const merged = new Uint8Array(bytes.length + sorted.length * PAIR_SIZE)
-  // For each pair of the result where it was in the old bucket, or -1 if it is new or has a new value.
-  const origin: number[] = []
-  let from = 0
-  const keep = (to: number): void => {
-    merged.set(bytes.subarray(from * PAIR_SIZE, to * PAIR_SIZE), origin.length * PAIR_SIZE)
-    while (from < to) origin.push(from++)
+  const sorted = changes.length === 1 ? changes : changes.toSorted(byKey)
+  const most = count + sorted.length
+  if (most > originRoom.length) {
+    mergedRoom = new Uint8Array(2 * most * PAIR_SIZE)
+    originRoom = new Int32Array(2 * most)
   }
-  sorted.forEach(({ key, value }, i) => {
-    if (i > 0 && compare(sorted[i - 1]!.key, key) === 0) throw new RangeError('a key changed twice')
-    let to = from
-    let order = 1
-    for (; to < count; to++) {
-      order = compare(bytes.subarray(to * PAIR_SIZE, to * PAIR_SIZE + HASH_SIZE), key)
-      if (order >= 0) break
-    }
-    keep(to)
-    if (order === 0) from++
-    merged.set(key, origin.length * PAIR_SIZE)
-    merged.set(value, origin.length * PAIR_SIZE + HASH_SIZE)
-    origin.push(-1)
-  })
-  keep(count)
-  const result = merged.slice(0, origin.length * PAIR_SIZE)
-  return { before: rootOf(old), bytes: result, root: rootAfter(old, result, origin) }
+  const [merged, origin] = [mergedRoom, originRoom]
+  let [from, to] = [0, 0]
+  const keepTo = (end: number): void => {
+    if (from < end) merged.set(bytes.subarray(from * PAIR_SIZE, end * PAIR_SIZE), to * PAIR_SIZE)
+    while (from < end) origin[to++] = from++
+  }
+  for (const [i, { key, value }] of sorted.entries()) {
+    if (i > 0 && equal(sorted[i - 1]!.key, key)) throw new RangeError('a key changed twice')
+    let at = from
+    while (at < count && compareAt(bytes, at * PAIR_SIZE, key) < 0) at++
+    keepTo(at)
+    if (at < count && compareAt(bytes, at * PAIR_SIZE, key) === 0) from++
+    merged.set(key, to * PAIR_SIZE)
+    merged.set(value, to * PAIR_SIZE + HASH_SIZE)
+    origin[to++] = -1
+  }
+  keepTo(count)
+  const result = merged.slice(0, to * PAIR_SIZE)
+  const root = hashAfter(old, result, origin, 0, to)
+  return { before: rootOf(old), bytes: result, root }
+}
+
+function byKey(a: MapPair, b: MapPair): number {
+  return compare(a.key, b.key)
+}
+
+/** Compares the key of the pair that begins at byte `offset` with another. */
+function compareAt(bytes: Uint8Array, offset: number, key: Hash): number {
+  for (let i = 0; i < HASH_SIZE; i++) {
+    const difference = bytes[offset + i]! - key[i]!
+    if (difference !== 0) return difference
+  }
+  return 0
 }
 
 /**
- * Root of a changed bucket. A node none of whose pairs are new holds the same pairs as a node of the old bucket, since
- * what is below a node is all that begins with its bits: its hash is known, and only the ways to new pairs are hashed.
+ * Hash of the node over the pairs [low, high) of a changed bucket; perhaps a view. A node none of whose pairs are new holds
+ * the same pairs as a node of the old bucket, since what is below a node is all that begins with its bits: its hash is
+ * known, and only the ways to new pairs are hashed.
  */
-function rootAfter(old: HashedBucket, bytes: Uint8Array, origin: readonly number[]): Hash {
-  const fresh = [0]
-  for (const from of origin) fresh.push(fresh.at(-1)! + (from < 0 ? 1 : 0))
-  const rehash = (low: number, high: number): Hash => {
+function hashAfter(
+  old: HashedBucket,
+  bytes: Uint8Array,
+  origin: Int32Array,
+  low: number,
+  high: number,
+): Hash {
+  if (!isChanged(origin, low, high)) {
     const from = origin[low]!
-    if (fresh[low] === fresh[high]) return hashOf(old, from, from + high - low)
-    if (high - low === 1) return sha256(bytes.subarray(low * PAIR_SIZE, high * PAIR_SIZE))
-    const { bit, split } = splitOf(bytes, low, high)
-    return mapInnerHash(rehash(low, split), rehash(split, high), bit)
+    return hashOf(old, from, from + high - low)
   }
-  return rehash(0, origin.length)
+  if (high - low === 1) return sha256(bytes.subarray(low * PAIR_SIZE, high * PAIR_SIZE))
+  const { bit, split } = splitOf(bytes, low, high)
+  const left = hashAfter(old, bytes, origin, low, split)
+  return mapInnerHash(left, hashAfter(old, bytes, origin, split, high), bit)
+}
+
+function isChanged(origin: Int32Array, low: number, high: number): boolean {
+  for (let i = low; i < high; i++) if (origin[i]! < 0) return true
+  return false
 }
 
 /** The way down a bucket: the pair it ends at, the node hashes beside it from the top, and the bucket's root. */
