@@ -38,7 +38,7 @@ export const PROBLEMS = {
   caught: { status: 403, title: 'The log was caught: its checkpoints are no longer cosigned' },
   inconsistent: { status: 422, title: 'The checkpoint does not follow the one before' },
 
-  // Refusals of a submission (entry.md, admission)
+  // Refusals of a submission (docs/spec/entry.md, "Admission")
   'log-frozen': { status: 410, title: 'The log has ended: its last tree is signed' },
   malformed: { status: 400, title: 'The evidence does not parse' },
   'too-large': { status: 413, title: 'The evidence is larger than an entry may be' },

@@ -8,7 +8,7 @@ interface Pair {
   readonly value: Hash
 }
 
-/** Root of the Merkle Patricia tree of these pairs, no key twice (tlog-formats §13). */
+/** Root of the Merkle Patricia tree of these pairs, no key twice. */
 function mapRoot(pairs: readonly Pair[], bit = 0): Hash {
   if (pairs.length === 0) return EMPTY_ROOT
   if (pairs.length === 1) return sha256(concat(pairs[0]!.key, pairs[0]!.value))

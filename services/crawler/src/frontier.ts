@@ -1,5 +1,5 @@
 /**
- * The queue of what to ask, in the database, shared by any number of processes (crawler.md, Scheduling).
+ * The queue of what to ask, in the database, shared by any number of processes.
  *
  * A lease is an update: it moves `due` to the end of the lease and writes down who holds it. Rows that
  * another process is leasing are skipped, not waited for. Whoever dies brings nothing back, and its

@@ -1,5 +1,5 @@
 /**
- * Whom to ask, and in which way (crawler.md, Politeness and Vantages): picks servers of the parent and
+ * Whom to ask, and in which way: picks servers of the parent and
  * vantages, tries others where one fails, and tells of each how it went.
  */
 import { ResolverError } from '@dslog/resolver/error'

@@ -1,7 +1,7 @@
 /**
- * How fast may be asked (crawler.md, Politeness): token buckets of each server, each parent zone and
- * of everything, and additive increase and multiplicative decrease for a server. Pure but for the
- * clock: it tells how long to wait, whoever asks does the waiting.
+ * How fast may be asked: token buckets of each server, each parent zone and of everything, and additive
+ * increase and multiplicative decrease for a server. Pure but for the clock: it tells how long to wait,
+ * whoever asks does the waiting.
  *
  * Several processes share the limits: each takes its part of them, by how many there are.
  */

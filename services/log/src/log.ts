@@ -1,8 +1,7 @@
 /**
- * The log: one sequencer, one tree in flight. {@link Log.sequence} is the whole story of a tree, from
- * candidates to a published checkpoint, told in the order of its effects; after each step stands
- * what is true if the process dies there. The rules are those of ARCHITECTURE.md, "Rules of the log
- * core"; what may be appended is decided by the fold of @dslog/verify.
+ * The log: one sequencer, one tree in flight (docs/adr/0007-one-sequencer-and-a-signer-row.md). {@link Log.sequence} is the
+ * whole story of a tree, from candidates to a published checkpoint, told in the order of its effects; after each step
+ * stands what is true if the process dies there. What may be appended is decided by the fold of @dslog/verify.
  */
 import { setImmediate as immediate } from 'node:timers/promises'
 import { equal } from '@dslog/tlog/bytes'
