@@ -133,9 +133,11 @@ describe('the lock of a folder', () => {
       program(`import { lockFolder } from '${at('lock')}'
         while (Date.now() % 1000 < 950) {}
         await lockFolder('${path}').then(() => console.log('won'), (e) => console.log(e.name))
-        setTimeout(() => {}, 3000)`),
+        setInterval(() => {}, 1000)`),
     )
-    await Promise.all(racers.map(({ end }) => end()))
+    // Nobody leaves before all have tried.
+    await expect.poll(() => racers.every(({ lines }) => lines().length > 0)).toBe(true)
+    await Promise.all(racers.map(({ end }) => end('SIGKILL')))
     expect(racers.map(({ lines }) => lines()[0]!).sort((a, b) => a.localeCompare(b))).toEqual([
       ...Array.from({ length: 3 }, () => 'EmbeddedLocked'),
       'won',
