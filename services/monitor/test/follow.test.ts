@@ -10,7 +10,7 @@ import { nameFromText } from '@dslog/dnssec/name'
 import { decodeEntry } from '@dslog/schema/entry'
 import { mapKeyOf } from '@dslog/schema/identity'
 import { onTestPoint } from '@dslog/service/testpoint'
-import { LyingLog, type ServedLog } from '@dslog/testbed/lyinglog'
+import { LyingLog } from '@dslog/testbed/lyinglog'
 import type { Follower } from '../src/follow.ts'
 import { STALE_AFTER_MS } from '../src/standing.ts'
 import type { UnitLimits } from '@dslog/service/replay'
@@ -25,13 +25,13 @@ import {
   place,
   type Place,
   RUNNING,
+  settingOf,
 } from './world.ts'
 
 const NIGHTLY = process.env['DSLOG_TEST_NIGHTLY'] !== undefined
 
 let past: History
 let here: Place
-const serving: ServedLog[] = []
 
 beforeAll(async () => {
   past = await history(230)
@@ -40,17 +40,9 @@ beforeAll(async () => {
 beforeEach(async () => {
   await here.empty()
 })
-afterAll(async () => {
-  await Promise.all(serving.map((served) => served.close()))
-  await here.close()
-})
+afterAll(() => here.close())
 
-/** Everything that opening a follower of a log takes, the log served. */
-async function setting(log: LyingLog) {
-  const served = await log.serve()
-  serving.push(served)
-  return { log, served, db: here.db, anchors: past.net.anchors, clock: past.net.clock.now }
-}
+const setting = (log: LyingLog) => settingOf(log, past, here)
 
 /** Everything that is stored about a log, in a form that compares. */
 async function stored() {
@@ -371,7 +363,7 @@ describe('no misbehaviour is', () => {
     await monitor.round(RUNNING)
     expectAll(monitor, log)
 
-    await serving.pop()!.close()
+    await world.served.close()
     await monitor.round(RUNNING)
     expect(monitor.status).toMatchObject({ state: 'unreachable', size: log.size, backlog: 0 })
     expect(monitor.status.findings.size).toBe(0)

@@ -9,7 +9,7 @@ import { encodeBundle } from '@dslog/tlog/tile'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { nameFromText } from '@dslog/dnssec/name'
 import { decodeEntry, encodeEntry, type Entry } from '@dslog/schema/entry'
-import { LyingLog, Scribe, type ServedLog } from '@dslog/testbed/lyinglog'
+import { LyingLog, Scribe } from '@dslog/testbed/lyinglog'
 import { entryOf } from '@dslog/verify/candidate'
 import { Observer } from '@dslog/verify/observe'
 import { decodeFinding, type Finding, type FindingKind, verifyFinding } from '../src/evidence.ts'
@@ -25,6 +25,7 @@ import {
   quickPlace,
   type Place,
   RUNNING,
+  settingOf,
 } from './world.ts'
 
 /** So long a smaller tree may be a copy that is late, ms. */
@@ -32,7 +33,6 @@ const TEN_MINUTES = 600_000
 
 let past: History
 let here: Place
-const serving: ServedLog[] = []
 
 beforeAll(async () => {
   past = await history(10)
@@ -41,16 +41,9 @@ beforeAll(async () => {
 beforeEach(async () => {
   await here.empty()
 })
-afterAll(async () => {
-  await Promise.all(serving.map((served) => served.close()))
-  await here.close()
-})
+afterAll(() => here.close())
 
-async function setting(log: LyingLog) {
-  const served = await log.serve()
-  serving.push(served)
-  return { log, served, db: here.db, anchors: past.net.anchors, clock: past.net.clock.now }
-}
+const setting = (log: LyingLog) => settingOf(log, past, here)
 
 /** Everything kept, decoded; each piece verifies with the log's key, and not with another's. */
 async function evidence(log: LyingLog): Promise<Finding[]> {

@@ -16,7 +16,7 @@ import { formatAddCheckpoint, witnessedPath } from '@dslog/tlog/witness'
 import { Secret } from '@dslog/service/config'
 import type { Http } from '@dslog/service/http'
 import { onTestPoint } from '@dslog/service/testpoint'
-import { LyingLog, type ServedLog } from '@dslog/testbed/lyinglog'
+import { LyingLog } from '@dslog/testbed/lyinglog'
 import { quietHttp } from '../../../test/http.ts'
 import { silent } from '../../../test/silent.ts'
 import { Comparer } from '../src/compare.ts'
@@ -33,6 +33,7 @@ import {
   quickPlace,
   type Place,
   RUNNING,
+  settingOf,
 } from './world.ts'
 
 const WITNESS = signerKey('example.com/witness', KEY_TYPE.cosignature, new Uint8Array(32).fill(1))
@@ -41,7 +42,6 @@ const AUDITOR = signerKey('example.com/auditor', KEY_TYPE.mldsa44, new Uint8Arra
 let past: History
 let here: Place
 let folder: string
-let serving: ServedLog[] = []
 let apps: Http[] = []
 
 beforeAll(async () => {
@@ -53,8 +53,7 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'dslog-witness-'))
 })
 afterEach(async () => {
-  await Promise.all([...serving, ...apps].map((one) => one.close()))
-  serving = []
+  await Promise.all(apps.map((app) => app.close()))
   apps = []
   await rm(folder, { recursive: true, force: true })
 })
@@ -68,9 +67,7 @@ const BOTH = (): Cosigner[] => [cosigner('witness', WITNESS), cosigner('auditor'
 
 /** A monitor of a log, with these cosigners and what it remembers in a file. */
 async function monitor(log: LyingLog, cosigners: Cosigner[] = BOTH(), memory?: WitnessMemory) {
-  const served = await log.serve()
-  serving.push(served)
-  const setting = { log, served, db: here.db, anchors: past.net.anchors, clock: past.net.clock.now }
+  const setting = await settingOf(log, past, here)
   const follows = await follower(setting)
   const witness = new Witness({
     logKeys: [log.key],
@@ -79,7 +76,7 @@ async function monitor(log: LyingLog, cosigners: Cosigner[] = BOTH(), memory?: W
     followerOf: () => follows,
     signal: RUNNING,
   })
-  return { follower: follows, witness, ask: await http(witness), url: served.url }
+  return { follower: follows, witness, ask: await http(witness), url: setting.served.url }
 }
 
 async function http(witness: Witness) {

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'kysely'
+import { onTestFinished } from 'vitest'
 import { LogClient } from '@dslog/tlog/client'
 import { HttpClient } from '@dslog/tlog/http'
 import { parsePolicy } from '@dslog/tlog/policy'
@@ -174,6 +175,17 @@ export interface Setting {
   readonly anchors: readonly Anchor[]
   readonly clock: () => number
   readonly policy?: string
+}
+
+/** What a follower of a log is made of, in a database of a monitor. The log is served until the test has run. */
+export async function settingOf(
+  log: LyingLog,
+  { net }: History,
+  { db }: Pick<Place, 'db'>,
+): Promise<Setting & { readonly served: ServedLog }> {
+  const served = await log.serve()
+  onTestFinished(() => served.close())
+  return { log, served, db, anchors: net.anchors, clock: net.clock.now }
 }
 
 /** A follower as the service makes it, but that it looks only when it is told. */
