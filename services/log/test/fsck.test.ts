@@ -90,6 +90,11 @@ describe('is told of', () => {
       /contents of bucket/,
     ],
     ['a bucket that is gone', 'delete from map_bucket where tree_size = 7', /bucket \d+ of/],
+    [
+      'a bucket in the place of its neighbour, which leads to the same root',
+      'update map_bucket set prefix = prefix # 1 where tree_size = 7',
+      /bucket \d+ of/,
+    ],
     ['a history', `update name set ${flip('history', '20')} where kind = 1`, /history of map key/],
     [
       'a history cut off',
