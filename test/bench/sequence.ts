@@ -10,8 +10,8 @@ import { type Bench, type Benchmark, type Goal, randomOf, repeat, secondsOf } fr
 
 /** Most candidates of a tree; see MAX_TREE_CANDIDATES in the sequencer. */
 const TREE = 5_000
-/** Trees that are not counted, until the code is compiled. */
-const WARM_UP = 2
+/** Trees that are not counted, until the code is compiled, and the server has written what came before. */
+const WARM_UP = 6
 
 export const sequence: Benchmark = {
   name: 'sequence',

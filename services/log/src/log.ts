@@ -202,10 +202,7 @@ export class Log implements ReadableLog {
   async sequence(batches: readonly Batch[]): Promise<Admission[][]> {
     if (this.isFrozen) throw new LogError('frozen', 'the last tree of this log is signed')
     // Nothing durable yet: a crash loses what nobody was promised.
-    const { admissions, appended, fold, time } = await this.#decide(batches, (deciding) => {
-      // Whoever needs the map waits for it, and gets the error.
-      deciding.prefetchMap().catch(() => {})
-    })
+    const { admissions, appended, fold, time } = await this.#decide(batches, true)
     if (appended.length === 0) return admissions
     // The map is hashed while the transaction is under way, when the embedded database answers nobody else.
     await fold.prefetchMap()
@@ -238,7 +235,7 @@ export class Log implements ReadableLog {
    * stored when {@link loaded} resolves.
    */
   async appendLoad(batches: readonly Batch[]): Promise<Admission[][]> {
-    const { admissions, appended, fold } = await this.#decide(batches)
+    const { admissions, appended, fold } = await this.#decide(batches, false)
     if (appended.length === 0) return admissions
     const step = await stepFrom(this.#at, await leavesFrom(this.#at, appended), fold, true)
     await this.loaded()
@@ -274,10 +271,14 @@ export class Log implements ReadableLog {
     if (this.#options.witnesses === undefined) await this.#finish()
   }
 
-  /** @param onPause called now and then, while others have the processor */
+  /**
+   * Decides about each candidate, in order, while the histories of the next are read.
+   *
+   * @param readsMap buckets of the map are read as well, of what has been decided
+   */
   async #decide(
     batches: readonly Batch[],
-    onPause: (fold: Fold) => void = () => {},
+    readsMap: boolean,
   ): Promise<{
     admissions: Admission[][]
     appended: Appended[]
@@ -311,7 +312,8 @@ export class Log implements ReadableLog {
         if (admission.status === 'logged') appended.push(admission)
         results.push(admission)
         if (++decided % DECIDED_AT_ONCE !== 0) continue
-        onPause(fold)
+        // Whoever needs the map waits for it, and gets the error.
+        if (readsMap) fold.prefetchMap().catch(() => {})
         await immediate()
       }
       admissions.push(results)
