@@ -76,6 +76,10 @@ const dying = (): Worker =>
     eval: true,
   })
 
+/** Takes work, and does not do it. */
+const deaf = (): Worker =>
+  new Worker(`require('node:worker_threads').parentPort.on('message', () => {})`, { eval: true })
+
 /** Asks for all at once. */
 function ask(backend: ThreadedBackend): Promise<boolean[]> {
   return Promise.all(questions.map((question) => backend.verify(...question)))
@@ -93,12 +97,12 @@ describe('threads that verify', () => {
       started++
       return start()
     }
-    const verdicts = await ask(open({ threads: 2, start: counting }))
+    const verdicts = await ask(open({ threads: 3, start: counting }))
     expect(verdicts).toEqual(await verdictsHere())
     expect([verdicts.filter(Boolean).length, started]).toEqual([113, 2])
   })
 
-  it('are as many as the machine runs at a time, and four at most', async () => {
+  it('are with the one that asks as many as the machine runs at a time, and four at most', async () => {
     let started = 0
     const counting = (): Worker => {
       started++
@@ -129,6 +133,24 @@ describe('threads that verify', () => {
       await new Promise(setImmediate)
     }
     expect(await Promise.all(asked)).toEqual(await verdictsHere())
+  })
+})
+
+describe('the thread that asks', () => {
+  it('verifies what the others have no room for', async () => {
+    const backend = open({ threads: 2, start: deaf })
+    const verdicts = new Map<number, boolean>()
+    const asked = questions.map(async (question, i) => {
+      const isValid = await backend.verify(...question)
+      verdicts.set(i, isValid)
+      return isValid
+    })
+    const here = await verdictsHere()
+    // The other one has four times sixteen before it, the first ones, and says nothing.
+    await expect.poll(() => verdicts.size).toBe(questions.length - 64)
+    expect([...verdicts]).toEqual(here.map((isValid, i) => [i, isValid]).slice(64))
+    await backend.close()
+    expect(await Promise.all(asked)).toEqual(here)
   })
 })
 
