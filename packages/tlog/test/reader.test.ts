@@ -10,7 +10,7 @@ import { TileNodes } from '../src/tilenodes.ts'
 import { TileWriter } from '../src/tilewriter.ts'
 import { CompactRange } from '../src/tree.ts'
 import { codeOfAsync } from './codes.ts'
-import { leaves, mth, path, proof, text } from './reference.ts'
+import { alike, leaves, mth, path, peaksAlike, proof, text } from './reference.ts'
 
 const MAX = Number.MAX_SAFE_INTEGER
 const COUNT = 600
@@ -126,8 +126,7 @@ describe('proofs from tiles', () => {
 
   test('of the largest trees: near 2^31, 2^32 and 2^53', async () => {
     // All leaves alike, so any tile can be made up.
-    const full: Hash[] = [LEAVES[0]!]
-    for (let level = 0; level < 53; level++) full.push(mth([full[level]!, full[level]!]))
+    const full = alike(LEAVES[0]!)
     const source: TileSource = {
       tile: (level, _index, width) => {
         const data = new Uint8Array(32 * width)
@@ -135,13 +134,8 @@ describe('proofs from tiles', () => {
         return Promise.resolve(data)
       },
     }
-    const rootOfSize = (size: number): Hash => {
-      const peaks: Hash[] = []
-      for (let n = size, level = 0; n > 0; n = Math.floor(n / 2), level++) {
-        if (n % 2 === 1) peaks.unshift(full[level]!)
-      }
-      return CompactRange.from(size, peaks).root()
-    }
+    const rootOfSize = (size: number): Hash =>
+      CompactRange.from(size, peaksAlike(full, size)).root()
     const size = fc.oneof(
       ...[2 ** 31, 2 ** 32, 2 ** 48, MAX].map((n) =>
         fc.integer({ min: n - 300, max: Math.min(MAX, n + 300) }),

@@ -10,6 +10,22 @@ export function leaves(n: number): Hash[] {
   return Array.from({ length: n }, (_, i) => leafHash(utf8(`leaf ${i}`)))
 }
 
+/** Hashes of the complete trees whose leaves are all this one, by level: any tree of such leaves is made of them. */
+export function alike(leaf: Hash): Hash[] {
+  const full = [leaf]
+  for (let level = 0; level < 53; level++) full.push(nodeHash(full[level]!, full[level]!))
+  return full
+}
+
+/** The peaks of a tree of so many of those leaves, from left to right. */
+export function peaksAlike(full: readonly Hash[], size: number): Hash[] {
+  const peaks: Hash[] = []
+  for (let n = size, level = 0; n > 0; n = Math.floor(n / 2), level++) {
+    if (n % 2 === 1) peaks.unshift(full[level]!)
+  }
+  return peaks
+}
+
 /** The largest power of two below `n`. */
 export function split(n: number): number {
   let k = 1

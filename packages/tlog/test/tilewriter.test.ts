@@ -6,7 +6,7 @@ import { EMPTY_ROOT, leafHash, sha256, type Hash } from '../src/hash.ts'
 import { edgeTiles, tilePath, tilesBetween, type Tile } from '../src/tile.ts'
 import { TileWriter } from '../src/tilewriter.ts'
 import { CompactRange, rangeRoot } from '../src/tree.ts'
-import { leaves, mth } from './reference.ts'
+import { alike, leaves, mth, peaksAlike } from './reference.ts'
 
 const COUNT = 700
 const LEAVES = leaves(COUNT)
@@ -154,17 +154,13 @@ describe('TileWriter', () => {
     (limit) => {
       // All leaves alike, so the edge of a tree of any size can be made up.
       const size = limit - 300
-      const full: Hash[] = [LEAVES[0]!]
-      for (let level = 0; level < 53; level++) full.push(mth([full[level]!, full[level]!]))
+      const full = alike(LEAVES[0]!)
       const edge = edgeTiles(size).map(({ level, index, width }) => ({
         level,
         index,
         data: concat(...Array.from({ length: width }, () => full[8 * level]!)),
       }))
-      const peaks: Hash[] = []
-      for (let n = size, level = 0; n > 0; n = Math.floor(n / 2), level++) {
-        if (n % 2 === 1) peaks.unshift(full[level]!)
-      }
+      const peaks = peaksAlike(full, size)
       const writer = TileWriter.from(size, edge, rangeRoot(peaks))
       const range = CompactRange.from(size, peaks)
       const end = Math.min(Number.MAX_SAFE_INTEGER, limit + 300)
