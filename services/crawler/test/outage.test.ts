@@ -9,13 +9,13 @@ import { TestClock } from '@dslog/testbed/clock'
 import { Wire } from '@dslog/testbed/wire'
 import { silent } from '../../../test/silent.ts'
 import { Crawler, type CrawlerOptions } from '../src/crawl.ts'
-import { Frontier } from '../src/frontier.ts'
+import { Frontier, LEASE_MS } from '../src/frontier.ts'
 import { Inquirer, type InquirerOptions } from '../src/inquire.ts'
 import { countersIn } from '../src/metrics.ts'
 import { Source, TaskKind, Tier } from '../src/schedule.ts'
 import { Standing } from '../src/standing.ts'
 import { Views } from '../src/views.ts'
-import { HASH_KEY, openPlace, type Place } from './place.ts'
+import { HASH_KEY, openPlace, type Place, SCHEMA } from './place.ts'
 
 const clock = new TestClock()
 const NAMES = 2_000
@@ -35,8 +35,7 @@ afterAll(() => place.close())
 async function wired(): Promise<{ wire: Wire; db: Database<CrawlerTables> }> {
   const wire = await Wire.to(Number(new URL(place.url!).port))
   const url = Object.assign(new URL(place.url!), { hostname: '127.0.0.1', port: wire.port }).href
-  const schema = `crawler_test_${process.pid}`
-  const db = await openDatabase<CrawlerTables>({ folder: '', url, schema })
+  const db = await openDatabase<CrawlerTables>({ folder: '', url, schema: SCHEMA })
   endings.push(
     () => wire.cut(),
     () => db.close(),
@@ -100,7 +99,7 @@ test('the crawler goes on when the database is back, with every name', async (co
   await wire.mend()
   await expect.poll(() => db.awaySince, { timeout: 20_000 }).toBeUndefined()
   // What was leased in an answer that never came is due again when the lease is over.
-  clock.advance(600_000)
+  clock.advance(LEASE_MS)
   await expect.poll(done, { timeout: 20_000 }).toBe(NAMES)
   await crawler.stop()
   expect(failures).toEqual([])

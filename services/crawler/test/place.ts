@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'kysely'
+import type { Name } from '@dslog/dnssec/name'
 import type { CrawlerTables } from '@dslog/schema/crawlerdb'
 import { CRAWLER_GRANTS } from '@dslog/schema/grants'
 import { CRAWLER_MIGRATIONS } from '@dslog/schema/migrate'
@@ -26,6 +27,9 @@ export interface Place {
   close(): Promise<void>
 }
 
+/** Where the tables are on a server. */
+export const SCHEMA: string = `crawler_test_${process.pid}`
+
 const TABLES = [
   'worker',
   'duty',
@@ -44,7 +48,7 @@ export async function openPlace(kind?: 'embedded'): Promise<Place> {
   const folder = await mkdtemp(join(tmpdir(), 'dslog-crawler-'))
   const owned = await openOwned<CrawlerTables>(postgres, {
     folder: join(folder, 'db'),
-    schema: `crawler_test_${process.pid}`,
+    schema: SCHEMA,
     migrations: CRAWLER_MIGRATIONS,
     grants: CRAWLER_GRANTS,
   })
@@ -60,4 +64,15 @@ export async function openPlace(kind?: 'embedded'): Promise<Place> {
       await rm(folder, { recursive: true, force: true })
     },
   }
+}
+
+/** What the log is known to hold of a name: a state with DS records. */
+export async function putLogged(
+  { db }: Place,
+  name: Name,
+  zone: Name,
+  state: Uint8Array,
+): Promise<void> {
+  const row = { name, zone, state, inception: 1, signed: true }
+  await db.kysely.insertInto('logged').values(row).execute()
 }

@@ -1,13 +1,12 @@
 /** Watched names and their decoys. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { sql } from 'kysely'
 import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
 import { stateId } from '@dslog/schema/identity'
 import { TestClock } from '@dslog/testbed/clock'
 import { Frontier } from '../src/frontier.ts'
 import { Source, TaskKind, Tier } from '../src/schedule.ts'
 import { refreshDecoys, watch } from '../src/watch.ts'
-import { HASH_KEY, openPlace, type Place } from './place.ts'
+import { HASH_KEY, openPlace, type Place, putLogged } from './place.ts'
 
 const clock = new TestClock()
 let place: Place
@@ -28,9 +27,7 @@ async function logged(zone: string, count: number): Promise<Name[]> {
   const names = Array.from({ length: count }, (_, i) => nameFromText(`n${i}.${zone}`))
   for (const name of names) {
     const state = stateId(name, apex, [name])
-    await sql`insert into logged values (${name}, ${apex}, ${state}, 1, true)`.execute(
-      place.db.kysely,
-    )
+    await putLogged(place, name, apex, state)
   }
   const due = clock.now() + 1_000_000
   const task = { kind: TaskKind.poll, tier: Tier.signed, due, source: Source.log }
