@@ -1,11 +1,15 @@
 /** On the way to the log: batches, answers to each, a log that is busy, away, or says no. */
-import { describe, expect, test, vi } from 'vitest'
+import { once } from 'node:events'
+import { describe, expect, test } from 'vitest'
 import { TlogError } from '@dslog/tlog/error'
 import type { Observation, SubmitResult } from '@dslog/schema/api'
 import { silent } from '../../../test/silent.ts'
 import { SubmitError, Submitter } from '../src/submit.ts'
 
-type Answer = (observations: readonly Observation[]) => SubmitResult[] | Promise<SubmitResult[]>
+type Answer = (
+  observations: readonly Observation[],
+  signal: AbortSignal,
+) => SubmitResult[] | Promise<SubmitResult[]>
 
 /** A log that answers as it is told, and the waits of whoever submits to it. */
 function log(answer: Answer) {
@@ -13,9 +17,9 @@ function log(answer: Answer) {
   const waits: number[] = []
   const submitter = new Submitter({
     api: {
-      submit: async (observations) => {
+      submit: async (observations, signal) => {
         requests.push(observations.length)
-        return answer(observations)
+        return answer(observations, signal!)
       },
     },
     clock: () => 1000,
@@ -53,9 +57,9 @@ describe('observations', () => {
 
   test('wait for a log that is away, for a while', async () => {
     let left = 3
-    const { requests, submitter, waits } = log((observations) => {
+    const { requests, submitter, waits } = log((...request) => {
       if (left-- > 0) throw new TlogError('network', 'no connection')
-      return logged(observations)
+      return logged(...request)
     })
     expect(await submitter.submit(observation(5))).toEqual({ status: 'logged', index: 5 })
     expect(requests).toHaveLength(4)
@@ -82,11 +86,11 @@ describe('observations', () => {
   })
 
   test('that the log cannot read take no others with them', async () => {
-    const { requests, submitter } = log((observations) => {
+    const { requests, submitter } = log((observations, signal) => {
       if (observations.some(({ owner }) => owner === '77.example.')) {
         throw new TlogError('http', 'no', { status: 400 })
       }
-      return logged(observations)
+      return logged(observations, signal)
     })
     const results = await Promise.allSettled(
       Array.from({ length: 400 }, (_, i) => submitter.submit(observation(i))),
@@ -100,10 +104,10 @@ describe('observations', () => {
 
   test('are enough when there are thousands, or some large ones', async () => {
     let answer = (): void => {}
-    const never = new Promise<void>((resolve) => (answer = resolve))
-    const { submitter } = log(async (observations) => {
-      await never
-      return logged(observations)
+    const held = new Promise<void>((resolve) => (answer = resolve))
+    const { submitter } = log(async (...request) => {
+      await held
+      return logged(...request)
     })
     const all = [many(submitter, 3999)]
     expect(submitter.isFull).toBe(false)
@@ -131,11 +135,18 @@ describe('a stop', () => {
   })
 
   test('of a log that never answers can be forced', async () => {
-    const never = vi.fn<Answer>(() => {
-      throw new TlogError('network', 'no connection')
+    const { requests, submitter, waits } = log(async (_, signal) => {
+      await once(signal, 'abort')
+      throw new TlogError('network', 'given up')
     })
-    const { submitter } = log(never)
-    const result = submitter.submit(observation(1))
-    await Promise.all([expect(result).rejects.toThrow(SubmitError), submitter.stop(true)])
+    const results = Promise.allSettled(
+      Array.from({ length: 400 }, (_, i) => submitter.submit(observation(i))),
+    )
+    expect(requests).toEqual([400])
+    await submitter.stop(true)
+    for (const result of await results) {
+      expect(result).toMatchObject({ status: 'rejected', reason: expect.any(SubmitError) })
+    }
+    expect([requests, waits]).toEqual([[400], []])
   })
 })
