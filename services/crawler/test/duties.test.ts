@@ -101,9 +101,9 @@ test('a zone is read by one process, and by another when that one dies over it, 
       for (const frontier of alive) await frontier.beat(fast())
     }
   })()
+  let die = (): void => {}
   try {
     // It never ends, nor beats again.
-    let die = (): void => {}
     await start('dying', () => new Promise((resolve) => (die = () => resolve(false))))
     await expect.poll(() => read).toEqual(['dying'])
     alive.add(
@@ -117,8 +117,8 @@ test('a zone is read by one process, and by another when that one dies over it, 
     // It reads again and again, alone, unless the machine has stood still for longer than a process may be silent.
     await expect.poll(() => read.slice(-3)).toEqual(['able', 'able', 'able'])
     expect(read.filter((name) => name === 'dying')).toHaveLength(1)
-    die()
   } finally {
+    die()
     end.abort()
     await beating
     await Promise.all(running.map((sources) => sources.stop()))

@@ -2,7 +2,7 @@
  * How often a server is asked, counted by the server: a name server of ours on the loopback interface,
  * real datagrams, and a clock that goes on when everybody waits for it, so that an hour takes a second.
  */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { nameFromText } from '@dslog/dnssec/name'
 import { TYPE } from '@dslog/dnssec/records'
 import { MINUTE, SECOND } from '@dslog/schema/time'
@@ -40,7 +40,7 @@ afterEach(() => {
 })
 afterAll(() => servers.stop())
 
-/** Some who ask as fast as they may, until a time; the clock goes on when all of them wait. */
+/** Some who ask as fast as they may, until a time, in one test; the clock goes on when all of them wait. */
 class Crowd {
   readonly pace: Pace
   readonly counted = new Map<string, number>()
@@ -56,6 +56,7 @@ class Crowd {
     }
     const asked = (_transport: string, outcome: string): void => count(outcome)
     this.#exchange = new PacedExchange(client, this.pace, { asked }, (ms) => this.#sleep(ms))
+    onTestFinished(() => this.#exchange.close())
   }
 
   /** Asks servers in turn for so long, `lanes` at once. */
@@ -79,10 +80,6 @@ class Crowd {
     }
     this.#awake = lanes
     await Promise.all(Array.from({ length: lanes }, (_, i) => lane(i)))
-  }
-
-  close(): Promise<void> {
-    return this.#exchange.close()
   }
 
   #sleep(ms: number): Promise<void> {
@@ -126,7 +123,6 @@ describe('a server', () => {
     expect(most(later)).toBe(10)
     expect(asked.length).toBeGreaterThanOrEqual(20 + 29 * 10)
     expect(asked.length).toBeLessThanOrEqual(20 + 31 * 10)
-    await crowd.close()
   })
 
   test('has a rate of its own, and all have one together', async () => {
@@ -139,7 +135,6 @@ describe('a server', () => {
     }
     const together = each.flat().sort((a, b) => a - b)
     expect(most(together)).toBeLessThanOrEqual(21 + 2)
-    await crowd.close()
   })
 
   test('whose answers do not fit is asked half as often, and one a second more each clean minute', async () => {
@@ -157,7 +152,6 @@ describe('a server', () => {
       rates.push(Math.round(times(server!).length / 60))
     }
     expect(rates).toEqual([5, 6, 7, 8, 9, 10, 10, 10])
-    await crowd.close()
   })
 
   test('that never answers gets a trickle', async () => {
@@ -172,7 +166,6 @@ describe('a server', () => {
     // Another does not suffer for it.
     await crowd.ask(10 * SECOND, [at(other!)])
     expect(times(other!).length).toBeGreaterThanOrEqual(100)
-    await crowd.close()
   })
 
   test('that answers four a second is not asked ten', async () => {
@@ -188,7 +181,6 @@ describe('a server', () => {
     expect(asked.length / 600).toBeGreaterThan(1)
     const lost = crowd.counted.get('timeout') ?? 0
     expect(lost / asked.length).toBeLessThan(0.1)
-    await crowd.close()
   })
 
   test('is not asked more slowly for what a proxy loses', async () => {
