@@ -72,6 +72,8 @@ describe('a log whose disk fills', () => {
   let sequencer: Sequencer
   let now = 0
   let free: number
+  /** So many of the next transactions fail, as on a full disk. */
+  let failing = 0
   let failure: unknown
 
   beforeAll(async () => {
@@ -84,8 +86,6 @@ describe('a log whose disk fills', () => {
     await places.close()
   })
 
-  /** Opens the log; each time a transaction is to fail, the next one does, as on a full disk. */
-  let failing = 0
   beforeEach(async () => {
     free = 1e12
     failing = 0
@@ -102,7 +102,8 @@ describe('a log whose disk fills', () => {
           transaction: (work) =>
             own.db.transaction(async (trx) => {
               const result = await work(trx)
-              if (failing-- > 0) {
+              if (failing > 0) {
+                failing--
                 throw Object.assign(new Error('could not extend file'), { code: '53100' })
               }
               return result
