@@ -7,6 +7,11 @@ import type { Database } from '@dslog/service/db'
 /** Those whose rows no statement may change. */
 const GUARDED = ['tile', 'bundle', 'leaf', 'signer']
 
+/** SQL that changes the last bit of one byte of a column; `at` may be an expression. */
+export function flip(column: string, at: string): string {
+  return `${column} = set_byte(${column}, ${at}, get_byte(${column}, ${at}) # 1)`
+}
+
 /** All statements or none; each has to find something. @returns how many rows each has changed */
 export async function damage(
   db: Database<LogTables>,

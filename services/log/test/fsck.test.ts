@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { signNote } from '@dslog/tlog/note'
 import { formatCheckpoint } from '@dslog/tlog/checkpoint'
 import { asHash, leafHash } from '@dslog/tlog/hash'
@@ -15,13 +15,13 @@ import { HOUR } from '@dslog/schema/time'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
-import { Places } from '../../../test/place.ts'
+import { ORIGIN, Places } from '../../../test/place.ts'
 import { observe, openPlace, TestLog } from '../../../test/testlog.ts'
 import { fsck, type FsckReport } from '../src/fsck.ts'
 import type { LogOptions } from '../src/log.ts'
 import { SignerFile } from '../src/signer.ts'
 import { leafPrefix, TreeStore } from '../src/store.ts'
-import { damage } from './damage.ts'
+import { damage, flip } from './damage.ts'
 import { emptied } from './emptied.ts'
 
 const places = await Places.open()
@@ -55,13 +55,10 @@ function check(): Promise<FsckReport> {
   return fsck(options, backend)
 }
 
-const flip = (column: string, at: string): string =>
-  `${column} = set_byte(${column}, ${at}, get_byte(${column}, ${at}) # 1)`
-
 test('a sound log has no problems', async () => {
   const done: number[] = []
   const report = await fsck(options, backend, (n) => done.push(n))
-  expect(report).toEqual({ origin: 'log.example/test', size: 7, names: 3, problems: [] })
+  expect(report).toEqual({ origin: ORIGIN, size: 7, names: 3, problems: [] })
   expect(done).toEqual([7])
 })
 
@@ -120,19 +117,19 @@ describe('is told of', () => {
 
   test('a checkpoint of another tree, signed by the log itself', async () => {
     const root = asHash(new Uint8Array(32))
-    const origin = 'log.example/test'
-    const text = formatCheckpoint({ origin, size: 7, root, extensions: [] })
+    const text = formatCheckpoint({ origin: ORIGIN, size: 7, root, extensions: [] })
     const note = signNote(text, options.signers)
     await new TreeStore(options.db).publish({ size: 7, root, note, published_at: 0 })
     expect((await check()).problems).toEqual(['the published checkpoint is not of this tree'])
   })
 
   test('a record that is none', async () => {
-    const path = join(await mkdtemp(join(tmpdir(), 'dslog-fsck-')), 'row.json')
+    const folder = await mkdtemp(join(tmpdir(), 'dslog-fsck-'))
+    onTestFinished(() => rm(folder, { recursive: true }))
+    const path = join(folder, 'row.json')
     await writeFile(path, 'nothing')
     const { problems } = await fsck({ ...options, signerRow: new SignerFile(path) }, backend)
     expect(problems).toEqual([expect.stringMatching(/is not a record of a signed tree/)])
-    await rm(dirname(path), { recursive: true })
   })
 
   test('every byte of an entry', async () => {
@@ -170,8 +167,8 @@ describe('finds what a log has signed and should not have', () => {
       const leaf = { idx, prefix: leafPrefix(leafHash(entry)), zone: null }
       await db.kysely.insertInto('leaf').values(leaf).execute()
     }
-    const origin = 'log.example/test'
-    const note = signNote(formatCheckpoint({ origin, size, root, extensions: [] }), signers)
+    const text = formatCheckpoint({ origin: ORIGIN, size, root, extensions: [] })
+    const note = signNote(text, signers)
     await db.kysely.updateTable('tree').set({ root }).execute()
     await db.kysely.updateTable('signer').set({ root }).execute()
     await db.kysely.updateTable('published').set({ root, note }).execute()

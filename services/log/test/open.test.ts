@@ -18,7 +18,7 @@ import { Log, type LogOptions } from '../src/log.ts'
 import { LOG_FILES } from '../src/files.ts'
 import { SignerFile } from '../src/signer.ts'
 import { TreeStore } from '../src/store.ts'
-import { damage } from './damage.ts'
+import { damage, flip } from './damage.ts'
 
 const places = await Places.open()
 afterAll(() => places.close())
@@ -260,9 +260,6 @@ describe('what does not fit together', () => {
     )
     await expectRefusal(place, 'behind', /were signed/)
   })
-
-  const flip = (column: string, at: string): string =>
-    `${column} = set_byte(${column}, ${at}, get_byte(${column}, ${at}) # 1)`
 
   test.each([
     ['a tile at the edge', `update tile set ${flip('data', '0')} where level = 0`],

@@ -24,7 +24,7 @@ import { keyOf, Places } from '../../../test/place.ts'
 import { complaints, observe, TestLog } from '../../../test/testlog.ts'
 import { fsck } from '../src/fsck.ts'
 import { LogReader } from '../src/reader.ts'
-import { damage } from './damage.ts'
+import { damage, flip } from './damage.ts'
 import { emptyEachTime } from './emptied.ts'
 import { Hold } from './hold.ts'
 
@@ -54,6 +54,13 @@ class World {
     const options = await emptyFor(net)
     const { wrap } = world.hold
     world.log = await TestLog.over(options, { clock: net.clock.now, wrap })
+    return world
+  }
+
+  /** One that ends with the test. */
+  static async ofTest(...zones: readonly string[]): Promise<World> {
+    const world = await World.make(...zones)
+    onTestFinished(() => world.log.log.close())
     return world
   }
 
@@ -230,16 +237,15 @@ describe('a tree of more than one tile', () => {
       .execute()
     expect(rows.map(({ middle }) => middle?.length ?? null)).toEqual([512, 512, null, null])
     expect(await problems()).toEqual([])
-    const flip = `update tile set middle = set_byte(middle, 5, get_byte(middle, 5) # 1)
-      where level = 0 and idx = 1`
-    await damage(options.db, flip)
+    const other = `update tile set ${flip('middle', '5')} where level = 0 and idx = 1`
+    await damage(options.db, other)
     expect(await problems()).toEqual(['tile 0/1 is not that of the entries'])
     // Whoever reads it notices, and does without.
     const { size } = world.reader.tree
     const root = rootOf(leaves)
     const path = await new TreeReader(log.store, size, { root }).inclusionProof(300)
     verifyInclusion(leaves[300]!, 300, size, path, root)
-    await damage(options.db, flip)
+    await damage(options.db, other)
     expect(await problems()).toEqual([])
   })
 
@@ -344,7 +350,7 @@ describe('a tree of more than one tile', () => {
 })
 
 test('a tile that has grown is read again by whoever asks for more of it', async () => {
-  const world = await World.make('fi.')
+  const world = await World.ofTest('fi.')
   const { reader } = world
   world.change([named('a.fi.'), named('b.fi.')])
   await world.submit([named('a.fi.')])
@@ -357,12 +363,11 @@ test('a tile that has grown is read again by whoever asks for more of it', async
   expect(decodeBundle((await reader.bundle(0, after))!.data)).toHaveLength(after)
   expect((await reader.tile(0, 0, before))!.data).toEqual(old.tile!.data)
   expect((await reader.bundle(0, before))!.data).toEqual(old.bundle!.data)
-  await world.log.log.close()
 })
 
 describe('while a tree is on its way', () => {
   test('everything is answered for the one before', async () => {
-    const world = await World.make('fi.')
+    const world = await World.ofTest('fi.')
     const { log, reader } = world
     const [a, b, c] = ['a.fi.', 'b.fi.', 'c.fi.'].map((text) => named(text)) as [Name, Name, Name]
     const [before] = world.change([a, b])
@@ -408,12 +413,11 @@ describe('while a tree is on its way', () => {
     expect(await reader.zoneCounts(named('fi.'))).toEqual({ names: 3, signed: 2 })
     expect((await reader.zoneNames(named('fi.'), undefined, 10)).names).toHaveLength(3)
     expect(await complaints(log)).toEqual([])
-    await log.log.close()
   })
 
   test('new keys are not shown either', async () => {
-    const world = await World.make('fi.')
-    const { log, net, reader } = world
+    const world = await World.ofTest('fi.')
+    const { net, reader } = world
     const owner = named('a.fi.')
     world.change([owner])
     await world.submit([owner])
@@ -430,11 +434,10 @@ describe('while a tree is on its way', () => {
     expect(await world.proven(owner)).toHaveLength(2)
     const chain = await reader.entryProofFile(reader.tree.size - 2)
     await verifyProofFile(chain, { policy, anchors: net.anchors, backend })
-    await log.log.close()
   })
 
   test('a name that another zone signs from now on moves when it is published', async () => {
-    const world = await World.make('uk.')
+    const world = await World.ofTest('uk.')
     const { log, net, reader } = world
     const owner = named('a.co.uk.')
     const [uk, co] = ['uk.', 'co.uk.'].map((text) => named(text)) as [Name, Name]
@@ -462,13 +465,12 @@ describe('while a tree is on its way', () => {
     const zones = (await reader.changes(0, 10, uk)).leaves.length
     expect([zones, (await reader.changes(0, 10, co)).leaves.length]).toEqual([1, 1])
     expect(await complaints(log)).toEqual([])
-    await log.log.close()
   })
 })
 
 describe('names', () => {
   test('are proven, present and absent, in every tree', async () => {
-    const world = await World.make('fi.', 'se.')
+    const world = await World.ofTest('fi.', 'se.')
     const owners = ['a.fi.', 'b.se.', 'c.fi.'].map((text) => named(text))
     const expected = new Map<Name, number>(owners.map((owner) => [owner, 0]))
     for (const owner of owners) expect(await world.proven(owner)).toEqual([])
@@ -483,11 +485,10 @@ describe('names', () => {
       }
       expect(await world.proven(named('fi.'), MapKind.zoneKeys)).toHaveLength(1)
     }
-    await world.log.log.close()
   })
 
   test('are proven while trees come and go', async () => {
-    const world = await World.make('fi.')
+    const world = await World.ofTest('fi.')
     const owners = Array.from({ length: 8 }, (_, i) => named(`name${i}.fi.`))
     world.change(owners)
     await world.submit(owners)
@@ -513,11 +514,10 @@ describe('names', () => {
     growing = false
     for (const proofs of await reading) expect(proofs).toBeGreaterThan(0)
     expect(await complaints(world.log)).toEqual([])
-    await world.log.log.close()
   })
 
   test('that change again and again keep all of it', async () => {
-    const world = await World.make('fi.')
+    const world = await World.ofTest('fi.')
     const owner = named('busy.fi.')
     const times = 300
     for (let i = 0; i < times; i += 50) {
@@ -539,6 +539,5 @@ describe('names', () => {
       expect(decodeEntry(bytes)).toMatchObject({ type: 'ds', outOfOrder: false })
     }
     expect(await complaints(world.log)).toEqual([])
-    await world.log.log.close()
   })
 })
