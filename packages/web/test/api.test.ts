@@ -1,5 +1,5 @@
 /** What strangers answer, as far as a page has to bear it. */
-import { createServer, type ServerResponse } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ask, askMonitorOfName, changesIn } from '../src/api.ts'
@@ -13,6 +13,12 @@ function flood(response: ServerResponse): void {
   }
   response.on('drain', go)
   go()
+}
+
+/** Lets a server listen; returns its URL. */
+async function listen(server: Server): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
 describe('an answer', () => {
@@ -30,8 +36,7 @@ describe('an answer', () => {
     response.end(path === '/empty' ? '' : '{"a":"\u00e4"}')
   })
   beforeAll(async () => {
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    url = await listen(server)
   })
   afterAll(() => {
     server.closeAllConnections()
@@ -50,7 +55,10 @@ describe('an answer', () => {
   })
 
   it('of nobody is told so', async () => {
-    await expect(ask('http://127.0.0.1:9/')).rejects.toThrow('127.0.0.1:9 does not answer.')
+    const nobody = createServer()
+    const { host, href } = new URL(await listen(nobody))
+    await new Promise((resolve) => nobody.close(resolve))
+    await expect(ask(href)).rejects.toThrow(`${host} does not answer.`)
   })
 
   it('that gives a reason gives no book', async () => {

@@ -4,6 +4,7 @@ import { HttpError } from '@dslog/tlog/http'
 import { LateError } from '@dslog/tlog/late'
 import { MisbehaviourError } from '@dslog/tlog/misbehaviour'
 import type { TrustedCheckpoint } from '@dslog/tlog/policy'
+import { DAY } from '@dslog/schema/time'
 import { VerifyError } from '@dslog/verify/error'
 import type { EntryModel } from '../src/protocol.ts'
 import {
@@ -160,17 +161,13 @@ describe('why there is no proof', () => {
 
 describe('the time of a tree', () => {
   const NOW = Date.UTC(2026, 10, 28)
-  const HOUR = 3_600_000
   it.each([
     [0, ''],
-    [6 * 24 * HOUR, ''],
+    [6 * DAY, ''],
     [-240_000, ''],
-    [-24 * HOUR, 'The tree is dated 1 day ahead of the clock here'],
-    [
-      8 * 24 * HOUR,
-      'The tree is 8 days old. Nothing was logged since, or the log does not show it',
-    ],
-    [3 * 366 * 24 * HOUR, 'The tree is 3 years old.'],
+    [-DAY, 'The tree is dated 1 day ahead of the clock here'],
+    [8 * DAY, 'The tree is 8 days old. Nothing was logged since, or the log does not show it'],
+    [3 * 366 * DAY, 'The tree is 3 years old.'],
   ])('%i ms ago is remarked upon where it is odd', (ago, words) => {
     const said = datingWords(NOW - ago, NOW)
     if (words === '') expect(said).toBe('')
