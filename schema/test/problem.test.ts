@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { PROBLEMS, PROBLEM_PREFIX, problemName, problemType } from '@dslog/schema/problem'
-import type { ProblemName } from '@dslog/schema/problem'
-import { ProblemDocument } from '@dslog/schema/problemdocument'
+import { PROBLEMS, PROBLEM_PREFIX, problemName, problemType } from '../src/problem.ts'
+import type { ProblemName } from '../src/problem.ts'
+import { ProblemDocument } from '../src/problemdocument.ts'
 
 const names = Object.keys(PROBLEMS) as ProblemName[]
 

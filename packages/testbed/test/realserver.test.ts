@@ -2,7 +2,7 @@
 import { nameFromText } from '@dslog/dnssec/name'
 import { TYPE } from '@dslog/dnssec/records'
 import { parseZoneFile } from '@dslog/dnssec/zonefile'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { Internet } from '../src/internet.ts'
 import { dsOf } from '../src/key.ts'
 import { NameServers } from '../src/nameserver.ts'
@@ -74,6 +74,7 @@ describe.each([
     const servers = await startAll(start, net)
     if (servers === undefined) skip()
     const { port, reload, stop } = servers!
+    onTestFinished(stop)
     const root = await UdpAsker.open(net.root.servers[0]!.addresses[0]!, port)
     const glue = ofType(await root.ask({ name: 'example.fi.' }), TYPE.A)
     expect(glue.map(({ rdata }) => rdata.join('.'))).toEqual(['127.16.1.1'])
@@ -85,7 +86,6 @@ describe.each([
     await reload()
     root.close()
     udp.close()
-    await stop()
   })
 })
 

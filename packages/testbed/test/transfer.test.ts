@@ -3,7 +3,8 @@ import { parseMessage } from '@dslog/dnssec/message'
 import { nameFromText, nameToText } from '@dslog/dnssec/name'
 import { TYPE, type RR } from '@dslog/dnssec/records'
 import { parseZoneFile } from '@dslog/dnssec/zonefile'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { HOUR } from '@dslog/schema/time'
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { Internet, record } from '../src/internet.ts'
 import { NameServers } from '../src/nameserver.ts'
 import { QTYPE } from '../src/nameserver/query.ts'
@@ -89,12 +90,12 @@ describe.skipIf(!hasDig)('dig', () => {
 
 describe.skipIf(!hasDig)('dig, at another time than the server', () => {
   test('is told the time', async () => {
-    const late = await NameServers.start(net, () => Date.now() + 3_600_000)
+    const late = await NameServers.start(net, () => Date.now() + HOUR)
+    onTestFinished(() => late.stop())
     late.at(server.address).tsigKeys = KEYS
     const key = tsigKeyToText(KEYS[0]!)
     const said = await dig(server.address, late.port, 'fi.', 'SOA', '-y', key)
     expect(said).toMatch(/BADTIME/)
-    await late.stop()
   })
 })
 

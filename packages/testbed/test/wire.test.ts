@@ -41,8 +41,9 @@ test('one that is cut breaks what is connected and refuses the rest, until it is
   const wire = await echo()
   const { socket } = await connected(wire)
   const { port } = wire
+  const closed = once(socket, 'close')
   await wire.cut()
-  await once(socket, 'close')
+  await closed
   const [refused] = (await once(connect(port, '127.0.0.1'), 'error')) as [NodeJS.ErrnoException]
   expect(refused.code).toBe('ECONNREFUSED')
   await wire.cut()
