@@ -8,7 +8,6 @@ import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
 import { Bag } from '../src/bag.ts'
 import { Failure } from '../src/failure.ts'
-import { caaRemarks, cdsRemarks, dsRemarks } from '../src/posture.ts'
 import { readSeen } from '../src/seen.ts'
 
 const OWNER = nameFromText('a.test.')
@@ -113,37 +112,5 @@ describe('a bag', () => {
     const bag = new Bag(nonsense)
     expect(bag.states()).toEqual([])
     expect(bag.denyingZones()).toEqual([])
-  })
-})
-
-describe('posture', () => {
-  const rr = (type: number, rdata: Uint8Array): RR => ({
-    owner: OWNER,
-    type,
-    class: 1,
-    ttl: 1,
-    rdata,
-  })
-
-  test('tells what is old in DS records', () => {
-    const old = Uint8Array.of(0, 5, 5, 1, ...new Uint8Array(20))
-    const odd = Uint8Array.of(0, 5, 99, 2, ...new Uint8Array(32))
-    expect(dsRemarks([ds(OWNER), old, odd]).map(({ weak }) => weak)).toEqual([false, true, true])
-    expect(dsRemarks([])).toEqual([{ weak: true, text: 'not signed: no DS records' }])
-  })
-
-  test('tells what CDS asks for', () => {
-    expect(cdsRemarks([])).toEqual([{ weak: false, text: 'CDS: none' }])
-    expect(cdsRemarks([rr(59, Uint8Array.of(0, 0, 0, 0, 0))])[0]).toMatchObject({ weak: true })
-    expect(cdsRemarks([rr(59, ds(OWNER))])[0]!.weak).toBe(false)
-  })
-
-  test('tells whether certificates are bound to an account', () => {
-    const caa = (value: string) =>
-      rr(257, Uint8Array.of(0, 5, ...Buffer.from('issue'), ...Buffer.from(value)))
-    expect(caaRemarks([])[0]!.weak).toBe(true)
-    expect(caaRemarks([caa('ca.example')])[0]!.weak).toBe(true)
-    expect(caaRemarks([caa('ca.example; accounturi=https://ca.example/1')])[0]!.weak).toBe(false)
-    expect(caaRemarks([caa(';')])[0]!.weak).toBe(false)
   })
 })
