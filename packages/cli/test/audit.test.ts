@@ -2,7 +2,7 @@
 import { cp, readdir, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { concat, utf8 } from '@dslog/tlog/bytes'
 import { HttpClient } from '@dslog/tlog/http'
 import { parsePolicy } from '@dslog/tlog/policy'
@@ -198,12 +198,12 @@ describe('a tree that the log should not have signed', () => {
   })
 
   it('bad-map: an entry that the map does not cover', async () => {
-    const honest = await World.make(3)
+    const [honest, twin] = await Promise.all([World.make(3), World.make(3)])
+    for (const each of [honest, twin]) onTestFinished(() => each.close())
     const { net, scribe } = honest
     const ds = net.parentOf(honest.name).dsRecords()
     net.parentOf(honest.name).delegate(honest.name, ds)
     // What an honest scribe would append is appended, and left out of histories and map.
-    const twin = await World.make(3)
     twin.net.parentOf(twin.name).delegate(twin.name, ds)
     await twin.scribe.observe(twin.name, twin.net.evidence(twin.name))
     scribe.slip(twin.scribe.entries.at(-1)!)
@@ -211,7 +211,6 @@ describe('a tree that the log should not have signed', () => {
     const log = honest.logOf(scribe.entries)
     const { evidence } = expectCaught(await honest.call(log, 'audit'), log, 'bad-map')
     expect(evidence).toMatchObject({ index: scribe.size - 1 })
-    await Promise.all([honest.close(), twin.close()])
   })
 
   it('bad-admission: a state that was in force already', async () => {

@@ -1,6 +1,6 @@
 /** Following names live, against a log that streams, keeps events back, and goes away. */
-import { createServer, type Server } from 'node:http'
-import { describe, expect, test } from 'vitest'
+import { createServer } from 'node:http'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { nameFromText, nameToText } from '@dslog/dnssec/name'
 import type { Change } from '@dslog/verify/describe'
 import { listenOnLoopback } from '@dslog/testbed/loopback'
@@ -56,23 +56,29 @@ describe('a stream of events', () => {
   })
 })
 
+/** Serves until the end of the test, or until it is told to stop. */
 async function serve(
   answer: Parameters<typeof createServer>[1],
-): Promise<{ url: string; server: Server }> {
+): Promise<{ url: string; stop: () => void }> {
   const server = createServer(answer)
-  return { url: `http://127.0.0.1:${await listenOnLoopback(server)}`, server }
+  const stop = (): void => {
+    server.closeAllConnections()
+    server.close()
+  }
+  onTestFinished(stop)
+  return { url: `http://127.0.0.1:${await listenOnLoopback(server)}`, stop }
 }
 
 describe('a log', () => {
   test('that does not stream is a service that fails', async () => {
-    const { server, url } = await serve((_, response) => response.writeHead(503).end())
+    const { stop, url } = await serve((_, response) => response.writeHead(503).end())
     const read = async (): Promise<void> => {
       for await (const told of changedNames(url, 0, AbortSignal.timeout(5_000))) {
         expect(told).toBeUndefined()
       }
     }
     await expect(read()).rejects.toMatchObject({ exitCode: 3 })
-    server.close()
+    stop()
     await expect(read()).rejects.toMatchObject({ exitCode: 3 })
   })
 
@@ -80,7 +86,7 @@ describe('a log', () => {
     ['a page of something else', { 'content-type': 'text/html' }, '<html>', /text\/html/],
     ['a stream that ends at once', { 'content-type': 'text/event-stream' }, '', /has ended/],
   ])('that answers with %s is one, too', async (_, headers, body, message) => {
-    const { server, url } = await serve((_request, answer) => {
+    const { url } = await serve((_request, answer) => {
       answer.writeHead(200, headers).end(body)
     })
     const read = changedNames(url, 0, AbortSignal.timeout(60_000)).next()
@@ -88,22 +94,24 @@ describe('a log', () => {
       exitCode: 3,
       message: expect.stringMatching(message) as string,
     })
-    server.close()
   })
 
   test('is asked from the cursor on, and left when the time is over', async () => {
     let asked = ''
-    const { server, url } = await serve((request, response) => {
+    const { url } = await serve((request, response) => {
       asked = `${request.url} ${request.headers.accept}`
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.write(event(9, '{"name":"one.fi."}'))
     })
     const told: Told[] = []
-    for await (const each of changedNames(url, 8, AbortSignal.timeout(300))) told.push(each)
+    const time = new AbortController()
+    for await (const each of changedNames(url, 8, time.signal)) {
+      told.push(each)
+      // Once the stream is waited for again.
+      setImmediate(() => time.abort())
+    }
     expect(asked).toBe('/v1/changes?after=8 text/event-stream')
     expect(told).toEqual([{ name: nameFromText('one.fi.'), next: 9 }])
-    server.closeAllConnections()
-    server.close()
   })
 })
 
