@@ -8,7 +8,7 @@ let world: World
 let older: LyingLog
 let newer: LyingLog
 beforeAll(async () => {
-  world = await World.make(300)
+  world = await World.make()
   older = world.log(world.trees[1])
   newer = world.log()
 })

@@ -104,6 +104,9 @@ describe('dslog keygen', () => {
     expect(parseVkey(vkey!).type).toBe(byte)
     expect(parseSkey((await readFile(path, 'utf8')).trim()).type).toBe(byte)
     expect(policy).toContain(vkey)
+  })
+
+  it('makes no key of another role or type, nor of an origin with a scheme', async () => {
     expect((await dslog(['keygen', '--role', 'owner'])).code).toBe(2)
     expect((await dslog(['keygen', '--type', 'rsa'])).code).toBe(2)
     expect(await dslog(['keygen', '--origin', 'https://log.example/ds'])).toMatchObject({

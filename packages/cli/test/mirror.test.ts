@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseVkey } from '@dslog/tlog/key'
 import { verifyMisbehaviour } from '@dslog/tlog/misbehaviour'
-import type { LyingLog } from '@dslog/testbed/lyinglog'
 import { World } from './world.ts'
 
 let world: World
@@ -15,18 +14,6 @@ afterAll(() => world.close())
 
 let made = 0
 const place = () => join(world.folder, `mirror${made++}`)
-
-/** A log made of the files of a mirror. */
-async function served(folder: string): Promise<LyingLog> {
-  const log = world.log(1)
-  log.files.clear()
-  for (const file of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (!file.isFile()) continue
-    const path = join(file.parentPath, file.name)
-    log.files.set(path.slice(folder.length + 1), new Uint8Array(await readFile(path)))
-  }
-  return log
-}
 
 async function flip(path: string, at: number): Promise<void> {
   const data = await readFile(path)
@@ -43,7 +30,7 @@ describe('dslog mirror', () => {
     const again = await world.call(log, 'mirror', folder)
     expect(again).toMatchObject({ code: 0, events: [{ size: world.scribe.size, bundles: 1 }] })
     expect(log.asked).not.toContain('tile/entries/000')
-    expect(await world.call(await served(folder), 'audit')).toMatchObject({ code: 0 })
+    expect(await world.call(await world.copyIn(folder), 'audit')).toMatchObject({ code: 0 })
   })
 
   it('fetches what an interrupted copy lacks, and nothing else', async () => {
@@ -59,7 +46,7 @@ describe('dslog mirror', () => {
     expect(log.asked.filter((path) => path.startsWith('tile/entries'))).toEqual([
       'tile/entries/000',
     ])
-    expect(await world.call(await served(folder), 'audit')).toMatchObject({ code: 0 })
+    expect(await world.call(await world.copyIn(folder), 'audit')).toMatchObject({ code: 0 })
   })
 
   it.each([
@@ -77,7 +64,7 @@ describe('dslog mirror', () => {
     const checked = await world.call(world.log(), 'mirror', '--check', folder)
     expect(checked).toMatchObject({ code: 0, stderr: '' })
     expect((await readFile(join(folder, path))).equals(right)).toBe(true)
-    expect(await world.call(await served(folder), 'audit')).toMatchObject({ code: 0 })
+    expect(await world.call(await world.copyIn(folder), 'audit')).toMatchObject({ code: 0 })
   })
 
   it.each(['tile/0/000', 'tile/entries/000'])('shows no tree over a wrong %s', async (path) => {

@@ -1,5 +1,5 @@
 /** What the tests of commands look at: a small signed internet and an honest log of it, served over HTTP. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { formatAnchors } from '@dslog/dnssec/anchors'
@@ -10,7 +10,7 @@ import { STORIES } from '@dslog/testbed/stories'
 import { type Called, dslog } from './io.ts'
 
 /** Names in the first tree: enough for full tiles on two levels. */
-export const BULK = 300
+const BULK = 300
 
 /** Time between two trees, ms. */
 const INTERVAL = 10_000
@@ -71,6 +71,14 @@ export class World {
     return log
   }
 
+  /** A log made of the files below a folder, whatever they are. */
+  async copyIn(folder: string): Promise<LyingLog> {
+    const log = this.log(1)
+    log.files.clear()
+    for (const [path, data] of await filesIn(folder)) log.files.set(path, data)
+    return log
+  }
+
   /** Serves a log until the end of the tests. */
   async serve(log: LyingLog): Promise<ServedLog> {
     const served = await log.serve()
@@ -97,6 +105,17 @@ export class World {
     this.trees.push(this.scribe.size)
     this.net.clock.advance(INTERVAL)
   }
+}
+
+/** Every file below a folder, by path. */
+export async function filesIn(folder: string): Promise<Map<string, Uint8Array>> {
+  const files = new Map<string, Uint8Array>()
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue
+    const path = join(entry.parentPath, entry.name)
+    files.set(path.slice(folder.length + 1), new Uint8Array(await readFile(path)))
+  }
+  return files
 }
 
 /** A DS of nobody's key. */
