@@ -102,7 +102,7 @@ describe('threads that verify', () => {
     expect([verdicts.filter(Boolean).length, started]).toEqual([113, 2])
   })
 
-  it('are with the one that asks as many as the machine runs at a time, and four at most', async () => {
+  it('are one fewer than the machine runs at a time, and four at most', async () => {
     let started = 0
     const counting = (): Worker => {
       started++
