@@ -3,6 +3,7 @@
  * moment. DSLOG_TEST_CRASHES says how many of the latter there are, DSLOG_TEST_SEED repeats those of an earlier run.
  */
 import { beforeAll, describe, expect, test } from 'vitest'
+import { nightly } from '../nightly.ts'
 import type { Kind, Places } from '../place.ts'
 import { CrashedLog, type End, type Moment } from './crash.ts'
 import { numbers, Stream } from './stream.ts'
@@ -40,7 +41,6 @@ const CREATION = ['log.creating', 'log.created'] as const
 /** Who dies. `both` is a power cut. */
 type Victim = 'process' | 'server' | 'both'
 
-const nightly = process.env['DSLOG_TEST_NIGHTLY'] !== undefined
 /** Which pass of a point it is: opening the log makes some of them, too. */
 const PASSES = nightly ? [1, 2, 3, 5, 8] : [1, 3]
 /** A log is opened once in a process. */

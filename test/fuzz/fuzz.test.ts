@@ -10,9 +10,11 @@ import { dirname } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { HOUR } from '@dslog/schema/time'
+import { nightly } from '../nightly.ts'
 import { targets } from './targets.ts'
 
-const INPUTS = process.env['DSLOG_TEST_NIGHTLY'] === undefined ? 500 : 200_000
+const INPUTS = nightly ? 200_000 : 500
 const RUN = fileURLToPath(new URL('run.ts', import.meta.url))
 
 async function fuzz(...args: readonly string[]): Promise<{ code: number; said: string }> {
@@ -22,7 +24,7 @@ async function fuzz(...args: readonly string[]): Promise<{ code: number; said: s
   return { code: Number(code), said }
 }
 
-test('input of strangers is read or refused', { timeout: 3_600_000 }, async () => {
+test('input of strangers is read or refused', { timeout: HOUR }, async () => {
   const { code, said } = await fuzz('--inputs', String(INPUTS))
   expect(code, said).toBe(0)
   for await (const { name, seeds } of targets()) {

@@ -5,16 +5,16 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
-import { isBelow, isWildcard, type Name, nameKey, nameToText } from '@dslog/dnssec/name'
-import type { RR } from '@dslog/dnssec/records'
-import { TYPE } from '@dslog/dnssec/records'
-import { DAY } from '@dslog/schema/time'
+import { isBelow, isWildcard, type Name, nameKey, nameToText, sameName } from '@dslog/dnssec/name'
+import { type RR, TYPE } from '@dslog/dnssec/records'
+import { HOUR } from '@dslog/schema/time'
 import { Internet, record, type ZoneOptions } from '@dslog/testbed/internet'
+import { ZSK } from '@dslog/testbed/key'
 import { VerifyError } from '@dslog/verify/error'
+import { TIMES } from '../nightly.ts'
 import { madeUpDs, name, rememberingBackend, signed } from './registry.ts'
 import { live, statuses, TestLog, verdictOn } from './testlog.ts'
 
-const NIGHTLY = process.env['DSLOG_TEST_NIGHTLY'] === undefined ? 1 : 20
 const algorithm = ALGORITHM.ED25519
 const backend = rememberingBackend()
 
@@ -62,7 +62,7 @@ describe.each(DENIALS)('a zone with %s', (_, denial) => {
           const verifier = { anchors: net.anchors, backend }
           const log = await TestLog.create({ ...verifier, time: net.clock.now() })
           const { inception, expiration } = fi.window()
-          const zsk = fi.keys.find(({ flags }) => flags === 256)!
+          const zsk = fi.keys.find(({ flags }) => flags === ZSK)!
           // Every owner has had a DS, so that its absence is worth an entry.
           for (const each of owners) {
             const before = { inception: inception - 600, expiration }
@@ -73,11 +73,11 @@ describe.each(DENIALS)('a zone with %s', (_, denial) => {
             )
           }
           await log.mapHead(net.clock.now() + 1)
-          net.clock.advance(DAY / 24)
+          net.clock.advance(HOUR)
           const answers = owners.flatMap((each) => fi.zone.dsOrDenial(each))
           const bag = shuffled([...answers, ...net.chain(fi.name)], () => order.next().value)
           for (const each of owners) {
-            const isCut = contents.some(([at, what]) => what === 'signed' && same(at, each))
+            const isCut = contents.some(([at, what]) => what === 'signed' && sameName(at, each))
             const isBelowCut = cuts.some((cut) => isBelow(each, cut))
             let said: string
             try {
@@ -94,7 +94,7 @@ describe.each(DENIALS)('a zone with %s', (_, denial) => {
             } else if (isCut) {
               expect(seen).toEqual({ ...seen, said: 'ds' })
             } else {
-              const isAlias = contents.some(([at, what]) => what === 'alias' && same(at, each))
+              const isAlias = contents.some(([at, what]) => what === 'alias' && sameName(at, each))
               expect(seen).toEqual({ ...seen, said: isAlias ? 'unproven' : 'no-ds' })
             }
           }
@@ -102,14 +102,10 @@ describe.each(DENIALS)('a zone with %s', (_, denial) => {
           expect(await verdictOn(log.entries, verifier)).toBe('right')
         },
       ),
-      { numRuns: 60 * NIGHTLY },
+      { numRuns: 60 * TIMES },
     )
   })
 })
-
-function same(a: Name, b: Name): boolean {
-  return nameKey(a) === nameKey(b)
-}
 
 /** The records in an order that the stream decides. */
 function shuffled(records: readonly RR[], next: () => number): RR[] {

@@ -20,6 +20,7 @@ import {
   type ZoneKeysEntry,
 } from '@dslog/schema/entry'
 import { EntryError } from '@dslog/schema/error'
+import { DAY } from '@dslog/schema/time'
 import { Auditor, type Violation } from '@dslog/verify/audit'
 import { checkKeys, checkState, type Verifier } from '@dslog/verify/evidence'
 import { Fold, type FoldHead } from '@dslog/verify/fold'
@@ -110,14 +111,13 @@ const KINDS: readonly (readonly [keyof typeof DENIAL, ZoneOptions['denial'], Sto
 ]
 
 interface Case {
-  readonly what: string
   readonly owner: Name
   readonly verifier: Verifier
   readonly entries: readonly Uint8Array[]
 }
 
 /** A log in which a name gets a DS and loses it, by this kind of proof. */
-async function removal([what, denial, story]: (typeof KINDS)[number]): Promise<Case> {
+async function removal([, denial, story]: (typeof KINDS)[number]): Promise<Case> {
   const algorithm = ALGORITHM.ED25519
   const net = new Internet({ root: { algorithm } })
   net.addZone('fi.', { algorithm, ...(denial === undefined ? {} : { denial }) })
@@ -128,7 +128,7 @@ async function removal([what, denial, story]: (typeof KINDS)[number]): Promise<C
     await log.observe(owner, net.evidence(owner), live(net.clock.now()))
     if (log.decoded.some(({ type }) => type === 'no-ds')) break
   }
-  return { what, owner, verifier, entries: log.entries }
+  return { owner, verifier, entries: log.entries }
 }
 
 const cases = new Map<string, Case>()
@@ -216,14 +216,13 @@ describe.each(KINDS)('proof of kind %s', (kind, _denial, _story) => {
     const prefix = await Prefix.of(entries.slice(0, -1), verifier)
     const entry = decodeEntry(entries.at(-1)!) as DelegationEntry
     const keys = entries.slice(1, 3).map((bytes) => decodeEntry(bytes) as ZoneKeysEntry)
-    const day = 86_400_000
     const others: Partial<DelegationEntry>[] = [
       { owner: name('victim.se.'), zone: name('se.') },
       { zone: keys[0]!.zone },
       { keysId: (keys[1]!.link as ParentLink).keysId },
       { keysId: (keys[1]!.link as ParentLink).keysId, zone: keys[0]!.zone },
-      { time: entry.time - 30 * day },
-      { time: entry.time + 30 * day },
+      { time: entry.time - 30 * DAY },
+      { time: entry.time + 30 * DAY },
       { time: 0 },
     ]
     for (const other of others) {
@@ -425,7 +424,7 @@ describe('a ZONE_KEYS entry', () => {
     const zone = name('se.')
     const key = zoneKey({ algorithm, flags: KSK, seed: 'se' })
     const gone = revoked(key)
-    const window = { inception: now.time / 1000 - 60, expiration: now.time / 1000 + 86_400 }
+    const window = { inception: now.time / 1000 - 60, expiration: (now.time + DAY) / 1000 }
     const rootZsk = net.root.keys.find(({ flags }) => flags !== KSK)!
     const make = (signer: typeof key, ...named: (typeof key)[]): ZoneKeysEntry => {
       const keys = [key.rdata, gone.rdata].sort(compare)
@@ -454,7 +453,7 @@ describe('a ZONE_KEYS entry', () => {
   test('that is known, or comes too early for a renewal, is refused by the rules', async () => {
     const known = await Prefix.of(entries, verifier)
     expect(await known.kind({ ...fiKeys, time: fiKeys.time + 1 })).toBe('bad-admission')
-    net.clock.advance(5 * 86_400_000)
+    net.clock.advance(5 * DAY)
     net.root.sign()
     fi.sign()
     const log = await TestLog.create({ ...verifier, time: now.time })

@@ -7,19 +7,20 @@ import { type Hash, sha256 } from '@dslog/tlog/hash'
 import { UpperTree } from '@dslog/tlog/maptree'
 import { decodeEntry, encodeEntry, type Entry, type MapHeadEntry } from '@dslog/schema/entry'
 import { mapKey, MapKind, mapKeyOf, mapValue } from '@dslog/schema/identity'
+import { DAY } from '@dslog/schema/time'
 import { Auditor, type Violation } from '@dslog/verify/audit'
 import { type Admission, EMPTY_HEAD, Fold } from '@dslog/verify/fold'
 import { keyText } from '@dslog/verify/foldstore'
 import type { History } from '@dslog/verify/history'
 import { MemoryStore } from '@dslog/verify/memory'
+import { TIMES } from '../nightly.ts'
 import { mapOver } from './mapmodel.ts'
 import { anchorOfRoot, day, days, madeUpDs, name, Registry } from './registry.ts'
 import { type Handed, OWNERS, play, STREAM_OPTIONS, stream, type Step } from './streams.ts'
 import { audit, live, past, refusal, statuses, TestLog, verdictOn } from './testlog.ts'
 
-const NIGHTLY = process.env['DSLOG_TEST_NIGHTLY'] === undefined ? 1 : 20
-const STREAMS = 30 * NIGHTLY
-const MUTATED = 8 * NIGHTLY
+const STREAMS = 30 * TIMES
+const MUTATED = 8 * TIMES
 
 /** A store that answers late, each question after some turns of the event loop. */
 class LateStore extends MemoryStore {
@@ -371,7 +372,7 @@ describe('whatever is changed is found', () => {
       for (const [i, bytes] of entries.entries()) {
         const entry = decodeEntry(bytes)
         if (entry.type === 'map-head' || entry.type === 'unknown') continue
-        for (const time of [0, entry.time - 400 * 86_400_000, entry.time + 400 * 86_400_000]) {
+        for (const time of [0, entry.time - 400 * DAY, entry.time + 400 * DAY]) {
           const changed = entries.with(i, encodeEntry({ ...entry, time }))
           expect(await short(changed)).toBe(`${i} bad-evidence`)
         }

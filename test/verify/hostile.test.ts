@@ -26,10 +26,9 @@ import {
   Registry,
   signed,
 } from './registry.ts'
-import { live, refusal, TestLog } from './testlog.ts'
+import { live, NOTHING_KNOWN, refusal, TestLog } from './testlog.ts'
 
 const MAX_RECORDS = 512
-const NOTHING_KNOWN: KnownKeys = { lookup: async () => [], keysOfZone: async () => [] }
 const ROOT = new Registry('.')
 const FI = new Registry('fi.')
 const ANCHORS = [anchorOfRoot(ROOT)]

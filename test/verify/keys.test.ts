@@ -20,8 +20,7 @@ import {
   type Window,
   type ZoneKeys,
 } from '@dslog/verify/keys'
-
-const NIGHTLY = process.env['DSLOG_TEST_NIGHTLY'] === undefined ? 1 : 20
+import { TIMES } from '../nightly.ts'
 
 const DIGEST = sha256(utf8('anchor'))
 const ANCHOR: Anchor = { tag: 1, algorithm: 15, digestType: 2, digest: DIGEST, from: -Infinity }
@@ -408,7 +407,7 @@ describe('whatever is logged', () => {
         const found = await at(set, time, logOf(...entries))
         expect(found).toEqual(reference(entries, set, time))
       }),
-      { numRuns: 300 * NIGHTLY },
+      { numRuns: 300 * TIMES },
     )
   })
 
@@ -427,7 +426,7 @@ describe('whatever is logged', () => {
           else expect((entry.link as ParentLink).keysId).toEqual(above.keysId)
         }
       }),
-      { numRuns: 200 * NIGHTLY },
+      { numRuns: 200 * TIMES },
     )
   })
 
@@ -446,7 +445,7 @@ describe('whatever is logged', () => {
         }
         if ((await decide(entries)) === true) expect(await decide([...entries, next])).toBe(false)
       }),
-      { numRuns: 300 * NIGHTLY },
+      { numRuns: 300 * TIMES },
     )
   })
 
@@ -494,7 +493,7 @@ describe('whatever is logged', () => {
         const shortest = Math.min(root.validity, child.validity)
         expect(logged.length).toBeLessThanOrEqual(2 + 2 * Math.ceil((4 * END) / shortest))
       }),
-      { numRuns: 20 * NIGHTLY },
+      { numRuns: 20 * TIMES },
     )
   })
 })

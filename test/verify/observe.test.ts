@@ -13,12 +13,11 @@ import { decodeEntry, encodeEntry, isParentLink } from '@dslog/schema/entry'
 import { keysId, stateId } from '@dslog/schema/identity'
 import { type Candidate, entryOf, isPresent, type StateCandidate } from '@dslog/verify/candidate'
 import { type KnownKeys, Observer } from '@dslog/verify/observe'
+import { TIMES } from '../nightly.ts'
 import { anchorOfRoot, day, days, madeUpDs, name, nsecRdata, Registry, signed } from './registry.ts'
-import { live, refusal, statuses, TestLog, verdictOn } from './testlog.ts'
+import { live, NOTHING_KNOWN, refusal, statuses, TestLog, verdictOn } from './testlog.ts'
 
-const NIGHTLY = process.env['DSLOG_TEST_NIGHTLY'] === undefined ? 1 : 20
 const backend = nodeBackend()
-const NOTHING_KNOWN: KnownKeys = { lookup: async () => [], keysOfZone: async () => [] }
 
 const ROOT = new Registry('.')
 const FI = new Registry('fi.')
@@ -132,7 +131,7 @@ describe('a bag', () => {
       fc.asyncProperty(order, async (records) => {
         expect(await observe(records)).toEqual(expected)
       }),
-      { numRuns: 60 * NIGHTLY },
+      { numRuns: 60 * TIMES },
     )
   })
 

@@ -17,12 +17,9 @@ import { TEST_EPOCH } from '@dslog/testbed/clock'
 import { anchorOf, dsOf, KSK, zoneKey, type ZoneKey, ZSK } from '@dslog/testbed/key'
 import { signRRset } from '@dslog/testbed/signer'
 
-/** Day 0 of the tests, in ms. */
-export const EPOCH: number = TEST_EPOCH
-
 /** A moment so many days after day 0, in ms. */
 export function day(n: number): number {
-  return EPOCH + n * DAY
+  return TEST_EPOCH + n * DAY
 }
 
 /** A window from one day to another. */

@@ -95,10 +95,9 @@ function registry(zone: string, generation: number): Registry {
 
 const ROOT = registry('.', 1)
 const ZONES = ['fi.', 'com.']
-export const BACKEND = rememberingBackend()
 export const STREAM_OPTIONS: TestLogOptions = {
   anchors: [anchorOfRoot(ROOT)],
-  backend: BACKEND,
+  backend: rememberingBackend(),
   time: day(0),
 }
 

@@ -15,6 +15,9 @@ import { type KnownKeys, Observer } from '@dslog/verify/observe'
 /** Bits of a map key that choose its bucket, unless told. */
 const DEPTH = 3
 
+/** What an observer may look up where nothing was logged. */
+export const NOTHING_KNOWN: KnownKeys = { lookup: async () => [], keysOfZone: async () => [] }
+
 export interface TestLogOptions extends Verifier {
   /** Time of leaf 0. */
   readonly time: number
