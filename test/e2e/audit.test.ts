@@ -10,6 +10,7 @@ import { sha256 } from '@dslog/tlog/hash'
 import { formatAnchors } from '@dslog/dnssec/anchors'
 import { nameFromText } from '@dslog/dnssec/name'
 import { decodeEntry, encodeEntry } from '@dslog/schema/entry'
+import { DAY } from '@dslog/schema/time'
 import { decodeFinding, verifyFinding } from '@dslog/monitor/evidence'
 import { installNodeCrypto } from '@dslog/service/crypto'
 import { Internet } from '@dslog/testbed/internet'
@@ -47,7 +48,7 @@ beforeAll(async () => {
   const delegate = async (generation: number) => {
     for (const name of names) fi.delegate(name, [dsOf(name, ownerKey(name, generation))])
     for (const name of names) await scribe.observe(name, net.evidence(name))
-    net.clock.advance(86_400_000)
+    net.clock.advance(DAY)
     await scribe.mapHead()
   }
   await delegate(1)
@@ -60,9 +61,7 @@ beforeAll(async () => {
 })
 
 function honest(size: number = scribe.size): LyingLog {
-  const log = new LyingLog().append(...scribe.entries.slice(0, size))
-  log.sign()
-  return log
+  return signed(scribe.entries.slice(0, size))
 }
 
 function signed(entries: readonly Uint8Array[]): LyingLog {

@@ -17,7 +17,7 @@ import { crawls } from './crawled.ts'
 /** Names without a DS that are asked, too: what they show is always the same. */
 const SOME = 300
 
-/** How often is asked again what was put off, and how much later, ms. */
+/** How often is asked again what was put off. */
 const PATIENCE = 5
 
 const noon = (file: GovFile): number => Date.parse(`${file}T12:00:00Z`)

@@ -122,12 +122,14 @@ export class Up {
     }))
     const timer = setTimeout(() => child.kill('SIGKILL'), READY_LIMIT)
     const events: Event[] = []
-    for await (const line of createInterface(child.stdout!)) {
-      const event = JSON.parse(line) as Event
-      events.push(event)
-      if (event['event'] !== 'ready') continue
+    try {
+      for await (const line of createInterface(child.stdout!)) {
+        const event = JSON.parse(line) as Event
+        events.push(event)
+        if (event['event'] === 'ready') return new Up(child, ended, events, data)
+      }
+    } finally {
       clearTimeout(timer)
-      return new Up(child, ended, events, data)
     }
     throw new Error(`dslog up ended with code ${(await ended).code}: ${said()}`)
   }

@@ -74,7 +74,7 @@ const env: NodeJS.ProcessEnv = {
   DSLOG_LOG_PORT: '0',
   TURBO_TELEMETRY_DISABLED: '1',
 }
-/** Only the service that runs is given it: commands beside it find it by its folder. */
+/** The service that runs: commands beside it find it by its folder. */
 let service: ChildProcess | undefined
 let said: string[] = []
 

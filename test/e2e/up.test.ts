@@ -193,12 +193,15 @@ describe('a port that is taken', () => {
 
   it.each([0, 1])('is said to be, before anything is done (port + %i)', async (offset) => {
     const { port, server } = await taken()
-    const data = folders.make()
-    const called = await dslog(['up', '--data', data, '--port', String(port - offset)])
-    expect(called).toMatchObject({ code: 3, stdout: '' })
-    expect(called.stderr).toMatch(/^dslog: port \d+ of 127\.0\.0\.1 is in use: [^\n]+\n$/)
-    expect(existsSync(data)).toBe(false)
-    server.close()
+    try {
+      const data = folders.make()
+      const called = await dslog(['up', '--data', data, '--port', String(port - offset)])
+      expect(called).toMatchObject({ code: 3, stdout: '' })
+      expect(called.stderr).toMatch(/^dslog: port \d+ of 127\.0\.0\.1 is in use: [^\n]+\n$/)
+      expect(existsSync(data)).toBe(false)
+    } finally {
+      server.close()
+    }
   })
 })
 

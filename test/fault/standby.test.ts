@@ -36,7 +36,7 @@ import { observe, TestLog } from '../testlog.ts'
 
 const ROLES = fileURLToPath(new URL('../../deploy/postgres/roles.sql', import.meta.url))
 const POLICY = `log ${formatVkey(keyOf())}\nquorum none\n`
-/** A reader that has not seen its tables for ten seconds says so; this is longer, ms. */
+/** A reader that has not seen its tables for ten seconds says so: it is asked now and then, ms. */
 const NOTICED = { interval: 500 }
 
 const places = await Places.open(['embedded'])
