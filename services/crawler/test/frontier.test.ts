@@ -1,11 +1,12 @@
 /** The queue: leases, order, what is lost and what is not. On a server, and embedded. */
-import { setTimeout as sleep } from 'node:timers/promises'
+import type { Transaction } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
+import type { CrawlerTables } from '@dslog/schema/crawlerdb'
 import { TestClock } from '@dslog/testbed/clock'
 import { Frontier, LEASE_MS, type NewTask, type Task, WORKER_GONE_MS } from '../src/frontier.ts'
 import { Source, TaskKind, Tier } from '../src/schedule.ts'
-import { HASH_KEY, openPlace, type Place } from './place.ts'
+import { HASH_KEY, openPlace, type Place, takeBoth } from './place.ts'
 
 const clock = new TestClock()
 
@@ -61,22 +62,10 @@ describe.each(['server', 'embedded'] as const)('a queue (%s)', (kind) => {
   ])('stands back for who has %s and wants %s, and is held on', async (first, second) => {
     await frontier.add([task('a.example.'), task('b.example.')])
     const leased = await frontier.lease(clock.now(), 2)
-    let begin: (() => void) | undefined
-    const begun = new Promise<void>((resolve) => (begin = resolve))
-    const other = place.db.transaction(async (trx) => {
-      const touch = (text: string) =>
-        trx
-          .updateTable('task')
-          .set({ reason: 'x' })
-          .where('name', '=', nameFromText(text))
-          .execute()
-      await touch(first)
-      begin!()
-      await sleep(100)
-      await touch(second)
-    })
-    await begun
-    await Promise.all([frontier.renew(leased, clock.now() + 1), other])
+    const touch = (text: string) => (trx: Transaction<CrawlerTables>) =>
+      trx.updateTable('task').set({ reason: 'x' }).where('name', '=', nameFromText(text)).execute()
+    const other = await takeBoth(place, touch(first), touch(second))
+    await Promise.all([frontier.renew(leased, clock.now() + 1), other()])
     expect(await frontier.nextDue()).toBe(clock.now() + 1 + LEASE_MS)
   })
 

@@ -2,7 +2,8 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { sql } from 'kysely'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { sql, type Transaction } from 'kysely'
 import type { Name } from '@dslog/dnssec/name'
 import type { CrawlerTables } from '@dslog/schema/crawlerdb'
 import { CRAWLER_GRANTS } from '@dslog/schema/grants'
@@ -75,4 +76,36 @@ export async function putLogged(
 ): Promise<void> {
   const row = { name, zone, state, inception: 1, signed: true }
   await db.kysely.insertInto('logged').values(row).execute()
+}
+
+type Step = (trx: Transaction<CrawlerTables>) => Promise<unknown>
+
+/**
+ * Somebody else's transaction: it takes a second row once another waits for the first, or for both. Resolves when it has
+ * the first. @returns waits for its end
+ */
+export async function takeBoth(
+  { db }: Place,
+  first: Step,
+  second: Step,
+): Promise<() => Promise<void>> {
+  let begin = (): void => {}
+  const begun = new Promise<void>((resolve) => (begin = resolve))
+  const taking = db.transaction(async (trx) => {
+    await first(trx)
+    begin()
+    for (let looks = 0; ; looks++) {
+      const { rows } = await sql<{ waits: boolean }>`
+        select exists (select from pg_locks
+          where not granted and pg_backend_pid() = any (pg_blocking_pids(pid))) as waits`.execute(
+        trx,
+      )
+      if (rows[0]!.waits) break
+      if (looks === 6_000) throw new Error('nobody waits')
+      await sleep(5)
+    }
+    await second(trx)
+  })
+  await Promise.race([begun, taking])
+  return () => taking
 }

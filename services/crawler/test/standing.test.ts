@@ -1,14 +1,14 @@
 /** Servers that are left alone, in memory, in the database, and in another process. */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Transaction } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { nameFromText } from '@dslog/dnssec/name'
 import type { CrawlerTables } from '@dslog/schema/crawlerdb'
+import { MINUTE } from '@dslog/schema/time'
 import { DatabaseError } from '@dslog/service/database-error'
 import { TestClock } from '@dslog/testbed/clock'
 import { BACKOFF } from '../src/schedule.ts'
 import { Standing } from '../src/standing.ts'
-import { openPlace, type Place } from './place.ts'
+import { openPlace, type Place, takeBoth } from './place.ts'
 
 const ZONE = nameFromText('example.')
 const OTHER = nameFromText('test.')
@@ -51,7 +51,7 @@ describe('a server that fails', () => {
     for (let i = 0; i < 12; i++) {
       own.failed(ZONE, A, 'servfail')
       const wait = own.freeAt(ZONE, [A]) - clock.now()
-      waits.push(wait / 60_000)
+      waits.push(wait / MINUTE)
       clock.advance(wait)
     }
     expect(waits).toEqual([5, 10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440, 1440])
@@ -143,21 +143,13 @@ test.for([
   own.failed(ZONE, A, 'refused')
   own.failed(ZONE, B, 'refused')
   await own.exchange()
-  const touch = (trx: Transaction<CrawlerTables>, address: string | undefined) =>
+  const touch = (address: string | undefined) => (trx: Transaction<CrawlerTables>) =>
     trx.updateTable('server').set({ reason: 'x' }).where('address', '=', address!).execute()
-  let begin!: () => void
-  const begun = new Promise<void>((resolve) => (begin = resolve))
-  const other = place.db.transaction(async (trx) => {
-    await touch(trx, first)
-    begin()
-    await sleep(100)
-    await touch(trx, second)
-  })
-  await begun
+  const other = await takeBoth(place, touch(first), touch(second))
   clock.advance(BACKOFF.longest)
   own.failed(ZONE, A, 'timeout')
   own.failed(ZONE, B, 'timeout')
-  await Promise.all([own.exchange(), other])
+  await Promise.all([own.exchange(), other()])
   const rows = await place.db.kysely.selectFrom('server').selectAll().execute()
   expect(rows.map(({ reason }) => reason)).toEqual(['timeout', 'timeout'])
 })
@@ -201,7 +193,7 @@ describe('a restart', () => {
     await one.exchange()
     await two.exchange()
     expect(two.mayAsk(ZONE, A)).toBe(true)
-    clock.advance(60_000)
+    clock.advance(MINUTE)
     await two.exchange()
     expect(two.mayAsk(ZONE, A)).toBe(false)
   })
