@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { utf8 } from '@dslog/tlog/bytes'
 import { sha256 } from '@dslog/tlog/hash'
+import { DAY, HOUR } from '@dslog/schema/time'
 import {
   decideState,
   type Decision,
@@ -13,15 +14,13 @@ import {
   RETURN_AFTER_MS,
 } from '../src/history.ts'
 
-const DAY = 86_400
-
 /** A state named by a letter; `-` is proven absence. `signed` is its order key, in days. */
 function seen(letter: string, signed: number, options: Partial<ObservedState> = {}): ObservedState {
   return {
     stateId: sha256(utf8(`state ${letter}`)),
     present: letter !== '-',
-    orderKey: signed * DAY,
-    time: signed * DAY * 1000 + 7_200_000,
+    orderKey: (signed * DAY) / 1000,
+    time: signed * DAY + 2 * HOUR,
     historical: false,
     ...options,
   }
@@ -79,7 +78,7 @@ describe('live states', () => {
   })
 
   test('absence signed before the first DS is logged once, out of order', () => {
-    const late = seen('-', 5, { time: 11 * DAY * 1000 })
+    const late = seen('-', 5, { time: 11 * DAY })
     const { said } = play(seen('A', 10), late, late, seen('A', 12), late)
     expect(said).toEqual(['new', 'out-of-order', 'stale', 'known', 'stale'])
   })
@@ -162,7 +161,7 @@ describe('whatever is observed', () => {
     let now = 0
     return list.map(({ letter, signed, delay }) => {
       now += delay
-      return seen(letter, signed, { time: now * DAY * 1000 })
+      return seen(letter, signed, { time: now * DAY })
     })
   })
 
@@ -210,7 +209,7 @@ describe('whatever is observed', () => {
 
 test('what was in force at a time', () => {
   const { history } = play(seen('A', 10), seen('X', 5), seen('B', 20))
-  expect(inForceAt(history, 9 * DAY * 1000)).toBeUndefined()
-  expect(inForceAt(history, 15 * DAY * 1000)?.index).toBe(0)
-  expect(inForceAt(history, 30 * DAY * 1000)?.index).toBe(2)
+  expect(inForceAt(history, 9 * DAY)).toBeUndefined()
+  expect(inForceAt(history, 15 * DAY)?.index).toBe(0)
+  expect(inForceAt(history, 30 * DAY)?.index).toBe(2)
 })

@@ -8,13 +8,14 @@ import { toBase64 } from '@dslog/tlog/bytes'
 import { type Name, nameToText } from '@dslog/dnssec/name'
 import type { View } from '@dslog/schema/crawlerapi'
 import type { CrawlerTables } from '@dslog/schema/crawlerdb'
+import { DAY, HOUR } from '@dslog/schema/time'
 import type { Database } from '@dslog/service/db'
 import type { SeenState } from './compare.ts'
 
 /** Views that are older say nothing about a difference, ms. */
-const RECENT_MS = 2 * 3600 * 1000
+const RECENT_MS = 2 * HOUR
 /** Views are kept for so long, ms. */
-const KEPT_MS = 30 * 24 * 3600 * 1000
+const KEPT_MS = 30 * DAY
 
 /** A state with its place and time. */
 export interface Sighting extends SeenState {

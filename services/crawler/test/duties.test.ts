@@ -1,6 +1,7 @@
 /** What one process does for all: who has a duty, and who gets it when that one dies. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { MINUTE } from '@dslog/schema/time'
 import { TestClock } from '@dslog/testbed/clock'
 import { silent } from '../../../test/silent.ts'
 import { Duties } from '../src/duties.ts'
@@ -85,7 +86,7 @@ test('a zone is read by one process, and by another when that one dies over it, 
       counters: { read: () => {} },
       clock: fast,
       logger: silent,
-      interval: 60_000,
+      interval: MINUTE,
       onSource: () => {},
       tidy: async () => {},
     })

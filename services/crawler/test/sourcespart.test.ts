@@ -1,5 +1,6 @@
 /** When sources are read: zones, once it is known what the log holds, by whichever process. */
 import { expect, test } from 'vitest'
+import { DAY } from '@dslog/schema/time'
 import { silent } from '../../../test/silent.ts'
 import { SourcesPart } from '../src/sources.ts'
 
@@ -24,7 +25,7 @@ test('zones are read as soon as the log is known, and not before', async () => {
     // An hour in a second.
     clock: () => Date.now() * 3_600,
     logger: silent,
-    interval: 24 * 3_600_000,
+    interval: DAY,
     onSource: () => {},
     tidy: async () => {},
   })

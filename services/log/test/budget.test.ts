@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { ALGORITHM, type SignatureBackend } from '@dslog/dnssec/backend/backend'
+import { DAY, HOUR } from '@dslog/schema/time'
 import { TestClock } from '@dslog/testbed/clock'
 import { FULL_BUDGET_MS, MAX_SOURCES, REFILL_MS_PER_SECOND, VerifyBudget } from '../src/budget.ts'
 
@@ -65,14 +66,14 @@ describe('a budget for verification', () => {
     clock.advance(1000)
     const second = await spend(budget, 'a', ALGORITHM.ED25519)
     expect(second / full).toBeCloseTo(REFILL_MS_PER_SECOND / FULL_BUDGET_MS, 2)
-    clock.advance(365 * 24 * 3600 * 1000)
+    clock.advance(365 * DAY)
     expect(await spend(budget, 'a', ALGORITHM.ED25519)).toBe(full)
   })
 
   test('does not shrink when the clock goes back', async () => {
     const { budget, clock } = made()
     expect(budget.purse('a').left).toBeGreaterThan(0)
-    clock.set(clock.now() - 3600_000)
+    clock.set(clock.now() - HOUR)
     expect(budget.purse('a').left).toBeGreaterThan(0)
     expect(await spend(budget, 'a', ALGORITHM.ED448)).toBeGreaterThan(1000)
   })
