@@ -223,8 +223,7 @@ describe.each(['folder', 'bucket'] as const)('a log published to a %s', (kind) =
       const off = onTestPoint((name) => {
         if (name === point) throw new Error('dies here')
       })
-      const publisher = await publish(shown.target)
-      off()
+      const publisher = await publish(shown.target).finally(off)
       expect(publisher.state.failures).toBeGreaterThan(0)
       seen = await expectWhole(shown, seen)
     }
