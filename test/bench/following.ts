@@ -14,11 +14,13 @@ import { stateId } from '@dslog/schema/identity'
 import { MONITOR_MIGRATIONS } from '@dslog/schema/migrate'
 import { openDatabase } from '@dslog/service/db'
 import { migrate } from '@dslog/service/migrate'
+import { MAX_TREE_CANDIDATES } from '@dslog/log/sequencer'
 import { Follower } from '@dslog/monitor/follow'
 import { MonitorStore } from '@dslog/monitor/store'
 import { type Authority, Internet } from '@dslog/testbed/internet'
 import { LyingLog, Scribe } from '@dslog/testbed/lyinglog'
 import { MAP_DEPTH } from '@dslog/service/maptables'
+import { dsNumber } from '@dslog/testbed/key'
 import { signRRset } from '@dslog/testbed/signer'
 import { Observer } from '@dslog/verify/observe'
 import type { StateCandidate } from '@dslog/verify/candidate'
@@ -26,9 +28,6 @@ import { silent } from '../silent.ts'
 import { type Benchmark, secondsOf } from './harness.ts'
 import { serverUrl } from './server.ts'
 
-/** Entries of a tree, as the sequencer makes them at most. */
-const TREE = 5_000
-const DIGEST_BYTES = 32
 const TTL = 86_400
 const DAY_S = 86_400
 const MIB = 2 ** 20
@@ -85,10 +84,10 @@ async function logOf(net: Internet, names: number): Promise<LyingLog> {
   await scribe.mapHead()
   const first = await firstState(net, fi, scribe)
   const log = new LyingLog()
-  for (let from = 0; from < names; from += TREE) {
+  for (let from = 0; from < names; from += MAX_TREE_CANDIDATES) {
     net.clock.advance(1_000)
     const moment = { time: net.clock.now(), historical: false }
-    const states = Array.from({ length: Math.min(TREE, names - from) }, (_, i) =>
+    const states = Array.from({ length: Math.min(MAX_TREE_CANDIDATES, names - from) }, (_, i) =>
       stateOf(from + i, fi, first),
     )
     await scribe.admit(states, moment)
@@ -125,11 +124,4 @@ function stateOf(index: number, fi: Authority, first: StateCandidate): StateCand
     stateId: stateId(owner, fi.name, rdatas),
     evidence: { ds: rdatas, rrsig },
   }
-}
-
-/** A DS of nobody's key. */
-function dsNumber(index: number): Uint8Array {
-  const digest = new Uint8Array(DIGEST_BYTES)
-  new DataView(digest.buffer).setUint32(0, index)
-  return Uint8Array.of(index >> 8, index, 13, 2, ...digest)
 }

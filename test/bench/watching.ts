@@ -8,12 +8,14 @@ import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
 import type { MonitorTables } from '@dslog/schema/db'
 import { MONITOR_MIGRATIONS } from '@dslog/schema/migrate'
+import { DAY, MINUTE } from '@dslog/schema/time'
 import { type Database, openDatabase } from '@dslog/service/db'
 import { encodeDsSet } from '@dslog/service/dsset'
 import { migrate } from '@dslog/service/migrate'
 import { Judge } from '@dslog/monitor/cases'
 import { MonitorStore } from '@dslog/monitor/store'
 import { reconcile, type Watched } from '@dslog/monitor/operatorwatches'
+import { dsNumber } from '@dslog/testbed/key'
 import { type Bench, type Benchmark, secondsOf } from './harness.ts'
 import { serverUrl } from './server.ts'
 
@@ -23,8 +25,7 @@ const BATCH = 50_000
 const SHARE = 10
 const ZONES = 100
 /** Longer than any hold of a change of the whole set, ms. */
-const HOLD = 16 * 60_000
-const DAY = 24 * 3_600_000
+const HOLD = 16 * MINUTE
 const START = Date.UTC(2026, 0, 1)
 const ORIGIN = 'log.example/bench'
 const MIB = 2 ** 20
@@ -112,13 +113,6 @@ async function storeStates(
   }
   const size = from + names.length
   await db.kysely.updateTable('followed').set({ size }).where('log', '=', log).execute()
-}
-
-/** A DS of nobody's key. */
-function dsNumber(index: number): Uint8Array {
-  const digest = new Uint8Array(32)
-  new DataView(digest.buffer).setUint32(0, index)
-  return Uint8Array.of(0, 1, 13, 2, ...digest)
 }
 
 async function alertsOf(db: Kysely<MonitorTables>): Promise<number> {

@@ -47,10 +47,6 @@ const net = new Internet({ clock: new TestClock(LONG_AGO) })
 const fi = net.addZone('fi.')
 const se = net.addZone('se.', { denial: { nsec3: {} } })
 
-function named(text: string): Name {
-  return nameFromText(text)
-}
-
 /** A state of the delegation of a name: the DS of one of its keys, or none for 0. */
 function delegate(owner: Name, generation: number): void {
   const ds = generation === 0 ? [] : [dsOf(owner, ownerKey(owner, generation))]
@@ -62,31 +58,31 @@ function makeEvidence(): Map<string, readonly string[]> {
   const made = new Map<string, readonly string[]>()
   const take = (title: string, records: readonly RR[]): void => void made.set(title, wire(records))
 
-  delegate(named('old.fi.'), 1)
-  take('old', net.evidence(named('old.fi.')))
+  delegate(nameFromText('old.fi.'), 1)
+  take('old', net.evidence(nameFromText('old.fi.')))
 
   net.clock.set(FIRST)
-  delegate(named('one.fi.'), 1)
-  delegate(named('swap.fi.'), 1)
-  delegate(named('two.fi.'), 0)
-  delegate(named('three.se.'), 1)
+  delegate(nameFromText('one.fi.'), 1)
+  delegate(nameFromText('swap.fi.'), 1)
+  delegate(nameFromText('two.fi.'), 0)
+  delegate(nameFromText('three.se.'), 1)
   for (const owner of many()) delegate(owner, 1)
-  take('one signed', net.evidence(named('one.fi.')))
-  take('swap first', net.evidence(named('swap.fi.')))
-  take('two unsigned', net.evidence(named('two.fi.')))
-  take('three signed', net.evidence(named('three.se.')))
+  take('one signed', net.evidence(nameFromText('one.fi.')))
+  take('swap first', net.evidence(nameFromText('swap.fi.')))
+  take('two unsigned', net.evidence(nameFromText('two.fi.')))
+  take('three signed', net.evidence(nameFromText('three.se.')))
   take('keys of fi', net.chain(fi.name))
   take('keys of se', net.chain(se.name))
   for (const owner of many()) take(`${nameToText(owner)} alone`, se.zone.dsOrDenial(owner))
-  made.set('n001.se. as a message', [toBase64(reply(se.zone.dsOrDenial(named('n001.se.'))))])
+  made.set('n001.se. as a message', [toBase64(reply(se.zone.dsOrDenial(nameFromText('n001.se.'))))])
 
   net.clock.set(SECOND)
-  delegate(named('one.fi.'), 0)
-  delegate(named('swap.fi.'), 2)
-  delegate(named('three.se.'), 0)
-  take('one unsigned', net.evidence(named('one.fi.')))
-  take('swap second', net.evidence(named('swap.fi.')))
-  take('three unsigned', net.evidence(named('three.se.')))
+  delegate(nameFromText('one.fi.'), 0)
+  delegate(nameFromText('swap.fi.'), 2)
+  delegate(nameFromText('three.se.'), 0)
+  take('one unsigned', net.evidence(nameFromText('one.fi.')))
+  take('swap second', net.evidence(nameFromText('swap.fi.')))
+  take('three unsigned', net.evidence(nameFromText('three.se.')))
   takeUnacceptable(take)
   return made
 }
@@ -100,7 +96,7 @@ function reply(answer: readonly RR[]): Uint8Array {
 
 /** Evidence that is refused, by the reason. */
 function takeUnacceptable(take: (title: string, records: readonly RR[]) => void): void {
-  const bad = named('bad.fi.')
+  const bad = nameFromText('bad.fi.')
   delegate(bad, 1)
   take(
     'unproven',
@@ -110,7 +106,7 @@ function takeUnacceptable(take: (title: string, records: readonly RR[]) => void)
   take('bogus', net.evidence(bad))
   fi.makeOdd(bad, TYPE.DS, undefined)
 
-  const huge = named('huge.fi.')
+  const huge = nameFromText('huge.fi.')
   fi.delegate(
     huge,
     [1, 2, 3].map((tag) => Uint8Array.of(0, tag, 13, 99, ...new Uint8Array(30_000))),
@@ -119,14 +115,14 @@ function takeUnacceptable(take: (title: string, records: readonly RR[]) => void)
   fi.undelegate(huge)
 
   const company = net.addZone('company.fi.')
-  const alien = named('alien.company.fi.')
+  const alien = nameFromText('alien.company.fi.')
   delegate(alien, 1)
   take('zone-not-admitted', net.evidence(alien))
   fi.undelegate(company.name)
 
   net.addZone('no.', { denial: { nsec3: { iterations: 1000 } } })
-  delegate(named('bad.no.'), 0)
-  take('unsupported', net.evidence(named('bad.no.')))
+  delegate(nameFromText('bad.no.'), 0)
+  take('unsupported', net.evidence(nameFromText('bad.no.')))
 
   net.clock.set(SECOND + 3 * DAY)
   fi.sign()
@@ -135,7 +131,7 @@ function takeUnacceptable(take: (title: string, records: readonly RR[]) => void)
 }
 
 function many(): Name[] {
-  return Array.from({ length: MANY }, (_, i) => named(`n${String(i).padStart(3, '0')}.se.`))
+  return Array.from({ length: MANY }, (_, i) => nameFromText(`n${String(i).padStart(3, '0')}.se.`))
 }
 
 /** A service that can be started. */

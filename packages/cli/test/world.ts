@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { formatAnchors } from '@dslog/dnssec/anchors'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
 import { Internet } from '@dslog/testbed/internet'
+import { dsNumber } from '@dslog/testbed/key'
 import { LyingLog, Scribe, type ServedLog } from '@dslog/testbed/lyinglog'
 import { STORIES } from '@dslog/testbed/stories'
 import { type Called, dslog } from './io.ts'
@@ -116,10 +117,4 @@ export async function filesIn(folder: string): Promise<Map<string, Uint8Array>> 
     files.set(path.slice(folder.length + 1), new Uint8Array(await readFile(path)))
   }
   return files
-}
-
-/** A DS of nobody's key. */
-function dsNumber(n: number): Uint8Array {
-  const digest = Array.from({ length: 32 }, (_, i) => (n + i) % 256)
-  return Uint8Array.of(Math.floor(n / 256), n % 256, 13, 2, ...digest)
 }

@@ -152,6 +152,17 @@ export function dsOf(
   return new ByteWriter().u16(tag).u8(algorithm).u8(digestType).bytes(digest).finish()
 }
 
+/** RDATA of a DS of nobody's key, another for each number. */
+export function dsNumber(n: number): Uint8Array {
+  const digest = new Uint8Array(32)
+  new DataView(digest.buffer).setUint32(0, n)
+  const fields = new ByteWriter()
+    .u16(n % 65_536)
+    .u8(ALGORITHM.ECDSAP256SHA256)
+    .u8(DIGEST.SHA256)
+  return fields.bytes(digest).finish()
+}
+
 /** A key of the root as a trust anchor, good from `from` (ms since the epoch) until `until`. */
 export function anchorOf(
   key: Dnskey,

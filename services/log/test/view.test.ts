@@ -41,15 +41,11 @@ class Book {
   }
 }
 
-function named(text: string): Name {
-  return nameFromText(text)
-}
-
 describe('an entry as JSON', () => {
   test('has the shape of the API, its place and its bytes', async () => {
     const book = new Book()
     await book.scribe.mapHead()
-    const owner = named('example.fi.')
+    const owner = nameFromText('example.fi.')
     const zone = book.net.parentOf(owner)
     zone.delegate(owner, [dsOf(owner, ownerKey(owner))])
     await book.write(owner)
@@ -69,7 +65,7 @@ describe('an entry as JSON', () => {
     const book = new Book()
     const { net, scribe } = book
     await scribe.mapHead()
-    const owner = named('example.fi.')
+    const owner = nameFromText('example.fi.')
     const ds = [1, 2].map((generation) => dsOf(owner, ownerKey(owner, generation)))
     net.parentOf(owner).delegate(owner, ds)
     const time = net.clock.now()
@@ -129,7 +125,7 @@ describe('an entry as JSON', () => {
     const book = new Book()
     const { net, scribe } = book
     await scribe.mapHead()
-    for (const zone of ['fi.', 'se.'].map((text) => net.zoneOf(named(text)))) {
+    for (const zone of ['fi.', 'se.'].map((text) => net.zoneOf(nameFromText(text)))) {
       for (const label of ['aaa', 'matched', 'gone', 'zzz']) {
         const owner = nameFromText(label, zone.name)
         zone.delegate(owner, [dsOf(owner, ownerKey(owner))])
@@ -178,7 +174,7 @@ describe('an entry as JSON', () => {
     const book = new Book()
     const { net, scribe } = book
     await scribe.mapHead()
-    const owner = named('example.fi.')
+    const owner = nameFromText('example.fi.')
     const zone = net.parentOf(owner)
     zone.delegate(owner, [dsOf(owner, ownerKey(owner))])
     const then = net.clock.now()
@@ -207,7 +203,7 @@ describe('an entry as JSON', () => {
     const book = new Book()
     const { net, scribe } = book
     await scribe.mapHead()
-    const fi = net.zoneOf(named('fi.'))
+    const fi = net.zoneOf(nameFromText('fi.'))
     for (const generation of [1, 2]) {
       fi.setKeys([fi.keys[0]!, fi.makeKey(ZSK, algorithm, generation)])
       await scribe.observeKeys(fi.name, net.chain(fi.name))

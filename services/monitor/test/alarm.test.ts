@@ -82,10 +82,7 @@ const of = async (id: string): Promise<string[]> => {
 
 describe('a log', () => {
   test('that is followed raises nothing, and the ping goes out', async () => {
-    for (let i = 0; i < 3; i++) {
-      status = { ...status, verifiedAt: clock.advance(HOUR) }
-      await alarms.round()
-    }
+    for (let i = 0; i < 3; i++) await look(HOUR)
     expect(await of(OPERATOR)).toEqual([])
     expect(pings).toBe(3)
   })
@@ -219,11 +216,9 @@ describe('delivery', () => {
     ])
     const failing = { failing_since: clock.now(), last_error: 'connection refused' }
     await home.db.kysely.updateTable('channel').set(failing).where('kind', '=', 'email').execute()
-    status = { ...status, verifiedAt: clock.advance(HOUR / 2) }
-    await alarms.round()
+    await look(HOUR / 2)
     expect(await of(OPERATOR)).toEqual([])
-    status = { ...status, verifiedAt: clock.advance(HOUR) }
-    await alarms.round()
+    await look(HOUR)
     expect(await of(OPERATOR)).toEqual(['delivery 3'])
     await home.db.kysely
       .updateTable('channel')
@@ -278,16 +273,12 @@ describe('a canary', () => {
         })
         .execute()
     await sing(1)
-    const round = async (ms: number): Promise<void> => {
-      status = { ...status, verifiedAt: clock.advance(ms) }
-      await alarms.round()
-    }
-    await round(25 * HOUR)
+    await look(25 * HOUR)
     expect(await of(OPERATOR)).toEqual([])
-    await round(2 * HOUR)
+    await look(2 * HOUR)
     expect(await of(OPERATOR)).toEqual(['canary 3'])
     await sing(2)
-    await round(HOUR)
+    await look(HOUR)
     expect(await of(OPERATOR)).toEqual(['canary 3 over'])
   })
 })

@@ -2,10 +2,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { nameFromText } from '@dslog/dnssec/name'
 import { onTestPoint } from '@dslog/service/testpoint'
+import { dsNumber } from '@dslog/testbed/key'
 import { type AlertDraft, alertId, causeOf, raiseAlerts, resolveAlert } from '../src/alert.ts'
 import { announcedBy } from '../src/announced.ts'
 import { addOwners } from './owners.ts'
-import { dsNumber, type Place, quickPlace } from './world.ts'
+import { type Place, quickPlace } from './world.ts'
 
 let home: Place
 beforeAll(async () => {

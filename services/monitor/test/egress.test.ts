@@ -10,8 +10,8 @@ import { WebhookSink, withStatus } from '@dslog/testbed/webhooksink'
 import { Egress, EgressError, faultOfUrl } from '../src/channel/egress.ts'
 import { domainOfAddress, isMailboxUnder } from '../src/channel/email.ts'
 import { mailboxKey, maySubtree, operatorTarget, publicTarget } from '../src/target.ts'
+import { RUNNING } from './world.ts'
 
-const RUNNING = new AbortController().signal
 const MESSAGE = { headers: { 'content-type': 'application/json' }, body: '{"type":"x","data":{}}' }
 
 /** One of each special-purpose range, and addresses that hide one. */

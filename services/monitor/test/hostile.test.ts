@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { Webhook } from 'standardwebhooks'
 import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
 import { DAY, HOUR } from '@dslog/schema/time'
+import { dsNumber } from '@dslog/testbed/key'
 import { raiseAlerts } from '../src/alert.ts'
 import { formatSecret } from '../src/channel/webhook.ts'
 import { feedRoutes } from '../src/route/feeds.ts'
@@ -14,7 +15,7 @@ import { MonitorStore } from '../src/store.ts'
 import { OwnerHttp, OwnerKey } from './owner-http.ts'
 import { addOwners } from './owners.ts'
 import { Post } from './post.ts'
-import { dsNumber, type Place, quickPlace } from './world.ts'
+import { type Place, quickPlace } from './world.ts'
 
 let home: Place
 beforeAll(async () => {

@@ -4,12 +4,13 @@ import { nameFromText } from '@dslog/dnssec/name'
 import type { AlertLevel, AlertRule } from '@dslog/schema/alert'
 import { DAY, HOUR } from '@dslog/schema/time'
 import { onTestPoint } from '@dslog/service/testpoint'
+import { dsNumber } from '@dslog/testbed/key'
 import { type HookAnswer, withStatus } from '@dslog/testbed/webhooksink'
 import { alertId, raiseAlerts, resolveAlert } from '../src/alert.ts'
 import { RETRY_SPAN_MS } from '../src/outbox.ts'
 import { addOwners, type Owner } from './owners.ts'
 import { Post } from './post.ts'
-import { dsNumber, type Place, quickPlace } from './world.ts'
+import { type Place, quickPlace } from './world.ts'
 
 let home: Place
 let post: Post
@@ -259,10 +260,13 @@ describe('a crash', () => {
     'at %s loses nothing, keeps the order, and gives duplicates one id',
     async (step) => {
       await owner()
+      const deaths: number[] = []
       for (let pass = 1; pass <= 4; pass++) {
         let left = pass
         const off = onTestPoint((name) => {
-          if (name === step && --left === 0) throw new Error('killed')
+          if (name !== step || --left !== 0) return
+          deaths.push(pass)
+          throw new Error('killed')
         })
         const raised = await raise(pass).catch((error: unknown) =>
           expect(String(error)).toContain('killed'),
@@ -275,6 +279,7 @@ describe('a crash', () => {
         await raise(pass)
         await post.deliver()
       }
+      expect(deaths).not.toEqual([])
       const first = new Map<string, unknown>()
       for (const { data, id } of post.web.messages) {
         if (first.has(id)) expect(first.get(id)).toBe(data['index'])

@@ -1,8 +1,9 @@
 /** The monitor's HTTP server for owners over an outbox that delivers when it is told, and an owner's client. */
-import { generateKeyPairSync, sign } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { toBase64 } from '@dslog/tlog/bytes'
 import { nameFromText } from '@dslog/dnssec/name'
 import type { MonitorTables } from '@dslog/schema/db'
+import { ed25519Signer } from '@dslog/service/crypto'
 import type { Database } from '@dslog/service/db'
 import type { Http } from '@dslog/service/http'
 import { encodePins, pinFromText } from '@dslog/verify/pins'
@@ -125,13 +126,7 @@ export class OwnerHttp {
 
 /** An owner key, and statements signed with it. */
 export class OwnerKey {
-  readonly #pair = generateKeyPairSync('ed25519')
-
-  get publicKey(): Uint8Array {
-    return Uint8Array.from(
-      this.#pair.publicKey.export({ format: 'der', type: 'spki' }).subarray(-32),
-    )
-  }
+  readonly #signer = ed25519Signer(randomBytes(32))
 
   /** A signed statement, as the API takes it. */
   state(options: {
@@ -150,11 +145,11 @@ export class OwnerKey {
       pins: pins.map(pinFromText),
     })
     return {
-      owner_key: toBase64(this.publicKey),
+      owner_key: toBase64(this.#signer.publicKey),
       seq,
       not_after: notAfter,
       pins,
-      signature: toBase64(Uint8Array.from(sign(null, bytes, this.#pair.privateKey))),
+      signature: toBase64(this.#signer.sign(bytes)),
     }
   }
 }

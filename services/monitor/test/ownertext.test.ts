@@ -2,21 +2,20 @@
  * Owner keys in the DNS: whose pins are shown in public, and whose never; and how the probe comes by the
  * text, from servers that answer what they like.
  */
-import { generateKeyPairSync, sign } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { fromBase64, utf8 } from '@dslog/tlog/bytes'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
 import { CLASS_IN, type RR, TYPE } from '@dslog/dnssec/records'
 import { DAY, HOUR } from '@dslog/schema/time'
+import { type Ed25519Signer, ed25519Signer } from '@dslog/service/crypto'
 import { encodePins, ownerText, type Pin, pinFromText, verifyPins } from '@dslog/verify/pins'
 import { lookForOwner, ownerTextName, publicPins, SEEN_MS, SETTLED_MS } from '../src/ownertext.ts'
 import { Pins } from '../src/pins.ts'
+import { ORIGIN } from './post.ts'
 import { rogueKey, Stage } from './scenario/stage.ts'
 import { place, type Place } from './world.ts'
-
-const ORIGIN = 'monitor.example'
-const SPKI_HEADER_BYTES = 12
 
 let home: Place
 let stage: Stage
@@ -30,25 +29,23 @@ afterEach(() => stage.close())
 afterAll(() => home.close())
 
 /** An owner key. */
-function newOwner() {
-  const { privateKey, publicKey } = generateKeyPairSync('ed25519')
-  const spki = publicKey.export({ format: 'der', type: 'spki' })
-  return { privateKey, ownerKey: new Uint8Array(spki.subarray(SPKI_HEADER_BYTES)) }
+function newOwner(): Ed25519Signer {
+  return ed25519Signer(randomBytes(32))
 }
 
 /** The owner pins the key of the child, as the API takes it. */
-async function pin({ ownerKey, privateKey }: ReturnType<typeof newOwner>, seq = 1): Promise<void> {
+async function pin(owner: Ed25519Signer, seq = 1): Promise<void> {
   const now = stage.net.clock.now()
   const pins: Pin[] = stage.child.entryKeys().map(({ rdata }) => ({ kind: 'dnskey', rdata }))
   const statement = { origin: ORIGIN, name: stage.name, seq, notAfter: now + 90 * DAY, pins }
-  const signature = new Uint8Array(sign(null, encodePins(statement), privateKey))
+  const signature = owner.sign(encodePins(statement))
   const subscription = await home.db.kysely
     .selectFrom('subscription')
     .selectAll()
     .where('id', '=', 'owner')
     .executeTakeFirstOrThrow()
   const { notAfter } = statement
-  const signed = { ownerKey, signature, seq, notAfter, pins }
+  const signed = { ownerKey: owner.publicKey, signature, seq, notAfter, pins }
   await new Pins(home.db, stage.net.clock.now, ORIGIN).set(subscription, signed)
 }
 
@@ -95,14 +92,14 @@ async function shown(): Promise<number[]> {
 async function settled() {
   const owner = newOwner()
   await pin(owner)
-  publish([ownerText(owner.ownerKey)])
+  publish([ownerText(owner.publicKey)])
   stage.net.clock.advance(SETTLED_MS)
   return owner
 }
 
 describe('pins are public', () => {
   test('when their owner key is in the signed zone, with a signature that anybody can check', async () => {
-    const { ownerKey } = await settled()
+    const { publicKey: ownerKey } = await settled()
     await look()
     expect(await shown()).toEqual([1])
     const [pins] = await publicPins(home.db, stage.name, stage.net.clock.now())
@@ -116,7 +113,7 @@ describe('pins are public', () => {
   })
 
   test('whatever else stands there, and however the text is cut into strings', async () => {
-    const { ownerKey } = await settled()
+    const { publicKey: ownerKey } = await settled()
     publish(['v=spf1 -all', 'v=dslog1; owner=nobody', ownerText(ownerKey)], 17)
     await look()
     expect(await shown()).toEqual([1])
@@ -143,13 +140,13 @@ describe('pins are not public', () => {
 
   test('by the text of another owner key', async () => {
     await settled()
-    publish([ownerText(newOwner().ownerKey)])
+    publish([ownerText(newOwner().publicKey)])
     await look()
     expect(await shown()).toEqual([])
   })
 
   test('and nothing is asked, where nobody has signed any', async () => {
-    publish([ownerText(newOwner().ownerKey)])
+    publish([ownerText(newOwner().publicKey)])
     stage.net.clock.advance(SETTLED_MS)
     await look()
     expect(asked).toEqual([])
@@ -158,7 +155,7 @@ describe('pins are not public', () => {
   test('under a DS set that is younger than a week', async () => {
     const owner = newOwner()
     await pin(owner)
-    publish([ownerText(owner.ownerKey)])
+    publish([ownerText(owner.publicKey)])
     stage.net.clock.advance(SETTLED_MS - 4 * HOUR)
     await look()
     expect([asked, await shown()]).toEqual([[], []])
@@ -188,7 +185,7 @@ describe('pins are not public', () => {
     publish([])
     await look([[]])
     expect(await shown()).toEqual([1])
-    publish([ownerText(newOwner().ownerKey)])
+    publish([ownerText(newOwner().publicKey)])
     await look()
     expect(await shown()).toEqual([1])
   })
@@ -217,9 +214,9 @@ describe('pins are not public', () => {
   })
 
   test('where servers disagree about it', async () => {
-    const { ownerKey } = await settled()
+    const { publicKey: ownerKey } = await settled()
     const ours = text()
-    publish([ownerText(newOwner().ownerKey)])
+    publish([ownerText(newOwner().publicKey)])
     const theirs = text()
     await look([ours, theirs])
     expect(await shown()).toEqual([])
@@ -231,7 +228,7 @@ describe('pins are not public', () => {
   })
 
   test('once the text is gone, or was not seen for three days', async () => {
-    const { ownerKey } = await settled()
+    const { publicKey: ownerKey } = await settled()
     await look()
     stage.net.clock.advance(SEEN_MS)
     await look([undefined])

@@ -21,8 +21,7 @@ import { Pins } from '../src/pins.ts'
 import { Windows } from '../src/windows.ts'
 import { Subscriptions } from '../src/subscriptions.ts'
 import { LinkTokens } from '../src/token.ts'
-
-const RUNNING = new AbortController().signal
+import { RUNNING } from './world.ts'
 
 export const ORIGIN = 'monitor.example'
 

@@ -9,6 +9,7 @@ import { encodeBundle } from '@dslog/tlog/tile'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { nameFromText } from '@dslog/dnssec/name'
 import { decodeEntry, encodeEntry, type Entry } from '@dslog/schema/entry'
+import { dsNumber } from '@dslog/testbed/key'
 import { LyingLog, Scribe } from '@dslog/testbed/lyinglog'
 import { entryOf } from '@dslog/verify/candidate'
 import { Observer } from '@dslog/verify/observe'
@@ -16,7 +17,6 @@ import { decodeFinding, type Finding, type FindingKind, verifyFinding } from '..
 import type { Follower } from '../src/follow.ts'
 import { evidenceAfter } from '../src/findings.ts'
 import {
-  dsNumber,
   follower,
   grow,
   history,

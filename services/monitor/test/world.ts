@@ -17,8 +17,8 @@ import { MONITOR_MIGRATIONS } from '@dslog/schema/migrate'
 import { installNodeCrypto } from '@dslog/service/crypto'
 import type { Database } from '@dslog/service/db'
 import { Internet } from '@dslog/testbed/internet'
-import type { LyingLog, ServedLog } from '@dslog/testbed/lyinglog'
-import { LyingLog as Log, Scribe } from '@dslog/testbed/lyinglog'
+import { dsNumber } from '@dslog/testbed/key'
+import { LyingLog, Scribe, type ServedLog } from '@dslog/testbed/lyinglog'
 import { startPostgres, type TestPostgres } from '@dslog/testbed/postgres'
 import { STORIES, type StoryName } from '@dslog/testbed/stories'
 import { silent } from '../../../test/silent.ts'
@@ -85,15 +85,9 @@ export function bulkNames(count: number): Name[] {
   return Array.from({ length: count }, (_, i) => nameFromText(`name-${i}.fi.`))
 }
 
-/** A DS of nobody's key. */
-export function dsNumber(n: number): Uint8Array {
-  const digest = Array.from({ length: 32 }, (_, i) => (n + i) % 256)
-  return Uint8Array.of(n >> 8, n & 255, 13, 2, ...digest)
-}
-
 /** A log of an honest history, signed tree by tree up to `size`. */
 export function logOf({ scribe, trees }: History, size: number = scribe.size): LyingLog {
-  const log = new Log()
+  const log = new LyingLog()
   for (const tree of trees.filter((tree) => tree <= size)) grow(log, scribe, tree)
   return log
 }

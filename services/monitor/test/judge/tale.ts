@@ -18,7 +18,7 @@ import {
 } from '../../src/judge/state.ts'
 
 export const OWNER = nameFromText('example.fi.')
-export const FI = nameFromText('fi.')
+const FI = nameFromText('fi.')
 
 /** A key of the owner: every DS that names it. */
 export function key(generation: number, algorithm: number = ALGORITHM.ECDSAP256SHA256): ChildKey {

@@ -7,7 +7,7 @@ import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { nameFromText } from '@dslog/dnssec/name'
 import { keyTag, TYPE } from '@dslog/dnssec/records'
 import { DAY, HOUR, MINUTE } from '@dslog/schema/time'
-import { dsOf, KSK } from '@dslog/testbed/key'
+import { dsOf } from '@dslog/testbed/key'
 import { record } from '@dslog/testbed/internet'
 import { place, type Place } from '../world.ts'
 import { rogueKey, Stage } from './stage.ts'
@@ -363,8 +363,7 @@ describe('a parent takes the name over', () => {
 describe('keys of the zone above', () => {
   test('are others from one moment to the next: whoever has them can sign anything', async () => {
     stage = await Stage.set(home)
-    stage.fi.setKeys([KSK].map((flags) => stage.fi.makeKey(flags, ALGORITHM.ECDSAP256SHA256, 9)))
-    stage.net.root.delegate(nameFromText('fi.'), stage.fi.dsRecords())
+    stage.net.rekey(stage.fi, 9, ALGORITHM.ECDSAP256SHA256)
     await stage.seen()
     await expectAfter(15 * MINUTE, 'R14 NOTICE raised')
   })
@@ -372,8 +371,7 @@ describe('keys of the zone above', () => {
   test('the same, for an owner with pins', async () => {
     stage = await Stage.set(home)
     await pinned()
-    stage.fi.setKeys([KSK].map((flags) => stage.fi.makeKey(flags, ALGORITHM.ECDSAP256SHA256, 9)))
-    stage.net.root.delegate(nameFromText('fi.'), stage.fi.dsRecords())
+    stage.net.rekey(stage.fi, 9, ALGORITHM.ECDSAP256SHA256)
     await stage.seen()
     await expectAfter(15 * MINUTE, 'R14 HIGH raised')
   })

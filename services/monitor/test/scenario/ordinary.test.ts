@@ -6,7 +6,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { type RR, TYPE } from '@dslog/dnssec/records'
-import { DAY, HOUR } from '@dslog/schema/time'
+import { DAY, HOUR, MINUTE } from '@dslog/schema/time'
 import { KSK, ZSK } from '@dslog/testbed/key'
 import { place, type Place } from '../world.ts'
 import { Stage } from './stage.ts'
@@ -19,8 +19,8 @@ beforeAll(async () => {
 afterEach(() => stage.close())
 afterAll(() => home.close())
 
-/** The keys of the child now, and the next ones. */
-function keysOf(generation: number, algorithm: number = ALGORITHM.ECDSAP256SHA256) {
+/** The key of the child that its DS names: the first is the one it begins with. */
+function keyOf(generation: number, algorithm: number = ALGORITHM.ECDSAP256SHA256) {
   return stage.child.makeKey(KSK, algorithm, generation)
 }
 
@@ -34,7 +34,7 @@ async function expectQuiet(...rules: readonly string[]): Promise<void> {
 describe('roll-overs', () => {
   test('double-DS, announced by CDS: the DS of the next key, then the key, then the old DS goes', async () => {
     stage = await Stage.set(home)
-    const [old, next] = [keysOf(1), keysOf(2)]
+    const [old, next] = [keyOf(1), keyOf(2)]
     stage.publishCds([stage.ds(old), stage.ds(next)])
     await stage.probe()
     stage.delegate(stage.ds(old), stage.ds(next))
@@ -50,7 +50,7 @@ describe('roll-overs', () => {
 
   test('double-signature: both keys sign, then the DS is swapped', async () => {
     stage = await Stage.set(home)
-    const [old, next] = [keysOf(1), keysOf(2)]
+    const [old, next] = [keyOf(1), keyOf(2)]
     stage.child.setKeys([old, next])
     await stage.probe()
     await stage.wait(2 * DAY)
@@ -64,7 +64,7 @@ describe('roll-overs', () => {
 
   test('a key published beforehand, which signs nothing yet', async () => {
     stage = await Stage.set(home)
-    const [old, next] = [keysOf(1), keysOf(2)]
+    const [old, next] = [keyOf(1), keyOf(2)]
     stage.child.setKeys([old], [next])
     await stage.probe()
     stage.delegate(stage.ds(old), stage.ds(next))
@@ -77,7 +77,7 @@ describe('roll-overs', () => {
 
   test('of the first key of a name, in the week in which it was signed', async () => {
     stage = await Stage.set(home, { signed: false })
-    const [old, next] = [keysOf(1), keysOf(2)]
+    const [old, next] = [keyOf(1), keyOf(2)]
     stage.delegate(stage.ds(old))
     await stage.seen()
     await stage.probe()
@@ -96,7 +96,7 @@ describe('roll-overs', () => {
 
   test('to another algorithm, with both for a while', async () => {
     stage = await Stage.set(home)
-    const [old, next] = [keysOf(1), keysOf(1, ALGORITHM.ED25519)]
+    const [old, next] = [keyOf(1), keyOf(1, ALGORITHM.ED25519)]
     stage.child.setKeys([old, next])
     await stage.probe()
     stage.delegate(stage.ds(old), stage.ds(next))
@@ -111,7 +111,7 @@ describe('roll-overs', () => {
 
   test('by CDS alone: the parent does at once what the child asks', async () => {
     stage = await Stage.set(home)
-    const [old, next] = [keysOf(1), keysOf(2)]
+    const [old, next] = [keyOf(1), keyOf(2)]
     stage.child.setKeys([old], [next])
     stage.publishCds([stage.ds(next)])
     await stage.probe()
@@ -131,7 +131,7 @@ describe('roll-overs', () => {
 
   test('with pins of the old key and the next', async () => {
     stage = await Stage.set(home)
-    const [old, next] = [keysOf(1), keysOf(2)]
+    const [old, next] = [keyOf(1), keyOf(2)]
     await stage.pin([old, next].map(({ rdata }) => ({ kind: 'dnskey', rdata })))
     stage.delegate(stage.ds(old), stage.ds(next))
     await stage.seen()
@@ -143,7 +143,7 @@ describe('roll-overs', () => {
 
   test('seen too late, and explained by the child within the hold', async () => {
     stage = await Stage.set(home)
-    const [old, next] = [keysOf(1), keysOf(2)]
+    const [old, next] = [keyOf(1), keyOf(2)]
     stage.delegate(stage.ds(old), stage.ds(next))
     await stage.seen()
     stage.child.setKeys([old, next])
@@ -155,7 +155,7 @@ describe('roll-overs', () => {
 describe('going unsigned, and coming back', () => {
   test('CDS asks for all DS to be taken away, and an owner with pins wants it so', async () => {
     stage = await Stage.set(home)
-    await stage.pin([{ kind: 'dnskey', rdata: keysOf(1).rdata }])
+    await stage.pin([{ kind: 'dnskey', rdata: keyOf(1).rdata }])
     stage.publishCds('delete')
     await stage.probe()
     stage.delegate()
@@ -169,7 +169,7 @@ describe('going unsigned, and coming back', () => {
     await stage.probe()
     stage.delegate()
     await stage.seen()
-    await stage.wait(30 * 60_000)
+    await stage.wait(30 * MINUTE)
     expect(await stage.alerts()).toEqual([])
     await stage.wait(HOUR)
     await stage.wait(9 * DAY)
@@ -190,8 +190,8 @@ describe('going unsigned, and coming back', () => {
     await stage.probe()
     await stage.announce(3 * DAY, false)
     stage.servers = ['ns1.new.example.', 'ns2.new.example.']
-    stage.child.setKeys([keysOf(2)])
-    stage.delegate(stage.ds(keysOf(2)))
+    stage.child.setKeys([keyOf(2)])
+    stage.delegate(stage.ds(keyOf(2)))
     await stage.seen()
     await stage.probe()
     await expectQuiet('R5')
@@ -199,15 +199,15 @@ describe('going unsigned, and coming back', () => {
 
   test('an announced change of the operator, for some hours unsigned', async () => {
     stage = await Stage.set(home)
-    await stage.pin([keysOf(1), keysOf(2)].map(({ rdata }) => ({ kind: 'dnskey', rdata })))
+    await stage.pin([keyOf(1), keyOf(2)].map(({ rdata }) => ({ kind: 'dnskey', rdata })))
     await stage.announce(3 * DAY, true)
     stage.delegate()
     await stage.seen()
     stage.servers = ['ns1.new.example.', 'ns2.new.example.']
     await stage.probe()
     await stage.wait(DAY)
-    stage.child.setKeys([keysOf(2)])
-    stage.delegate(stage.ds(keysOf(2)))
+    stage.child.setKeys([keyOf(2)])
+    stage.delegate(stage.ds(keyOf(2)))
     await stage.seen()
     await expectQuiet('R3', 'R5')
   })
@@ -234,7 +234,7 @@ describe('what is no change', () => {
   test('a second digest of the key, and then that alone', async () => {
     stage = await Stage.set(home)
     await stage.probe()
-    const [old] = [keysOf(1)]
+    const old = keyOf(1)
     stage.delegate(stage.ds(old), stage.ds(old, 4))
     await stage.seen()
     await stage.wait(DAY)
@@ -281,7 +281,7 @@ describe('what is no change', () => {
   test('a secondary of the parent is days behind', async () => {
     stage = await Stage.set(home)
     const before = stage.net.evidence(stage.name)
-    const [old, next] = [keysOf(1), keysOf(2)]
+    const [old, next] = [keyOf(1), keyOf(2)]
     stage.child.setKeys([old], [next])
     await stage.probe()
     stage.delegate(stage.ds(next))
@@ -294,7 +294,7 @@ describe('what is no change', () => {
   test('somebody submits old answers again', async () => {
     stage = await Stage.set(home)
     const replayed: RR[][] = [stage.net.evidence(stage.name)]
-    const [old, next] = [keysOf(1), keysOf(2)]
+    const [old, next] = [keyOf(1), keyOf(2)]
     stage.child.setKeys([old], [next])
     await stage.probe()
     stage.delegate(stage.ds(old), stage.ds(next))
@@ -311,7 +311,7 @@ test('a name that is left to lapse is a notice, and no more', async () => {
   stage = await Stage.set(home)
   stage.fi.undelegate(stage.name)
   await stage.seen()
-  await stage.wait(30 * 60_000)
+  await stage.wait(30 * MINUTE)
   expect(await stage.alerts()).toEqual([])
   await stage.wait(9 * DAY)
   expect(await stage.alerts()).toEqual(['R4a NOTICE raised'])
@@ -325,7 +325,7 @@ test.each(['nsec', { nsec3: {} }] as const)(
     await stage.wait(8 * DAY)
     stage.fi.undelegate(stage.name)
     await stage.seen()
-    await stage.wait(30 * 60_000)
+    await stage.wait(30 * MINUTE)
     expect(await stage.alerts()).toEqual([])
     await stage.wait(9 * DAY)
     expect(await stage.alerts()).toEqual(['R4a NOTICE raised'])

@@ -2,9 +2,8 @@
  * The stage of the scenarios: a small signed internet with a name that somebody owns and watches, a log
  * of it, a monitor that follows the log, and a clock that only moves when a story says so.
  *
- *     const stage = await Stage.set(home)
- *     await stage.owns('example.fi.')          delegated, signed, watched
- *     stage.fi.delegate(stage.name, [rogue])   something happens
+ *     const stage = await Stage.set(home)      a name is delegated, signed, watched
+ *     stage.delegate(stage.ds(rogueKey()))     something happens
  *     await stage.seen()                       the log logs it, the monitor verifies and judges it
  *     await stage.wait(HOUR)
  *     expect(await stage.alerts()).toEqual(['R6 HIGH raised'])
@@ -14,6 +13,7 @@ import { equal } from '@dslog/tlog/bytes'
 import { LogClient } from '@dslog/tlog/client'
 import { HttpClient } from '@dslog/tlog/http'
 import { parsePolicy } from '@dslog/tlog/policy'
+import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
 import { type RR, TYPE } from '@dslog/dnssec/records'
@@ -21,7 +21,7 @@ import { ALERT_LEVELS } from '@dslog/schema/alert'
 import type { Observation } from '@dslog/schema/api'
 import { decodeEntry, isParentLink } from '@dslog/schema/entry'
 import { keysId } from '@dslog/schema/identity'
-import { HOUR } from '@dslog/schema/time'
+import { DAY, HOUR } from '@dslog/schema/time'
 import { type Authority, Internet, record, type ZoneOptions } from '@dslog/testbed/internet'
 import { dsOf, KSK, type ZoneKey, zoneKey } from '@dslog/testbed/key'
 import type { LyingLog, Scribe } from '@dslog/testbed/lyinglog'
@@ -46,8 +46,8 @@ const LOOK_MS = 60_000
 const backend = nodeBackend()
 
 /** A key of whoever attacks. */
-export function rogueKey(seed = 'rogue', algorithm = 13): ZoneKey {
-  return zoneKey({ algorithm, flags: KSK, seed })
+export function rogueKey(seed = 'rogue'): ZoneKey {
+  return zoneKey({ algorithm: ALGORITHM.ECDSAP256SHA256, flags: KSK, seed })
 }
 
 export interface StageOptions {
@@ -56,7 +56,6 @@ export interface StageOptions {
   readonly signed?: boolean
   readonly parent?: ZoneOptions
   readonly child?: ZoneOptions
-  readonly subtree?: boolean
   /** Whether there is a second log that is followed. */
   readonly logs?: 1 | 2
 }
@@ -89,9 +88,7 @@ export class Stage {
     await home.empty()
     const stage = new Stage(home, options)
     await stage.#open(options.logs ?? 1)
-    await addOwners(home.db, [
-      { id: 'owner', name: nameToText(stage.name), subtree: options.subtree ?? false },
-    ])
+    await addOwners(home.db, [{ id: 'owner', name: nameToText(stage.name) }])
     const ds = options.signed === false ? [] : stage.child.dsRecords()
     stage.fi.delegate(stage.name, ds, stage.child.servers)
     await stage.seen(stage.fi.name)
@@ -243,7 +240,7 @@ export class Stage {
       .values({
         subscription: 'owner',
         seq: now,
-        not_after: now + 365 * 24 * HOUR,
+        not_after: now + 365 * DAY,
         keys: encodePinList(pins),
         owner_key: signed ? new Uint8Array(32) : null,
         created_at: now,
@@ -288,11 +285,11 @@ export class Stage {
   }
 
   /** Alerts that were not worth a word at once: `R5 INFO`. */
-  async quiet(subscription = 'owner'): Promise<string[]> {
+  async quiet(): Promise<string[]> {
     const rows = await this.home.db.kysely
       .selectFrom('alert')
       .select(['rule', 'level'])
-      .where('subscription', '=', subscription)
+      .where('subscription', '=', 'owner')
       .where('level', '=', 0)
       .orderBy('seq')
       .execute()
