@@ -11,6 +11,7 @@ import { runProcess } from '@dslog/service/run'
 import { CRAWLER_CONFIG } from '@dslog/crawler/config'
 import { crawlerService } from '@dslog/crawler/main'
 import type { PaceLimits } from '@dslog/crawler/pace'
+import { clock } from './fastclock.ts'
 
 /** The servers are ours. */
 const UNLIMITED: PaceLimits = { server: 1e6, burst: 1e6, zone: 1e6, all: 1e6 }
@@ -33,9 +34,6 @@ export interface Said {
 }
 
 installNodeCrypto()
-const started = Date.now()
-const speed = Number(process.env['DSLOG_TEST_SPEED'] ?? 1)
-const clock = (): number => started + (Date.now() - started) * speed
 const { crawler: config } = readConfig({ crawler: CRAWLER_CONFIG }, process.env)
 const logger = createLogger({ service: 'crawler', level: 'error' })
 const metrics = new Metrics('crawler')

@@ -10,6 +10,7 @@
 import { parseDs } from '@dslog/dnssec/records'
 import { type Name, nameKey } from '@dslog/dnssec/name'
 import { ALERT_LEVELS, type AlertLevel } from '@dslog/schema/alert'
+import { DAY } from '@dslog/schema/time'
 import { type Intent, SILENT } from '@dslog/monitor/judge/intent'
 import { judge } from '@dslog/monitor/judge/rules'
 import { type Child, type DsSet, type State, UNSEEN } from '@dslog/monitor/judge/state'
@@ -17,7 +18,7 @@ import { type Gov, type GovChange, openGov } from '@dslog/testbed/gov'
 import { Internet } from '@dslog/testbed/internet'
 import type { Bench, Benchmark } from './harness.ts'
 
-const YEAR_MS = 365.25 * 24 * 3_600_000
+const YEAR_MS = 365.25 * DAY
 
 /** Everything that a name went through. */
 interface Course {

@@ -12,10 +12,9 @@ import { finished, freePort, type Program } from '@dslog/testbed/program'
 import { startPostgres } from '@dslog/testbed/postgres'
 import { type ReplicatedPostgres, startReplicated } from '@dslog/testbed/replicated'
 import type { Bench } from './harness.ts'
-import { REPOSITORY } from './repository.ts'
+import { DSLOG, REPOSITORY } from './repository.ts'
 import { start, TOKEN } from './running.ts'
 
-const DSLOG = join(REPOSITORY, 'packages/cli/bin/dslog.js')
 const CRAWLER = fileURLToPath(new URL('../crawlworker.ts', import.meta.url))
 const MONITOR = fileURLToPath(new URL('fastmonitor.ts', import.meta.url))
 const NGINX = join(REPOSITORY, 'deploy/nginx/readers.conf')

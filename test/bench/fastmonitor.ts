@@ -5,11 +5,9 @@ import { createLogger } from '@dslog/service/log'
 import { runProcess } from '@dslog/service/run'
 import { MONITOR_CONFIG } from '@dslog/monitor/config'
 import { monitorService } from '@dslog/monitor/main'
+import { clock } from '../fastclock.ts'
 
 installNodeCrypto()
-const started = Date.now()
-const speed = Number(process.env['DSLOG_TEST_SPEED'] ?? 1)
-const clock = (): number => started + (Date.now() - started) * speed
 const { monitor: config } = readConfig({ monitor: MONITOR_CONFIG }, process.env)
 const logger = createLogger({ service: 'monitor', level: config.logLevel })
 const { components } = monitorService({ config, logger, clock })

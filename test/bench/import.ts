@@ -9,12 +9,11 @@ import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import { rootZones, verified } from './data.ts'
 import { type Benchmark, repeat, secondsOf } from './harness.ts'
-import { REPOSITORY } from './repository.ts'
+import { DSLOG } from './repository.ts'
 
 const ZONE = 'root-2024071900.zone.gz'
 /** A time at which the zone is valid, as ldns wants it. */
 const TIME = '20240719120000'
-const DSLOG = join(REPOSITORY, 'packages/cli/bin/dslog.js')
 const VERIFY_ZONE = fileURLToPath(new URL('verify-zone.js', import.meta.url))
 
 export const importZone: Benchmark = {

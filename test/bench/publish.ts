@@ -23,7 +23,7 @@ import {
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { newKey } from '@dslog/log/key'
 import { bodyOf, type SignedName, signedNames, submit } from './handin.ts'
-import { freePort } from '@dslog/testbed/program'
+import { listenOnLoopback } from '@dslog/testbed/loopback'
 import { type Bench, type Benchmark, quantile, repeat, secondsOf } from './harness.ts'
 import { startLog } from './running.ts'
 import { serverUrl } from './server.ts'
@@ -165,8 +165,7 @@ async function startWitness(bench: Bench, key: SignerKey, log: SignerKey): Promi
       response.writeHead(status, { 'content-type': type }).end(answer)
     })
   })
-  const port = await freePort()
-  server.listen(port, '127.0.0.1')
+  const port = await listenOnLoopback(server)
   bench.after(() => void server.close())
   return `http://127.0.0.1:${port}`
 }

@@ -1,13 +1,11 @@
 /** Services as processes of their own, as operators run them, for what is measured over HTTP. */
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { openDatabase } from '@dslog/service/db'
 import { freePort } from '@dslog/testbed/program'
 import type { Bench } from './harness.ts'
-import { REPOSITORY } from './repository.ts'
+import { DSLOG } from './repository.ts'
 
-const DSLOG = join(REPOSITORY, 'packages/cli/bin/dslog.js')
 /** The operator's token of a log. */
 export const TOKEN = 'benchmark'
 /** From one look whether a server answers to the next, ms. */

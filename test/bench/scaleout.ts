@@ -13,7 +13,7 @@ import { bundlePath, TILE_WIDTH, tilePath } from '@dslog/tlog/tile'
 import { formatAnchors } from '@dslog/dnssec/anchors'
 import { nameToText } from '@dslog/dnssec/name'
 import type { Changes, CheckpointInfo, MonitorStatus } from '@dslog/schema/api'
-import { HOUR, SECOND } from '@dslog/schema/time'
+import { HOUR, MINUTE, SECOND } from '@dslog/schema/time'
 import { anchorOf } from '@dslog/testbed/key'
 import { type RealServer, startNsd, type ZoneFile } from '@dslog/testbed/realserver'
 import { SmtpSink } from '@dslog/testbed/smtpsink'
@@ -35,7 +35,7 @@ const SPEED = 15
 const PUBLISH_MS = 5_000
 const ROUNDS = HOUR / SPEED / PUBLISH_MS
 /** Before an alert: 15 minutes, of that clock. */
-const HOLD_MS = (15 * 60_000) / SPEED
+const HOLD_MS = (15 * MINUTE) / SPEED
 /** How often it is looked where the log and the monitor are, ms. */
 const LOOK_MS = 250
 /** A reader comes so often, ms. */

@@ -4,12 +4,11 @@
  * of this.
  */
 import type { Log } from '@dslog/log/log'
+import { MAX_TREE_CANDIDATES } from '@dslog/log/sequencer'
 import type { StateCandidate } from '@dslog/verify/candidate'
 import { type FilledLog, filledLog } from './filled.ts'
 import { type Bench, type Benchmark, type Goal, randomOf, repeat, secondsOf } from './harness.ts'
 
-/** Most candidates of a tree; see MAX_TREE_CANDIDATES in the sequencer. */
-const TREE = 5_000
 /** Trees that are not counted, until the code is compiled, and the server has written what came before. */
 const WARM_UP = 6
 
@@ -45,7 +44,7 @@ export async function sequenceTrees(
     make: (i: number) => StateCandidate,
     count = bench.sizes.trees,
   ): Promise<number[]> => {
-    return repeat(count, () => treeOf(log, arrayOf(TREE, make)))
+    return repeat(count, () => treeOf(log, arrayOf(MAX_TREE_CANDIDATES, make)))
   }
   await trees(mixed, WARM_UP)
 
@@ -54,7 +53,7 @@ export async function sequenceTrees(
   bench.report(`entries of new names, ${at}`, '/s', await trees(isNew))
   bench.report(`entries that change a name, ${at}`, '/s', await trees(changed))
   // The newest names: none of them has changed since.
-  const again = arrayOf(TREE, (i) => evidence.state(filled.fresh - 1 - i, 0))
+  const again = arrayOf(MAX_TREE_CANDIDATES, (i) => evidence.state(filled.fresh - 1 - i, 0))
   bench.report(
     `candidates that are known already, ${at}`,
     '/s',

@@ -35,17 +35,17 @@ export function serverUrl(bench: Bench): Promise<string | undefined> {
 }
 
 /** A new database of a log: on the server, or embedded. */
-export async function newDatabase(
+async function newDatabase(
   bench: Bench,
   url: string | undefined,
-): Promise<{ db: Database<LogTables>; folder: string; schema: string }> {
+): Promise<{ db: Database<LogTables>; folder: string }> {
   const folder = bench.folder()
   const schema = `bench_${process.pid}_${schemas++}`
   const place = url === undefined ? {} : { url, schema }
   const db = await openDatabase<LogTables>({ folder: join(folder, 'log'), ...place })
   await migrate(db, LOG_MIGRATIONS)
   bench.after(() => db.close())
-  return { db, folder, schema }
+  return { db, folder }
 }
 
 /** What a log of made-up evidence is opened with; its clock goes on a second at each look. */

@@ -1,13 +1,12 @@
 /** Leaves into the tree, on one thread: every leaf and node hashed, every tile made, the root at the end. */
 import { randomBytes } from 'node:crypto'
 import { TileWriter } from '@dslog/tlog/tilewriter'
+import { MAX_TREE_CANDIDATES } from '@dslog/log/sequencer'
 import { type Benchmark, repeat, secondsOf } from './harness.ts'
 
 const LEAVES = 1_000_000
 /** A DS entry with a signature of RSA-2048 has 350 bytes, one of P-256 200. */
 const ENTRY_BYTES = 300
-/** Entries after which tiles are handed out, as a sequencer does. */
-const TREE = 5_000
 
 export const tree: Benchmark = {
   name: 'tree',
@@ -20,7 +19,8 @@ export const tree: Benchmark = {
       for (let i = 0; i < leaves; i++) {
         mark.setUint32(0, i)
         writer.appendEntry(entry)
-        if (i % TREE !== TREE - 1) continue
+        // Tiles are handed out tree by tree, as a sequencer does.
+        if (i % MAX_TREE_CANDIDATES !== MAX_TREE_CANDIDATES - 1) continue
         writer.take()
         writer.root()
       }
