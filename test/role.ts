@@ -2,12 +2,26 @@
  * The database of a service as it is in earnest, on a server of our own: one role owns the tables, another one uses them
  * with what was granted to it. So whatever a test does through the service, its role may.
  */
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { sql } from 'kysely'
 import type { Grants } from '@dslog/schema/grants'
 import { type Database, openDatabase } from '@dslog/service/db'
 import { grantTo } from '@dslog/service/grants'
 import { migrate, type Migrations } from '@dslog/service/migrate'
 import type { TestPostgres } from '@dslog/testbed/postgres'
+
+const ROLES = fileURLToPath(new URL('../deploy/postgres/roles.sql', import.meta.url))
+
+/** Makes the roles of deploy/ in a database, or leaves them as they are. */
+export async function makeRoles(url: string, folder: string): Promise<void> {
+  const admin = await openDatabase({ url, folder })
+  try {
+    await sql.raw(readFileSync(ROLES, 'utf8')).execute(admin.kysely)
+  } finally {
+    await admin.close()
+  }
+}
 
 /** The same tables, seen by both. */
 export interface Owned<T> {

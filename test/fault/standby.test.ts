@@ -2,11 +2,9 @@
  * `dslog log --read-only` on a hot standby, as the role that may only select: it follows what the primary has published,
  * shows what it knows while its server is away, and goes on when the standby becomes the primary.
  */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { formatVkey } from '@dslog/tlog/key'
 import { parsePolicy } from '@dslog/tlog/policy'
@@ -31,10 +29,10 @@ import { LOG_CONFIG } from '@dslog/log/config'
 import { LOG_FILES, LOG_SCHEMA } from '@dslog/log/files'
 import { readService } from '@dslog/log/readonly'
 import { keyOf, type Place, Places } from '../place.ts'
+import { makeRoles } from '../role.ts'
 import { silent } from '../silent.ts'
 import { observe, TestLog } from '../testlog.ts'
 
-const ROLES = fileURLToPath(new URL('../../deploy/postgres/roles.sql', import.meta.url))
 const POLICY = `log ${formatVkey(keyOf())}\nquorum none\n`
 /** A reader that has not seen its tables for ten seconds says so: it is asked now and then, ms. */
 const NOTICED = { interval: 500 }
@@ -99,9 +97,7 @@ describe.skipIf(servers === undefined)('a reader on a hot standby', () => {
     place = await places.make('embedded', net.anchors)
     folder = await mkdtemp(join(tmpdir(), 'dslog-standby-'))
     await writeFile(join(folder, LOG_FILES.policy), POLICY)
-    const admin = await openDatabase({ url: pair.primary, folder })
-    await sql.raw(await readFile(ROLES, 'utf8')).execute(admin.kysely)
-    await admin.close()
+    await makeRoles(pair.primary, folder)
     const owned = { url: as('dslog_owner', pair.primary), folder, schema: LOG_SCHEMA }
     const tables = await openDatabase<LogTables>(owned)
     await migrate(tables, LOG_MIGRATIONS)

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { encodeCopy } from '@dslog/service/copy'
+import { Turns } from '@dslog/testbed/turns'
 
 const INT2 = 21
 const BYTEA = 17
@@ -82,16 +83,12 @@ describe('binary COPY', () => {
   })
 
   it('lets others go on while it encodes many', async () => {
-    let turns = 0
-    let next = setImmediate(function turn() {
-      turns++
-      next = setImmediate(turn)
-    })
+    const turns = new Turns()
     const rows = Array.from({ length: 5_000 }, () => [1])
     const { count } = await encodeCopy([{ name: 'a', type: INT2 }], rows)
-    clearImmediate(next)
+    turns.stop()
     expect(count).toBe(5_000)
-    expect(turns).toBeGreaterThanOrEqual(9)
+    expect(turns.count).toBeGreaterThanOrEqual(9)
   })
 
   it('refuses types it has no form for', async () => {

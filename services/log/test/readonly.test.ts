@@ -2,11 +2,9 @@
  * Processes that serve what another one writes, on a real server and under the role of a reader: they show
  * the same, refuse what they cannot do, and believe the tables no more than they have to.
  */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { fromBase64, toBase64 } from '@dslog/tlog/bytes'
 import { HASH_SIZE } from '@dslog/tlog/hash'
@@ -29,6 +27,7 @@ import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
 import { keyOf, type Place, Places } from '../../../test/place.ts'
+import { makeRoles } from '../../../test/role.ts'
 import { silent } from '../../../test/silent.ts'
 import { observe, TestLog } from '../../../test/testlog.ts'
 import { LOG_CONFIG, type LogConfig } from '../src/config.ts'
@@ -37,8 +36,6 @@ import { noteSignerOf } from '../src/key.ts'
 import { LOG_FILES, LOG_SCHEMA } from '../src/files.ts'
 import { openReader, readService } from '../src/readonly.ts'
 import { LogReader } from '../src/reader.ts'
-
-const ROLES = fileURLToPath(new URL('../../../deploy/postgres/roles.sql', import.meta.url))
 
 test('an embedded database has no readers beside its log', async () => {
   const { log: config } = readConfig({ log: LOG_CONFIG }, { DSLOG_DATA: '/nowhere' })
@@ -120,9 +117,7 @@ describe.skipIf(places.postgres?.owned !== true)('a process that only reads', ()
     place = await places.make('postgres', net.anchors)
     folder = await mkdtemp(join(tmpdir(), 'dslog-reader-'))
     await writeFile(join(folder, LOG_FILES.policy), `log ${formatVkey(keyOf())}\nquorum none\n`)
-    const admin = await openDatabase({ url: place.env['DATABASE_URL']!, folder: place.data })
-    await sql.raw(await readFile(ROLES, 'utf8')).execute(admin.kysely)
-    await admin.close()
+    await makeRoles(place.env['DATABASE_URL']!, place.data)
   })
   afterAll(async () => {
     await log.close()

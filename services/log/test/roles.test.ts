@@ -1,6 +1,4 @@
 /** Roles on a real server: the log works under one that may only add, and a reader may only read. */
-import { readFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
@@ -16,11 +14,10 @@ import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
 import { type Place, Places } from '../../../test/place.ts'
+import { makeRoles } from '../../../test/role.ts'
 import { complaints, observe, openPlace, TestLog } from '../../../test/testlog.ts'
 import { Loader } from '../src/load.ts'
 import { LOG_SCHEMA } from '../src/files.ts'
-
-const SCRIPT = fileURLToPath(new URL('../../../deploy/postgres/roles.sql', import.meta.url))
 
 const places = await Places.open(['postgres'])
 afterAll(() => places.close())
@@ -53,9 +50,7 @@ describe.skipIf(places.postgres?.owned !== true)('a log under a role of its own'
 
   beforeAll(async () => {
     place = await places.make('postgres', net.anchors)
-    const admin = await openDatabase({ url: place.env['DATABASE_URL']!, folder: place.data })
-    await sql.raw(await readFile(SCRIPT, 'utf8')).execute(admin.kysely)
-    await admin.close()
+    await makeRoles(place.env['DATABASE_URL']!, place.data)
   })
 
   test('cannot make its tables, and says who can', async () => {

@@ -7,6 +7,7 @@ import { Problem } from '@dslog/service/problem'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
+import { Turns } from '@dslog/testbed/turns'
 import { Places } from '../../../test/place.ts'
 import { observe, openPlace, TestLog } from '../../../test/testlog.ts'
 import type { Batch, Log, LogOptions } from '../src/log.ts'
@@ -134,16 +135,12 @@ describe('a pool', () => {
     const first = sequencer.submit(evidence(1))
     await arrived
     const [many, last] = [sequencer.submit(evidence(250)), sequencer.submit(evidence(1))]
-    let turns = 0
-    let next = setImmediate(function turn() {
-      turns++
-      next = setImmediate(turn)
-    })
-    const told = Promise.all([many, last].map((answer) => answer.then(() => turns)))
+    const turns = new Turns()
+    const told = Promise.all([many, last].map((answer) => answer.then(() => turns.count)))
     hold.open()
     await first
     const [before, after] = await told
-    clearImmediate(next)
+    turns.stop()
     expect(after).toBeGreaterThan(before!)
   })
 

@@ -4,6 +4,7 @@ import { EMPTY_ROOT, leafHash } from '@dslog/tlog/hash'
 import { UpperTree } from '@dslog/tlog/maptree'
 import { TileWriter } from '@dslog/tlog/tilewriter'
 import { rootOf } from '@dslog/tlog/tree'
+import { Turns } from '@dslog/testbed/turns'
 import { EMPTY_HEAD, Fold } from '@dslog/verify/fold'
 import { MemoryStore } from '@dslog/verify/memory'
 import { type Appended, leavesFrom, type Position, stepFrom } from '../src/step.ts'
@@ -31,17 +32,13 @@ test('others go on while thousands of leaves are hashed, and while they are put 
     const bytes = Uint8Array.of(i >> 8, i)
     return { entry: { type: 'unknown', bytes }, bytes }
   })
-  let turns = 0
-  let next = setImmediate(function turn() {
-    turns++
-    next = setImmediate(turn)
-  })
+  const turns = new Turns()
   const leaves = await leavesFrom(position, appended)
-  const before = turns
+  const before = turns.count
   const step = await stepFrom(position, leaves, fold, true)
-  clearImmediate(next)
+  turns.stop()
   expect(before).toBeGreaterThanOrEqual(3)
-  expect(turns - before).toBeGreaterThanOrEqual(3)
+  expect(turns.count - before).toBeGreaterThanOrEqual(3)
   const root = rootOf(appended.map(({ bytes }) => leafHash(bytes)))
   expect(toHex(step.to.tree.root)).toBe(toHex(root))
 })

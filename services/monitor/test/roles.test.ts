@@ -1,8 +1,7 @@
 /** What the roles of crawler and monitor may not do on a real server. That they may do all they need, all other tests say. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CRAWLER_GRANTS, MONITOR_GRANTS } from '@dslog/schema/grants'
@@ -11,8 +10,7 @@ import { type Database, openDatabase } from '@dslog/service/db'
 import { grantTo } from '@dslog/service/grants'
 import { migrate } from '@dslog/service/migrate'
 import { startPostgres } from '@dslog/testbed/postgres'
-
-const SCRIPT = fileURLToPath(new URL('../../../deploy/postgres/roles.sql', import.meta.url))
+import { makeRoles } from '../../../test/role.ts'
 
 const postgres = await startPostgres()
 const folder = await mkdtemp(join(tmpdir(), 'dslog-roles-'))
@@ -23,14 +21,12 @@ afterAll(async () => {
 
 /** Runs one statement under a role, in the schema of a service. */
 async function under<T>(
-  role: string | undefined,
-  schema: string | undefined,
+  role: string,
+  schema: string,
   run: (db: Database<unknown>) => Promise<T>,
 ): Promise<T> {
-  const url = new URL(postgres!.url)
-  if (role !== undefined) url.username = role
-  const own = schema === undefined ? {} : { schema }
-  const db = await openDatabase<unknown>({ url: url.href, folder, poolSize: 2, ...own })
+  const url = Object.assign(new URL(postgres!.url), { username: role }).href
+  const db = await openDatabase<unknown>({ url, folder, schema, poolSize: 2 })
   try {
     return await run(db)
   } finally {
@@ -43,12 +39,9 @@ const execute = (statement: string, role: string, schema: string): Promise<unkno
 
 describe.skipIf(postgres?.owned !== true)('roles', () => {
   beforeAll(async () => {
-    const script = await readFile(SCRIPT, 'utf8')
-    await under(undefined, undefined, async ({ kysely }) => {
-      // Run again, it changes nothing.
-      await sql.raw(script).execute(kysely)
-      await sql.raw(script).execute(kysely)
-    })
+    await makeRoles(postgres!.url, folder)
+    // Run again, it changes nothing.
+    await makeRoles(postgres!.url, folder)
     await under('dslog_owner', 'monitor', async (db) => {
       await migrate(db, MONITOR_MIGRATIONS)
       await grantTo(db, 'dslog_monitor', MONITOR_GRANTS)
