@@ -11,11 +11,11 @@ import {
 } from '../src/chain.ts'
 import { DENIAL } from '../src/denial.ts'
 import { digestOfKey } from '../src/ds.ts'
-import { DnssecError } from '../src/error.ts'
 import { nameFromText, ROOT, type Name } from '../src/name.ts'
 import { parseDs, TYPE, type Dnskey, type RR } from '../src/records.ts'
 import { rrset } from '../src/rrset.ts'
 import { BACKENDS } from './backends.ts'
+import { codeOf } from './codes.ts'
 import {
   AT,
   ecdsaKey,
@@ -39,16 +39,12 @@ async function dsOf(key: Dnskey, type: 1 | 2 | 4 = 2, zone: Name = ZONE): Promis
   return concat(Uint8Array.of(key.tag >> 8, key.tag & 255, key.algorithm, type), digest)
 }
 
-async function codeOf(answer: Promise<unknown>): Promise<unknown> {
-  return answer.then(
-    () => 'accepted',
-    (error: unknown) => (error instanceof DnssecError ? error.code : error),
-  )
-}
-
-function keySet(keys: readonly Dnskey[], signers: readonly TestKey[], options: SignOptions = {}) {
+function keySet(
+  keys: readonly Dnskey[],
+  signers: readonly TestKey[],
+  { zone = ZONE, ...options }: SignOptions & { zone?: Name } = {},
+) {
   const dnskeys = keys.map((key) => key.rdata)
-  const zone = options.zone ?? ZONE
   const set = rrset(zone, TYPE.DNSKEY, dnskeys)
   return Promise.all(signers.map((key) => signRRset(set, key, zone, options))).then((rrsigs) => {
     return { zone, dnskeys, rrsigs, at: AT }

@@ -8,11 +8,12 @@ import {
   type DenialQuestion,
   type NoDsProof,
 } from '../src/denial.ts'
-import { DnssecError, type DnssecErrorCode } from '../src/error.ts'
+import type { DnssecErrorCode } from '../src/error.ts'
 import { nameFromText, nameToText, sameName, type Name } from '../src/name.ts'
 import { TYPE, type RR } from '../src/records.ts'
 import { selectRrsigs } from '../src/rrset.ts'
 import { BACKENDS } from './backends.ts'
+import { codeOf } from './codes.ts'
 import { computingOnce } from './once.ts'
 import { AT, ed25519Key, type TestKey } from './sign.ts'
 
@@ -24,13 +25,6 @@ const backend = computingOnce(BACKENDS[0]![1])
 /** A question about the DS of a name in the zone of these tests. */
 export function about(owner: string, zone: Name = ZONE): DenialQuestion {
   return { owner: nameFromText(owner), zone, keys: [KEY], at: AT, backend }
-}
-
-async function codeOf(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(
-    () => 'accepted',
-    (error: unknown) => (error instanceof DnssecError ? error.code : error),
-  )
 }
 
 /** What must be true of any proof: checking accepts it as it is, and in no other way. */

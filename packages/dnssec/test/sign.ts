@@ -134,7 +134,6 @@ export function rsaPublicKey(e: Uint8Array, n: Uint8Array): Uint8Array {
 
 /** What a test may want to be unusual about a signature. */
 export interface SignOptions {
-  zone?: Name
   /** Seconds since the epoch; taken modulo 2^32. */
   inception?: number
   expiration?: number
