@@ -3,9 +3,9 @@ import { describe, expect, test } from 'vitest'
 import { DENIAL, proveNoDs } from '../src/denial.ts'
 import { nameFromText } from '../src/name.ts'
 import { TYPE, type RR } from '../src/records.ts'
+import { rrset } from '../src/rrset.ts'
 import { about, expectProof, expectRefused, KEY, ZONE } from './deny.ts'
 import { ed25519Key, NOW, record, signed, signRRset, type SignOptions } from './sign.ts'
-import { rrset } from '../src/rrset.ts'
 
 function nsec(owner: string, next: string, types = '', options?: SignOptions): Promise<RR[]> {
   return signed([record(owner, 'NSEC', `${next} ${types}`)], KEY, ZONE, options)

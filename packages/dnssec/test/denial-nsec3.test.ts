@@ -145,7 +145,7 @@ describe('kind 6, name error', () => {
     }
     const one = await chain({ 'example.': 'NS SOA RRSIG DNSKEY NSEC3PARAM' })
     await expectProof('q.example.', one, DENIAL.NSEC3_NAME_ERROR, [owner3('example.')])
-    expect(sizes).toContain(3)
+    expect(sizes).toEqual(new Set([2, 3]))
   })
 
   test('a record that does more than one thing is enough, whatever else would do', async () => {

@@ -38,7 +38,7 @@ export function link(
   return signed([record(`${from}.example.`, 'NSEC3', rdata)], KEY, ZONE, sign)
 }
 
-/** The whole chain of these names and types, one NSEC3 each; `age` of a name in seconds by order. */
+/** The whole chain of these names and types, one NSEC3 each, each signed a second earlier than the last. */
 export async function chain(names: Record<string, string>, options: Options = {}): Promise<RR[]> {
   const hashes = Object.keys(names)
     .map((name, i) => ({
