@@ -28,7 +28,7 @@ describe('Ticker', () => {
   it('runs when its clock says so, not the machine’s', async () => {
     const { ticker, runs, pass } = ticking()
     pass(9_999)
-    await new Promise((resolve) => setTimeout(resolve, 1_100))
+    await sleep(1_100)
     expect(runs).toEqual([])
     pass(1)
     await expect.poll(() => runs).toEqual([1_010_000])
@@ -45,7 +45,7 @@ describe('Ticker', () => {
     await expect.poll(() => runs.length).toBe(2)
     await ticker.stop()
     ticker.poke()
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await sleep(20)
     expect(runs.length).toBe(2)
   })
 
@@ -53,7 +53,7 @@ describe('Ticker', () => {
     const { ticker, runs, pass, set } = ticking()
     set(0)
     // It has to see the clock before it moves on.
-    await new Promise((resolve) => setTimeout(resolve, 1_100))
+    await sleep(1_100)
     pass(10_000)
     await expect.poll(() => runs).toEqual([10_000])
     await ticker.stop()
@@ -114,7 +114,7 @@ describe('Ticker', () => {
     pass(7_000)
     await expect.poll(() => runs).toEqual([1_007_000])
     pass(12_999)
-    await new Promise((resolve) => setTimeout(resolve, 1_100))
+    await sleep(1_100)
     expect(runs.length).toBe(1)
     pass(1)
     await expect.poll(() => runs.length).toBe(2)

@@ -1,11 +1,11 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, readFileSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Kysely, PostgresDialect, sql } from 'kysely'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { DatabaseError, EmbeddedLocked } from '@dslog/service/database-error'
 import { type Database, openDatabase } from '@dslog/service/db'
 import { openEmbedded } from '@dslog/service/embedded'
@@ -16,13 +16,19 @@ const { folder, newPlace } = await databases()
 
 const at = (file: string) => new URL(`../src/${file}.ts`, import.meta.url).href
 
-/** A process that runs `body` and whose output can be waited for. */
+const children: ChildProcess[] = []
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+})
+
+/** A process that runs `body` and whose output can be waited for. It is gone with its test. */
 function program(body: string) {
   const child = spawn(
     process.execPath,
     ['--conditions=@dslog/source', '--import', 'tsx', '--input-type=module', '-e', body],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   )
+  children.push(child)
   let output = ''
   child.stdout.on('data', (chunk) => (output += chunk))
   return {

@@ -50,7 +50,8 @@ it('shows one whole content or another to every reader', async () => {
   await writeFileAtomic(path, contents[0]!)
   const writing = Promise.all(contents.map((content) => writeFileAtomic(path, content)))
   let done = false
-  void writing.then(() => (done = true))
+  const end = (): void => void (done = true)
+  void writing.then(end, end)
   while (!done) {
     expect(contents).toContain(readFileSync(path, 'utf8'))
     await new Promise((resolve) => setImmediate(resolve))

@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { createLogger } from '@dslog/service/log'
 import { Lifecycle } from '@dslog/service/run'
 import type { Component } from '@dslog/service/run'
@@ -88,6 +88,11 @@ describe('Lifecycle', () => {
   })
 })
 
+const children: ChildProcess[] = []
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+})
+
 /** Runs a process with two components; `body` may refer to `fail`, and what they do is printed. */
 function program(body: string, stopB = '', options = '') {
   const at = (file: string) => new URL(`../src/${file}.ts`, import.meta.url).href
@@ -105,6 +110,7 @@ function program(body: string, stopB = '', options = '') {
   const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', code], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  children.push(child)
   let said = ''
   let log = ''
   child.stdout.on('data', (chunk) => (said += chunk))
