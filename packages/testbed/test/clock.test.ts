@@ -8,7 +8,16 @@ describe('a clock set by hand', () => {
     const clock = new TestClock()
     expect(clock.now()).toBe(TEST_EPOCH)
     expect(clock.advance(HOUR)).toBe(TEST_EPOCH + HOUR)
+    expect(clock.now()).toBe(TEST_EPOCH + HOUR)
     expect(() => clock.advance(-1)).toThrow(RangeError)
+    expect(() => clock.advance(Number.NaN)).toThrow(RangeError)
+  })
+
+  test('can be put anywhere, and is handed on as a function', () => {
+    const clock = new TestClock()
+    const { now } = clock
+    clock.set(5)
+    expect(now()).toBe(5)
   })
 })
 

@@ -8,7 +8,6 @@ import { verifyZone } from '@dslog/dnssec/zone'
 import { toHex } from '@dslog/tlog/bytes'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { DAY, HOUR } from '@dslog/schema/time'
-import { TEST_EPOCH, TestClock } from '../src/clock.ts'
 import { Internet, record } from '../src/internet.ts'
 import { dsOf, SIGNING_ALGORITHMS, ZSK } from '../src/key.ts'
 import { STORIES, ownerKey, type StoryName } from '../src/stories.ts'
@@ -46,20 +45,6 @@ async function judge(net: Internet, owner: Name, signatures = backend): Promise<
 function hexes(rdatas: readonly Uint8Array[]): string[] {
   return rdatas.map(toHex).sort()
 }
-
-describe('a clock', () => {
-  test('stands still until it is told', () => {
-    const clock = new TestClock()
-    const { now } = clock
-    expect(now()).toBe(TEST_EPOCH)
-    expect(clock.advance(DAY)).toBe(TEST_EPOCH + DAY)
-    expect(now()).toBe(TEST_EPOCH + DAY)
-    clock.set(5)
-    expect(now()).toBe(5)
-    expect(() => clock.advance(-1)).toThrow(RangeError)
-    expect(() => clock.advance(Number.NaN)).toThrow(RangeError)
-  })
-})
 
 describe('zones', () => {
   test('hang from each other, and each verifies whole', async () => {
