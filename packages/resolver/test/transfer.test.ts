@@ -15,8 +15,8 @@ import { MAX_UNSIGNED, TsigSession } from '@dslog/resolver/tsig'
 import { Internet, record } from '@dslog/testbed/internet'
 import type { NameServer } from '@dslog/testbed/nameserver/server'
 import { listenOnLoopback } from '@dslog/testbed/loopback'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { DS, expectFailure, OWNER, type World, worldOf } from './world.ts'
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { DS, expectFailure, OWNER, standStill, type World, worldOf } from './world.ts'
 
 const FI = nameFromText('fi.')
 const KEY = {
@@ -118,10 +118,9 @@ describe('a server that does not give it', () => {
     server.inject({ delay: 10_000 })
     await expectFailure(transfer({ messageTimeout: 50 }), 'timeout')
     await expectFailure(transfer({ timeout: 50 }), 'timeout')
-    const { signal } = ((controller) => {
-      setImmediate(() => controller.abort())
-      return controller
-    })(new AbortController())
+    const controller = new AbortController()
+    const { signal } = controller
+    setImmediate(() => controller.abort())
     await expectFailure(transfer({ signal }), 'aborted')
     await expectFailure(transfer({ signal }), 'aborted')
   })
@@ -231,8 +230,8 @@ describe('a stream that is no zone', () => {
         drips.push(setInterval(() => socket.write(Uint8Array.of(0)), 5))
       },
     )
+    onTestFinished(() => drips.forEach((drip) => clearInterval(drip)))
     await expectFailure(work({ messageTimeout: 100 }), 'timeout')
-    drips.forEach((drip) => clearInterval(drip))
   })
 
   it('is not blamed for the time in which we stand still', async () => {
@@ -240,6 +239,7 @@ describe('a stream that is no zone', () => {
       eval: true,
       workerData: frame(zoneMessage([SOA, NS, SOA])),
     })
+    onTestFinished(async () => void (await thread.terminate()))
     const [port] = (await once(thread, 'message')) as [number]
     const impatient = { permits: () => true, messageTimeout: 500, timeout: 500 }
     const work = transferZone({ address: '127.0.0.1', port }, FI, impatient)
@@ -249,7 +249,6 @@ describe('a stream that is no zone', () => {
     expect((await first).value).toMatchObject({ type: TYPE.SOA })
     expect((await work.next()).value).toMatchObject({ type: TYPE.NS })
     expect((await work.next()).done).toBe(true)
-    await thread.terminate()
   })
 
   it('is cut at any byte', async () => {
@@ -278,12 +277,6 @@ const server = require('node:net').createServer((socket) => {
 })
 server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port))
 `
-
-/** As on a machine that is busy. */
-function standStill(ms: number): void {
-  const end = performance.now() + ms
-  while (performance.now() < end);
-}
 
 /** A message of a transfer of `fi.` with id 0 and no question; `streamOf` puts in the id asked. */
 function zoneMessage(records: readonly RR[], flags = 0x8400): Uint8Array {

@@ -1,6 +1,6 @@
 /** Other ways to ask: a resolver, plainly and by HTTPS, and servers through a proxy. */
 import type { ServerResponse } from 'node:http'
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
@@ -14,7 +14,7 @@ import { readResolvConf, ResolverWalker, systemResolvers } from '@dslog/resolver
 import { Internet, record } from '@dslog/testbed/internet'
 import type { NameServer } from '@dslog/testbed/nameserver/server'
 import { dohFront, startDoh, startSocks } from '@dslog/testbed/vantage'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { DS, expectFailure, OWNER, standStill, TIMEOUT, type World, worldOf } from './world.ts'
 
 const QUESTION = { name: OWNER, type: TYPE.DS }
@@ -56,6 +56,7 @@ describe('a resolver', () => {
     const many = Array.from({ length: 5 }, (_, i) => `nameserver 192.0.2.${i}`).join('\n')
     expect(readResolvConf(many)).toHaveLength(3)
     const path = join(tmpdir(), `resolv-${process.pid}.conf`)
+    onTestFinished(() => rm(path, { force: true }))
     await writeFile(path, 'nameserver fe80::1%lo\n')
     expect(await systemResolvers(path)).toEqual([{ address: 'fe80::1%lo' }])
     expect(await systemResolvers('/nowhere/resolv.conf')).toEqual([{ address: '127.0.0.1' }])

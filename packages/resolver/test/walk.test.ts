@@ -1,7 +1,7 @@
 /** Walks by referrals: who is asked what, what is kept, and where strangers could lead us. */
 import { nameFromText, nameToText, ROOT } from '@dslog/dnssec/name'
 import { typeToText } from '@dslog/dnssec/rdata'
-import { DAY, HOUR } from '@dslog/schema/time'
+import { HOUR } from '@dslog/schema/time'
 import { ROOT_SERVERS } from '@dslog/resolver/hints'
 import { MAX_QUESTIONS, ReferralWalker } from '@dslog/resolver/walk'
 import { Internet, record } from '@dslog/testbed/internet'
@@ -111,7 +111,7 @@ describe('a walk', () => {
     expect(shop.servers.map(({ address }) => address)).toEqual(['127.16.2.1', '::1'])
   })
 
-  it('is kept for its TTL, at most a day, and asked anew on demand', async () => {
+  it('is kept for its TTL, and asked anew on demand', async () => {
     const world = await start((net) => net.addZone('fi.'))
     const { walker, net } = world
     const first = await walker.parentOf(OWNER)
@@ -123,7 +123,6 @@ describe('a walk', () => {
     expect(asked(world)).toEqual(['. NS', 'fi. NS'])
     await walker.parentOf(OWNER, { fresh: true })
     expect(asked(world)).toEqual(['fi. NS'])
-    net.clock.advance(DAY)
   })
 
   it('is shared by those who walk at once', async () => {
@@ -271,15 +270,15 @@ describe('strangers cannot', () => {
     })
     const [one, two] = world.servers.of(world.net.zoneOf(name('com.')))
     const glue = record('ns.org.', 'A', '127.66.6.6')
-    const root = world.net.zoneOf(name('com.'))
+    const com = world.net.zoneOf(name('com.'))
     for (const server of [one!, two!]) {
-      const { zone } = root.snapshot()
+      const { zone } = com.snapshot()
       const lying = Object.create(zone) as typeof zone
       lying.answer = (...question) => {
         const answer = zone.answer(...question)
         return { ...answer, additional: [...answer.additional, glue] }
       }
-      server.serve({ name: root.name, zone: lying })
+      server.serve({ name: com.name, zone: lying })
     }
     const { servers } = await world.walker.zoneOf(name('evil.com.'))
     expect(servers.map(({ address }) => address)).toEqual(['127.16.2.1'])

@@ -1,7 +1,7 @@
 /** A small signed internet with its servers, and everything of this package that asks them. */
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { nameFromText } from '@dslog/dnssec/name'
-import { DnsClient, type DnsClientOptions } from '@dslog/resolver/client'
+import { DnsClient } from '@dslog/resolver/client'
 import { EvidenceCollector } from '@dslog/resolver/collect'
 import { ResolverError, type ResolverErrorCode } from '@dslog/resolver/error'
 import type { AskOptions, Exchange, Question, Reply, Server } from '@dslog/resolver/exchange'
@@ -62,10 +62,10 @@ export interface World {
 }
 
 /** Starts servers for a net. */
-export async function worldOf(net: Internet, options: DnsClientOptions = {}): Promise<World> {
+export async function worldOf(net: Internet): Promise<World> {
   const servers = await NameServers.start(net, net.clock.now)
   const permits = (): boolean => true
-  const client = new DnsClient({ port: servers.port, permits, ...options })
+  const client = new DnsClient({ port: servers.port, permits })
   const exchange = new Impatient(client)
   const hints = servers
     .hints()
