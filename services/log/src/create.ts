@@ -1,5 +1,5 @@
 /** The beginning of a log: its first leaf and its first tree, stored and not yet signed. */
-import { EMPTY_ROOT, leafHash } from '@dslog/tlog/hash'
+import { leafHash } from '@dslog/tlog/hash'
 import { UpperTree } from '@dslog/tlog/maptree'
 import { encodeBundle } from '@dslog/tlog/tile'
 import { TileWriter } from '@dslog/tlog/tilewriter'
@@ -11,7 +11,7 @@ import { EMPTY_HEAD, Fold } from '@dslog/verify/fold'
 import { LogError } from './error.ts'
 import type { LogOptions } from './log.ts'
 import { originOf } from './open.ts'
-import { leafPrefix, type TreeRow, TreeStore } from './store.ts'
+import { emptyTree, leafPrefix, TreeStore } from './store.ts'
 
 /**
  * Creates a log: an explicit act. Its first leaf is an empty MAP_HEAD, its first tree is signed when
@@ -42,18 +42,7 @@ async function create({ clock, db, signerRow, signers }: LogOptions): Promise<vo
   const bytes = encodeEntry(await fold.appendMapHead(time))
   const writer = new TileWriter()
   writer.append(leafHash(bytes))
-  const tree: TreeRow = {
-    origin,
-    size: 1,
-    root: writer.root(),
-    map_root: EMPTY_ROOT,
-    key_count: 0,
-    map_head: 0,
-    map_time: time,
-    map_depth: MAP_DEPTH,
-    fence: 0,
-    loading: false,
-  }
+  const tree = { ...emptyTree(origin, MAP_DEPTH), size: 1, root: writer.root(), map_time: time }
   await db.transaction(async (trx) => {
     await store.create(trx, tree)
     await store.insert(trx, {

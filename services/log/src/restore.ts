@@ -37,7 +37,7 @@ import type { LogOptions } from './log.ts'
 import { openStored, originOf } from './open.ts'
 import type { SignedTree } from './signer.ts'
 import { commitOf, leavesFrom, type Position, stepFrom, zonesOf } from './step.ts'
-import { TreeStore } from './store.ts'
+import { emptyTree, TreeStore } from './store.ts'
 
 /** How a restore is run. */
 export interface RestoreOptions {
@@ -155,18 +155,7 @@ async function demandContinued(
 async function positionOf(options: LogOptions, store: TreeStore): Promise<Position> {
   const tree = await store.tree()
   if (tree === undefined) {
-    const empty = {
-      origin: originOf(options.signers),
-      size: 0,
-      root: EMPTY_ROOT,
-      map_root: EMPTY_ROOT,
-      key_count: 0,
-      map_head: 0,
-      map_time: 0,
-      map_depth: MAP_DEPTH,
-      fence: 0,
-      loading: false,
-    }
+    const empty = emptyTree(originOf(options.signers), MAP_DEPTH)
     const upper = new UpperTree(MAP_DEPTH)
     return { tree: empty, writer: new TileWriter(), lastBundle: [], head: EMPTY_HEAD, upper }
   }

@@ -4,7 +4,7 @@
  * and grows only at its end. What the fold remembers lies in @dslog/service/foldtables.
  */
 import { type Insertable, type Selectable, sql, type Transaction } from 'kysely'
-import { asHash, type Hash, HASH_SIZE } from '@dslog/tlog/hash'
+import { asHash, EMPTY_ROOT, type Hash, HASH_SIZE } from '@dslog/tlog/hash'
 import type { TileSource } from '@dslog/tlog/reader'
 import { bundlePrefix, encodeBundle, type Tile, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
 import type { LogTables, PublishedTable, TreeTable } from '@dslog/schema/db'
@@ -17,6 +17,22 @@ import { Gather } from './gather.ts'
 export type TreeRow = Omit<TreeTable, 'id' | 'root' | 'map_root'> & {
   readonly root: Hash
   readonly map_root: Hash
+}
+
+/** The tree of no entries, which no log has: a first one comes after it. */
+export function emptyTree(origin: string, depth: number): TreeRow {
+  return {
+    origin,
+    size: 0,
+    root: EMPTY_ROOT,
+    map_root: EMPTY_ROOT,
+    key_count: 0,
+    map_head: 0,
+    map_time: 0,
+    map_depth: depth,
+    fence: 0,
+    loading: false,
+  }
 }
 
 /** What readers are shown. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { toHex } from '@dslog/tlog/bytes'
-import { EMPTY_ROOT, leafHash } from '@dslog/tlog/hash'
+import { leafHash } from '@dslog/tlog/hash'
 import { UpperTree } from '@dslog/tlog/maptree'
 import { TileWriter } from '@dslog/tlog/tilewriter'
 import { rootOf } from '@dslog/tlog/tree'
@@ -8,24 +8,14 @@ import { Turns } from '@dslog/testbed/turns'
 import { EMPTY_HEAD, Fold } from '@dslog/verify/fold'
 import { MemoryStore } from '@dslog/verify/memory'
 import { type Appended, leavesFrom, type Position, stepFrom } from '../src/step.ts'
+import { emptyTree } from '../src/store.ts'
 
 const LEAVES = 2_000
 
 test('others go on while thousands of leaves are hashed, and while they are put into the tree', async () => {
   const upper = new UpperTree(8)
   const fold = new Fold(EMPTY_HEAD, upper, { store: new MemoryStore(), anchors: [] })
-  const tree = {
-    origin: 'step.example/log',
-    size: 0,
-    root: EMPTY_ROOT,
-    map_root: EMPTY_ROOT,
-    key_count: 0,
-    map_head: 0,
-    map_time: 0,
-    map_depth: 8,
-    fence: 0,
-    loading: true,
-  }
+  const tree = { ...emptyTree('step.example/log', 8), loading: true }
   const writer = new TileWriter()
   const position: Position = { tree, writer, lastBundle: [], head: EMPTY_HEAD, upper }
   const appended = Array.from({ length: LEAVES }, (_, i): Appended => {
