@@ -4,26 +4,25 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { nameFromText, nameToText } from '@dslog/dnssec/name'
 import { rdataToText, typeToText } from '@dslog/dnssec/rdata'
-import { dsToText } from '@dslog/dnssec/records'
 import { TestClock } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
 import { startUnbound } from '@dslog/testbed/unbound'
 import { CrawlWorld } from '../crawl.ts'
 import { Places } from '../place.ts'
+import { ds, text } from './crawled.ts'
 import { dslog } from './dslog.ts'
 
 const NAME = nameFromText('a.test.')
 const OTHER = nameFromText('b.test.')
-const ds = (generation: number, name = NAME): Uint8Array => dsOf(name, ownerKey(name, generation))
+/** Nobody is there. */
+const RESOLVER = '127.0.0.1#1'
 
 let places: Places
 let world: CrawlWorld
 const net = new Internet({ clock: new TestClock(Date.now()), servers: 2 })
 const tld = net.addZone('test.')
-tld.delegate(NAME, [ds(1)])
-tld.delegate(OTHER, [ds(1, OTHER)])
+tld.delegate(NAME, [ds(NAME)])
+tld.delegate(OTHER, [ds(OTHER)])
 
 beforeAll(async () => {
   places = await Places.open(['postgres'])
@@ -45,23 +44,20 @@ async function call(...args: string[]) {
   return dslog([...args, '--log', world.url], { env })
 }
 
-/** Nobody is there. */
-const resolver = () => '127.0.0.1#1'
-
 describe('dslog check', () => {
   test('shows what each place has, and hands the log what it lacks', async () => {
-    const first = await call('check', '--resolver', resolver(), 'a.test')
+    const first = await call('check', '--resolver', RESOLVER, 'a.test')
     expect(first, first.stdout + first.stderr).toMatchObject({ code: 0 })
-    expect(first.stdout).toContain(dsToText(ds(1)))
+    expect(first.stdout).toContain(text(NAME))
     expect(first.stdout).toMatch(/the log: nothing.*--submit/)
     expect(first.stdout).toMatch(/ECDSA P-256, SHA-256/)
     expect(first.stdout).toMatch(/resolver 127\.0\.0\.1: (network|timeout)/)
     expect(await world.story(NAME)).toEqual([])
 
-    const sent = await call('check', '--resolver', resolver(), '--submit', 'a.test')
+    const sent = await call('check', '--resolver', RESOLVER, '--submit', 'a.test')
     expect(sent).toMatchObject({ code: 0 })
-    expect(await world.story(NAME)).toEqual([dsToText(ds(1))])
-    const again = await call('check', '--json', '--resolver', resolver(), '--submit', 'a.test')
+    expect(await world.story(NAME)).toEqual([text(NAME)])
+    const again = await call('check', '--json', '--resolver', RESOLVER, '--submit', 'a.test')
     expect(again.events).toContainEqual(expect.objectContaining({ event: 'log', same: true }))
     expect(again.events.filter(({ event }) => event === 'submitted')).toEqual([])
   })
@@ -78,7 +74,7 @@ describe('dslog check', () => {
         const view = called.events.find(({ place }) => place === `resolver ${address}`)
         if (settings.length === 0) {
           expect(called, called.stdout + called.stderr).toMatchObject({ code: 0 })
-          expect(view).toMatchObject({ zone: 'test.', ds: [dsToText(ds(1))] })
+          expect(view).toMatchObject({ zone: 'test.', ds: [text(NAME)] })
         } else {
           expect(called.code).toBe(1)
           expect(view).toMatchObject({ error: 'unverifiable' })
@@ -91,15 +87,15 @@ describe('dslog check', () => {
 
   test('fails where servers show different things', async () => {
     const fork = tld.fork()
-    fork.delegate(NAME, [ds(666)])
+    fork.delegate(NAME, [ds(NAME, 666)])
     const [address] = tld.servers.flatMap(({ addresses }) => addresses)
     const server = world.servers!.at(address!)
     server.serve(fork)
     try {
-      const called = await call('check', '--resolver', resolver(), 'a.test')
+      const called = await call('check', '--resolver', RESOLVER, 'a.test')
       expect(called.code).toBe(1)
       expect(called.stderr).toMatch(/not all places show the same/)
-      expect(called.stdout).toContain(dsToText(ds(666)))
+      expect(called.stdout).toContain(text(NAME, 666))
     } finally {
       server.heal()
     }
@@ -124,11 +120,11 @@ test('dslog submit takes what dig prints, sends what is new, and refuses forgeri
   await writeFile(file, `; <<>> DiG <<>> DS b.test\n${lines.join('')}`)
   const sent = await call('submit', file)
   expect(sent).toMatchObject({ code: 0, stderr: '' })
-  expect(await world.story(OTHER)).toEqual([dsToText(ds(1, OTHER))])
+  expect(await world.story(OTHER)).toEqual([text(OTHER)])
   const again = await call('submit', '--json', file)
   expect(again.events.filter(({ event }) => event === 'submitted')).toEqual([])
 
-  const forged = lines.join('').replaceAll(dsToText(ds(1, OTHER)), dsToText(ds(666, OTHER)))
+  const forged = lines.join('').replaceAll(text(OTHER), text(OTHER, 666))
   await writeFile(file, forged)
   const refused = await call('submit', file)
   expect(refused.code).toBe(1)

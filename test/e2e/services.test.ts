@@ -1,14 +1,13 @@
 /** `dslog log` and `dslog monitor`: one service a process, configured by the environment. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, expect, it } from 'vitest'
-import { dslog, Folders } from './dslog.ts'
+import { freePort } from '@dslog/testbed/program'
+import { dslog, Folders, start } from './dslog.ts'
 
-const BIN = fileURLToPath(new URL('../../packages/cli/bin/dslog.js', import.meta.url))
 const folders = new Folders()
 const children: ChildProcess[] = []
 afterEach(() => {
@@ -17,7 +16,7 @@ afterEach(() => {
 afterAll(() => folders.remove())
 
 /** A port that is free, and so are the next two. */
-async function freePort(): Promise<number> {
+async function threeFreePorts(): Promise<number> {
   for (;;) {
     const servers = [createServer(), createServer(), createServer()] as const
     try {
@@ -43,14 +42,11 @@ async function listen(server: Server, port: number): Promise<number> {
 
 /** A service that runs until it is told to end, and has answered once. */
 async function service(args: readonly string[], url: string, env: Record<string, string>) {
-  const child = spawn(process.execPath, [BIN, ...args], {
-    env: { PATH: process.env['PATH'], ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const child = start(args, env)
   children.push(child)
   let said = ''
-  child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()))
-  child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()))
+  child.stdout!.on('data', (chunk: Buffer) => (said += chunk.toString()))
+  child.stderr!.on('data', (chunk: Buffer) => (said += chunk.toString()))
   const ready = async () => {
     if (child.exitCode !== null) throw new Error(`it has ended: ${said}`)
     return fetch(`${url}/readyz`).then(
@@ -115,11 +111,12 @@ it('a log and a monitor, each alone', async () => {
 })
 
 it('both in one process, and it says in words what there is and what is not', async () => {
-  const port = await freePort()
+  const port = await threeFreePorts()
   const data = folders.make()
   const url = `http://127.0.0.1:${port}`
   const args = ['up', '--data', data, '--port', String(port), '--origin', 'log.example/words']
-  const { said, stop } = await service(args, url, {})
+  // It would transfer the root zone, from a server that is not there.
+  const { said, stop } = await service(args, url, { DSLOG_CRAWLER_TRANSFERS: '.@127.0.0.1:1' })
   await expect.poll(said).toContain('Ctrl-C stops it.')
   for (const text of [
     `log.example/words: 1 entry, in ${data}\n`,
