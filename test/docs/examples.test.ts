@@ -78,6 +78,7 @@ test('a log is followed', async () => {
       types.push(type)
       if (types.filter((type) => type === 'ds').length === 6) break
     }
+    expect(types.filter((type) => type === 'ds')).toHaveLength(6)
     expect(types[0]).toBe('map-head')
     expect(types).toContain('zone-keys')
   } finally {

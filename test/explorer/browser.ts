@@ -5,7 +5,8 @@ import axe from 'axe-core'
 import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright'
 import { CHROMIUM, hasChromium } from '../browser/chromium.ts'
 
-const site = fileURLToPath(new URL('../../packages/web/dist/site/', import.meta.url))
+/** Folder of the built page. */
+export const SITE = fileURLToPath(new URL('../../packages/web/dist/site/', import.meta.url))
 
 const images = fileURLToPath(new URL('../../docs/img/', import.meta.url))
 
@@ -14,13 +15,10 @@ const MAX_PICTURE_BYTES = 100_000
 
 /** Whether there is a browser, and a page to look at. Prints why not. */
 export function canBrowse(): boolean {
-  const isBuilt = existsSync(`${site}index.html`)
+  const isBuilt = existsSync(`${SITE}index.html`)
   if (!isBuilt) console.log('skipped: no page (npm run build)')
   return hasChromium() && isBuilt
 }
-
-/** Folder of the built page. */
-export const SITE = site
 
 export function launch(): Promise<Browser> {
   return chromium.launch(CHROMIUM)
@@ -80,6 +78,11 @@ export async function takePicture(page: Page, name: string): Promise<void> {
   await page.screenshot({ path, animations: 'disabled' })
   const { size } = statSync(path)
   if (size > MAX_PICTURE_BYTES) throw new Error(`${name}.png is ${size} bytes large`)
+}
+
+/** How wide a page is, px: more than its window where something does not fit. */
+export function widthOf(page: Page): Promise<number> {
+  return page.evaluate<number>('document.documentElement.scrollWidth')
 }
 
 /** The first verdict on a page. */

@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import type { Page } from 'playwright'
 import { describe, expect, test } from 'vitest'
-import { barriers, canBrowse, expectVerified, SITE, takePicture } from './browser.ts'
+import { barriers, canBrowse, expectVerified, SITE, takePicture, widthOf } from './browser.ts'
 import { PAGES } from './pages.ts'
 import { Scene } from './scene.ts'
 
@@ -70,8 +70,7 @@ describe.runIf(canBrowse())('the explorer, for everybody', () => {
     for (const [hash, heading] of PAGES) {
       await page.goto(`${scene.stage.url}/${hash}`)
       await settled(page, heading)
-      const wide = await page.evaluate<number>('document.documentElement.scrollWidth')
-      expect(wide, hash).toBeLessThanOrEqual(320)
+      expect(await widthOf(page), hash).toBeLessThanOrEqual(320)
     }
   })
 

@@ -6,11 +6,11 @@
 import type { Page } from 'playwright'
 import { describe, expect, test } from 'vitest'
 import { nameFromText } from '@dslog/dnssec/name'
-import { DAY } from '@dslog/schema/time'
+import { DAY, HOUR } from '@dslog/schema/time'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
 import { pinToText } from '@dslog/verify/pins'
-import { barriers, canBrowse, expectVerified, takePicture, verdictOf } from './browser.ts'
+import { barriers, canBrowse, expectVerified, takePicture, verdictOf, widthOf } from './browser.ts'
 import { PAGES } from './pages.ts'
 import { Scene } from './scene.ts'
 import { MANY } from './stage.ts'
@@ -149,19 +149,18 @@ describe.runIf(canBrowse())('the explorer in trouble', () => {
     await scene.stage.change(LONG_NAME, 1)
     const page = await scene.visit('#/', { viewport: { width: 320, height: 640 } })
     await page.getByRole('link', { name: LONG_NAME }).waitFor()
-    const width = () => page.evaluate<number>('document.documentElement.scrollWidth')
-    expect(await width()).toBeLessThanOrEqual(320)
+    expect(await widthOf(page)).toBeLessThanOrEqual(320)
     await page.getByRole('link', { name: LONG_NAME }).click()
     await expectVerified(page)
-    expect(await width()).toBeLessThanOrEqual(320)
+    expect(await widthOf(page)).toBeLessThanOrEqual(320)
     await page.goto(`${scene.stage.url}/#/watch/${LONG_NAME}`)
     await page.getByLabel('Where to').waitFor()
-    expect(await width()).toBeLessThanOrEqual(320)
+    expect(await widthOf(page)).toBeLessThanOrEqual(320)
   })
 
   test('a name that never rests is drawn in part and listed as a whole', async () => {
     for (let generation = 1; generation <= CHANGES; generation++) {
-      await scene.stage.change('restless.fi.', generation, 3_600_000)
+      await scene.stage.change('restless.fi.', generation, HOUR)
     }
     const page = await scene.visit('#/name/restless.fi.')
     await expectVerified(page)
@@ -283,9 +282,7 @@ describe.runIf(canBrowse())('the explorer in trouble', () => {
       expect(await marked.innerText()).toMatch(`The owner has not pinned key ${tag} (`)
       // It is over: nobody is called.
       expect(await page.getByRole('alert').count()).toBe(0)
-      expect(
-        await page.evaluate<number>('document.documentElement.scrollWidth'),
-      ).toBeLessThanOrEqual(width)
+      expect(await widthOf(page)).toBeLessThanOrEqual(width)
       const [frame, lane] = await Promise.all(
         ['.timeline', '.timeline .barred text'].map((part) => page.locator(part).boundingBox()),
       )

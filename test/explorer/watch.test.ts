@@ -5,7 +5,15 @@
 import type { Browser, Page } from 'playwright'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { SunkMail } from '@dslog/testbed/smtpsink'
-import { barriers, canBrowse, expectVerified, launch, takePicture, Visitor } from './browser.ts'
+import {
+  barriers,
+  canBrowse,
+  expectVerified,
+  launch,
+  takePicture,
+  Visitor,
+  widthOf,
+} from './browser.ts'
 import { Stage } from './stage.ts'
 
 const OWNER = 'owner@elsewhere.example'
@@ -54,8 +62,7 @@ describe.runIf(canBrowse())('watching a name', () => {
     await shown.emulateMedia({ colorScheme: 'light' })
     const before = shown.viewportSize()!
     await shown.setViewportSize({ width: 320, height: 640 })
-    const wide = await shown.evaluate<number>('document.documentElement.scrollWidth')
-    expect(wide, shown.url()).toBeLessThanOrEqual(320)
+    expect(await widthOf(shown), shown.url()).toBeLessThanOrEqual(320)
     await shown.setViewportSize(before)
   }
 

@@ -21,7 +21,6 @@ const OWNERS_PER_ZONE = 4
 export interface Step {
   readonly number: number
   readonly observation: Observation
-  readonly owner: Name
   /** Identity of the state that it shows. */
   readonly stateId: Hash
 }
@@ -46,11 +45,6 @@ export class Stream {
     this.#random = numbers(seed)
   }
 
-  /** Number of the next step. */
-  get at(): number {
-    return this.#next
-  }
-
   /** The step of this number; those between are gone through, and not to be had any more. */
   step(number: number): Step {
     if (number < this.#next) throw new RangeError(`step ${number} is over`)
@@ -58,7 +52,7 @@ export class Stream {
       const { ds, owner, zone } = this.#change()
       if (this.#next <= number) continue
       const observation = observe(this.net, owner)
-      return { number, observation, owner, stateId: stateId(owner, zone.name, ds) }
+      return { number, observation, stateId: stateId(owner, zone.name, ds) }
     }
   }
 

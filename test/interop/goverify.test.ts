@@ -13,6 +13,7 @@ import { fromUtf8, toBase64, utf8 } from '@dslog/tlog/bytes'
 import { signerOf } from '@dslog/tlog/cosignature'
 import { formatVkey, KEY_TYPE, type SignerKey, signerKey } from '@dslog/tlog/key'
 import { formatSignatureLine, parseNote } from '@dslog/tlog/note'
+import { HOUR } from '@dslog/schema/time'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startLog } from './running-log.ts'
 import { type RunningLog, serveStaticLog, type Spoil } from './static-log.ts'
@@ -233,7 +234,7 @@ describe.skipIf(missing !== undefined)('goverify', () => {
       ['one of time 0', () => cosigned([W1, W2], { at: 0 }), /invalid signature/],
       [
         'one from the future',
-        () => cosigned([W1, W2], { at: Date.now() + 3_600_000 }),
+        () => cosigned([W1, W2], { at: Date.now() + HOUR }),
         /invalid signature/,
       ],
     ])('notices %s', async (_, start, message) => {

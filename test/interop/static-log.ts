@@ -6,7 +6,7 @@ import { createServer } from 'node:http'
 import { toBase64, utf8 } from '@dslog/tlog/bytes'
 import { formatCheckpoint } from '@dslog/tlog/checkpoint'
 import { signerOf } from '@dslog/tlog/cosignature'
-import { leafHash } from '@dslog/tlog/hash'
+import { HASH_SIZE, leafHash } from '@dslog/tlog/hash'
 import { formatVkey, KEY_TYPE, signerKey } from '@dslog/tlog/key'
 import { ed25519Signer, signNote } from '@dslog/tlog/note'
 import { TreeReader } from '@dslog/tlog/reader'
@@ -63,7 +63,7 @@ async function answersOf(entries: readonly Uint8Array[]): Promise<Answers> {
   const size = writer.size
   const files = new Map<string, Uint8Array>()
   for (const { level, index, data } of writer.take()) {
-    files.set(tilePath({ level, index, width: data.length / 32 }), data)
+    files.set(tilePath({ level, index, width: data.length / HASH_SIZE }), data)
   }
   for (let start = 0; start < size; start += TILE_WIDTH) {
     const chunk = entries.slice(start, start + TILE_WIDTH)
