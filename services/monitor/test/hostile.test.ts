@@ -2,7 +2,16 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  onTestFinished,
+  test,
+} from 'vitest'
 import { Webhook } from 'standardwebhooks'
 import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
 import { DAY, HOUR } from '@dslog/schema/time'
@@ -225,6 +234,7 @@ describe('a page', () => {
 describe('a feed', () => {
   test('has what strangers wrote as text, twice over', async () => {
     const http = await OwnerHttp.open(home.db)
+    onTestFinished(() => http.close())
     await MonitorStore.enter(home.db, 'log.example/<x>')
     feedRoutes(
       http.app,
@@ -257,7 +267,6 @@ describe('a feed', () => {
     expect(one.text.match(/<entry>/g)).toHaveLength(1)
     expect((await http.ask('GET', '/feeds/a..b.atom')).status).toBe(400)
     expect((await http.ask('GET', '/feeds/all.rss')).status).toBe(404)
-    await http.close()
   })
 })
 
@@ -309,6 +318,7 @@ describe('mail bombs', () => {
 describe('a webhook', () => {
   test('is confirmed by its challenge alone, and signed as the standard says', async () => {
     const post = await Post.open(home.db)
+    onTestFinished(() => post.close())
     const name = nameFromText('example.fi.')
     post.web.answer = (_, response) => response.end('ok')
     const { id, secret } = await post.subscriptions.subscribe({
@@ -336,18 +346,19 @@ describe('a webhook', () => {
     expect(headers['webhook-timestamp']).toBe(String(now))
     const signature = webhook.sign(String(headers['webhook-id']), new Date(post.clock.now()), body)
     expect(headers['webhook-signature']).toBe(signature)
-    await post.close()
   })
 })
 
 describe('a hook', () => {
   test('is given its message on standard input, and nothing of ours in its environment', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'dslog-hook-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
     const [script, out] = [join(folder, 'hook'), join(folder, 'out')]
     writeFileSync(script, `#!/bin/sh\nenv > ${out}.env; cat > ${out}; test ! -e ${out}.fail`, {
       mode: 0o755,
     })
     const post = await Post.open(home.db)
+    onTestFinished(() => post.close())
     const text = '$(touch\\032x).example.fi.'
     await addOwners(home.db, [{ id: 'one', name: text, kind: 'hook', target: script }])
     writeFileSync(`${out}.fail`, '')
@@ -369,7 +380,5 @@ describe('a hook', () => {
     expect(env).toContain('DSLOG_LEVEL=HIGH\n')
     expect(env).toContain('DSLOG_RULE=R6\n')
     expect(env).not.toContain('HOME=')
-    rmSync(folder, { recursive: true })
-    await post.close()
   })
 })

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TSchema } from 'typebox'
 import Value from 'typebox/value'
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { toBase64 } from '@dslog/tlog/bytes'
 import { leafHash } from '@dslog/tlog/hash'
 import { rootOf } from '@dslog/tlog/tree'
@@ -250,6 +250,7 @@ describe('a monitor', () => {
     const second = new LyingLog('second.example/ds')
     grow(second, past.scribe, past.trees.at(-2))
     const other = await second.serve()
+    onTestFinished(() => other.close())
     const path = join(folder, 'both')
     const lines = [`log ${log.vkey} ${served.url}`, `log ${second.vkey} ${other.url}`]
     await writeFile(path, [...lines, 'quorum none', ''].join('\n'))
@@ -278,7 +279,6 @@ describe('a monitor', () => {
       const line = `dslog_monitor_verified_size{log="${origin}",service="monitor"} ${size}`
       expect(metrics).toContain(`\n${line}\n`)
     }
-    await other.close()
   })
 
   test('shows what the log was caught at, and is ready to', async () => {
