@@ -22,9 +22,9 @@ const READY_MS = 90_000
 
 const folders = new Folders()
 const compose = readCompose()
-const postgres: TestPostgres | undefined = await startPostgres()
 const psql = spawnSync('psql', ['--version']).status === 0
 if (!psql) console.log('skipped: no psql, so docker-compose.yml is not tried')
+const postgres: TestPostgres | undefined = psql ? await startPostgres() : undefined
 
 const asUser =
   process.getuid?.() === 0 &&
@@ -32,7 +32,7 @@ const asUser =
     ? { uid: USER, gid: USER }
     : {}
 
-describe.skipIf(postgres === undefined || !psql)('docker-compose.yml', () => {
+describe.skipIf(postgres === undefined)('docker-compose.yml', () => {
   const secrets = folders.make()
   const volumes = folders.make()
   const ports: Partial<Record<Service, number>> = {}
@@ -119,8 +119,8 @@ describe.skipIf(postgres === undefined || !psql)('docker-compose.yml', () => {
 
   const urlOf = (service: Service): string => `http://127.0.0.1:${ports[service]}`
 
-  function start(name: string, args: readonly string[]): ChildProcess {
-    const env = environmentOf(name, compose.services[name]!)
+  function start(name: string, args: readonly string[], own: NodeJS.ProcessEnv = {}): ChildProcess {
+    const env = { ...environmentOf(name, compose.services[name]!), ...own }
     const child = spawn(process.execPath, [BIN, ...args], { env, cwd: volumes, ...asUser })
     running.push(child)
     for (const stream of [child.stdout, child.stderr]) {
@@ -213,9 +213,7 @@ describe.skipIf(postgres === undefined || !psql)('docker-compose.yml', () => {
   it('a process that only reads shows what the log does', async () => {
     const { command } = compose.services.reader
     const port = String(await freePort())
-    const env = { ...environmentOf('reader', compose.services.reader), DSLOG_LOG_PORT: port }
-    const reader = spawn(process.execPath, [BIN, ...command!], { env, cwd: volumes, ...asUser })
-    running.push(reader)
+    const reader = start('reader', command!, { DSLOG_LOG_PORT: port })
     const checkpoint = async (url: string): Promise<string | undefined> => {
       const answer = await fetch(`${url}/checkpoint`).catch(() => undefined)
       return answer?.text()
