@@ -9,7 +9,8 @@ import { parsePolicy } from '@dslog/tlog/policy'
 import { parseAnchors, ROOT_ANCHORS } from '@dslog/dnssec/anchors'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { installNodeCrypto } from '@dslog/service/crypto'
-import { isVerificationFailure, type ProofVerifier, verifyProofFile } from '@dslog/verify/verify'
+import type { ProofVerifier } from '@dslog/verify/verify'
+import { claimOf } from '../claim.ts'
 import { dslog, Folders, HAS_DATA, Up } from './dslog.ts'
 import { Registry } from './registry.ts'
 import { ROOT_ZONES } from './root-zones.ts'
@@ -18,17 +19,6 @@ installNodeCrypto()
 
 const folders = new Folders()
 afterAll(() => folders.remove())
-
-/** What a file claims; `undefined` if it is refused. */
-async function claim(file: Uint8Array, verifier: ProofVerifier): Promise<string | undefined> {
-  try {
-    const { trusted, ...report } = await verifyProofFile(file, verifier)
-    return JSON.stringify({ ...report, checkpoint: trusted.checkpoint })
-  } catch (error) {
-    if (isVerificationFailure(error)) return undefined
-    throw error
-  }
-}
 
 interface Proofs {
   readonly folder: string
@@ -61,11 +51,11 @@ async function expectNoForgery({ args, files, folder }: Proofs, anchors: string 
     backend: nodeBackend(),
   }
   for (const [what, file] of files) {
-    const original = await claim(file, verifier)
+    const original = await claimOf(file, verifier)
     expect(original).toBeDefined()
     for (const at of file.keys()) {
       const changed = file.with(at, file[at]! ^ (at % 2 === 0 ? 0x01 : 0x20))
-      const claimed = await claim(changed, verifier)
+      const claimed = await claimOf(changed, verifier)
       expect({ what, at, claimed }).not.toMatchObject({ claimed: original })
     }
     // And as the program says it, for some bytes of all parts of the file.

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { utf8 } from '@dslog/tlog/bytes'
 import { backend as tlogBackend, setBackend } from '@dslog/tlog/backend'
 import { MapKind } from '@dslog/schema/identity'
-import { isVerificationFailure, type ProofVerifier, verifyProofFile } from '@dslog/verify/verify'
+import type { ProofVerifier } from '@dslog/verify/verify'
+import { claimOf } from '../claim.ts'
 import {
   LOG_KEY,
   POLICY,
@@ -25,16 +26,7 @@ beforeAll(async () => {
 })
 afterAll(() => setBackend(noble))
 
-/** What a file claims; undefined if it is refused. */
-async function claim(file: string | Uint8Array): Promise<string | undefined> {
-  try {
-    const { trusted, ...report } = await verifyProofFile(file, VERIFY)
-    return JSON.stringify({ ...report, checkpoint: trusted.checkpoint })
-  } catch (error) {
-    if (isVerificationFailure(error)) return undefined
-    throw error
-  }
-}
+const claim = (file: string | Uint8Array): Promise<string | undefined> => claimOf(file, VERIFY)
 
 /** Proof files of every kind. */
 const FILES: readonly (readonly [string, () => Promise<string>])[] = [
