@@ -1,13 +1,13 @@
 /** Real root zones, read in place; see their README. */
 import { createReadStream, existsSync, readdirSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { ROOT_ANCHORS } from '@dslog/dnssec/anchors'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { type SignedZone, verifyZone } from '@dslog/dnssec/zone'
 import { readZoneFile } from '@dslog/dnssec/zonefile'
-import { REPOSITORY } from './repository.ts'
+import { SHARED } from '@dslog/testbed/shareddata'
 
-const DATA = resolve(process.env['DSLOG_TEST_DATA'] ?? join(REPOSITORY, '../shared'), 'data/root')
+const DATA = join(SHARED, 'data/root')
 
 /** Zone files, oldest first; none if they are not on this machine. */
 export function rootZones(): string[] {

@@ -4,12 +4,13 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
+import { SHARED, sharedPath } from '@dslog/testbed/shareddata'
 import type { ServiceFile } from '@dslog/cli/session'
 
 const BIN = fileURLToPath(new URL('../../packages/cli/bin/dslog.js', import.meta.url))
@@ -194,12 +195,8 @@ export class Folders {
   }
 }
 
-const SHARED =
-  process.env['DSLOG_TEST_DATA'] ?? fileURLToPath(new URL('../../../shared', import.meta.url))
-
 /** Whether other people's zones are there; tests that need them are skipped otherwise. */
-export const HAS_DATA: boolean = existsSync(SHARED)
-if (!HAS_DATA) console.log(`skipped: no test data at ${SHARED} (set DSLOG_TEST_DATA)`)
+export const HAS_DATA: boolean = sharedPath('data') !== undefined
 
 /** A file of other people's data (shared/data), read in place. */
 export function shared(path: string): string {

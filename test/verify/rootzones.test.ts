@@ -1,11 +1,9 @@
 /**
  * The main job without a database: ten real root zones in, the known history out, and an auditor who has
- * nothing but the anchors. The data is read in place below `DSLOG_TEST_DATA` (default `../shared` beside the
- * repository), and the test is skipped where it is missing.
+ * nothing but the anchors. The test is skipped where the data is missing.
  */
-import { createReadStream, existsSync, readFileSync } from 'node:fs'
+import { createReadStream, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { ROOT_ANCHORS } from '@dslog/dnssec/anchors'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
@@ -13,19 +11,14 @@ import { nameToText, ROOT } from '@dslog/dnssec/name'
 import { type SignedZone, verifyZone } from '@dslog/dnssec/zone'
 import { readZoneFile } from '@dslog/dnssec/zonefile'
 import { isParentLink } from '@dslog/schema/entry'
+import { SHARED, sharedPath } from '@dslog/testbed/shareddata'
 import type { StateCandidate } from '@dslog/verify/candidate'
 import { diffZone, keyRecords } from '@dslog/verify/zonediff'
 import { mapOver } from './mapmodel.ts'
 import { audit, past, statuses, TestLog } from './testlog.ts'
 
-const repository = fileURLToPath(new URL('../../', import.meta.url))
-const data = join(
-  process.env['DSLOG_TEST_DATA'] ?? join(repository, '..', 'shared'),
-  'data',
-  'root',
-)
-const isThere = existsSync(data)
-if (!isThere) console.log(`skipped: no root zones at ${data} (set DSLOG_TEST_DATA)`)
+const isThere = sharedPath('data/root') !== undefined
+const data = join(SHARED, 'data/root')
 
 interface Snapshot {
   readonly serial: string

@@ -9,14 +9,14 @@
  *
  * The data is read in place, below the folder of DSLOG_TEST_DATA; its README says where it is from.
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import { nameFromText, sameName, type Name } from '@dslog/dnssec/name'
 import { rdataFromText } from '@dslog/dnssec/rdata'
 import { TYPE, type RR } from '@dslog/dnssec/records'
 import { parseZoneFile } from '@dslog/dnssec/zonefile'
+import { SHARED, sharedPath } from './shareddata.ts'
 import type { Authority, Internet } from './internet.ts'
 
 /** Days whose whole files are there: 57 names went insecure from the first to the second. */
@@ -64,18 +64,11 @@ interface ChangeLine {
   readonly delegated_after: boolean
 }
 
-const FOLDER = join(
-  process.env['DSLOG_TEST_DATA'] ?? fileURLToPath(new URL('../../../../shared', import.meta.url)),
-  'data/gov',
-)
+const FOLDER = join(SHARED, 'data/gov')
 
 /** Adds `gov.` to an internet; undefined (and a line that says so) where the data is not there. */
 export function openGov(net: Internet): Gov | undefined {
-  if (!existsSync(FOLDER)) {
-    console.log(`skipped: no .gov data at ${FOLDER} (set DSLOG_TEST_DATA)`)
-    return undefined
-  }
-  return new Gov(net)
+  return sharedPath('data/gov') === undefined ? undefined : new Gov(net)
 }
 
 /** The zone `gov.` and its history. */
