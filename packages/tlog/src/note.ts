@@ -70,7 +70,7 @@ export interface OpenedNote {
 }
 
 const SIGNATURE_START = '— '
-// oxlint-disable-next-line no-control-regex -- control characters are what this is about
+// oxlint-disable-next-line no-control-regex -- a note may hold none but newline (signed-note)
 const CONTROL = /[\u0000-\u0009\u000b-\u001f]/
 
 /** Reads a note. TlogError `bad-note`, or `too-large` beyond the two limits above. */

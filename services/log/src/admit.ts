@@ -18,7 +18,8 @@ import { type Purse, VerifyBudget } from './budget.ts'
 import { Judge, type Judged, type Judgement, refusal, SPENT } from './judge/judge.ts'
 import type { JudgePool } from './judge/pool.ts'
 import { readSubmission } from './judge/submission.ts'
-import type { Batch, Log } from './log.ts'
+import type { Batch } from './decide.ts'
+import type { Log } from './log.ts'
 import type { ZoneList } from './zones.ts'
 
 /** What verified evidence is handed to: the sequencer, or a load. */

@@ -11,7 +11,8 @@ import { UpperTree } from '@dslog/tlog/maptree'
 import { mapValue } from '@dslog/schema/identity'
 import type { Admission } from '@dslog/verify/fold'
 import { createLog } from './create.ts'
-import { type Batch, Log, type LogOptions } from './log.ts'
+import type { Batch } from './decide.ts'
+import { Log, type LogOptions } from './log.ts'
 import { TreeStore } from './store.ts'
 
 /** Candidates in one transaction. */

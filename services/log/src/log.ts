@@ -16,11 +16,11 @@ import type { Clock } from '@dslog/service/clock'
 import type { Database, ExclusiveLock } from '@dslog/service/db'
 import type { FoldTables } from '@dslog/service/foldtables'
 import { testPoint } from '@dslog/service/testpoint'
-import type { Candidate, Moment } from '@dslog/verify/candidate'
 import { type Admission, Fold } from '@dslog/verify/fold'
 import type { FoldChanges } from '@dslog/verify/foldstore'
 import { FLOOD_RULE } from '@dslog/verify/history'
 import { AheadStore } from './ahead.ts'
+import { type Batch, decide, type Decided } from './decide.ts'
 import { LogError } from './error.ts'
 import { behind, openStored, type StoredLog } from './open.ts'
 import type { ReadableLog } from './reader.ts'
@@ -40,18 +40,6 @@ import {
 } from './step.ts'
 import type { TreeRow, TreeStore } from './store.ts'
 import type { Witnesses } from './witness.ts'
-
-/** Candidates that are decided about without a pause, some milliseconds: requests and tables wait no longer. */
-const DECIDED_AT_ONCE = 500
-/** Candidates that the tables are asked about at a time: while some are decided about the next are read. */
-const READ_AT_ONCE = 1_000
-
-/** Candidates of one observation, in the order in which they build on one another. */
-export interface Batch {
-  readonly candidates: readonly Candidate[]
-  /** When historical evidence is judged; live evidence is judged when it is sequenced. */
-  readonly historicalAt?: number
-}
 
 export interface LogOptions {
   readonly db: Database<LogTables>
@@ -271,54 +259,13 @@ export class Log implements ReadableLog {
     if (this.#options.witnesses === undefined) await this.#finish()
   }
 
-  /**
-   * Decides about each candidate, in order, while the histories of the next are read.
-   *
-   * @param readsMap buckets of the map are read as well, of what has been decided
-   */
   async #decide(
     batches: readonly Batch[],
     readsMap: boolean,
-  ): Promise<{
-    admissions: Admission[][]
-    appended: Appended[]
-    fold: Fold
-    time: number
-  }> {
+  ): Promise<Decided & { readonly fold: Fold; readonly time: number }> {
     const fold = this.#fold()
     const time = Math.max(this.#options.clock(), this.#at.head.mapTime + 1)
-    const all = batches.flatMap(({ candidates }) => candidates)
-    const readAt = (from: number): Promise<void> => {
-      const reading = fold.prefetch(all.slice(from, from + READ_AT_ONCE))
-      // If deciding fails first, nobody waits for it.
-      reading.catch(() => {})
-      return reading
-    }
-    let reading = readAt(0)
-    const appended: Appended[] = []
-    const admissions: Admission[][] = []
-    let decided = 0
-    for (const { candidates, historicalAt } of batches) {
-      const historical = historicalAt !== undefined
-      const moment: Moment = { time: historicalAt ?? time, historical }
-      const results: Admission[] = []
-      for (const candidate of candidates) {
-        if (decided % READ_AT_ONCE === 0) {
-          await reading
-          reading = readAt(decided + READ_AT_ONCE)
-        }
-        const admission =
-          fold.admitAtOnce(candidate, moment) ?? (await fold.admit(candidate, moment))
-        if (admission.status === 'logged') appended.push(admission)
-        results.push(admission)
-        if (++decided % DECIDED_AT_ONCE !== 0) continue
-        // Whoever needs the map waits for it, and gets the error.
-        if (readsMap) fold.prefetchMap().catch(() => {})
-        await immediate()
-      }
-      admissions.push(results)
-    }
-    return { admissions, appended, fold, time }
+    return { fold, time, ...(await decide(fold, batches, time, readsMap)) }
   }
 
   /** Commits entries and the MAP_HEAD over them: names and leaves are stored while the map is hashed. */

@@ -12,7 +12,8 @@ import type { Component } from '@dslog/service/run'
 import type { Admission } from '@dslog/verify/fold'
 import { LogError } from './error.ts'
 import { type DiskGuard, isDiskFull } from './disk.ts'
-import type { Batch, Log } from './log.ts'
+import type { Batch } from './decide.ts'
+import type { Log } from './log.ts'
 
 /** Most candidates in one tree: half a second of work for the database. */
 export const MAX_TREE_CANDIDATES = 5_000

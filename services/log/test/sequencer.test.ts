@@ -10,7 +10,8 @@ import { ownerKey } from '@dslog/testbed/stories'
 import { Turns } from '@dslog/testbed/turns'
 import { Places } from '../../../test/place.ts'
 import { observe, openPlace, TestLog } from '../../../test/testlog.ts'
-import type { Batch, Log, LogOptions } from '../src/log.ts'
+import type { Batch } from '../src/decide.ts'
+import type { Log, LogOptions } from '../src/log.ts'
 import {
   MAX_TREE_CANDIDATES,
   REFRESH_MS,

@@ -21,7 +21,7 @@ import { type Candidate, entryOf } from '@dslog/verify/candidate'
 import { VerifyError, type VerifyErrorCode } from '@dslog/verify/error'
 import { type KnownKeys, Observer } from '@dslog/verify/observe'
 import type { Purse } from '../budget.ts'
-import type { Batch } from '../log.ts'
+import type { Batch } from '../decide.ts'
 
 /** Most records in one observation: a DS answer with three DNSKEY answers holds some thirty. */
 export const MAX_BAG_RECORDS = 512

@@ -10,7 +10,7 @@ import { decodeZoneKeys, encodeEntry } from '@dslog/schema/entry'
 import { asHash, type Hash } from '@dslog/tlog/hash'
 import type { Candidate, KeysCandidate, StateCandidate } from '@dslog/verify/candidate'
 import type { ZoneKeys } from '@dslog/verify/keys'
-import type { Batch } from '../log.ts'
+import type { Batch } from '../decide.ts'
 import type { Judged } from './judge.ts'
 
 /** What a thread that judges is started with. */
