@@ -22,6 +22,7 @@ import type { ContentPolicy } from './http/headers.ts'
 import { type Holds, Lane } from './http/lane.ts'
 import openapi from './http/openapi.ts'
 import type { ApiInfo } from './http/openapi.ts'
+import endPipelines from './http/pipeline.ts'
 import pressure from './http/pressure.ts'
 import type { PressureLimits } from './http/pressure.ts'
 import probes from './http/probes.ts'
@@ -121,6 +122,7 @@ export async function buildHttp(options: HttpOptions): Promise<Http> {
   }).withTypeProvider<TypeBoxTypeProvider>()
 
   app.setErrorHandler(errorHandler)
+  await app.register(endPipelines)
   refuseWhenStopping(app)
   if (options.pressure !== false) await app.register(pressure, options.pressure ?? PRESSURE)
   const lane = new Lane(options.metrics, () => {

@@ -34,6 +34,8 @@ const Body = Type.Object(
   { additionalProperties: false },
 )
 
+const HELD = { params: Type.Object({ name: Type.String() }) }
+
 async function server(options: Partial<HttpOptions> = {}) {
   const health = new Health()
   const metrics = new Metrics('test')
@@ -453,6 +455,24 @@ describe('life', () => {
     const closed = app.close()
     expect((await reader.read()).value).toBe('data: end\n\n')
     await closed
+  })
+
+  it('tells answers that wait for one another when the client is gone', async () => {
+    const { app } = await server()
+    const [begun, ended] = [new Set<string>(), new Set<string>()]
+    app.get('/held/:name', { schema: HELD }, ({ params: { name } }, reply) => {
+      reply.hijack()
+      begun.add(name)
+      reply.raw.once('close', () => ended.add(name))
+    })
+    await app.listen({ host: '127.0.0.1', port: 0 })
+    const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1')
+    const ask = (name: string) => `GET /held/${name} HTTP/1.1\r\nhost: a\r\n\r\n`
+    socket.write(ask('first') + ask('second') + ask('third'))
+    await expect.poll(() => begun.size).toBe(3)
+    expect(ended.size).toBe(0)
+    socket.destroy()
+    await expect.poll(() => ended).toEqual(begun)
   })
 
   it('listens as a component and lets the request that is under way end', async () => {
