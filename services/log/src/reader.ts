@@ -196,7 +196,9 @@ export class LogReader {
     if (index >= tree.size) throw new RangeError(`entry ${index} of ${tree.size}`)
     const held = this.#entries.get(index)
     if (held !== undefined) return { index, bytes: held }
-    const bytes = (await this.#log.store.entry(index)) ?? (await this.#bundled(index, tree))
+    const read = (await this.#log.store.entry(index)) ?? (await this.#bundled(index, tree))
+    // What was read is longer, many times as long as most entries: kept as a part of it, they would keep all of it.
+    const bytes = new Uint8Array(read)
     this.#entries.set(index, bytes)
     return { index, bytes }
   }
