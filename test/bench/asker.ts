@@ -23,7 +23,7 @@ const AT_ONCE = 200
 /** Datagrams that may be lost in a run. */
 const MAX_LOST = 100
 
-const [mode = '', port = '', names = '', runs = ''] = process.argv.slice(2)
+const [mode = '', port = '', names = '', runs = '', threads = ''] = process.argv.slice(2)
 const server = { address: '127.0.0.1', port: Number(port) }
 const permits = (): boolean => true
 const client = new DnsClient({ port: server.port, permits, mixCase: false })
@@ -72,7 +72,7 @@ const datagrams = async (): Promise<number> => {
   return owners.length
 }
 
-const backend = threadedBackend()
+const backend = threadedBackend(threads === '' ? {} : { threads: Number(threads) })
 const [ksk] = rootKeys()
 const walker = new ReferralWalker({ exchange: client, hints: [server], permits })
 let collector: EvidenceCollector | undefined

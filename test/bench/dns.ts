@@ -26,9 +26,17 @@ interface Run {
   readonly cpu: number
 }
 
-/** Runs the asker, on these cores only if any are given. */
-function asker(mode: string, port: number, names: number, runs: number, cores?: string): Run[] {
-  const node = [process.execPath, '--import', 'tsx', ASKER, mode, port, names, runs].map(String)
+/** What the asker may use: all there is unless told. */
+interface Share {
+  readonly cores?: string
+  /** That verify signatures, the one that asks among them. */
+  readonly threads?: number
+}
+
+function asker(mode: string, port: number, names: number, runs: number, share: Share = {}): Run[] {
+  const { cores, threads = '' } = share
+  const told = [ASKER, mode, port, names, runs, threads]
+  const node = [process.execPath, '--import', 'tsx', ...told].map(String)
   const command = cores === undefined ? node : ['taskset', '-c', cores, ...node]
   const out = execFileSync(command[0]!, command.slice(1), { encoding: 'utf8' })
   return out
@@ -91,12 +99,14 @@ export const dns: Benchmark = {
     bench.report('the same, of dnsperf', '×', shares, { goal: { bound: 'at least', value: 0.75 } })
     bench.report('NSD of a processor for each', 'µs', served)
 
-    const one = '0'
-    const alone = asker('validate', port, names, runs, one)
-    bench.report('question to validated state, P-256, on one core', '/s', rates(alone), {
+    const alone = asker('validate', port, names, runs, { threads: 1 })
+    bench.report('question to validated state, P-256, on one thread', '/s', rates(alone), {
       goal: { bound: 'at least', value: 12_000 },
     })
     bench.report('the same, of a processor', 'µs', costs(alone))
+    const one = { cores: '0' }
+    const pinned = asker('validate', port, names, runs, one)
+    bench.report('the same, everything of its process on one core', '/s', rates(pinned))
     const pooled = asker('validate', port, names, runs)
     bench.report('question to validated state, P-256, with threads on both', '/s', rates(pooled), {
       goal: { bound: 'at least', value: 20_000 },
