@@ -13,7 +13,7 @@ import { labelCount, type Name, nameFromText, ROOT } from '@dslog/dnssec/name'
 import { TYPE } from '@dslog/dnssec/records'
 import { keysId, stateId } from '@dslog/schema/identity'
 import type { KeysCandidate, StateCandidate } from '@dslog/verify/candidate'
-import { randomOf } from './harness.ts'
+import { randomFrom } from '@dslog/testbed/random'
 
 /** Zones below the root that sign the names: as many as there are top-level domains. */
 const ZONES = 1_500
@@ -93,7 +93,7 @@ export class Evidence {
   }
 
   #zoneOf(index: number): number {
-    const share = randomOf(index)()
+    const share = randomFrom(index)()
     let [low, high] = [0, ZONES - 1]
     while (low < high) {
       const middle = Math.floor((low + high) / 2)

@@ -224,14 +224,3 @@ export async function rate(ms: number, work: () => unknown, atOnce = 1): Promise
   })
   return calls / seconds
 }
-
-/** Numbers that look random and are the same every time (mulberry32). */
-export function randomOf(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-}

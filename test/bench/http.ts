@@ -10,9 +10,10 @@ import { readConfig } from '@dslog/service/config'
 import { Health } from '@dslog/service/health'
 import type { Http } from '@dslog/service/http'
 import { Metrics } from '@dslog/service/metrics'
+import { randomIntFrom } from '@dslog/testbed/random'
 import { silent } from '../silent.ts'
 import { type FilledLog, filledLog } from './filled.ts'
-import { type Benchmark, type Goal, randomOf, repeat } from './harness.ts'
+import { type Benchmark, type Goal, repeat } from './harness.ts'
 import { Meter } from './processor.ts'
 import { anyOf, hasWrk, wrk } from './wrk.ts'
 
@@ -33,8 +34,7 @@ export const http: Benchmark = {
     const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
     const { names, runs, seconds } = bench.sizes
     const meter = await Meter.of(filled.options.db)
-    const random = randomOf(names)
-    const below = (end: number) => Math.floor(random() * end)
+    const below = randomIntFrom(names)
     const inclusion = (index: number) => `/v1/proofs/inclusion?index=${index}`
     const measure = async (
       what: string,

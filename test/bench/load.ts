@@ -8,8 +8,9 @@ import { Log } from '@dslog/log/log'
 import { prefixOf } from '@dslog/tlog/mapbucket'
 import { updateBuckets } from '@dslog/tlog/maptree'
 import { MapKind, mapKey, mapValue } from '@dslog/schema/identity'
+import { randomIntFrom } from '@dslog/testbed/random'
 import { type FilledLog, filledLog } from './filled.ts'
-import { type Bench, type Benchmark, randomOf, repeat, secondsOf } from './harness.ts'
+import { type Bench, type Benchmark, repeat, secondsOf } from './harness.ts'
 import type { Spent } from './processor.ts'
 
 /** Names of one change of the map. */
@@ -71,9 +72,9 @@ async function reportOpening(bench: Bench, filled: FilledLog): Promise<void> {
 /** The map alone, read, hashed and written, but taken back; then a whole tree of as many changes. */
 async function reportChanges(bench: Bench, { evidence, log, options }: FilledLog): Promise<void> {
   const { names } = bench.sizes
-  const random = randomOf(names)
+  const random = randomIntFrom(names)
   for (const count of CHANGES.filter((changes) => changes * 2 <= names)) {
-    const changed = [...new Set(Array.from({ length: count }, () => Math.floor(random() * names)))]
+    const changed = [...new Set(Array.from({ length: count }, () => random(names)))]
     const pairs = changed.map((index) => {
       return {
         key: mapKey(MapKind.delegation, evidence.name(index)),

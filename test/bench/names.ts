@@ -1,8 +1,9 @@
 /** What the log answers about names and entries at random, from PostgreSQL, one at a time and many at once. */
 import { LogReader } from '@dslog/log/reader'
 import { MapKind } from '@dslog/schema/identity'
+import { randomIntFrom } from '@dslog/testbed/random'
 import { filledLog } from './filled.ts'
-import { type Benchmark, randomOf, rate, repeat } from './harness.ts'
+import { type Benchmark, rate, repeat } from './harness.ts'
 
 const RUN_MS = 1_000
 /** Requests that are answered at the same time. */
@@ -17,8 +18,8 @@ export const names: Benchmark = {
     const { evidence, log, options } = filled
     const { names: count, runs } = bench.sizes
     const reader = new LogReader(log, options.db)
-    const random = randomOf(count)
-    const name = () => evidence.name(Math.floor(random() * count))
+    const random = randomIntFrom(count)
+    const name = () => evidence.name(random(count))
     const measure = async (what: string, work: () => unknown, atOnce: number): Promise<void> => {
       await rate(RUN_MS, work, atOnce)
       const figures = await repeat(runs, () => rate(RUN_MS, work, atOnce))
@@ -28,7 +29,7 @@ export const names: Benchmark = {
     for (const atOnce of [1, AT_ONCE]) {
       await measure('name proofs', () => reader.name(MapKind.delegation, name()), atOnce)
       await measure('proof files', () => reader.nameProofFile(MapKind.delegation, name()), atOnce)
-      const index = () => Math.floor(random() * log.published.size)
+      const index = () => random(log.published.size)
       await measure('inclusion proofs', () => log.published.reader.inclusionProof(index()), atOnce)
     }
   },

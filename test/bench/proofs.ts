@@ -8,7 +8,8 @@ import { asHash, type Hash, HASH_SIZE } from '@dslog/tlog/hash'
 import { TreeReader } from '@dslog/tlog/reader'
 import { verifyInclusion } from '@dslog/tlog/proof'
 import { TileWriter } from '@dslog/tlog/tilewriter'
-import { type Benchmark, randomOf, rate, repeat } from './harness.ts'
+import { randomIntFrom } from '@dslog/testbed/random'
+import { type Benchmark, rate, repeat } from './harness.ts'
 
 /** Leaves that are proven again and again. */
 const WARM = 10_000
@@ -21,12 +22,12 @@ export const proofs: Benchmark = {
     const { leaves, runs } = bench.sizes
     const { leaf, root, source } = treeOf(leaves)
     const reader = new TreeReader(source, leaves, { root })
-    const random = randomOf(leaves)
+    const random = randomIntFrom(leaves)
     for (let i = 0; i < 100; i++) {
-      const index = Math.floor(random() * leaves)
+      const index = random(leaves)
       verifyInclusion(leaf(index), index, leaves, await reader.inclusionProof(index), root)
     }
-    const warm = () => reader.inclusionProof(Math.floor(random() * WARM))
+    const warm = () => reader.inclusionProof(random(WARM))
     await rate(RUN_MS, warm)
     bench.report(
       `warm, a tree of ${leaves} leaves`,
@@ -36,7 +37,7 @@ export const proofs: Benchmark = {
         goal: { bound: 'at least', value: 100_000 },
       },
     )
-    const cold = () => reader.inclusionProof(Math.floor(random() * leaves))
+    const cold = () => reader.inclusionProof(random(leaves))
     await rate(RUN_MS, cold)
     bench.report(
       `at random over ${leaves} leaves`,

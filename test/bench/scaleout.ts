@@ -17,8 +17,9 @@ import { HOUR, MINUTE, SECOND } from '@dslog/schema/time'
 import { anchorOf } from '@dslog/testbed/key'
 import { type RealServer, startNsd, type ZoneFile } from '@dslog/testbed/realserver'
 import { SmtpSink } from '@dslog/testbed/smtpsink'
+import { randomIntFrom } from '@dslog/testbed/random'
 import { Deployment } from './deployment.ts'
-import { type Bench, type Benchmark, medianOf, quantile, randomOf } from './harness.ts'
+import { type Bench, type Benchmark, medianOf, quantile } from './harness.ts'
 import { Registries } from './registries.ts'
 import { cpuOf, roomOf } from './usage.ts'
 
@@ -217,7 +218,7 @@ async function serve(
 
 /** Which names change in each round: of one zone a round, no name twice. */
 function planOf(registries: Registries, names: number): number[][] {
-  const random = randomOf(7)
+  const random = randomIntFrom(7)
   const taken = new Set<number>()
   return Array.from({ length: ROUNDS }, (_, round) => {
     const zone = round % registries.zones
@@ -227,7 +228,7 @@ function planOf(registries: Registries, names: number): number[][] {
     const count = Math.min(Math.round(CHANGES / ROUNDS), most)
     const indices: number[] = []
     while (indices.length < count) {
-      const index = zone * ZONE + Math.floor(random() * size)
+      const index = zone * ZONE + random(size)
       if (taken.has(index)) continue
       taken.add(index)
       indices.push(index)
@@ -352,8 +353,7 @@ class Readers {
 
   constructor(url: string, registries: Registries, names: number, size: number) {
     this.#url = url
-    const random = randomOf(11)
-    const some = (below: number): number => Math.floor(random() * below)
+    const some = randomIntFrom(11)
     const index = (): number => some(Math.floor(size / TILE_WIDTH))
     this.#paths = [
       () => 'checkpoint',

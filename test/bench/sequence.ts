@@ -6,8 +6,9 @@
 import type { Log } from '@dslog/log/log'
 import { MAX_TREE_CANDIDATES } from '@dslog/log/sequencer'
 import type { StateCandidate } from '@dslog/verify/candidate'
+import { randomIntFrom } from '@dslog/testbed/random'
 import { type FilledLog, filledLog } from './filled.ts'
-import { type Bench, type Benchmark, type Goal, randomOf, repeat, secondsOf } from './harness.ts'
+import { type Bench, type Benchmark, type Goal, repeat, secondsOf } from './harness.ts'
 
 /** Trees that are not counted, until the code is compiled, and the server has written what came before. */
 const WARM_UP = 6
@@ -33,12 +34,10 @@ export async function sequenceTrees(
   { at, goal }: { at: string; goal?: Goal },
 ): Promise<void> {
   const { evidence, log } = filled
-  const random = randomOf(names)
+  const random = randomIntFrom(names)
   let version = 1
   const isNew = (): StateCandidate => evidence.state(filled.fresh++, 0)
-  const changed = (): StateCandidate => {
-    return evidence.state(Math.floor(random() * names), version++)
-  }
+  const changed = (): StateCandidate => evidence.state(random(names), version++)
   const mixed = (i: number): StateCandidate => (i % 2 === 0 ? isNew() : changed())
   const trees = (
     make: (i: number) => StateCandidate,

@@ -18,7 +18,7 @@ import type { MonitorStatus, SubmitResult } from '@dslog/schema/api'
 import { DAY } from '@dslog/schema/time'
 import { readConfig } from '@dslog/service/config'
 import { Lifecycle } from '@dslog/service/run'
-import { TEST_EPOCH, TestClock } from '@dslog/testbed/clock'
+import { goingOn, TEST_EPOCH, TestClock } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
 import { ownerKey } from '@dslog/testbed/stories'
 import { dsOf } from '@dslog/testbed/key'
@@ -146,7 +146,7 @@ export class World {
   /** By URL, in the order in which they were started. */
   readonly #running = new Map<string, Lifecycle>()
   readonly #places: Places
-  readonly #started = performance.now()
+  readonly #clock = goingOn(() => SECOND)
   readonly #urls = new Map<string, Promise<string>>()
 
   private constructor(places: Places) {
@@ -203,9 +203,6 @@ export class World {
   get #options() {
     return { logger: silent, clock: this.#clock, pressure: false } as const
   }
-
-  /** The second day, and on with the machine's time: a sequencer waits for its clock. */
-  readonly #clock = (): number => SECOND + Math.floor(performance.now() - this.#started)
 
   async #log(): Promise<string> {
     const place = await this.#places.make('embedded', net.anchors)

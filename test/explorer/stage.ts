@@ -14,7 +14,7 @@ import type { MonitorStatus, SubmitResult } from '@dslog/schema/api'
 import { DAY } from '@dslog/schema/time'
 import { readConfig } from '@dslog/service/config'
 import { Lifecycle } from '@dslog/service/run'
-import { TestClock } from '@dslog/testbed/clock'
+import { goingOn, TestClock } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { SmtpSink } from '@dslog/testbed/smtpsink'
@@ -40,12 +40,13 @@ export class Stage {
     clock: new TestClock(BEGIN),
     root: { algorithm: ALGORITHM.RSASHA256 },
   })
+  /** The time of the stories. */
+  readonly now = goingOn(this.net.clock.now)
   readonly between = new Between()
   /** Where the mails of the monitor arrive. */
   readonly mailbox: SmtpSink
   readonly #places: Places
   readonly #running: Lifecycle[] = []
-  readonly #started = performance.now()
   #log: OpenedLog | undefined
   monitor = ''
 
@@ -107,9 +108,6 @@ export class Stage {
     await this.mailbox.down()
     await this.#places.close()
   }
-
-  /** The time of the stories, which goes on by itself, too: a sequencer waits for its clock. */
-  readonly now = (): number => this.net.clock.now() + Math.floor(performance.now() - this.#started)
 
   async #fill(monitored: boolean): Promise<void> {
     const { net } = this

@@ -3,10 +3,11 @@
  * moment. DSLOG_TEST_CRASHES says how many of the latter there are, DSLOG_TEST_SEED repeats those of an earlier run.
  */
 import { beforeAll, describe, expect, test } from 'vitest'
+import { randomIntFrom } from '@dslog/testbed/random'
 import { nightly } from '../nightly.ts'
 import type { Kind, Places } from '../place.ts'
 import { CrashedLog, type End, type Moment } from './crash.ts'
-import { numbers, Stream } from './stream.ts'
+import { Stream } from './stream.ts'
 
 /** Points between two effects of one tree, in their order. */
 const POINTS: Readonly<Record<Kind, readonly string[]>> = {
@@ -91,8 +92,7 @@ export function randomCrashes(places: Places, kind: Kind, crashes: number): void
   describe(`at ${crashes} random moments`, () => {
     const seed = Number(process.env['DSLOG_TEST_SEED'] ?? Date.now() % 1_000_000)
     console.log(`random crashes of ${kind}: DSLOG_TEST_SEED=${seed}`)
-    const random = numbers(seed)
-    const upTo = (limit: number): number => Math.floor(random() * limit)
+    const upTo = randomIntFrom(seed)
     const oneOf = <T>(list: readonly T[]): T => list[upTo(list.length)]!
     const rounds = Array.from({ length: Math.ceil(crashes / CRASHES_OF_ONE) }, (_, round) => {
       const count = Math.min(CRASHES_OF_ONE, crashes - round * CRASHES_OF_ONE)
@@ -100,7 +100,7 @@ export function randomCrashes(places: Places, kind: Kind, crashes: number): void
         const point = oneOf(POINTS[kind])
         const pass = point === 'log.opened' ? 1 : 1 + upTo(MAX_PASS)
         const moment = { lines: 1 + upTo(MAX_LINES), delay: upTo(MAX_DELAY) }
-        return endOf(places, oneOf(victims), random() < 0.5 ? { point, pass } : moment)
+        return endOf(places, oneOf(victims), upTo(2) === 0 ? { point, pass } : moment)
       })
       return { round: round + 1, ends }
     })

@@ -13,6 +13,7 @@ import { nameFromText } from '@dslog/dnssec/name'
 import type { Observation, SubmitResult } from '@dslog/schema/api'
 import { HOUR } from '@dslog/schema/time'
 import { Problem } from '@dslog/service/problem'
+import { goingOn } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
@@ -239,17 +240,12 @@ class Running {
 
 /** Changes that touch every table: a zone that is new, a name in it, and a name that is not new. */
 class World {
-  readonly net: Internet
-  readonly #started = performance.now()
+  readonly net = new Internet({ root: { algorithm: ALGORITHM.ED25519 } })
+  readonly clock = goingOn(this.net.clock.now)
   #changes = 0
 
   constructor() {
-    this.net = new Internet({ root: { algorithm: ALGORITHM.ED25519 } })
     this.net.addZone('fi.', { algorithm: ALGORITHM.ED25519 })
-  }
-
-  readonly clock = (): number => {
-    return this.net.clock.now() + Math.floor(performance.now() - this.#started)
   }
 
   change(): Observation[] {

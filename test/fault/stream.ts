@@ -12,6 +12,7 @@ import { HOUR } from '@dslog/schema/time'
 import { type Authority, Internet } from '@dslog/testbed/internet'
 import { dsOf, KSK, ZSK } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
+import { randomFrom } from '@dslog/testbed/random'
 import { observe } from '../testlog.ts'
 
 /** Names whose delegations change: more than are submitted at once, so that what is concurrent is independent. */
@@ -42,7 +43,7 @@ export class Stream {
       this.net.addZone('uk.', { algorithm }),
       this.net.addZone('co.uk.', { algorithm, split: false }),
     ]
-    this.#random = numbers(seed)
+    this.#random = randomFrom(seed)
   }
 
   /** The step of this number; those between are gone through, and not to be had any more. */
@@ -86,15 +87,4 @@ export class Stream {
 
 function unique(set: readonly Uint8Array[]): Uint8Array[] {
   return [...new Map(set.map((rdata) => [rdata.join(), rdata])).values()]
-}
-
-/** Numbers from 0 up to but not including 1, the same for the same seed (mulberry32). */
-export function numbers(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }

@@ -12,6 +12,7 @@ import type { NoteSigner } from '@dslog/tlog/note'
 import type { SubmitResult } from '@dslog/schema/api'
 import { Sequencer } from '@dslog/log/sequencer'
 import { onTestPoint } from '@dslog/service/testpoint'
+import { goingOn } from '@dslog/testbed/clock'
 import type { Place } from '../place.ts'
 import { TestLog } from '../testlog.ts'
 import { Stream } from './stream.ts'
@@ -67,9 +68,7 @@ if (held !== undefined) {
   })
 }
 const stream = new Stream()
-const started = performance.now()
-// Goes on between the steps too: the sequencer's ticks are made of it.
-const clock = (): number => stream.net.clock.now() + Math.floor(performance.now() - started)
+const clock = goingOn(stream.net.clock.now)
 const fail = (error: unknown): void => {
   throw error
 }

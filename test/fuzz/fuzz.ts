@@ -3,8 +3,9 @@
  * run which no input has reached before. What a target throws besides its typed errors is a finding,
  * and so is an answer that takes too long.
  */
+import { randomIntFrom } from '@dslog/testbed/random'
 import type { Coverage } from './coverage.ts'
-import { mutate, randomFrom } from './mutate.ts'
+import { mutate } from './mutate.ts'
 
 /** A parser under attack. */
 export interface Target {
@@ -51,7 +52,7 @@ export async function fuzz(
   coverage: Coverage,
   { goOn, seed }: FuzzOptions,
 ): Promise<Outcome> {
-  const random = randomFrom(seed)
+  const random = randomIntFrom(seed)
   const seen = new Set<string>()
   const findings: Finding[] = []
   let inputs = 0

@@ -1,18 +1,5 @@
 /** Changes to inputs that bring a parser into trouble: bits, lengths, numbers, repetitions, splices. */
-
-/** Numbers of [0, n), the same for the same seed (mulberry32). */
-export type Random = (n: number) => number
-
-export function randomFrom(seed: number): Random {
-  let state = seed >>> 0
-  return (n) => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = state
-    t = Math.imul(t ^ (t >>> 15), t | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) % n
-  }
-}
+import type { RandomInt } from '@dslog/testbed/random'
 
 /** Inputs grow no longer than this, bytes: twice the largest entry. */
 const MAX_BYTES = 131_072
@@ -26,7 +13,7 @@ const BYTES = [
 /** Lengths and counts at which they overflow. */
 const LENGTHS = [0, 1, 255, 256, 0x3fff, 0x7fff, 0xffff]
 
-type Change = (bytes: Uint8Array, random: Random, other: Uint8Array) => Uint8Array
+type Change = (bytes: Uint8Array, random: RandomInt, other: Uint8Array) => Uint8Array
 
 const CHANGES: readonly Change[] = [
   // A bit.
@@ -95,7 +82,7 @@ const CHANGES: readonly Change[] = [
 ]
 
 /** An input made from one that is known, and from another. */
-export function mutate(bytes: Uint8Array, other: Uint8Array, random: Random): Uint8Array {
+export function mutate(bytes: Uint8Array, other: Uint8Array, random: RandomInt): Uint8Array {
   let made = bytes
   for (let changes = 1 + random(MAX_CHANGES); changes > 0; changes--) {
     made = CHANGES[random(CHANGES.length)]!(made, random, other)
@@ -105,7 +92,7 @@ export function mutate(bytes: Uint8Array, other: Uint8Array, random: Random): Ui
 
 function edit(
   bytes: Uint8Array,
-  random: Random,
+  random: RandomInt,
   change: (b: Uint8Array, at: number) => void,
 ): Uint8Array {
   if (bytes.length === 0) return Uint8Array.of(random(256))
@@ -115,7 +102,7 @@ function edit(
 }
 
 /** A part of some bytes; short ones are likelier. */
-function span(bytes: Uint8Array, random: Random): [number, number] {
+function span(bytes: Uint8Array, random: RandomInt): [number, number] {
   const from = random(bytes.length + 1)
   const longest = Math.min(bytes.length - from, 1 << random(10))
   return [from, from + random(longest + 1)]

@@ -4,23 +4,15 @@ import { nameFromText } from '@dslog/dnssec/name'
 import { MINUTE } from '@dslog/schema/time'
 import { ServerOrder, shuffled } from '@dslog/resolver/order'
 import { TestClock } from '@dslog/testbed/clock'
+import { randomFrom } from '@dslog/testbed/random'
 
 const ZONE = nameFromText('test.')
 const OTHER = nameFromText('example.')
 const SERVERS = ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4'].map((address) => ({ address }))
 
-/** Numbers that look like chance, the same each time (Lehmer). */
-function chance(): () => number {
-  let state = 1
-  return () => {
-    state = (state * 48_271) % 2_147_483_647
-    return state / 2_147_483_647
-  }
-}
-
 describe('servers', () => {
   it('are asked in any order, each of them first about as often', () => {
-    const order = new ServerOrder(() => 0, chance())
+    const order = new ServerOrder(() => 0, randomFrom(1))
     const first = new Map<string, number>()
     for (let i = 0; i < 4_000; i++) {
       const servers = order.of(ZONE, SERVERS)
@@ -39,7 +31,7 @@ describe('servers', () => {
     ['refused', 15],
   ] as const)('that failed (%s) come last for %i min, for that zone', (code, minutes) => {
     const clock = new TestClock()
-    const order = new ServerOrder(clock.now, chance())
+    const order = new ServerOrder(clock.now, randomFrom(1))
     const [bad] = SERVERS
     const isLast = (zone: typeof ZONE): boolean[] =>
       Array.from({ length: 50 }, () => order.of(zone, SERVERS).at(-1) === bad)

@@ -1,6 +1,6 @@
 /**
  * Clocks for a signed internet and whatever validates it: one that stands still until it is told to go
- * on, for tests, and one that runs, for the demo.
+ * on, for tests, which may run meanwhile; and one that runs behind the machine's, for the demo.
  */
 
 /** Where tests begin unless told: 2024-07-01T00:00:00Z. */
@@ -29,6 +29,12 @@ export class TestClock {
   set(now: number): void {
     this.#now = now
   }
+}
+
+/** What a clock says, and on from now as the machine's does: a sequencer waits for its clock. */
+export function goingOn(now: () => number): () => number {
+  const started = performance.now()
+  return () => now() + Math.floor(performance.now() - started)
 }
 
 /**

@@ -4,6 +4,7 @@ import { nameFromText } from '@dslog/dnssec/name'
 import type { StateCandidate } from '@dslog/verify/candidate'
 import type { Admission } from '@dslog/verify/fold'
 import { Problem } from '@dslog/service/problem'
+import { goingOn } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
@@ -25,8 +26,7 @@ afterAll(() => places.close())
 
 const net = new Internet()
 const fi = net.addZone('fi.')
-const started = performance.now()
-const clock = (): number => net.clock.now() + Math.floor(performance.now() - started)
+const clock = goingOn(net.clock.now)
 
 /** A verified candidate, which others are made from: the log looks at no signature again. */
 let real: StateCandidate

@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { compare } from '@dslog/tlog/bytes'
 import { isBelow, type Name, nameFromText, nameKey, ROOT, sameName } from '@dslog/dnssec/name'
+import { randomIntFrom } from '@dslog/testbed/random'
 import { pathOf, type Watch, watchesBelow, watchesOf, withWatchesBelow } from '../src/watch.ts'
 import { addOwners, type Owner } from './owners.ts'
 import { type Place, quickPlace } from './world.ts'
@@ -103,11 +104,7 @@ describe('watches', () => {
   })
 
   test('of random names are those of the definition', async () => {
-    let seed = 7
-    const random = (n: number): number => {
-      seed = (seed * 48_271) % 2_147_483_647
-      return seed % n
-    }
+    const random = randomIntFrom(7)
     const labels = ['a', 'b', 'ab', '\\000', '\\255', '\\063']
     const name = (): string =>
       Array.from({ length: random(4) }, () => labels[random(labels.length)]).join('.') + '.'
