@@ -44,10 +44,6 @@ async function openLog(zones: readonly Name[] = []): Promise<TestLog> {
   return TestLog.over(options, { clock: net.clock.now, zones })
 }
 
-function named(text: string): Name {
-  return nameFromText(text)
-}
-
 /** Delegates a name with the DS of one of its keys, or without. */
 function delegate(owner: Name, generation = 1): Name {
   const ds = generation === 0 ? [] : [dsOf(owner, ownerKey(owner, generation))]
@@ -78,7 +74,7 @@ function messages(owner: Name): string[] {
 
 describe('what is admitted', () => {
   test.each(Object.keys(STORIES) as StoryName[])('the story “%s”, by records', async (story) => {
-    const owner = named('example.fi.')
+    const owner = nameFromText('example.fi.')
     for (const { finding, what } of STORIES[story](net, owner)) {
       const [result] = await submit(observe(net, owner))
       expectResult(what, result!, finding)
@@ -87,7 +83,7 @@ describe('what is admitted', () => {
   })
 
   test.each(Object.keys(STORIES) as StoryName[])('the story “%s”, by messages', async (story) => {
-    const owner = named('example.se.')
+    const owner = nameFromText('example.se.')
     for (const { finding, what } of STORIES[story](net, owner)) {
       const [result] = await submit({ owner: nameToText(owner), messages: messages(owner) })
       expectResult(what, result!, finding)
@@ -104,10 +100,10 @@ describe('what is admitted', () => {
   }
 
   test('the state that was shown, with its index and identity', async () => {
-    const owner = delegate(named('example.fi.'))
+    const owner = delegate(nameFromText('example.fi.'))
     const [result] = await submit(observe(net, owner))
     const ds = [dsOf(owner, ownerKey(owner))]
-    const id = toBase64(stateId(owner, named('fi.'), ds))
+    const id = toBase64(stateId(owner, nameFromText('fi.'), ds))
     expect(result).toEqual({ status: 'logged', index: 3, state_id: id })
     expect(await submit(observe(net, owner))).toEqual([{ status: 'known', state_id: id }])
     const entry = decodeEntry((await log.reader.entry(3)).bytes)
@@ -116,7 +112,7 @@ describe('what is admitted', () => {
   })
 
   test('several observations at once, each for itself', async () => {
-    const owners = ['a.fi.', 'b.fi.', 'c.se.', 'fi.'].map((text) => named(text))
+    const owners = ['a.fi.', 'b.fi.', 'c.se.', 'fi.'].map((text) => nameFromText(text))
     for (const owner of owners.slice(0, 3)) delegate(owner)
     const bad = { owner: 'bad.fi.', records: ['AAAA'] }
     const results = await submit(bad, ...owners.map((owner) => observe(net, owner)), bad)
@@ -132,20 +128,23 @@ describe('what is admitted', () => {
   })
 
   test('a good observation after a bad one that brought the same keys', async () => {
-    const [good, bad] = [delegate(named('good.fi.')), delegate(named('bad.fi.'))]
+    const [good, bad] = [delegate(nameFromText('good.fi.')), delegate(nameFromText('bad.fi.'))]
     net.parentOf(bad).makeOdd(bad, TYPE.DS, 'bad')
     const results = await submit(observe(net, bad), observe(net, good))
     expect(results.map(({ status }) => status)).toEqual(['refused', 'logged'])
     // One whose zone is not admitted brings keys that are, too.
     net.addZone('child.se.', { algorithm })
-    const [alien, after] = [delegate(named('x.child.se.')), delegate(named('y.se.'))]
+    const [alien, after] = [delegate(nameFromText('x.child.se.')), delegate(nameFromText('y.se.'))]
     const more = await submit(observe(net, alien), observe(net, after))
     expect(more.map(({ status }) => status)).toEqual(['refused', 'logged'])
     expect(await complaints(log)).toEqual([])
   })
 
   test('a state without the keys, once the log knows them', async () => {
-    const [first, second] = [delegate(named('first.fi.')), delegate(named('second.fi.'))]
+    const [first, second] = [
+      delegate(nameFromText('first.fi.')),
+      delegate(nameFromText('second.fi.')),
+    ]
     const bare = (owner: Name): Observation => {
       return { owner: nameToText(owner), records: wire(net.parentOf(owner).zone.dsOrDenial(owner)) }
     }
@@ -153,15 +152,15 @@ describe('what is admitted', () => {
     await submit(observe(net, second))
     expect(await submit(bare(first))).toMatchObject([{ status: 'logged' }])
     // Within one submission, too: those of the first serve the second.
-    const third = delegate(named('third.se.'))
-    const fourth = delegate(named('fourth.se.'))
+    const third = delegate(nameFromText('third.se.'))
+    const fourth = delegate(nameFromText('fourth.se.'))
     const results = await submit(observe(net, third), bare(fourth))
     expect(results.map(({ status }) => status)).toEqual(['logged', 'logged'])
     expect(await complaints(log)).toEqual([])
   })
 
   test('a denial of what was never there is known, and of what was there is logged', async () => {
-    const owner = delegate(named('example.se.'), 0)
+    const owner = delegate(nameFromText('example.se.'), 0)
     expect(await submit(observe(net, owner))).toMatchObject([{ status: 'known' }])
     net.clock.advance(HOUR)
     delegate(owner)
@@ -175,7 +174,7 @@ describe('what is admitted', () => {
   })
 
   test('a state that is shown again late, and one that was signed with an old date', async () => {
-    const owner = delegate(named('example.fi.'))
+    const owner = delegate(nameFromText('example.fi.'))
     const old = observe(net, owner)
     await submit(old)
     net.clock.advance(DAY)
@@ -200,7 +199,7 @@ describe('keys', () => {
   }
 
   test('of a zone, from the root down', async () => {
-    const fi = named('fi.')
+    const fi = nameFromText('fi.')
     const [result] = await submit(keys(fi))
     const rdatas = net.zoneOf(fi).zone.rrset(fi, TYPE.DNSKEY).filter(isKey)
     const id = toBase64(
@@ -216,7 +215,7 @@ describe('keys', () => {
   })
 
   test('that are new are logged at once, and those that only were signed anew are not', async () => {
-    const fi = net.zoneOf(named('fi.'))
+    const fi = net.zoneOf(nameFromText('fi.'))
     await submit(keys(fi.name))
     net.clock.advance(DAY)
     fi.sign()
@@ -232,7 +231,7 @@ describe('keys', () => {
   })
 
   test('that nothing names', async () => {
-    const fi = net.zoneOf(named('fi.'))
+    const fi = net.zoneOf(nameFromText('fi.'))
     const others = [fi.makeKey(257, algorithm, 7), fi.makeKey(256, algorithm, 7)]
     fi.setKeys(others)
     expect(await submit(keys(fi.name))).toMatchObject([{ status: 'refused', reason: 'unproven' }])
@@ -243,7 +242,7 @@ describe('keys', () => {
 
   test('of a zone that is not admitted', async () => {
     net.addZone('child.fi.', { algorithm })
-    expect(await submit(keys(named('child.fi.')))).toMatchObject([
+    expect(await submit(keys(nameFromText('child.fi.')))).toMatchObject([
       { status: 'refused', reason: 'zone-not-admitted' },
     ])
     expect(log.log.size).toBe(1)
@@ -264,7 +263,7 @@ describe('what is refused', () => {
 
   test('a zone that is not admitted, unless the operator adds it', async () => {
     const zone = net.addZone('child.fi.', { algorithm }).name
-    const owner = delegate(named('x.child.fi.'))
+    const owner = delegate(nameFromText('x.child.fi.'))
     const observation = observe(net, owner)
     await expectRefusal(observation, 'zone-not-admitted')
     await log.log.close()
@@ -273,7 +272,7 @@ describe('what is refused', () => {
   })
 
   test('a signature that is bad, missing, too old or too young', async () => {
-    const owner = delegate(named('example.fi.'))
+    const owner = delegate(nameFromText('example.fi.'))
     const fi = net.parentOf(owner)
     const { inception, expiration } = fi.window()
     const day = DAY / 1000
@@ -292,7 +291,7 @@ describe('what is refused', () => {
   })
 
   test('evidence of another time', async () => {
-    const owner = delegate(named('example.fi.'))
+    const owner = delegate(nameFromText('example.fi.'))
     const observation = observe(net, owner)
     net.clock.advance(30 * DAY)
     await expectRefusal(observation, 'expired')
@@ -301,7 +300,7 @@ describe('what is refused', () => {
   })
 
   test('evidence of another name, or of another internet', async () => {
-    const owner = delegate(named('example.fi.'))
+    const owner = delegate(nameFromText('example.fi.'))
     await expectRefusal({ ...observe(net, owner), owner: 'other.fi.' }, 'unproven')
     await expectRefusal({ ...observe(net, owner), owner: '.' }, 'unproven')
     const other = new Internet({ root: { algorithm } })
@@ -312,18 +311,18 @@ describe('what is refused', () => {
 
   test('iterations of NSEC3 that nobody has to compute', async () => {
     net.addZone('no.', { algorithm, denial: { nsec3: { iterations: 1000 } } })
-    await expectRefusal(observe(net, delegate(named('example.no.'), 0)), 'unsupported')
+    await expectRefusal(observe(net, delegate(nameFromText('example.no.'), 0)), 'unsupported')
   })
 
   test('more than an entry can hold', async () => {
-    const owner = named('example.fi.')
+    const owner = nameFromText('example.fi.')
     const ds = [1, 2, 3].map((tag) => Uint8Array.of(0, tag, 13, 99, ...new Uint8Array(30_000)))
     net.parentOf(owner).delegate(owner, ds)
     await expectRefusal(observe(net, owner), 'too-large')
   })
 
   test('what does not parse', async () => {
-    const owner = delegate(named('example.fi.'))
+    const owner = delegate(nameFromText('example.fi.'))
     const good = observe(net, owner)
     const [first] = good.records!
     const garbled: Observation[] = [
@@ -341,7 +340,7 @@ describe('what is refused', () => {
   })
 
   test('messages that are no replies', async () => {
-    const owner = delegate(named('example.fi.'))
+    const owner = delegate(nameFromText('example.fi.'))
     const answer = net.evidence(owner)
     const ask = (more: Partial<Reply>): Observation => {
       return { owner: 'example.fi.', messages: [reply(owner, TYPE.DS, { answer, ...more })] }
@@ -351,7 +350,7 @@ describe('what is refused', () => {
       await expectRefusal(ask(more), 'malformed')
     }
     // What a server adds on its own is no answer.
-    const spare = delegate(named('spare.fi.'))
+    const spare = delegate(nameFromText('spare.fi.'))
     const additional = net.evidence(spare)
     await expectRefusal(
       { owner: 'spare.fi.', messages: [reply(spare, TYPE.DS, { additional })] },
@@ -360,7 +359,7 @@ describe('what is refused', () => {
   })
 
   test('more records than any reply has', async () => {
-    const owner = delegate(named('example.fi.'))
+    const owner = delegate(nameFromText('example.fi.'))
     const records = wire(net.evidence(owner))
     const padded = (count: number): string[] => {
       return [...records, ...Array.from({ length: count - records.length }, () => records[0]!)]
@@ -384,7 +383,7 @@ describe('evidence from the past', () => {
   }
 
   test('is logged at its own time, in the order of time', async () => {
-    const owner = named('example.fi.')
+    const owner = nameFromText('example.fi.')
     const seen: Observation[] = []
     for (let generation = 1; generation <= 4; generation++) {
       delegate(owner, generation % 3)
@@ -413,7 +412,7 @@ describe('evidence from the past', () => {
   })
 
   test('ends with the first live entry', async () => {
-    const owner = delegate(named('example.fi.'))
+    const owner = delegate(nameFromText('example.fi.'))
     const before = past(owner)
     net.clock.advance(40 * DAY)
     delegate(owner, 2)
@@ -426,7 +425,7 @@ describe('evidence from the past', () => {
   })
 
   test('cannot be of the future', async () => {
-    const owner = delegate(named('example.fi.'))
+    const owner = delegate(nameFromText('example.fi.'))
     const tomorrow = { ...past(owner), observed_at: net.clock.now() + DAY }
     expect(await submit(tomorrow)).toMatchObject([{ status: 'refused', reason: 'not-yet-valid' }])
     expect(log.log.size).toBe(1)
@@ -434,20 +433,20 @@ describe('evidence from the past', () => {
   })
 
   test('without a time is of now', async () => {
-    const owner = delegate(named('example.fi.'))
+    const owner = delegate(nameFromText('example.fi.'))
     expect(await submit({ ...observe(net, owner), historical: true })).toMatchObject([
       { status: 'logged' },
     ])
-    const [live] = await submit(observe(net, delegate(named('other.fi.'))))
+    const [live] = await submit(observe(net, delegate(nameFromText('other.fi.'))))
     const { bytes } = await log.reader.entry(live!.index!)
     expect(decodeEntry(bytes)).toMatchObject({ historical: false })
   })
 
   test('and evidence of now, in one submission', async () => {
-    const owners = ['a.fi.', 'b.fi.'].map((text) => delegate(named(text)))
+    const owners = ['a.fi.', 'b.fi.'].map((text) => delegate(nameFromText(text)))
     const before = owners.map(past)
     net.clock.advance(DAY)
-    const now = delegate(named('c.fi.'))
+    const now = delegate(nameFromText('c.fi.'))
     const results = await submit(before[0]!, observe(net, now), before[1]!)
     expect(results.map(({ status }) => status)).toEqual(['logged', 'logged', 'logged'])
     expect(await complaints(log)).toEqual([])
@@ -479,8 +478,8 @@ describe('effort', () => {
   test('is not spent on zones that are not admitted', async () => {
     net.addZone('child.fi.', { algorithm })
     const { admitter, verified } = counting()
-    const alien = observe(net, delegate(named('x.child.fi.')))
-    const keys: Observation = { ...observe(net, named('x.child.fi.')), owner: 'child.fi.' }
+    const alien = observe(net, delegate(nameFromText('x.child.fi.')))
+    const keys: Observation = { ...observe(net, nameFromText('x.child.fi.')), owner: 'child.fi.' }
     const results = await admitter.submit([alien, { ...keys, kind: 'keys' }])
     expect(results).toMatchObject([
       { status: 'refused', reason: 'zone-not-admitted' },
@@ -491,7 +490,7 @@ describe('effort', () => {
 
   test('for one source ends with its budget, and goes on for others and with time', async () => {
     const { admitter, verified } = counting()
-    const owner = delegate(named('example.fi.'))
+    const owner = delegate(nameFromText('example.fi.'))
     net.parentOf(owner).makeOdd(owner, TYPE.DS, 'bad')
     // Keys are proven once in a submission; the bad signature is verified for each observation.
     const one = observe(net, owner)
@@ -508,7 +507,7 @@ describe('effort', () => {
       retryAfter: expect.any(Number),
     })
     expect(verified()).toBe(spent)
-    const good = observe(net, delegate(named('good.fi.')))
+    const good = observe(net, delegate(nameFromText('good.fi.')))
     expect(await admitter.submit([good], 'another')).toMatchObject([{ status: 'logged' }])
     net.clock.advance(2_000)
     expect(await admitter.submit([good], 'somebody')).toMatchObject([{ status: 'known' }])
@@ -517,12 +516,12 @@ describe('effort', () => {
   })
 
   test('a zone that fills its share of the pool waits, evidence from the past does not', async () => {
-    const crowded = nameKey(named('fi.'))
+    const crowded = nameKey(nameFromText('fi.'))
     const sink = { ...directly(log.log), isCrowded: (zone: Name) => nameKey(zone) === crowded }
     const backend = nodeBackend()
     const options = { log: log.log, sink, zones: new ZoneList(), backend, clock: net.clock.now }
     const admitter = new Admitter(options)
-    const [fi, se] = ['a.fi.', 'a.se.'].map((text) => observe(net, delegate(named(text))))
+    const [fi, se] = ['a.fi.', 'a.se.'].map((text) => observe(net, delegate(nameFromText(text))))
     const old = { ...fi!, historical: true, observed_at: net.clock.now() }
     expect(await admitter.submit([fi!, se!, old])).toMatchObject([
       { status: 'refused', reason: 'rate-limited' },
@@ -532,7 +531,7 @@ describe('effort', () => {
   })
 
   test('of a name that flaps ends after a dozen entries a day, but for what was never seen', async () => {
-    const owner = named('flap.fi.')
+    const owner = nameFromText('flap.fi.')
     const answers: string[] = []
     for (let change = 0; change < 20; change++) {
       net.clock.advance(HOUR / 2)
@@ -553,12 +552,12 @@ describe('effort', () => {
 
 describe('a clock', () => {
   test('that goes back does not take the log along', async () => {
-    const owner = delegate(named('example.fi.'))
+    const owner = delegate(nameFromText('example.fi.'))
     await submit(observe(net, owner))
     const { map_time: before } = log.log.tree
     net.clock.set(net.clock.now() - HOUR / 2)
-    delegate(named('back.fi.'))
-    const [back] = await submit(observe(net, named('back.fi.')))
+    delegate(nameFromText('back.fi.'))
+    const [back] = await submit(observe(net, nameFromText('back.fi.')))
     expect(back).toMatchObject({ status: 'logged' })
     const entry = decodeEntry((await log.reader.entry(back!.index!)).bytes)
     expect(entry).toMatchObject({ time: before + 1 })
@@ -569,18 +568,18 @@ describe('a clock', () => {
     await log.log.close()
     log = await TestLog.over(options, { clock: net.clock.now })
     net.clock.advance(1)
-    const again = delegate(named('again.fi.'))
+    const again = delegate(nameFromText('again.fi.'))
     expect(await submit(observe(net, again))).toMatchObject([{ status: 'logged' }])
     expect(log.log.tree.map_time).toBe(before + 2)
     expect(await complaints(log)).toEqual([])
   })
 
   test('that is behind the log by more than a signature lasts lets nothing in', async () => {
-    await submit(observe(net, delegate(named('example.fi.'))))
+    await submit(observe(net, delegate(nameFromText('example.fi.'))))
     net.clock.set(net.clock.now() - 30 * DAY)
     for (const zone of net.zones) zone.sign()
     // Valid by the clock, expired at the earliest time that the next entry could have.
-    expect(await submit(observe(net, delegate(named('back.fi.'))))).toMatchObject([
+    expect(await submit(observe(net, delegate(nameFromText('back.fi.'))))).toMatchObject([
       { status: 'refused', reason: 'expired' },
     ])
     expect(await complaints(log)).toEqual([])

@@ -32,23 +32,23 @@ beforeEach(async () => {
   return () => log.log.close()
 })
 
-function named(text: string): Name {
-  return nameFromText(text)
-}
-
 function submit(...observations: Observation[]): Promise<SubmitResult[]> {
   return log.submit(...observations)
 }
 
 /** Records of the keys of a zone and of those above, in this order or another. */
 function keys(zone: string, order: (records: string[]) => string[] = (all) => all): Observation {
-  return { owner: zone, kind: 'keys', records: order(wire(net.evidence(named(`any.${zone}`)))) }
+  return {
+    owner: zone,
+    kind: 'keys',
+    records: order(wire(net.evidence(nameFromText(`any.${zone}`)))),
+  }
 }
 
 describe('labels below opt-out', () => {
   /** Signed, so that the registry has something to deny by. */
   function signed(text: string): Name {
-    const owner = named(text)
+    const owner = nameFromText(text)
     net.parentOf(owner).delegate(owner, [dsOf(owner, ownerKey(owner))])
     return owner
   }
@@ -56,7 +56,7 @@ describe('labels below opt-out', () => {
   test('that were never signed add nothing, however many and however deep', async () => {
     for (let i = 0; i < 5; i++) signed(`signed${i}.uk.`)
     const owners = Array.from({ length: 60 }, (_, i) => {
-      return named(i % 3 === 0 ? `a.b.label${i}.uk.` : `label${i}.uk.`)
+      return nameFromText(i % 3 === 0 ? `a.b.label${i}.uk.` : `label${i}.uk.`)
     })
     // Some of them are delegations without a DS: that is what opt-out leaves out.
     for (const owner of owners.filter((_, i) => i % 3 === 1)) {
@@ -97,7 +97,7 @@ describe('keys of a zone', () => {
   test('add nothing when they come again, in any order, doubled, or with more beside them', async () => {
     expect(await submit(keys('fi.'))).toMatchObject([{ status: 'logged' }])
     const { size } = log.log
-    const other = wire(net.evidence(named('any.uk.')))
+    const other = wire(net.evidence(nameFromText('any.uk.')))
     const ways = [
       keys('fi.'),
       keys('fi.', (all) => all.toReversed()),

@@ -36,10 +36,6 @@ const algorithm = ALGORITHM.ED25519
 const backend = nodeBackend()
 const policy = parsePolicy(`log ${formatVkey(keyOf())}\nquorum none\n`)
 
-function named(text: string): Name {
-  return nameFromText(text)
-}
-
 /** An internet, an empty log of it, and a way to hold its next tree. */
 class World {
   readonly net = new Internet({ root: { algorithm } })
@@ -114,7 +110,7 @@ describe('a tree of more than one tile', () => {
 
   beforeAll(async () => {
     world = await World.make('fi.')
-    const owners = Array.from({ length: 600 }, (_, i) => named(`name${i}.fi.`))
+    const owners = Array.from({ length: 600 }, (_, i) => nameFromText(`name${i}.fi.`))
     world.change(owners)
     // One full tile to the leaf, then some hashes of the third.
     await world.submit(owners.slice(0, 252))
@@ -312,7 +308,7 @@ describe('a tree of more than one tile', () => {
   test('pages through changes and names', async () => {
     const { reader } = world
     const { size } = reader.tree
-    for (const zone of [undefined, named('fi.')]) {
+    for (const zone of [undefined, nameFromText('fi.')]) {
       const found: number[] = []
       for (let at = 0; at < size;) {
         const page = await reader.changes(at, 100, zone)
@@ -323,11 +319,14 @@ describe('a tree of more than one tile', () => {
       expect(found).toHaveLength(600)
       expect(found).toEqual(found.toSorted((a, b) => a - b))
     }
-    expect(await reader.changes(0, 10, named('se.'))).toMatchObject({ leaves: [], next: size })
+    expect(await reader.changes(0, 10, nameFromText('se.'))).toMatchObject({
+      leaves: [],
+      next: size,
+    })
     expect(await reader.changes(size, 10, undefined)).toMatchObject({ leaves: [], next: size })
     const names: string[] = []
     for (let after: Name | undefined; ;) {
-      const page = await reader.zoneNames(named('fi.'), after, 64)
+      const page = await reader.zoneNames(nameFromText('fi.'), after, 64)
       names.push(...page.names.map(({ name }) => nameToText(name)))
       if (page.next === undefined) break
       after = page.next
@@ -337,8 +336,8 @@ describe('a tree of more than one tile', () => {
       names: [],
       next: undefined,
     })
-    expect(await reader.zoneCounts(named('fi.'))).toEqual({ names: 600, signed: 600 })
-    expect(await reader.zoneCounts(named('se.'))).toEqual({ names: 0, signed: 0 })
+    expect(await reader.zoneCounts(nameFromText('fi.'))).toEqual({ names: 600, signed: 600 })
+    expect(await reader.zoneCounts(nameFromText('se.'))).toEqual({ names: 0, signed: 0 })
   })
 
   test('proves every entry, alone', async () => {
@@ -355,11 +354,11 @@ describe('a tree of more than one tile', () => {
 test('a tile that has grown is read again by whoever asks for more of it', async () => {
   const world = await World.ofTest('fi.')
   const { reader } = world
-  world.change([named('a.fi.'), named('b.fi.')])
-  await world.submit([named('a.fi.')])
+  world.change([nameFromText('a.fi.'), nameFromText('b.fi.')])
+  await world.submit([nameFromText('a.fi.')])
   const before = reader.tree.size
   const old = { tile: await reader.tile(0, 0, before), bundle: await reader.bundle(0, before) }
-  await world.submit([named('b.fi.')])
+  await world.submit([nameFromText('b.fi.')])
   const after = reader.tree.size
   expect(after).toBeGreaterThan(before)
   expect((await reader.tile(0, 0, after))!.data).toHaveLength(after * 32)
@@ -372,7 +371,11 @@ describe('while a tree is on its way', () => {
   test('everything is answered for the one before', async () => {
     const world = await World.ofTest('fi.')
     const { log, reader } = world
-    const [a, b, c] = ['a.fi.', 'b.fi.', 'c.fi.'].map((text) => named(text)) as [Name, Name, Name]
+    const [a, b, c] = ['a.fi.', 'b.fi.', 'c.fi.'].map((text) => nameFromText(text)) as [
+      Name,
+      Name,
+      Name,
+    ]
     const [before] = world.change([a, b])
     await world.submit([a, b])
     const { note, size } = reader.tree
@@ -391,7 +394,7 @@ describe('while a tree is on its way', () => {
     await expect(reader.entry(size)).rejects.toThrow(RangeError)
     const hidden = decodeBundle(await log.log.store.bundle(0, size + 1), size + 1).at(-1)!
     expect(await reader.indexOf(leafHash(hidden))).toBeUndefined()
-    for (const zone of [undefined, named('fi.')]) {
+    for (const zone of [undefined, nameFromText('fi.')]) {
       const { leaves, next } = await reader.changes(0, 100, zone)
       expect(leaves).toHaveLength(2)
       expect(next).toBe(size)
@@ -400,8 +403,8 @@ describe('while a tree is on its way', () => {
     expect([await world.proven(a), await world.proven(b)]).toEqual(known)
     expect(await world.proven(c)).toEqual([])
     expect((await reader.name(MapKind.delegation, c)).history).toEqual([])
-    expect(await reader.zoneCounts(named('fi.'))).toEqual({ names: 2, signed: 2 })
-    const page = await reader.zoneNames(named('fi.'), undefined, 10)
+    expect(await reader.zoneCounts(nameFromText('fi.'))).toEqual({ names: 2, signed: 2 })
+    const page = await reader.zoneNames(nameFromText('fi.'), undefined, 10)
     expect(page.size).toBe(size)
     expect(page.names.map(({ ds, name }) => [nameToText(name), ds.length])).toEqual([
       ['a.fi.', 1],
@@ -413,27 +416,27 @@ describe('while a tree is on its way', () => {
     expect(reader.tree.size).toBe(size + 4)
     expect((await world.proven(a)).map(([, type]) => type)).toEqual(['ds', 'ds'])
     expect((await world.proven(b)).map(([, type]) => type)).toEqual(['ds', 'no-ds'])
-    expect(await reader.zoneCounts(named('fi.'))).toEqual({ names: 3, signed: 2 })
-    expect((await reader.zoneNames(named('fi.'), undefined, 10)).names).toHaveLength(3)
+    expect(await reader.zoneCounts(nameFromText('fi.'))).toEqual({ names: 3, signed: 2 })
+    expect((await reader.zoneNames(nameFromText('fi.'), undefined, 10)).names).toHaveLength(3)
     expect(await complaints(log)).toEqual([])
   })
 
   test('new keys are not shown either', async () => {
     const world = await World.ofTest('fi.')
     const { net, reader } = world
-    const owner = named('a.fi.')
+    const owner = nameFromText('a.fi.')
     world.change([owner])
     await world.submit([owner])
-    const keys = await world.proven(named('fi.'), MapKind.zoneKeys)
+    const keys = await world.proven(nameFromText('fi.'), MapKind.zoneKeys)
     expect(keys.map(([, type]) => type)).toEqual(['zone-keys'])
     const fi = net.zoneOf(owner)
     fi.setKeys([fi.keys[0]!, fi.makeKey(ZSK, algorithm, 2)])
     world.change([owner])
     const finish = await world.start([owner])
-    expect(await world.proven(named('fi.'), MapKind.zoneKeys)).toEqual(keys)
+    expect(await world.proven(nameFromText('fi.'), MapKind.zoneKeys)).toEqual(keys)
     expect(await world.proven(owner)).toHaveLength(1)
     await finish()
-    expect(await world.proven(named('fi.'), MapKind.zoneKeys)).toHaveLength(2)
+    expect(await world.proven(nameFromText('fi.'), MapKind.zoneKeys)).toHaveLength(2)
     expect(await world.proven(owner)).toHaveLength(2)
     const chain = await reader.entryProofFile(reader.tree.size - 2)
     await verifyProofFile(chain, { policy, anchors: net.anchors, backend })
@@ -442,8 +445,8 @@ describe('while a tree is on its way', () => {
   test('a name that another zone signs from now on moves when it is published', async () => {
     const world = await World.ofTest('uk.')
     const { log, net, reader } = world
-    const owner = named('a.co.uk.')
-    const [uk, co] = ['uk.', 'co.uk.'].map((text) => named(text)) as [Name, Name]
+    const owner = nameFromText('a.co.uk.')
+    const [uk, co] = ['uk.', 'co.uk.'].map((text) => nameFromText(text)) as [Name, Name]
     world.change([owner])
     await world.submit([owner])
     const names = async (zone: Name): Promise<string[]> => {
@@ -474,7 +477,7 @@ describe('while a tree is on its way', () => {
 describe('names', () => {
   test('are proven, present and absent, in every tree', async () => {
     const world = await World.ofTest('fi.', 'se.')
-    const owners = ['a.fi.', 'b.se.', 'c.fi.'].map((text) => named(text))
+    const owners = ['a.fi.', 'b.se.', 'c.fi.'].map((text) => nameFromText(text))
     const expected = new Map<Name, number>(owners.map((owner) => [owner, 0]))
     for (const owner of owners) expect(await world.proven(owner)).toEqual([])
     for (let round = 0; round < 6; round++) {
@@ -484,15 +487,15 @@ describe('names', () => {
       expected.set(owner, expected.get(owner)! + 1)
       for (const [name, count] of expected) expect(await world.proven(name)).toHaveLength(count)
       for (const never of ['never.fi.', 'fi.', '.', 'a.a.fi.']) {
-        expect(await world.proven(named(never))).toEqual([])
+        expect(await world.proven(nameFromText(never))).toEqual([])
       }
-      expect(await world.proven(named('fi.'), MapKind.zoneKeys)).toHaveLength(1)
+      expect(await world.proven(nameFromText('fi.'), MapKind.zoneKeys)).toHaveLength(1)
     }
   })
 
   test('are proven while trees come and go', async () => {
     const world = await World.ofTest('fi.')
-    const owners = Array.from({ length: 8 }, (_, i) => named(`name${i}.fi.`))
+    const owners = Array.from({ length: 8 }, (_, i) => nameFromText(`name${i}.fi.`))
     world.change(owners)
     await world.submit(owners)
     let growing = true
@@ -521,7 +524,7 @@ describe('names', () => {
 
   test('that change again and again keep all of it', async () => {
     const world = await World.ofTest('fi.')
-    const owner = named('busy.fi.')
+    const owner = nameFromText('busy.fi.')
     const times = 300
     for (let i = 0; i < times; i += 50) {
       const observations = []
@@ -534,7 +537,7 @@ describe('names', () => {
     }
     const history = await world.proven(owner)
     expect(history).toHaveLength(times)
-    const { names } = await world.reader.zoneNames(named('fi.'), undefined, 10)
+    const { names } = await world.reader.zoneNames(nameFromText('fi.'), undefined, 10)
     expect(names).toHaveLength(1)
     expect(names[0]!.latest.index).toBe(history.at(-1)![0])
     for (const [index] of history) {
