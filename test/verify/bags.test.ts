@@ -5,18 +5,20 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
+import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { isBelow, isWildcard, type Name, nameKey, nameToText, sameName } from '@dslog/dnssec/name'
 import { type RR, TYPE } from '@dslog/dnssec/records'
 import { HOUR } from '@dslog/schema/time'
 import { Internet, record, type ZoneOptions } from '@dslog/testbed/internet'
 import { ZSK } from '@dslog/testbed/key'
 import { VerifyError } from '@dslog/verify/error'
+import { rememberingBackend } from '@dslog/resolver/remember'
 import { TIMES } from '../nightly.ts'
-import { madeUpDs, name, rememberingBackend, signed } from './registry.ts'
+import { madeUpDs, name, signed } from './registry.ts'
 import { live, statuses, TestLog, verdictOn } from './testlog.ts'
 
 const algorithm = ALGORITHM.ED25519
-const backend = rememberingBackend()
+const backend = rememberingBackend(nodeBackend())
 
 const DENIALS: readonly (readonly [string, Required<ZoneOptions>['denial']])[] = [
   ['NSEC', 'nsec'],

@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { compare, equal } from '@dslog/tlog/bytes'
 import type { UpperTree } from '@dslog/tlog/maptree'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
+import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { webBackend } from '@dslog/dnssec/backend/web'
 import { DENIAL, type DenialKind } from '@dslog/dnssec/denial'
 import { type Name, nameToText } from '@dslog/dnssec/name'
@@ -26,6 +27,7 @@ import { checkKeys, checkState, type Verifier } from '@dslog/verify/evidence'
 import { Fold, type FoldHead } from '@dslog/verify/fold'
 import type { KeysLookup, ZoneKeys } from '@dslog/verify/keys'
 import { MemoryStore } from '@dslog/verify/memory'
+import { rememberingBackend } from '@dslog/resolver/remember'
 import {
   anchorOfRoot,
   day,
@@ -33,12 +35,11 @@ import {
   madeUpDs,
   name,
   Registry,
-  rememberingBackend,
   signed,
 } from './registry.ts'
 import { audit, live, refusal, TestLog, verdictOn } from './testlog.ts'
 
-const backend = rememberingBackend()
+const backend = rememberingBackend(nodeBackend())
 
 /** A log up to some entry, to hold many others behind it. */
 class Prefix {

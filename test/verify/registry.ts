@@ -112,22 +112,6 @@ export function anchorOfRoot(root: Registry, from?: number, until?: number): Anc
   return anchorOf(root.ksk, from, until)
 }
 
-/** A backend that answers a question it has heard before from memory: mutated logs ask thousands of times. */
-export function rememberingBackend(): SignatureBackend {
-  const backend = nodeBackend()
-  const answers = new Map<string, Promise<boolean>>()
-  const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
-  return {
-    digest: (type, data) => backend.digest(type, data),
-    verify(algorithm, key, data, signature) {
-      const question = [algorithm, text(key), text(data), text(signature)].join('|')
-      const answer = answers.get(question) ?? backend.verify(algorithm, key, data, signature)
-      answers.set(question, answer)
-      return answer
-    },
-  }
-}
-
 /** A backend that counts what it is asked. */
 export function countingBackend(): SignatureBackend & { readonly asked: { count: number } } {
   const backend = nodeBackend()

@@ -1,7 +1,9 @@
 /** A small history that has everything a proof can be about: keys that roll, states that come and go. */
+import { nodeBackend } from '@dslog/dnssec/backend/node'
 import type { Name } from '@dslog/dnssec/name'
 import type { RR } from '@dslog/dnssec/records'
 import type { Verifier } from '@dslog/verify/evidence'
+import { rememberingBackend } from '@dslog/resolver/remember'
 import { PublishedLog } from './published.ts'
 import {
   anchorOfRoot,
@@ -10,7 +12,6 @@ import {
   madeUpDs,
   name,
   Registry,
-  rememberingBackend,
 } from './registry.ts'
 import { live, past, TestLog } from './testlog.ts'
 
@@ -27,7 +28,7 @@ export const ARCHIVED: Name = name('archived.com.')
 export const NOBODY: Name = name('nobody.fi.')
 
 export const ANCHORS = [anchorOfRoot(ROOT)]
-export const VERIFIER: Verifier = { anchors: ANCHORS, backend: rememberingBackend() }
+export const VERIFIER: Verifier = { anchors: ANCHORS, backend: rememberingBackend(nodeBackend()) }
 
 export interface Staged {
   readonly log: TestLog

@@ -3,12 +3,14 @@
  * now or dated back, shown again, removed, under keys that roll.
  */
 import fc from 'fast-check'
+import { nodeBackend } from '@dslog/dnssec/backend/node'
 import type { RR } from '@dslog/dnssec/records'
 import { isBelow, type Name } from '@dslog/dnssec/name'
 import { DAY, HOUR } from '@dslog/schema/time'
 import type { Candidate, Moment } from '@dslog/verify/candidate'
 import { VerifyError } from '@dslog/verify/error'
-import { anchorOfRoot, day, madeUpDs, name, Registry, rememberingBackend } from './registry.ts'
+import { rememberingBackend } from '@dslog/resolver/remember'
+import { anchorOfRoot, day, madeUpDs, name, Registry } from './registry.ts'
 import { live, past, TestLog, type TestLogOptions } from './testlog.ts'
 
 /** Archives are of the year before the log began. */
@@ -97,7 +99,7 @@ const ROOT = registry('.', 1)
 const ZONES = ['fi.', 'com.']
 export const STREAM_OPTIONS: TestLogOptions = {
   anchors: [anchorOfRoot(ROOT)],
-  backend: rememberingBackend(),
+  backend: rememberingBackend(nodeBackend()),
   time: day(0),
 }
 
