@@ -28,15 +28,7 @@ import { Fold, type FoldHead } from '@dslog/verify/fold'
 import type { KeysLookup, ZoneKeys } from '@dslog/verify/keys'
 import { MemoryStore } from '@dslog/verify/memory'
 import { rememberingBackend } from '@dslog/resolver/remember'
-import {
-  anchorOfRoot,
-  day,
-  days,
-  madeUpDs,
-  name,
-  Registry,
-  signed,
-} from './registry.ts'
+import { anchorOfRoot, day, days, madeUpDs, name, Registry, signed } from './registry.ts'
 import { audit, live, refusal, TestLog, verdictOn } from './testlog.ts'
 
 const backend = rememberingBackend(nodeBackend())

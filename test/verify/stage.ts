@@ -5,14 +5,7 @@ import type { RR } from '@dslog/dnssec/records'
 import type { Verifier } from '@dslog/verify/evidence'
 import { rememberingBackend } from '@dslog/resolver/remember'
 import { PublishedLog } from './published.ts'
-import {
-  anchorOfRoot,
-  day,
-  days,
-  madeUpDs,
-  name,
-  Registry,
-} from './registry.ts'
+import { anchorOfRoot, day, days, madeUpDs, name, Registry } from './registry.ts'
 import { live, past, TestLog } from './testlog.ts'
 
 const ROOT = new Registry('.')

@@ -1,6 +1,5 @@
 /** A zone's keys by DS or anchor, and the three verdicts on a delegation. */
 import { describe, expect, test } from 'vitest'
-import { concat } from '@dslog/tlog/bytes'
 import type { Anchor } from '../src/anchors.ts'
 import {
   judgeDelegation,
@@ -10,7 +9,6 @@ import {
   type ZoneKeysQuestion,
 } from '../src/chain.ts'
 import { DENIAL } from '../src/denial.ts'
-import { digestOfKey } from '../src/ds.ts'
 import { nameFromText, ROOT, type Name } from '../src/name.ts'
 import { parseDs, TYPE, type Dnskey, type RR } from '../src/records.ts'
 import { rrset } from '../src/rrset.ts'
@@ -18,6 +16,8 @@ import { BACKENDS } from './backends.ts'
 import { codeOf } from './codes.ts'
 import {
   AT,
+  DAY,
+  dsOf,
   ecdsaKey,
   ed25519Key,
   NOW,
@@ -32,12 +32,6 @@ import {
 const ZONE = nameFromText('example.')
 const KSK = ed25519Key({ seed: 1 })
 const ZSK = ed25519Key({ seed: 2, flags: 256 })
-const DAY = 86_400_000
-
-async function dsOf(key: Dnskey, type: 1 | 2 | 4 = 2, zone: Name = ZONE): Promise<Uint8Array> {
-  const digest = await digestOfKey(type, zone, key.rdata, BACKENDS[0]![1])
-  return concat(Uint8Array.of(key.tag >> 8, key.tag & 255, key.algorithm, type), digest)
-}
 
 function keySet(
   keys: readonly Dnskey[],
@@ -56,7 +50,7 @@ describe.each(BACKENDS)('zone keys, %s backend', (_, backend) => {
     verifyZoneKeys({ ...question, backend })
 
   test('a DS names the key that signed the set', async () => {
-    const ds = await dsOf(KSK)
+    const ds = await dsOf(ZONE, KSK)
     const question = await keySet([ZSK, KSK], [ZSK, KSK])
     const keys = await verify({ ...question, trust: { ds: [ds] } })
     expect(keys).toMatchObject({ inception: NOW - 3600, expiration: NOW + 3600, weak: false })
@@ -71,14 +65,14 @@ describe.each(BACKENDS)('zone keys, %s backend', (_, backend) => {
     for (const key of keys) {
       const question = await keySet([key], [key])
       for (const type of [1, 2, 4] as const) {
-        const trust = { ds: [await dsOf(key, type)] }
+        const trust = { ds: [await dsOf(ZONE, key, type)] }
         expect((await verify({ ...question, trust })).weak).toBe(key.algorithm === 7)
       }
     }
   })
 
   test('a signature by a key that no DS names is not enough', async () => {
-    const trust = { ds: [await dsOf(KSK)] }
+    const trust = { ds: [await dsOf(ZONE, KSK)] }
     const byZsk = await keySet([ZSK, KSK], [ZSK])
     expect(await codeOf(verify({ ...byZsk, trust }))).toBe('no-matching-key')
     const outsider = ed25519Key({ seed: 3 })
@@ -93,10 +87,10 @@ describe.each(BACKENDS)('zone keys, %s backend', (_, backend) => {
     const question = await keySet([KSK], [KSK])
     for (const ds of [
       [],
-      [(await dsOf(KSK)).with(3, 3)],
-      [(await dsOf(KSK)).with(2, 3)],
-      [await dsOf(KSK, 2, nameFromText('other.'))],
-      [await dsOf(KSK, 1), await dsOf(ed25519Key({ seed: 9 }))],
+      [(await dsOf(ZONE, KSK)).with(3, 3)],
+      [(await dsOf(ZONE, KSK)).with(2, 3)],
+      [await dsOf(nameFromText('other.'), KSK)],
+      [await dsOf(ZONE, KSK, 1), await dsOf(ZONE, ed25519Key({ seed: 9 }))],
       [Uint8Array.of(1)],
     ]) {
       expect(await codeOf(verify({ ...question, trust: { ds } }))).toBe('no-secure-entry')
@@ -107,13 +101,13 @@ describe.each(BACKENDS)('zone keys, %s backend', (_, backend) => {
     for (const options of [{ flags: 257 | 128 }, { flags: 1 }, { protocol: 2 }]) {
       const key = ed25519Key(options)
       const question = await keySet([key], [key])
-      const trust = { ds: [await dsOf(key)] }
+      const trust = { ds: [await dsOf(ZONE, key)] }
       expect(await codeOf(verify({ ...question, trust }))).toBe('no-matching-key')
     }
     // A revoked key beside a good one is no obstacle: the root of 2019.
     const revoked = ed25519Key({ seed: 5, flags: 257 | 128 })
     const question = await keySet([revoked, KSK], [revoked, KSK])
-    const trust = { ds: [await dsOf(revoked), await dsOf(KSK)] }
+    const trust = { ds: [await dsOf(ZONE, revoked), await dsOf(ZONE, KSK)] }
     expect((await verify({ ...question, trust })).rrsig).toEqual(question.rrsigs[1])
   })
 
@@ -121,7 +115,7 @@ describe.each(BACKENDS)('zone keys, %s backend', (_, backend) => {
     const other = ecdsaKey(13)
     const old = await keySet([KSK, other], [KSK], { inception: NOW - 500 })
     const fresh = await keySet([KSK, other], [other], { inception: NOW - 100 })
-    const trust = { ds: [await dsOf(KSK), await dsOf(other)] }
+    const trust = { ds: [await dsOf(ZONE, KSK), await dsOf(ZONE, other)] }
     const rrsigs = [...old.rrsigs, ...fresh.rrsigs]
     const keys = await verify({ ...old, rrsigs, trust })
     expect(keys.rrsig).toEqual(fresh.rrsigs[0])
@@ -132,7 +126,7 @@ describe.each(BACKENDS)('zone keys, %s backend', (_, backend) => {
 
   test('the whole set is signed: no key may be added, dropped or changed', async () => {
     const question = await keySet([KSK, ZSK], [KSK])
-    const trust = { ds: [await dsOf(KSK)] }
+    const trust = { ds: [await dsOf(ZONE, KSK)] }
     for (const dnskeys of [
       [KSK.rdata],
       [KSK.rdata, ZSK.rdata, ed25519Key({ seed: 7 }).rdata],
@@ -147,7 +141,7 @@ describe.each(BACKENDS)('zone keys, %s backend', (_, backend) => {
   })
 
   test('windows, signers and wildcards', async () => {
-    const trust = { ds: [await dsOf(KSK)] }
+    const trust = { ds: [await dsOf(ZONE, KSK)] }
     const late = await keySet([KSK], [KSK], { inception: NOW - 9, expiration: NOW - 1 })
     expect(await codeOf(verify({ ...late, trust }))).toBe('expired')
     const early = await keySet([KSK], [KSK], { inception: NOW + 1 })
@@ -162,7 +156,7 @@ describe.each(BACKENDS)('zone keys, %s backend', (_, backend) => {
       ...late,
       zone: child,
       rrsigs: [await signRRset(star, KSK, child)],
-      trust: { ds: [await dsOf(KSK, 2, child)] },
+      trust: { ds: [await dsOf(child, KSK)] },
     }
     expect(await codeOf(verify(made))).toBe('wildcard-expanded')
   })
@@ -173,7 +167,7 @@ describe.each(BACKENDS)('zone keys, %s backend', (_, backend) => {
       inception: NOW - 10 * 86400,
       expiration: NOW + 10 * 86400,
     })
-    const { tag, algorithm, digestType, digest } = parseDs(await dsOf(KSK, 2, ROOT))
+    const { tag, algorithm, digestType, digest } = parseDs(await dsOf(ROOT, KSK))
     const anchor: Anchor = { tag, algorithm, digestType, digest, from: AT - DAY, until: AT + DAY }
     const trust = { anchors: [anchor] }
     const keys = await verify({ ...root, trust })
@@ -193,7 +187,7 @@ describe.each(BACKENDS)('zone keys, %s backend', (_, backend) => {
       zone: ZONE,
       dnskeys: set.rdatas,
       rrsigs: [await signRRset(set, KSK, ZONE)],
-      trust: { ds: [await dsOf(KSK)] },
+      trust: { ds: [await dsOf(ZONE, KSK)] },
       at: AT,
     })
     expect(keys.rdatas).toHaveLength(2)

@@ -9,7 +9,7 @@ import { BACKENDS } from './backends.ts'
 import { about, KEY, ZONE } from './deny.ts'
 import { chain } from './nsec3chain.ts'
 import { computingOnce } from './once.ts'
-import { ed25519Key, record, signed } from './sign.ts'
+import { DAY, ed25519Key, record, signed } from './sign.ts'
 
 const nsec = async (...lines: [string, string][]): Promise<RR[]> =>
   (
@@ -99,7 +99,7 @@ describe.each(BACKENDS)('%s backend', (_, backend) => {
       'bad-owner',
     )
     expect(await outcome(proof.records, { zone: nameFromText('.') })).toBe('no-signature')
-    expect(await outcome(proof.records, { at: question.at + 86_400_000 })).toBe('expired')
+    expect(await outcome(proof.records, { at: question.at + DAY })).toBe('expired')
     expect(await outcome(proof.records, { keys: [ed25519Key({ seed: 2 })] })).toBe(
       'no-matching-key',
     )

@@ -10,21 +10,10 @@ import { parseDnskey, TYPE, type RR } from '../src/records.ts'
 import { selectRRset, selectRrsigs } from '../src/rrset.ts'
 import { BACKENDS } from './backends.ts'
 import { expectExact } from './deny.ts'
-import { present, readJsonLines, readText } from './vectors.ts'
+import { type Recorded, recordedRrsets } from './recorded.ts'
+import { present, readText } from './vectors.ts'
 
-interface Vector {
-  file: string
-  now: number
-  signer: string
-  owner: string
-  type: string
-  rdata: string[]
-  rrsig: string
-  dnskeys: string[]
-  outcome: string
-}
-
-function recordsOf({ owner, type, rdata, rrsig }: Vector): RR[] {
+function recordsOf({ owner, type, rdata, rrsig }: Recorded): RR[] {
   const make = (number: number, text: string): RR => {
     const rdata = rdataFromText(number, text)
     return { owner: nameFromText(owner), type: number, class: 1, ttl: 0, rdata }
@@ -34,8 +23,8 @@ function recordsOf({ owner, type, rdata, rrsig }: Vector): RR[] {
 }
 
 describe.skipIf(!present)('recorded traffic', () => {
-  const groups = new Map<string, Vector[]>()
-  for (const vector of readJsonLines<Vector>('vectors/dnssec/rrsets.jsonl.gz')) {
+  const groups = new Map<string, Recorded[]>()
+  for (const vector of recordedRrsets()) {
     if (vector.outcome !== 'valid') continue
     const key = `${vector.file} ${vector.signer} ${vector.now}`
     groups.set(key, [...(groups.get(key) ?? []), vector])

@@ -16,15 +16,13 @@ import { nameFromText } from '../src/name.ts'
 import { rdataFromText } from '../src/rdata.ts'
 import { parseDnskey, parseDs, TYPE, type Dnskey, type Ds } from '../src/records.ts'
 import { BACKENDS } from './backends.ts'
-import { ecdsaKey, ed25519Key } from './sign.ts'
+import { dsOf, ecdsaKey, ed25519Key } from './sign.ts'
 
 const OWNER = nameFromText('example.')
 const KEY = ed25519Key()
 
-async function dsOf(key: Dnskey, type: DigestType, owner = OWNER): Promise<Ds> {
-  const digest = await digestOfKey(type, owner, key.rdata, BACKENDS[0]![1])
-  const head = Uint8Array.of(key.tag >> 8, key.tag & 255, key.algorithm, type)
-  return parseDs(concat(head, digest))
+async function parsedDs(key: Dnskey, type: DigestType, owner = OWNER): Promise<Ds> {
+  return parseDs(await dsOf(owner, key, type))
 }
 
 describe.each(BACKENDS)('digests, %s backend', (_, backend) => {
@@ -44,7 +42,7 @@ describe.each(BACKENDS)('digests, %s backend', (_, backend) => {
     expect(await hex(2)).toBe('d4b7d520e7bb5f0f67674a0cceb1e3e0614b93c4f9e99b8383f6a1e4469da50a')
     expect(await hex(4)).toHaveLength(96)
     for (const type of [1, 2, 4] as const) {
-      const ds = await dsOf(key, type, owner)
+      const ds = await parsedDs(key, type, owner)
       expect(await dsMatchesKey(ds, owner, key, backend)).toBe(true)
       expect(await dsMatchesKey(ds, OWNER, key, backend)).toBe(false)
       expect(await dsMatchesKey({ ...ds, tag: ds.tag ^ 1 }, owner, key, backend)).toBe(false)
@@ -107,7 +105,7 @@ describe('named keys', () => {
   test('each key with the first DS that names it', async () => {
     const other = ecdsaKey(13)
     const stranger = ed25519Key({ seed: 9 })
-    const set = [await dsOf(other, 4), await dsOf(KEY, 2), await dsOf(KEY, 4)]
+    const set = [await parsedDs(other, 4), await parsedDs(KEY, 2), await parsedDs(KEY, 4)]
     const named = await namedKeys(set, OWNER, [KEY, stranger, other], backend)
     expect(named).toEqual([
       { key: KEY, by: set[1] },
@@ -118,9 +116,9 @@ describe('named keys', () => {
   })
 
   test('a SHA-1 DS beside a stronger one names nothing', async () => {
-    const weak = await dsOf(KEY, 1)
+    const weak = await parsedDs(KEY, 1)
     expect(await namedKeys([weak], OWNER, [KEY], backend)).toHaveLength(1)
-    const set = [weak, await dsOf(ed25519Key({ seed: 9 }), 2)]
+    const set = [weak, await parsedDs(ed25519Key({ seed: 9 }), 2)]
     expect(await namedKeys(set, OWNER, [KEY], backend)).toEqual([])
   })
 
@@ -133,7 +131,7 @@ describe('named keys', () => {
         return backend.digest(type, data)
       },
     }
-    const real = await dsOf(KEY, 2)
+    const real = await parsedDs(KEY, 2)
     const forged = Array.from({ length: 40 }, (_, i) => ({
       ...real,
       digest: real.digest.with(0, i).with(1, 0),

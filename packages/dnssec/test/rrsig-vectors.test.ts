@@ -9,19 +9,9 @@ import { parseDnskey, parseRrsig, TYPE } from '../src/records.ts'
 import { rrset } from '../src/rrset.ts'
 import { isExpanded, verifyRrset, verifyRrsetWithKeys } from '../src/rrsig.ts'
 import { BACKENDS } from './backends.ts'
+import { type Recorded, recordedRrsets } from './recorded.ts'
+import { DAY } from './sign.ts'
 import { present, readJsonLines } from './vectors.ts'
-
-interface Vector {
-  id: string
-  now: number
-  signer: string
-  owner: string
-  type: string
-  rdata: string[]
-  rrsig: string
-  dnskeys: string[]
-  outcome: 'valid' | 'bad_signature' | 'expired' | 'not_yet_valid' | 'no_matching_dnskey'
-}
 
 interface RootKeys {
   first_serial: string
@@ -37,10 +27,10 @@ const CODE = {
   no_matching_dnskey: 'no-matching-key',
 } as const
 
-const vectors = readJsonLines<Vector>('vectors/dnssec/rrsets.jsonl.gz')
+const vectors = recordedRrsets()
 const rootKeys = readJsonLines<RootKeys>('data/keys/root-dnskey-rrsets-2023-2026.jsonl')
 
-function parsed(vector: Vector) {
+function parsed(vector: Recorded) {
   const type = typeFromText(vector.type)!
   return {
     rrset: rrset(
@@ -160,7 +150,7 @@ describe.skipIf(!present).each(BACKENDS)('key sets of the root, %s backend', (_,
       await expect(verifyZoneKeys({ ...question(keys), trust })).rejects.toMatchObject({
         code: 'no-secure-entry',
       })
-      const early = { ...question(keys), at: at(keys) - 60 * 86_400_000 }
+      const early = { ...question(keys), at: at(keys) - 60 * DAY }
       await expect(
         verifyZoneKeys({ ...early, trust: { anchors: ROOT_ANCHORS } }),
       ).rejects.toMatchObject({ code: 'not-yet-valid' })

@@ -6,10 +6,13 @@ import { ed25519 } from '@noble/curves/ed25519.js'
 import { ed448 } from '@noble/curves/ed448.js'
 import { p256, p384 } from '@noble/curves/nist.js'
 import { ByteWriter, concat, fromBase64, fromHex, toHex } from '@dslog/tlog/bytes'
+import type { DigestType } from '../src/backend/backend.ts'
+import { digestOfKey } from '../src/ds.ts'
 import { labelCount, isWildcard, nameFromText, type Name } from '../src/name.ts'
 import { rdataFromText, typeFromText } from '../src/rdata.ts'
 import { parseDnskey, TYPE, type Dnskey, type RR, type RRset } from '../src/records.ts'
 import { rrset } from '../src/rrset.ts'
+import { BACKENDS } from './backends.ts'
 
 /** A key pair of a zone. */
 export interface TestKey extends Dnskey {
@@ -20,6 +23,8 @@ export interface TestKey extends Dnskey {
 export const AT = Date.UTC(2024, 6, 1)
 export const NOW = AT / 1000
 const HOUR = 3600
+/** In ms. */
+export const DAY = 86_400_000
 
 function named(
   algorithm: number,
@@ -35,6 +40,12 @@ interface KeyOptions {
   flags?: number
   protocol?: number
   seed?: number
+}
+
+/** DS RDATA that stands for a key. */
+export async function dsOf(owner: Name, key: Dnskey, type: DigestType = 2): Promise<Uint8Array> {
+  const digest = await digestOfKey(type, owner, key.rdata, BACKENDS[0]![1])
+  return new ByteWriter().u16(key.tag).u8(key.algorithm).u8(type).bytes(digest).finish()
 }
 
 /** An Ed25519 key; equal seeds make equal keys. */

@@ -8,21 +8,15 @@ import { rdataFromText, rdataToText, typeToText } from '../src/rdata.ts'
 import { verifyZone, zoneTime, type SignedZone, type ZoneQuestion } from '../src/zone.ts'
 import { parseZoneFile } from '../src/zonefile.ts'
 import { BACKENDS } from './backends.ts'
+import { refusalOf } from './codes.ts'
 import { computingOnce } from './once.ts'
-import { AT, ed25519Key, NOW, record, signed, type TestKey } from './sign.ts'
+import { AT, DAY, ed25519Key, NOW, record, signed, type TestKey } from './sign.ts'
 import { present, readBytes, readJsonLines, readText } from './vectors.ts'
 
 const backend = computingOnce(BACKENDS[0]![1])
 
-/** The typed error that a verification must end with. */
-async function refusal(question: Omit<ZoneQuestion, 'backend'>): Promise<DnssecError> {
-  try {
-    await verifyZone({ ...question, backend })
-  } catch (error) {
-    expect(error).toBeInstanceOf(DnssecError)
-    return error as DnssecError
-  }
-  throw new Error('was not refused')
+function refusal(question: Omit<ZoneQuestion, 'backend'>): Promise<DnssecError> {
+  return refusalOf(() => verifyZone({ ...question, backend }))
 }
 
 interface Snapshot {
@@ -172,13 +166,13 @@ const DAMAGES: Damage[] = [
   ],
   [
     'checked a month later',
-    (p) => ({ at: p.at + 31 * 86_400_000 }),
+    (p) => ({ at: p.at + 31 * DAY }),
     'expired',
     () => '. DNSKEY: signature of',
   ],
   [
     'checked a month earlier',
-    (p) => ({ at: p.at - 31 * 86_400_000 }),
+    (p) => ({ at: p.at - 31 * DAY }),
     'not-yet-valid',
     () => '. DNSKEY: signature of',
   ],

@@ -7,6 +7,7 @@ import { MAX_RECORD_BYTES, MAX_RECORD_WORDS } from '../src/presentation/words.ts
 import { rdataToText, typeToText } from '../src/rdata.ts'
 import type { RR } from '../src/records.ts'
 import { parseZoneFile, readZoneFile, type ZoneFileOptions } from '../src/zonefile.ts'
+import { badZoneFile } from './codes.ts'
 import { present, readBytes } from './vectors.ts'
 
 /** Records as lines, for comparing. */
@@ -30,18 +31,6 @@ async function gzip(bytes: Uint8Array): Promise<Uint8Array> {
   const body = new Blob([new Uint8Array(bytes)]).stream()
   const packed = body.pipeThrough(new CompressionStream('gzip'))
   return new Uint8Array(await new Response(packed).arrayBuffer())
-}
-
-/** The message of the typed error that `f` must throw. */
-async function refusal(f: () => unknown): Promise<string> {
-  try {
-    await f()
-  } catch (error) {
-    expect(error).toBeInstanceOf(DnssecError)
-    expect((error as DnssecError).code).toBe('bad-zonefile')
-    return (error as DnssecError).message
-  }
-  throw new Error('was not refused')
 }
 
 const EXAMPLE = `; a zone
@@ -225,8 +214,8 @@ describe('a master file is refused, with the line', () => {
     ['\n  [1, 2]', 'line 2: the first record has no owner; this is JSON'],
     ['<!DOCTYPE html>\n', 'and no $ORIGIN says to what; this is HTML'],
   ])('%j', async (text, message) => {
-    expect(await refusal(() => parseZoneFile(text))).toContain(message)
-    expect(await refusal(() => readAll(chunked(utf8(text), 5)))).toContain(message)
+    expect(await badZoneFile(() => parseZoneFile(text))).toContain(message)
+    expect(await badZoneFile(() => readAll(chunked(utf8(text), 5)))).toContain(message)
   })
 
   test('each prefix of a file parses, or fails with the typed error, as a stream does too', async () => {
@@ -239,7 +228,7 @@ describe('a master file is refused, with the line', () => {
       } catch (error) {
         expect(error).toBeInstanceOf(DnssecError)
       }
-      if (whole === undefined) await refusal(() => readAll([prefix]))
+      if (whole === undefined) await badZoneFile(() => readAll([prefix]))
       else expect(show(await readAll([prefix]))).toEqual(whole)
     }
   })
@@ -259,21 +248,23 @@ describe('a master file is refused, with the line', () => {
 
   test('above its limits', async () => {
     const long = utf8(`a. 1 IN TXT (${' '.repeat(MAX_RECORD_BYTES)}) x\n`)
-    expect(await refusal(() => parseZoneFile(long))).toContain(`over ${MAX_RECORD_BYTES} bytes`)
-    expect(await refusal(() => readAll(chunked(long, 1 << 16)))).toContain(
+    expect(await badZoneFile(() => parseZoneFile(long))).toContain(`over ${MAX_RECORD_BYTES} bytes`)
+    expect(await badZoneFile(() => readAll(chunked(long, 1 << 16)))).toContain(
       'line 1: a record of over',
     )
     const words = utf8(`a. 1 IN TXT ${'x '.repeat(MAX_RECORD_WORDS)}\n`)
-    expect(await refusal(() => parseZoneFile(words))).toContain(`over ${MAX_RECORD_WORDS} words`)
+    expect(await badZoneFile(() => parseZoneFile(words))).toContain(
+      `over ${MAX_RECORD_WORDS} words`,
+    )
     const file = utf8(WHOLE_EXAMPLE)
     expect(parseZoneFile(file, { maxBytes: file.length })).toHaveLength(9)
     const tooLong = { maxBytes: file.length - 1 }
-    expect(await refusal(() => parseZoneFile(file, tooLong))).toContain('a zone file of over')
-    expect(await refusal(() => readAll([file], tooLong))).toContain('a zone file of over')
+    expect(await badZoneFile(() => parseZoneFile(file, tooLong))).toContain('a zone file of over')
+    expect(await badZoneFile(() => readAll([file], tooLong))).toContain('a zone file of over')
     // A bomb: the limit counts what comes out.
     const bomb = await gzip(utf8(`; ${'x'.repeat(1000)}\n`.repeat(5000)))
     expect(bomb.length).toBeLessThan(50_000)
-    expect(await refusal(() => readAll([bomb], { maxBytes: 100_000 }))).toContain(
+    expect(await badZoneFile(() => readAll([bomb], { maxBytes: 100_000 }))).toContain(
       'over 100000 bytes',
     )
   })
@@ -283,14 +274,14 @@ describe('streams', () => {
   test('gzip that is cut off or damaged', async () => {
     const packed = await gzip(utf8(WHOLE_EXAMPLE))
     for (let n = 2; n < packed.length; n += 7) {
-      expect(await refusal(() => readAll([packed.subarray(0, n)]))).toBe(
+      expect(await badZoneFile(() => readAll([packed.subarray(0, n)]))).toBe(
         'broken or truncated gzip data',
       )
     }
     for (let i = 10; i < packed.length; i += 7) {
       const damaged = packed.slice()
       damaged[i]! ^= 0x55
-      await refusal(() => readAll(chunked(damaged, 50)))
+      await badZoneFile(() => readAll(chunked(damaged, 50)))
     }
   })
 
@@ -332,7 +323,7 @@ describe('streams', () => {
 describe.skipIf(!present)('files as published', () => {
   test('an error page served as a zone', async () => {
     const page = readBytes('data/gov/gov-2026-07-27-broken.txt')
-    expect(await refusal(() => readAll([page]))).toBe(
+    expect(await badZoneFile(() => readAll([page]))).toBe(
       'line 1: a quote inside a word: "{""; this is JSON, not a zone file',
     )
   })
