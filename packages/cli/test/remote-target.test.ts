@@ -24,8 +24,10 @@ function service(...answers: (Response | ((request: Request) => Response))[]) {
     const answer = answers[Math.min(requests.length, answers.length) - 1]!
     return typeof answer === 'function' ? answer(request) : answer.clone()
   }
-  const http = new HttpClient({ fetch, now: Date.now, random: () => 0, sleep: async () => {} })
-  return { requests, target: new RemoteTarget('http://log.example', http, 'secret') }
+  const slept: number[] = []
+  const sleep = async (ms: number): Promise<void> => void slept.push(ms)
+  const http = new HttpClient({ fetch, now: Date.now, random: () => 0, sleep })
+  return { requests, slept, target: new RemoteTarget('http://log.example', http, 'secret') }
 }
 
 const json = (value: unknown, status = 200, headers: Record<string, string> = {}) =>
@@ -89,6 +91,13 @@ describe('submissions', () => {
     const { requests, target } = service(busy)
     await expect(target.submit(many(1))).rejects.toMatchObject({ status: 503 })
     expect(requests).toHaveLength(20)
+  })
+
+  it('wait a minute at most, whatever the log asks for', async () => {
+    const busy = (seconds: string) => json({}, 503, { 'retry-after': seconds })
+    const { slept, target } = service(busy('7'), busy('2000000'), busy('99999999999'), logged)
+    expect(await target.submit(many(1))).toEqual([{ status: 'logged', index: 0 }])
+    expect(slept).toEqual([7_000, 60_000, 60_000])
   })
 
   it.each([400, 401, 403, 413, 500])('are not sent again after a %i', async (status) => {

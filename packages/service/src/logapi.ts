@@ -1,13 +1,12 @@
 /**
  * The HTTP API of a log, as those use it who bring evidence: what it holds, and submissions within its
- * limits. A busy log is waited for as it asks. What it says is taken for what it is, the word of the
- * log: whoever wants proof uses @dslog/tlog/client.
+ * limits. A busy log is waited for as it asks, within reason. What it says is taken for what it is, the
+ * word of the log: whoever wants proof uses @dslog/tlog/client.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Static, TSchema } from 'typebox'
 import { readAhead } from '@dslog/tlog/ahead'
 import { MAX_BUNDLE_BYTES } from '@dslog/tlog/client'
-import { type HttpClient, HttpError } from '@dslog/tlog/http'
+import { type HttpClient, HttpError, MAX_RETRY_AFTER_MS } from '@dslog/tlog/http'
 import { bundlePath, decodeBundle, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
 import type { Name } from '@dslog/dnssec/name'
 import {
@@ -145,8 +144,8 @@ export class LogApi {
       } catch (error) {
         if (!(error instanceof HttpError) || !BUSY.has(error.status)) throw error
         if (attempt === MAX_ATTEMPTS) throw error
-        const options = signal === undefined ? {} : { signal }
-        await sleep(error.retryAfterMs ?? BUSY_WAIT_MS, undefined, options)
+        const asked = error.retryAfterMs ?? BUSY_WAIT_MS
+        await this.#http.sleep(Math.min(asked, MAX_RETRY_AFTER_MS), signal)
       }
     }
   }

@@ -141,6 +141,12 @@ export class HttpClient {
     return this.#edges.now()
   }
 
+  /** Waits, in milliseconds; rejects when the signal ends it. */
+  async sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted()
+    await (this.#edges.sleep ?? sleep)(ms, signal)
+  }
+
   /** Sends a request, more than once if need be, and returns the good answer. */
   async request(url: string, request: HttpRequest): Promise<HttpAnswer> {
     const { method = 'GET', signal } = request
@@ -154,7 +160,7 @@ export class HttpClient {
         signal?.throwIfAborted()
         const delay = attempt < retries ? this.#delayAfter(error, attempt) : undefined
         if (delay === undefined) throw error
-        await (this.#edges.sleep ?? sleep)(delay, signal)
+        await this.sleep(delay, signal)
       }
     }
   }
