@@ -7,7 +7,7 @@
  */
 import { TlogError } from '@dslog/tlog/error'
 import { type Fetch, HttpClient, HttpError } from '@dslog/tlog/http'
-import { parseAddress } from '@dslog/service/specialaddress'
+import { isLoopback } from '@dslog/service/specialaddress'
 import { abortError, firstOf } from './abort.ts'
 import { awakeMs, deadlineIn, whenOver } from './awake.ts'
 import { ResolverError } from './error.ts'
@@ -132,12 +132,6 @@ function parseUrl(text: string): URL {
   if (url.protocol === 'https:') return url
   if (url.protocol === 'http:' && isLoopback(url.hostname)) return url
   throw new RangeError(`not an https: URL: ${text}`)
-}
-
-function isLoopback(hostname: string): boolean {
-  if (hostname === 'localhost' || hostname === '[::1]') return true
-  const bytes = parseAddress(hostname)
-  return bytes?.length === 4 && bytes[0] === 127
 }
 
 function failureOf(cause: TlogError, server: Server, isLate: boolean): ResolverError {

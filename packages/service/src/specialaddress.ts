@@ -9,7 +9,7 @@
  * are refused whatever they hold. So is every text that is no address in its one strict form: `127.1`,
  * `0x7f000001` and `2130706433` are names to us, and the loopback to some resolvers.
  */
-import { isIPv4, isIPv6 } from 'node:net'
+import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net'
 
 /** Rows of the registries as of 2025-10, with multicast; what a longer row says, a shorter one that holds it does too. */
 const SPECIAL: readonly (readonly [prefix: string, name: string])[] = [
@@ -143,4 +143,35 @@ function rangeOfBytes(bytes: Uint8Array): string | undefined {
 /** Is the address, as text, in a special-purpose range, or no address at all? */
 export function isSpecialAddress(address: string): boolean {
   return specialRange(address) !== undefined
+}
+
+/** Whether a host of a URL, or an address, is this machine's. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || specialRange(host.replace(/^\[(.*)\]$/, '$1')) === 'loopback'
+}
+
+/** Whether an address may be talked to. */
+export type Permission = (address: string) => boolean
+
+/**
+ * Permits addresses of the public internet, and those in networks that configuration allows: `10.0.0.0/8`, or an
+ * address alone.
+ *
+ * @throws RangeError for what is no network
+ */
+export function permission(networks: readonly string[]): Permission {
+  const allowed = new BlockList()
+  for (const network of networks) {
+    const [, address = '', bits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(network) ?? []
+    const family = familyOf(address)
+    const all = family === 'ipv6' ? 128 : 32
+    const prefix = Number(bits ?? all)
+    if (isIP(address) === 0 || prefix > all) throw new RangeError(`not a network: ${network}`)
+    allowed.addSubnet(address, prefix, family)
+  }
+  return (address) => !isSpecialAddress(address) || allowed.check(address, familyOf(address))
+}
+
+function familyOf(address: string): 'ipv4' | 'ipv6' {
+  return isIPv6(address) ? 'ipv6' : 'ipv4'
 }

@@ -4,8 +4,10 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   formatAddress,
+  isLoopback,
   isSpecialAddress,
   parseAddress,
+  permission,
   specialRange,
 } from '@dslog/service/specialaddress'
 
@@ -194,4 +196,38 @@ describe('addresses as bytes', () => {
       }),
     )
   })
+})
+
+describe('a permission', () => {
+  it('is given for the public internet and for what configuration names', () => {
+    const permits = permission(['10.0.0.0/8', '192.168.7.7', 'fd00::/8', '::1'])
+    const allowed = [
+      '1.1.1.1',
+      '2a00::1',
+      '10.255.0.1',
+      '::ffff:10.0.0.1',
+      '192.168.7.7',
+      'fd12::1',
+    ]
+    const refused = ['192.168.7.8', '127.0.0.1', '::2', 'fe80::1', '10.1', 'localhost', '']
+    for (const address of [...allowed, '::1']) expect(permits(address), address).toBe(true)
+    for (const address of refused) expect(permits(address), address).toBe(false)
+    expect(permission([])('127.0.0.1')).toBe(false)
+  })
+
+  it('is for networks alone', () => {
+    const texts = ['', 'localhost', '10.0.0.0/', '10.0.0.0/33', '::/129', '10/8', '10.0.0.0/8/8']
+    for (const text of texts) {
+      expect(() => permission(['::1', text]), text).toThrow(
+        new RangeError(`not a network: ${text}`),
+      )
+    }
+  })
+})
+
+it('the loopback has a name, and addresses of both families', () => {
+  const own = ['localhost', '127.0.0.1', '127.9.9.9', '::1', '[::1]', '[::ffff:7f00:1]']
+  for (const host of own) expect(isLoopback(host), host).toBe(true)
+  const others = ['example.org', '128.0.0.1', '[::2]', '127.0.0.1.example.org', '10.0.0.1', '']
+  for (const host of others) expect(isLoopback(host), host).toBe(false)
 })

@@ -1,6 +1,6 @@
 /** The DNS of a crawler, out of its configuration: one client at one pace, and vantages on top of it. */
 import { lookup } from 'node:dns/promises'
-import { BlockList, isIP, isIPv6 } from 'node:net'
+import { isIP } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import { type RR, TYPE } from '@dslog/dnssec/records'
@@ -15,7 +15,7 @@ import { threadedBackend } from '@dslog/resolver/threaded'
 import { transferZone } from '@dslog/resolver/transfer'
 import { ReferralWalker, type Walker } from '@dslog/resolver/walk'
 import type { Clock } from '@dslog/service/clock'
-import { isSpecialAddress } from '@dslog/service/specialaddress'
+import { type Permission, permission } from '@dslog/service/specialaddress'
 import type { CrawlerConfig } from './config.ts'
 import { CrawlerError } from './error.ts'
 import type { Counters } from './metrics.ts'
@@ -45,13 +45,10 @@ export interface DnsOptions {
   readonly onDeath: (error: Error) => void
 }
 
-/** Whether an address may be asked. */
-export type Permission = (address: string) => boolean
-
 /** @throws CrawlerError for what cannot be meant */
 export function openDns(options: DnsOptions): Dns {
   const { anchors, clock, config, counters, pace, timeout } = options
-  const permits = permission(config.allow)
+  const permits = permitted(config.allow)
   const opened: Exchange[] = []
   const paced = (exchange: Exchange, way?: 'own' | 'proxy'): Exchange => {
     const wrapped = new PacedExchange(exchange, pace, counters, pause, way)
@@ -132,20 +129,12 @@ function transferEdges(
 }
 
 /** Which addresses may be asked: those that are everybody's, and networks that the operator allows. */
-export function permission(networks: readonly string[]): Permission {
-  const allowed = new BlockList()
-  for (const network of networks) {
-    const [address = '', bits] = network.split('/')
-    const family = isIPv6(address) ? 'ipv6' : 'ipv4'
-    const all = family === 'ipv6' ? 128 : 32
-    const prefix = bits === undefined ? all : Number(bits)
-    if (isIP(address) === 0 || !/^\d{1,3}$/.test(bits ?? '0') || prefix > all) {
-      throw new CrawlerError('vantage', `DSLOG_CRAWLER_ALLOW: not a network: ${network}`)
-    }
-    allowed.addSubnet(address, prefix, family)
-  }
-  return (address) => {
-    return !isSpecialAddress(address) || allowed.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
+export function permitted(networks: readonly string[]): Permission {
+  try {
+    return permission(networks)
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause
+    throw new CrawlerError('vantage', `DSLOG_CRAWLER_ALLOW: ${cause.message}`, { cause })
   }
 }
 

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { parseVkey } from '@dslog/tlog/key'
 import { formatPolicy, parsePolicy, type Policy } from '@dslog/tlog/policy'
+import { isLoopback } from '@dslog/service/specialaddress'
 import { LogError } from './error.ts'
 
 /** The witnesses of a policy, and which of them make a quorum. */
@@ -27,11 +28,6 @@ export async function readWitnessPolicy(path: string): Promise<WitnessPolicy> {
 /** Whether one of the witnesses that are asked is not on this machine. */
 export function arePublic({ witnesses }: WitnessPolicy): boolean {
   return witnesses.some(({ url }) => url !== undefined && !isLoopback(new URL(url).hostname))
-}
-
-/** Whether a host name of a URL is this machine's. */
-function isLoopback(hostname: string): boolean {
-  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)
 }
 
 /** The policy that trusts the log of these keys. Without witnesses, its signature alone is enough. */

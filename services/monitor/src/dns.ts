@@ -1,12 +1,12 @@
 /** What the monitor asks the DNS with, out of its configuration. */
-import { BlockList, isIP, isIPv6 } from 'node:net'
+import { isIP } from 'node:net'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
 import { DnsClient } from '@dslog/resolver/client'
 import { EvidenceCollector } from '@dslog/resolver/collect'
 import { ReferralWalker } from '@dslog/resolver/walk'
 import type { Clock } from '@dslog/service/clock'
-import { specialRange } from '@dslog/service/specialaddress'
+import { type Permission, permission } from '@dslog/service/specialaddress'
 import type { MonitorConfig } from './config.ts'
 import { MonitorError } from './error.ts'
 import type { ProbeOptions } from './probe.ts'
@@ -24,13 +24,11 @@ export function openDns(
     clock,
   }: { anchors: readonly Anchor[]; backend: SignatureBackend; clock: Clock },
 ): Dns {
-  const allowed = new BlockList()
-  for (const network of config.dnsAllow) allow(allowed, network)
-  const permits = (address: string): boolean =>
-    specialRange(address) === undefined || allowed.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
+  const permits = permitted(config.dnsAllow)
   const exchange = new DnsClient({ port: config.dnsPort, permits })
   for (const address of config.dnsRoots) {
-    if (isIP(address) === 0) throw bad('DSLOG_MONITOR_DNS_ROOTS', address)
+    if (isIP(address) !== 0) continue
+    throw new MonitorError('dns', `DSLOG_MONITOR_DNS_ROOTS: not an address: ${address}`)
   }
   const hints = config.dnsRoots.map((address) => ({ address }))
   const begin = hints.length === 0 ? {} : { hints }
@@ -39,17 +37,11 @@ export function openDns(
   return { exchange, walker, collector, close: () => exchange.close() }
 }
 
-function allow(list: BlockList, network: string): void {
-  const [address = '', bits] = network.split('/')
-  const family = isIPv6(address) ? 'ipv6' : 'ipv4'
-  const most = family === 'ipv6' ? 128 : 32
-  const prefix = bits === undefined ? most : Number(bits)
-  if (isIP(address) === 0 || !/^\d{1,3}$/.test(bits ?? '0') || prefix > most) {
-    throw bad('DSLOG_MONITOR_DNS_ALLOW', network)
+function permitted(networks: readonly string[]): Permission {
+  try {
+    return permission(networks)
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause
+    throw new MonitorError('dns', `DSLOG_MONITOR_DNS_ALLOW: ${cause.message}`, { cause })
   }
-  list.addSubnet(address, prefix, family)
-}
-
-function bad(name: string, value: string): MonitorError {
-  return new MonitorError('dns', `${name}: not an address: ${value}`)
 }

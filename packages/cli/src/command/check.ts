@@ -8,7 +8,7 @@ import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { type Name, nameToText, sameName } from '@dslog/dnssec/name'
 import { dsToText, type RR, TYPE } from '@dslog/dnssec/records'
 import { toBase64 } from '@dslog/tlog/bytes'
-import { permission } from '@dslog/crawler/dns'
+import { permitted } from '@dslog/crawler/dns'
 import { DnsClient } from '@dslog/resolver/client'
 import { EvidenceCollector, type Observation } from '@dslog/resolver/collect'
 import { ResolverError } from '@dslog/resolver/error'
@@ -120,7 +120,7 @@ class Dns {
     const { crawler: config } = readServiceConfig(session.serviceEnv())
     const anchors = await session.anchors()
     // Servers of one's own are asked where the crawler would ask them, too.
-    const permits = permission(config.allow)
+    const permits = permitted(config.allow)
     const client = new DnsClient({ port: config.dnsPort, permits })
     const local = new DnsClient({ permits: () => true })
     const hints = config.rootServers.map((address) => ({ address }))
