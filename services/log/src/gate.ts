@@ -1,6 +1,6 @@
 /**
- * Bounds how many submissions are read and judged at one time: each may bring 8 MiB, and none may take
- * the processor from those who read the log. Who comes when all places are taken is told to come again
+ * Bounds how many submissions of strangers are read and judged at one time: each may bring 8 MiB, and none may
+ * take the processor from those who read the log. Who comes when all places are taken is told to come again
  * before a byte of the body is read. Waiting for publication takes no place.
  */
 import { Problem, spreadRetry } from '@dslog/service/problem'

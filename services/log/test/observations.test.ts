@@ -1,4 +1,5 @@
 /** The route of submissions, as those meet it whom it sends away. */
+import { PassThrough, type Readable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { nameFromText } from '@dslog/dnssec/name'
@@ -12,6 +13,7 @@ import { Places } from '../../../test/place.ts'
 import { directly, observe, TestLog } from '../../../test/testlog.ts'
 import { Admitter } from '../src/admit.ts'
 import { VerifyBudget } from '../src/budget.ts'
+import { MAX_AT_ONCE, MAX_PER_SOURCE } from '../src/gate.ts'
 import type { LogContext } from '../src/route/context.ts'
 import { observationRoutes } from '../src/route/observations.ts'
 import { ZoneList } from '../src/zones.ts'
@@ -44,7 +46,7 @@ afterAll(async () => {
   await places.close()
 })
 
-async function post(body: string, from: string, token?: string) {
+async function post(body: string | Readable, from: string, token?: string) {
   const answer = await app.inject({
     method: 'POST',
     url: '/v1/observations',
@@ -98,4 +100,17 @@ describe('a source that has spent its budget', () => {
     net.clock.advance(2_000)
     expect(await post(good, '192.0.2.1')).toMatchObject(known)
   })
+})
+
+test('who sends slowly takes the places of strangers, and not that of the operator', async () => {
+  const slow = Array.from({ length: MAX_AT_ONCE }, (_, i) => {
+    const payload = new PassThrough()
+    const source = `198.51.100.${Math.floor(i / MAX_PER_SOURCE)}`
+    return { payload, answer: post(payload, source) }
+  })
+  expect(await post('{', '198.51.100.99')).toMatchObject({ status: 503 })
+  expect(await post('{', '198.51.100.99', TOKEN)).toMatchObject({ status: 400 })
+  for (const { payload } of slow) payload.end('{')
+  for (const { answer } of slow) expect(await answer).toMatchObject({ status: 400 })
+  expect(await post('{', '198.51.100.99')).toMatchObject({ status: 400 })
 })

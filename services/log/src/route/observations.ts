@@ -74,7 +74,9 @@ export function observationRoutes(app: Http, context: LogContext): void {
     const payer = payerOf(request)
     if (payer !== undefined) admitter!.demandBudget(payer)
     admitter!.demandRoom()
-    const out = gate.enter(sourceOf(request.ip))
+    // Whoever sends slowly from some addresses has all places: that must not keep the operator's crawler from the log.
+    if (payer === undefined) return
+    const out = gate.enter(payer)
     leave.set(request, out)
     // Also of whoever hangs up before the body is whole.
     reply.raw.once('close', out)
