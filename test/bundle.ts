@@ -4,11 +4,11 @@
  */
 import { renameSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
+import { REPOSITORY } from './repository.ts'
 
 /** Where packages that are looked for at run time are found from. */
-const CACHE = fileURLToPath(new URL('../node_modules/.cache/dslog', import.meta.url))
+const CACHE = join(REPOSITORY, 'node_modules/.cache/dslog')
 
 const made = new Map<string, string>()
 

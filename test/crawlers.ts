@@ -22,6 +22,7 @@ import { startNsd } from '@dslog/testbed/realserver'
 import { rootKeys, rootZone } from './bench/rootzone.ts'
 import type { Said } from './crawlworker.ts'
 import type { Places } from './place.ts'
+import { FROM_SOURCE } from './repository.ts'
 import { silent } from './silent.ts'
 
 const WORKER = fileURLToPath(new URL('crawlworker.ts', import.meta.url))
@@ -63,11 +64,10 @@ class Worker {
   #isEnding = false
 
   constructor(env: Readonly<Record<string, string>>) {
-    this.#child = spawn(
-      process.execPath,
-      ['--expose-gc', '--conditions=@dslog/source', '--import', 'tsx', WORKER],
-      { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] },
-    )
+    this.#child = spawn(process.execPath, ['--expose-gc', ...FROM_SOURCE, WORKER], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     this.#exited = once(this.#child, 'exit')
     createInterface({ input: this.#child.stdout! }).on('line', (line) => {
       this.said.push(JSON.parse(line) as Said)

@@ -3,15 +3,16 @@
  * with what was granted to it. So whatever a test does through the service, its role may.
  */
 import { readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { sql } from 'kysely'
 import type { Grants } from '@dslog/schema/grants'
 import { type Database, openDatabase } from '@dslog/service/db'
 import { grantTo } from '@dslog/service/grants'
 import { migrate, type Migrations } from '@dslog/service/migrate'
 import type { TestPostgres } from '@dslog/testbed/postgres'
+import { REPOSITORY } from './repository.ts'
 
-const ROLES = fileURLToPath(new URL('../deploy/postgres/roles.sql', import.meta.url))
+const ROLES = join(REPOSITORY, 'deploy/postgres/roles.sql')
 
 /** Makes the roles of deploy/ in a database, or leaves them as they are. */
 export async function makeRoles(url: string, folder: string): Promise<void> {

@@ -1,9 +1,7 @@
 /** A vite plugin that puts modules of tests in the place of others. */
 import { basename, join, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { Plugin } from 'vite'
-
-const repository = fileURLToPath(new URL('../', import.meta.url))
+import { REPOSITORY } from './repository.ts'
 
 /** The plugin. @param swaps modules, and what every other module gets in their place: paths in the repository */
 export function swapping(swaps: Readonly<Record<string, string>>): Plugin {
@@ -14,8 +12,8 @@ export function swapping(swaps: Readonly<Record<string, string>>): Plugin {
     async resolveId(source, importer, options) {
       if (importer === undefined || !names.has(basename(source, '.ts'))) return null
       const resolved = await this.resolve(source, importer, { ...options, skipSelf: true })
-      const swap = resolved && swaps[relative(repository, resolved.id)]
-      return swap === undefined || swap === null ? null : join(repository, swap)
+      const swap = resolved && swaps[relative(REPOSITORY, resolved.id)]
+      return swap === undefined || swap === null ? null : join(REPOSITORY, swap)
     },
   }
 }

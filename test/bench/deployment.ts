@@ -11,8 +11,8 @@ import { fileURLToPath } from 'node:url'
 import { finished, freePort, type Program } from '@dslog/testbed/program'
 import { startPostgres } from '@dslog/testbed/postgres'
 import { type ReplicatedPostgres, startReplicated } from '@dslog/testbed/replicated'
+import { DSLOG, FROM_SOURCE, REPOSITORY } from '../repository.ts'
 import type { Bench } from './harness.ts'
-import { DSLOG, REPOSITORY } from './repository.ts'
 import { start, TOKEN } from './running.ts'
 
 const CRAWLER = fileURLToPath(new URL('../crawlworker.ts', import.meta.url))
@@ -251,7 +251,7 @@ function run(
   file: string,
   env: Readonly<Record<string, string>>,
 ): Program {
-  const args = ['--conditions=@dslog/source', '--import', 'tsx', file]
+  const args = [...FROM_SOURCE, file]
   return bench.start(name, process.execPath, args, env)
 }
 

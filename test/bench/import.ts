@@ -7,9 +7,9 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
+import { DSLOG } from '../repository.ts'
 import { rootZones, verified } from './data.ts'
 import { type Benchmark, repeat, secondsOf } from './harness.ts'
-import { DSLOG } from './repository.ts'
 
 const ZONE = 'root-2024071900.zone.gz'
 /** A time at which the zone is valid, as ldns wants it. */

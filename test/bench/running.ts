@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { openDatabase } from '@dslog/service/db'
 import { freePort } from '@dslog/testbed/program'
+import { DSLOG } from '../repository.ts'
 import type { Bench } from './harness.ts'
-import { DSLOG } from './repository.ts'
 
 /** The operator's token of a log. */
 export const TOKEN = 'benchmark'

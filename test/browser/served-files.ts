@@ -1,12 +1,11 @@
 /** What the browser run puts in place of files: a vite plugin that serves the folder of test data, read-only. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, join, normalize, relative, sep } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import type { Plugin } from 'vite'
+import { REPOSITORY } from '../repository.ts'
 
-const repository = fileURLToPath(new URL('../../', import.meta.url))
-const data = process.env['DSLOG_TEST_DATA'] ?? join(repository, '..', 'shared')
+const data = process.env['DSLOG_TEST_DATA'] ?? join(REPOSITORY, '..', 'shared')
 
 /** The file or folder that a request names; undefined if it is outside the data. */
 function located(path: string): string | undefined {

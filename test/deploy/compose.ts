@@ -1,7 +1,8 @@
 /** docker-compose.yml, as far as it is ours. */
 import { readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { parse } from 'yaml'
+import { REPOSITORY } from '../repository.ts'
 import type { Service } from './services.ts'
 
 /** One service of it. */
@@ -32,8 +33,7 @@ export interface Compose {
   readonly secrets: Readonly<Record<string, { readonly file: string }>>
 }
 
-export const ROOT: string = fileURLToPath(new URL('../../', import.meta.url))
-
 export function readCompose(): Compose {
-  return parse(readFileSync(`${ROOT}docker-compose.yml`, 'utf8'), { merge: true }) as Compose
+  const text = readFileSync(join(REPOSITORY, 'docker-compose.yml'), 'utf8')
+  return parse(text, { merge: true }) as Compose
 }

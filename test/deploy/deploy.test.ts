@@ -5,10 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { readCompose, ROOT } from './compose.ts'
+import { REPOSITORY } from '../repository.ts'
+import { readCompose } from './compose.ts'
 import { SERVICES, settingsOf } from './services.ts'
 
-const text = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
+const text = (path: string): string => readFileSync(join(REPOSITORY, path), 'utf8')
 
 describe('docker-compose.yml', () => {
   const compose = readCompose()
@@ -76,7 +77,7 @@ describe('docker-compose.yml', () => {
   test('every secret, volume and file that is named is there', () => {
     const folder = mkdtempSync(join(tmpdir(), 'dslog-secrets-'))
     try {
-      const made = spawnSync(join(ROOT, 'deploy/secrets.sh'), [folder])
+      const made = spawnSync(join(REPOSITORY, 'deploy/secrets.sh'), [folder])
       expect(made.status, made.stderr.toString()).toBe(0)
       const files = Object.fromEntries(
         readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'utf8')]),
@@ -92,7 +93,7 @@ describe('docker-compose.yml', () => {
       // Others are kept out by the folder.
       expect(statSync(folder).mode & 0o077).toBe(0)
       // Once made, they stay.
-      spawnSync(join(ROOT, 'deploy/secrets.sh'), [folder])
+      spawnSync(join(REPOSITORY, 'deploy/secrets.sh'), [folder])
       expect(readFileSync(join(folder, 'operator-token'), 'utf8')).toBe(files['operator-token'])
     } finally {
       rmSync(folder, { recursive: true, force: true })
@@ -101,8 +102,11 @@ describe('docker-compose.yml', () => {
       for (const secret of secrets) expect(compose.secrets).toHaveProperty([secret])
       for (const volume of volumes) {
         const [source] = volume.split(':')
-        if (source!.startsWith('./')) expect(existsSync(join(ROOT, source!)), source).toBe(true)
-        else if (!source!.startsWith('/')) expect(compose.volumes).toHaveProperty([source!])
+        if (source!.startsWith('./')) {
+          expect(existsSync(join(REPOSITORY, source!)), source).toBe(true)
+        } else if (!source!.startsWith('/')) {
+          expect(compose.volumes).toHaveProperty([source!])
+        }
       }
     }
   })
@@ -130,7 +134,7 @@ describe('Dockerfile', () => {
     expect(lines).toContain('USER 1000:1000')
     expect(lines).toContain('VOLUME /data')
     const path = /"\/app\/(\S+)"\]$/.exec(lines.find((line) => line.startsWith('ENTRYPOINT'))!)![1]!
-    expect(existsSync(join(ROOT, path))).toBe(true)
+    expect(existsSync(join(REPOSITORY, path))).toBe(true)
   })
 
   test('leaves out what is secret or made anew', () => {
@@ -142,7 +146,7 @@ describe('Dockerfile', () => {
 })
 
 describe('systemd', () => {
-  const units = readdirSync(join(ROOT, 'deploy/systemd'))
+  const units = readdirSync(join(REPOSITORY, 'deploy/systemd'))
 
   const services = SERVICES.map((name) => ({ name, unit: `dslog-${name}.service`, command: name }))
   const reader = {
@@ -178,7 +182,10 @@ describe('systemd', () => {
   const analyzer = spawnSync('systemd-analyze', ['--version']).status === 0
   if (!analyzer) console.log('skipped: no systemd-analyze, so the units are not verified by it')
   test.skipIf(!analyzer).each(units)('systemd-analyze has nothing against %s', (unit) => {
-    const { stderr } = spawnSync('systemd-analyze', ['verify', join(ROOT, 'deploy/systemd', unit)])
+    const { stderr } = spawnSync('systemd-analyze', [
+      'verify',
+      join(REPOSITORY, 'deploy/systemd', unit),
+    ])
     const said = stderr.toString().split('\n')
     expect(
       said.filter((line) => line.includes('dslog-') && !/not executable|not exist/i.test(line)),
@@ -207,7 +214,7 @@ test('Grafana and Prometheus ask for metrics that there are', () => {
 })
 
 describe('workflows', () => {
-  const files = readdirSync(join(ROOT, '.github/workflows'))
+  const files = readdirSync(join(REPOSITORY, '.github/workflows'))
   interface Step {
     readonly run?: string
     readonly uses?: string
@@ -223,7 +230,7 @@ describe('workflows', () => {
     const runs = stepsOf(file).flatMap(({ run }) => run ?? [])
     expect(runs).toContain('.ci/run')
     for (const [path] of runs.join('\n').matchAll(/\.ci\/\w+/g)) {
-      expect(existsSync(join(ROOT, path)), path).toBe(true)
+      expect(existsSync(join(REPOSITORY, path)), path).toBe(true)
     }
     const { scripts } = JSON.parse(text('package.json')) as { scripts: Record<string, string> }
     for (const [, script] of runs.join('\n').matchAll(/npm run ([\w:]+)/g)) {
@@ -238,7 +245,7 @@ describe('workflows', () => {
 })
 
 test('the list of what is in an image has every package that is needed to run', () => {
-  const { status, stdout, stderr } = spawnSync('bash', [join(ROOT, '.ci/sbom')], {
+  const { status, stdout, stderr } = spawnSync('bash', [join(REPOSITORY, '.ci/sbom')], {
     encoding: 'utf8',
   })
   expect(status, stderr).toBe(0)

@@ -6,18 +6,15 @@ import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { toHex } from '@dslog/tlog/bytes'
 import { formatVkey, KEY_TYPE, verifierKey } from '@dslog/tlog/key'
 import { keyOf, ORIGIN } from '../place.ts'
 import { MANY, Stage } from '../explorer/stage.ts'
+import { REPOSITORY } from '../repository.ts'
 import { programs } from './programs.ts'
 
-const PAGE = readFileSync(
-  fileURLToPath(new URL('../../docs/verify-by-hand.md', import.meta.url)),
-  'utf8',
-)
+const PAGE = readFileSync(join(REPOSITORY, 'docs/verify-by-hand.md'), 'utf8')
 const SCRIPT = [...PAGE.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, block]) => block).join('\n')
 
 const TOOLS = ['bash', 'curl', 'openssl', 'sha256sum', 'jq', 'xxd', 'base64', 'sed', 'rev']

@@ -5,7 +5,6 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { format } from 'prettier'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { fromUtf8 } from '@dslog/tlog/bytes'
@@ -21,13 +20,12 @@ import { MONITOR_CONFIG } from '@dslog/monitor/config'
 import { monitorService } from '@dslog/monitor/main'
 import { readConfig, renderEnvExample } from '@dslog/service/config'
 import { Lifecycle } from '@dslog/service/run'
+import { REPOSITORY } from '../repository.ts'
 import { silent } from '../silent.ts'
-
-const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
 /** Compares a committed file with what the code makes of it, or writes it. */
 function expectFile(path: string, content: string): void {
-  const file = join(ROOT, path)
+  const file = join(REPOSITORY, path)
   if (process.env['DSLOG_TEST_WRITE'] === '1') writeFileSync(file, content)
   expect(readFileSync(file, 'utf8'), `${path} is out of date`).toBe(content)
 }
@@ -50,19 +48,19 @@ test('registries are told the rates that a crawler has', () => {
   }
   expect(asked('20')).not.toThrow()
   expect(asked('21')).toThrow('DSLOG_CRAWLER_SERVER_RATE')
-  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8').replaceAll(/\s+/g, ' ')
+  const readme = readFileSync(join(REPOSITORY, 'README.md'), 'utf8').replaceAll(/\s+/g, ' ')
   expect(readme).toContain('each of your servers at most ten questions a second')
   expect(readme).toContain('no setting makes it more than twenty')
 })
 
 test('every link between documents leads somewhere', () => {
   const broken: string[] = []
-  for (const path of markdownFiles(ROOT)) {
+  for (const path of markdownFiles(REPOSITORY)) {
     const text = readFileSync(path, 'utf8').replaceAll(/```[\s\S]*?```/g, '')
     for (const [, target = ''] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
       if (/^[a-z]+:/.test(target) || target.startsWith('#')) continue
       const file = join(dirname(path), target.replace(/#.*$/, ''))
-      if (!existsSync(file)) broken.push(`${relative(ROOT, path)}: ${target}`)
+      if (!existsSync(file)) broken.push(`${relative(REPOSITORY, path)}: ${target}`)
     }
   }
   expect(broken).toEqual([])
@@ -70,13 +68,15 @@ test('every link between documents leads somewhere', () => {
 
 test('every picture is shown to somebody', () => {
   const shown = new Set(
-    markdownFiles(ROOT).flatMap((path) =>
+    markdownFiles(REPOSITORY).flatMap((path) =>
       [...readFileSync(path, 'utf8').matchAll(/!\[[^\]]+\]\(([^)\s]+)\)/g)].map(([, target = '']) =>
         join(dirname(path), target),
       ),
     ),
   )
-  const pictures = readdirSync(join(ROOT, 'docs/img')).map((name) => join(ROOT, 'docs/img', name))
+  const pictures = readdirSync(join(REPOSITORY, 'docs/img')).map((name) =>
+    join(REPOSITORY, 'docs/img', name),
+  )
   expect(pictures.filter((picture) => !shown.has(picture))).toEqual([])
   expect(pictures.length).toBeGreaterThan(10)
 })
@@ -181,7 +181,7 @@ describe('of running services', () => {
     expectFile('docs/metrics.md', page)
 
     // Rules that look for a metric nobody has never fire.
-    const rules = readFileSync(join(ROOT, 'deploy/prometheus/alerts.yml'), 'utf8')
+    const rules = readFileSync(join(REPOSITORY, 'deploy/prometheus/alerts.yml'), 'utf8')
     const named = new Set(rules.match(/\bdslog_[a-z_]+/g))
     expect([...named].filter((name) => !page.includes(`\`${name}\``))).toEqual([])
     expect(named.size).toBeGreaterThan(5)

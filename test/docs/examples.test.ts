@@ -7,11 +7,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startLog } from '../interop/running-log.ts'
+import { FROM_SOURCE, REPOSITORY } from '../repository.ts'
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const EXAMPLES = { tlog: 'follow-log', dnssec: 'ds-of-key', verify: 'verify-proof' }
 const PACKAGES = Object.keys(EXAMPLES) as (keyof typeof EXAMPLES)[]
 
@@ -36,14 +35,14 @@ function file(name: string, content: string | Uint8Array): string {
 
 /** How an example is started: its sources as they are. */
 function command(example: string, args: readonly string[]): string[] {
-  const path = join(ROOT, 'docs/examples', `${example}.ts`)
-  return ['--conditions=@dslog/source', '--import', 'tsx', path, ...args]
+  const path = join(REPOSITORY, 'docs/examples', `${example}.ts`)
+  return [...FROM_SOURCE, path, ...args]
 }
 
 /** Runs an example to its end, beside the log. */
 function run(example: string, ...args: string[]) {
   return new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
-    const child = spawn(process.execPath, command(example, args), { cwd: ROOT })
+    const child = spawn(process.execPath, command(example, args), { cwd: REPOSITORY })
     const said = { stdout: '', stderr: '' }
     child.stdout.on('data', (chunk: Buffer) => (said.stdout += chunk.toString()))
     child.stderr.on('data', (chunk: Buffer) => (said.stderr += chunk.toString()))
@@ -68,7 +67,7 @@ test('a proof is verified, and one with a byte changed is not', async () => {
 
 test('a log is followed', async () => {
   const child = spawn(process.execPath, command('follow-log', [log.url, policy, '0.1']), {
-    cwd: ROOT,
+    cwd: REPOSITORY,
   })
   try {
     const types: string[] = []
@@ -97,11 +96,11 @@ test('the DS of a key are those that its parent has', async () => {
 })
 
 describe.each(PACKAGES)('@dslog/%s', (name) => {
-  const at = join(ROOT, 'packages', name)
+  const at = join(REPOSITORY, 'packages', name)
   const readme = () => readFileSync(join(at, 'README.md'), 'utf8')
 
   test('its README shows an example as it is', () => {
-    const code = readFileSync(join(ROOT, 'docs/examples', `${EXAMPLES[name]}.ts`), 'utf8')
+    const code = readFileSync(join(REPOSITORY, 'docs/examples', `${EXAMPLES[name]}.ts`), 'utf8')
     expect(readme()).toContain(`\`\`\`ts\n${code}\`\`\``)
   })
 
@@ -110,13 +109,15 @@ describe.each(PACKAGES)('@dslog/%s', (name) => {
     expect(named.length).toBeGreaterThan(5)
     for (const [, other = '', path = ''] of named) {
       const source = other === 'schema' ? 'schema' : `packages/${other}`
-      expect(existsSync(join(ROOT, source, 'src', `${path}.ts`)), `${other}/${path}`).toBe(true)
+      expect(existsSync(join(REPOSITORY, source, 'src', `${path}.ts`)), `${other}/${path}`).toBe(
+        true,
+      )
     }
   })
 
   test('its package holds what is built and the README, and nothing else', () => {
     const args = ['pack', '--dry-run', '--json', '--ignore-scripts', '-w', `@dslog/${name}`]
-    const { stdout } = spawnSync('npm', args, { cwd: ROOT, encoding: 'utf8' })
+    const { stdout } = spawnSync('npm', args, { cwd: REPOSITORY, encoding: 'utf8' })
     const [packed] = JSON.parse(stdout) as { files: { path: string }[] }[]
     const paths = packed!.files.map(({ path }) => path)
     expect(paths).toContain('README.md')

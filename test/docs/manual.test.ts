@@ -5,7 +5,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { Writable } from 'node:stream'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { CLI_CONFIG } from '@dslog/cli/config'
@@ -14,17 +13,17 @@ import { CRAWLER_CONFIG } from '@dslog/crawler/config'
 import { LOG_CONFIG } from '@dslog/log/config'
 import { MONITOR_CONFIG } from '@dslog/monitor/config'
 import type { Table } from '@dslog/service/config'
+import { REPOSITORY } from '../repository.ts'
 import { type Call, commandsOf, dslogCalls } from './shell.ts'
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url))
-const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
+const read = (path: string): string => readFileSync(join(REPOSITORY, path), 'utf8')
 
 const PAGES = [
   'README.md',
   'ARCHITECTURE.md',
   'CONTRIBUTING.md',
   'SECURITY.md',
-  ...readdirSync(join(ROOT, 'docs'))
+  ...readdirSync(join(REPOSITORY, 'docs'))
     .filter((name) => name.endsWith('.md'))
     .map((name) => `docs/${name}`),
 ]
@@ -161,7 +160,7 @@ describe('names in documents', () => {
     expect([...named].filter((name) => !metrics.includes(name) && !roles.test(name))).toEqual([])
     const files = new Set(read(page).match(/\bdeploy\/[\w./-]*\w/g))
     files.delete('deploy/secrets')
-    expect([...files].filter((path) => !existsSync(join(ROOT, path)))).toEqual([])
+    expect([...files].filter((path) => !existsSync(join(REPOSITORY, path)))).toEqual([])
   })
 
   test('docs/operate.md says what to do at each alarm, and knows no others', () => {

@@ -11,13 +11,13 @@ import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { freePort } from '@dslog/testbed/program'
 import { startPostgres, type TestPostgres } from '@dslog/testbed/postgres'
-import { type ComposeService, readCompose, ROOT } from '../deploy/compose.ts'
+import { type ComposeService, readCompose } from '../deploy/compose.ts'
 import { type Service, SERVICES } from '../deploy/services.ts'
+import { DSLOG, REPOSITORY } from '../repository.ts'
 import { Folders } from './dslog.ts'
 
 /** Ids of the image's user; files of the checkout may be closed to it, so it is tried. */
 const USER = 1000
-const BIN = join(ROOT, 'packages/cli/bin/dslog.js')
 const READY_MS = 90_000
 
 const folders = new Folders()
@@ -28,7 +28,7 @@ const postgres: TestPostgres | undefined = psql ? await startPostgres() : undefi
 
 const asUser =
   process.getuid?.() === 0 &&
-  spawnSync(process.execPath, [BIN, '--version'], { uid: USER, gid: USER }).status === 0
+  spawnSync(process.execPath, [DSLOG, '--version'], { uid: USER, gid: USER }).status === 0
     ? { uid: USER, gid: USER }
     : {}
 
@@ -42,7 +42,7 @@ describe.skipIf(postgres === undefined)('docker-compose.yml', () => {
 
   beforeAll(async () => {
     server = new URL(postgres!.url)
-    const made = spawnSync(join(ROOT, 'deploy/secrets.sh'), [secrets])
+    const made = spawnSync(join(REPOSITORY, 'deploy/secrets.sh'), [secrets])
     if (made.status !== 0) throw new Error(made.stderr.toString())
     for (const name of SERVICES) ports[name] = await freePort()
     mkdirSync(volumes)
@@ -121,7 +121,7 @@ describe.skipIf(postgres === undefined)('docker-compose.yml', () => {
 
   function start(name: string, args: readonly string[], own: NodeJS.ProcessEnv = {}): ChildProcess {
     const env = { ...environmentOf(name, compose.services[name]!), ...own }
-    const child = spawn(process.execPath, [BIN, ...args], { env, cwd: volumes, ...asUser })
+    const child = spawn(process.execPath, [DSLOG, ...args], { env, cwd: volumes, ...asUser })
     running.push(child)
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', (chunk: Buffer) => said.push(chunk.toString()))
@@ -173,9 +173,9 @@ describe.skipIf(postgres === undefined)('docker-compose.yml', () => {
       PGPORT: port,
       POSTGRES_USER: username,
       SECRETS: secrets,
-      SQL: join(ROOT, 'deploy/postgres/roles.sql'),
+      SQL: join(REPOSITORY, 'deploy/postgres/roles.sql'),
     }
-    const made = spawnSync(join(ROOT, 'deploy/compose/roles.sh'), { env })
+    const made = spawnSync(join(REPOSITORY, 'deploy/compose/roles.sh'), { env })
     expect(made.status, made.stderr.toString()).toBe(0)
   })
 

@@ -8,12 +8,11 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
 import { SHARED, sharedPath } from '@dslog/testbed/shareddata'
 import type { ServiceFile } from '@dslog/cli/session'
+import { DSLOG } from '../repository.ts'
 
-const BIN = fileURLToPath(new URL('../../packages/cli/bin/dslog.js', import.meta.url))
 /** Longest wait for a service to be ready, ms: three databases are made, on a busy machine. */
 const READY_LIMIT = 180_000
 
@@ -68,7 +67,7 @@ export function start(args: readonly string[], env: CallOptions['env'] = {}): Ch
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(DSLOG_|DATABASE_URL)/.test(name),
   )
-  return spawn(process.execPath, [BIN, ...args], {
+  return spawn(process.execPath, [DSLOG, ...args], {
     env: { ...Object.fromEntries(inherited), ...OFFLINE, ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
   })

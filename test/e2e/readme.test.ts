@@ -8,13 +8,12 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ServiceFile } from '@dslog/cli/session'
+import { REPOSITORY } from '../repository.ts'
 import { Folders, HAS_DATA, shared } from './dslog.ts'
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url))
-const README = readFileSync(join(ROOT, 'README.md'), 'utf8')
+const README = readFileSync(join(REPOSITORY, 'README.md'), 'utf8')
 
 /** Zone files that the README names, and which real ones stand for them. */
 const ZONES = {
@@ -35,8 +34,8 @@ function commandsOf(section: string): string[] {
 /** Files that a clone would have. */
 function sourceFiles(): string[] {
   const args = ['ls-files', '-z', '--cached', '--others', '--exclude-standard']
-  const listed = execFileSync('git', args, { cwd: ROOT, encoding: 'utf8' }).split('\0')
-  return listed.filter((path) => path !== '' && existsSync(join(ROOT, path)))
+  const listed = execFileSync('git', args, { cwd: REPOSITORY, encoding: 'utf8' }).split('\0')
+  return listed.filter((path) => path !== '' && existsSync(join(REPOSITORY, path)))
 }
 
 /** Hash of each built file, by path. */
@@ -81,7 +80,7 @@ let said: string[] = []
 beforeAll(() => {
   for (const path of sourceFiles()) {
     mkdirSync(dirname(join(clone, path)), { recursive: true })
-    copyFileSync(join(ROOT, path), join(clone, path))
+    copyFileSync(join(REPOSITORY, path), join(clone, path))
   }
 })
 
@@ -115,7 +114,7 @@ describe('the commands of the README', () => {
 
   it('are two to set up: one starts, one tests', () => {
     expect(commandsOf('Start')).toEqual(['npm ci && npm start', 'npm ci && npm test'])
-    const ci = readFileSync(join(ROOT, '.ci/run'), 'utf8')
+    const ci = readFileSync(join(REPOSITORY, '.ci/run'), 'utf8')
     for (const command of test!.split(' && ')) expect(ci).toMatch(`step '${command}' ${command}`)
   })
 
@@ -141,7 +140,7 @@ describe('the commands of the README', () => {
   })
 
   it('make the same bytes in any folder', () => {
-    const [here, there] = [builds(ROOT), builds(clone)]
+    const [here, there] = [builds(REPOSITORY), builds(clone)]
     expect(there.size).toBeGreaterThan(100)
     expect([...there].filter(([path, hash]) => here.get(path) !== hash)).toEqual([])
   })

@@ -35,6 +35,7 @@ import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
 import { freePort } from '@dslog/testbed/program'
 import { keyOf, ORIGIN, type Place, Places } from '../place.ts'
+import { FROM_SOURCE } from '../repository.ts'
 import { silent } from '../silent.ts'
 import { observe } from '../testlog.ts'
 
@@ -100,14 +101,10 @@ async function startMonitor(at: 0 | 1 | 2): Promise<Lifecycle> {
 /** One in a process of its own, which may be told where to die. */
 async function startProcess(at: 0 | 1 | 2, crash?: string): Promise<ChildProcess> {
   const env = { ...process.env, ...monitorEnv(at) }
-  const child = spawn(
-    process.execPath,
-    ['--conditions=@dslog/source', '--import', 'tsx', MONITOR],
-    {
-      env: crash === undefined ? env : { ...env, DSLOG_TEST_CRASH: crash },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  )
+  const child = spawn(process.execPath, [...FROM_SOURCE, MONITOR], {
+    env: crash === undefined ? env : { ...env, DSLOG_TEST_CRASH: crash },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   running.push({
     stop: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return

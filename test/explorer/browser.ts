@@ -1,21 +1,22 @@
 /** Visits to the explorer in Chromium, which are watched. */
 import { existsSync, statSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import axe from 'axe-core'
 import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright'
 import { CHROMIUM, hasChromium } from '../browser/chromium.ts'
+import { REPOSITORY } from '../repository.ts'
 
 /** Folder of the built page. */
-export const SITE = fileURLToPath(new URL('../../packages/web/dist/site/', import.meta.url))
+export const SITE = join(REPOSITORY, 'packages/web/dist/site')
 
-const images = fileURLToPath(new URL('../../docs/img/', import.meta.url))
+const images = join(REPOSITORY, 'docs/img')
 
 /** People load them with the README. */
 const MAX_PICTURE_BYTES = 100_000
 
 /** Whether there is a browser, and a page to look at. Prints why not. */
 export function canBrowse(): boolean {
-  const isBuilt = existsSync(`${SITE}index.html`)
+  const isBuilt = existsSync(join(SITE, 'index.html'))
   if (!isBuilt) console.log('skipped: no page (npm run build)')
   return hasChromium() && isBuilt
 }
@@ -73,7 +74,7 @@ export class Visitor {
 /** Takes a picture of docs/img anew, with `DSLOG_TEST_WRITE=1`. */
 export async function takePicture(page: Page, name: string): Promise<void> {
   if (process.env['DSLOG_TEST_WRITE'] !== '1') return
-  const path = `${images}${name}.png`
+  const path = join(images, `${name}.png`)
   await page.mouse.move(0, 0)
   await page.screenshot({ path, animations: 'disabled' })
   const { size } = statSync(path)

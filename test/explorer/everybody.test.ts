@@ -3,6 +3,7 @@
  * who do not want anybody else to know what they look at.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Page } from 'playwright'
 import { describe, expect, test } from 'vitest'
 import { barriers, canBrowse, expectVerified, SITE, takePicture, widthOf } from './browser.ts'
@@ -93,14 +94,14 @@ describe.runIf(canBrowse())('the explorer, for everybody', () => {
 
   test('it weighs little', async () => {
     await scene.come()
-    const assets = readdirSync(`${SITE}assets`).filter((name) => name.endsWith('.gz'))
-    const index = readFileSync(`${SITE}index.html`, 'utf8')
+    const assets = readdirSync(join(SITE, 'assets')).filter((name) => name.endsWith('.gz'))
+    const index = readFileSync(join(SITE, 'index.html'), 'utf8')
     const weigh = (names: string[]) =>
-      names.reduce((sum, name) => sum + statSync(`${SITE}assets/${name}`).size, 0)
+      names.reduce((sum, name) => sum + statSync(join(SITE, 'assets', name)).size, 0)
     const [first, later] = [true, false].map((isFirst) =>
       weigh(assets.filter((name) => index.includes(name.slice(0, -3)) === isFirst)),
     ) as [number, number]
-    const page = first + statSync(`${SITE}index.html.gz`).size
+    const page = first + statSync(join(SITE, 'index.html.gz')).size
     console.log(`the page weighs ${page} bytes gzipped, its worker ${later}`)
     expect(page).toBeLessThan(PAGE_BUDGET)
     expect(later).toBeLessThan(WORKER_BUDGET)

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { startPostgres } from '@dslog/testbed/postgres'
 import { WebhookSink } from '@dslog/testbed/webhooksink'
+import { FROM_SOURCE } from '../repository.ts'
 import type { AlerterTask } from './alerter.ts'
 
 const PROGRAM = fileURLToPath(new URL('alerter.ts', import.meta.url))
@@ -65,11 +66,10 @@ async function live(task: AlerterTask, death?: string): Promise<NodeJS.Signals |
   const env: NodeJS.ProcessEnv = { ...process.env }
   delete env['DSLOG_TEST_CRASH']
   if (death !== undefined) env['DSLOG_TEST_CRASH'] = death
-  const child = spawn(
-    process.execPath,
-    ['--conditions=@dslog/source', '--import', 'tsx', PROGRAM, JSON.stringify(task)],
-    { env, stdio: ['ignore', 'ignore', 'inherit'] },
-  )
+  const child = spawn(process.execPath, [...FROM_SOURCE, PROGRAM, JSON.stringify(task)], {
+    env,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
   const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
   return signal ?? code
 }

@@ -15,6 +15,7 @@ import { stateOf } from '@dslog/schema/identity'
 import { DatabaseError } from '@dslog/service/database-error'
 import type { SubmitResult } from '@dslog/schema/api'
 import { keyOf, type Place } from '../place.ts'
+import { FROM_SOURCE } from '../repository.ts'
 import { broken, complaints, TestLog } from '../testlog.ts'
 import { bundleOf } from '../bundle.ts'
 import { type Step, Stream } from './stream.ts'
@@ -114,9 +115,7 @@ export class CrashedLog {
     delete env['DSLOG_TEST_CRASH']
     if (at !== undefined && server === undefined) env['DSLOG_TEST_CRASH'] = `${at.point}:${at.pass}`
     const program =
-      this.#place.kind === 'postgres'
-        ? [bundleOf(PROGRAM)]
-        : ['--conditions=@dslog/source', '--import', 'tsx', PROGRAM]
+      this.#place.kind === 'postgres' ? [bundleOf(PROGRAM)] : [...FROM_SOURCE, PROGRAM]
     // What it says about a server that went away is of no interest.
     const stderr = isKilled(end) ? 'inherit' : 'ignore'
     const child = spawn(process.execPath, [...program, JSON.stringify(task)], {

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { Internet } from '@dslog/testbed/internet'
 import { type Place, Places } from '../place.ts'
+import { FROM_SOURCE } from '../repository.ts'
 
 const places = await Places.open()
 afterAll(() => places.close())
@@ -33,11 +34,10 @@ afterEach(async () => {
 
 function start(place: Place): Service {
   const env = { ...process.env, ...place.env, DSLOG_LOG_PORT: '0' }
-  const child = spawn(
-    process.execPath,
-    ['--conditions=@dslog/source', '--import', 'tsx', PROGRAM],
-    { env, stdio: ['ignore', 'pipe', 'inherit'] },
-  )
+  const child = spawn(process.execPath, [...FROM_SOURCE, PROGRAM], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const lines: Record<string, unknown>[] = []
   const ended = (once(child, 'exit') as Promise<[number | null]>).then(([code]) => {
     running.delete(service)

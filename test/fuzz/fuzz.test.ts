@@ -12,13 +12,14 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { HOUR } from '@dslog/schema/time'
 import { nightly } from '../nightly.ts'
+import { FROM_SOURCE } from '../repository.ts'
 import { targets } from './targets.ts'
 
 const INPUTS = nightly ? 200_000 : 500
 const RUN = fileURLToPath(new URL('run.ts', import.meta.url))
 
 async function fuzz(...args: readonly string[]): Promise<{ code: number; said: string }> {
-  const node = ['--conditions=@dslog/source', '--import', 'tsx', RUN, '--seed', '1', ...args]
+  const node = [...FROM_SOURCE, RUN, '--seed', '1', ...args]
   const child = spawn(process.execPath, node, { stdio: ['ignore', 'pipe', 'inherit'] })
   const [said, [code]] = await Promise.all([text(child.stdout), once(child, 'close')])
   return { code: Number(code), said }

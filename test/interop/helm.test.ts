@@ -7,8 +7,9 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { SERVICES, settingsOf } from '../deploy/services.ts'
+import { REPOSITORY } from '../repository.ts'
 
-const CHART = fileURLToPath(new URL('../../deploy/helm/dslog/', import.meta.url))
+const CHART = join(REPOSITORY, 'deploy/helm/dslog')
 const SOURCE = fileURLToPath(new URL('helmrender/', import.meta.url))
 
 const missing = spawnSync('go', ['version']).status !== 0

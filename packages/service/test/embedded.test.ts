@@ -10,6 +10,7 @@ import { DatabaseError, EmbeddedLocked } from '@dslog/service/database-error'
 import { type Database, openDatabase } from '@dslog/service/db'
 import { openEmbedded } from '@dslog/service/embedded'
 import { lockFolder } from '@dslog/service/lock'
+import { FROM_SOURCE } from '../../../test/repository.ts'
 import { databases } from './database.ts'
 
 const { folder, newPlace } = await databases()
@@ -23,11 +24,9 @@ afterEach(() => {
 
 /** A process that runs `body` and whose output can be waited for. It is gone with its test. */
 function program(body: string) {
-  const child = spawn(
-    process.execPath,
-    ['--conditions=@dslog/source', '--import', 'tsx', '--input-type=module', '-e', body],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  )
+  const child = spawn(process.execPath, [...FROM_SOURCE, '--input-type=module', '-e', body], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   children.push(child)
   let output = ''
   child.stdout.on('data', (chunk) => (output += chunk))

@@ -9,10 +9,10 @@ import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { FROM_SOURCE, REPOSITORY } from '../../repository.ts'
 import { canBoot, Machine } from './machine.ts'
 import { fileOf, Manual } from './manual.ts'
 
-const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const PREPARE = fileURLToPath(new URL('prepare.sh', import.meta.url))
 const WORLD_PROGRAM = fileURLToPath(new URL('world.ts', import.meta.url))
 /** Where the manual gives its commands. */
@@ -33,7 +33,7 @@ type Told =
     }
 
 describe.skipIf(!canBoot())('docs/operate.md', () => {
-  const manual = new Manual(readFileSync(join(ROOT, 'docs/operate.md'), 'utf8'))
+  const manual = new Manual(readFileSync(join(REPOSITORY, 'docs/operate.md'), 'utf8'))
   const told: Told[] = []
   let machine: Machine
   let dns: Extract<Told, { event: 'ready' }>
@@ -42,11 +42,9 @@ describe.skipIf(!canBoot())('docs/operate.md', () => {
 
   beforeAll(async () => {
     machine = await Machine.boot()
-    await machine.must(`bash ${PREPARE} ${ROOT}`)
-    const world = machine.run(
-      `exec node --conditions=@dslog/source --import tsx ${WORLD_PROGRAM} ${WORLD}`,
-      ROOT,
-    )
+    await machine.must(`bash ${PREPARE} ${REPOSITORY}`)
+    const node = ['node', ...FROM_SOURCE, WORLD_PROGRAM, WORLD].join(' ')
+    const world = machine.run(`exec ${node}`, REPOSITORY)
     createInterface(world.stdout!).on('line', (line) => told.push(JSON.parse(line) as Told))
     tellWorld = (line) => void world.stdin!.write(`${line}\n`)
     dns = await vi.waitFor(() => {
