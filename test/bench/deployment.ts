@@ -4,11 +4,11 @@
  * behind nginx as deploy/nginx has it; a monitor with a server of its own. Crawlers and monitor have a clock that goes
  * faster, and crawlers no bound on questions: the servers are ours.
  */
-import { spawn, type SpawnOptions, spawnSync } from 'node:child_process'
+import { spawn, type SpawnOptions } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { finished, freePort, type Program } from '@dslog/testbed/program'
+import { finished, freePort, isInstalled, type Program } from '@dslog/testbed/program'
 import { startPostgres } from '@dslog/testbed/postgres'
 import { type ReplicatedPostgres, startReplicated } from '@dslog/testbed/replicated'
 import { DSLOG, FROM_SOURCE, REPOSITORY } from '../repository.ts'
@@ -84,10 +84,7 @@ export class Deployment {
 
   /** All of it, running; `undefined`, and said so, where PostgreSQL, psql or nginx is missing. */
   static async start(bench: Bench, options: DeploymentOptions): Promise<Deployment | undefined> {
-    if (spawnSync('nginx', ['-v']).status !== 0 || spawnSync('psql', ['--version']).status !== 0) {
-      console.log('skipped: no nginx, or no psql')
-      return undefined
-    }
+    if (!isInstalled('nginx', 'psql')) return undefined
     const database = await startReplicated({ settings: SETTINGS, replica: true })
     if (database === undefined) return undefined
     bench.after(() => database.stop())

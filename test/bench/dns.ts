@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import { ROOT } from '@dslog/dnssec/name'
+import { missingOf } from '@dslog/testbed/program'
 import { startNsd } from '@dslog/testbed/realserver'
 import { rootZones } from './data.ts'
 import { type Bench, type Benchmark, repeat, secondsOf } from './harness.ts'
@@ -61,9 +62,7 @@ export const dns: Benchmark = {
   name: 'dns',
   about: 'questions and transfers against NSD, beside dnsperf and dig',
   async run(bench) {
-    const missing = ['nsd', 'dig', 'dnsperf'].filter(
-      (program) => spawnSync(program, ['-v'], { stdio: 'ignore' }).error !== undefined,
-    )
+    const missing = missingOf('nsd', 'dig', 'dnsperf')
     if (missing.length > 0) return bench.skip(`dns: no ${missing.join(', ')}`)
     const { runs, seconds } = bench.sizes
     const names = bench.sizes.delegations

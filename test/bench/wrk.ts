@@ -1,15 +1,16 @@
 /** wrk, which asks a server as often as it can: one path again and again, or many at random. */
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { missingOf } from '@dslog/testbed/program'
 import type { Bench } from './harness.ts'
 
 /** Connections of a run. */
 const CONNECTIONS = 32
 
 export function hasWrk(): boolean {
-  return spawnSync('wrk', ['-v']).error === undefined
+  return missingOf('wrk').length === 0
 }
 
 /** Requests a second; the server may be this process. */

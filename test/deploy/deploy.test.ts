@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { isInstalled } from '@dslog/testbed/program'
 import { REPOSITORY } from '../repository.ts'
 import { readCompose } from './compose.ts'
 import { SERVICES, settingsOf } from './services.ts'
@@ -179,14 +180,10 @@ describe('systemd', () => {
     }
   })
 
-  const analyzer = spawnSync('systemd-analyze', ['--version']).status === 0
-  if (!analyzer) console.log('skipped: no systemd-analyze, so the units are not verified by it')
-  test.skipIf(!analyzer).each(units)('systemd-analyze has nothing against %s', (unit) => {
-    const { stderr } = spawnSync('systemd-analyze', [
-      'verify',
-      join(REPOSITORY, 'deploy/systemd', unit),
-    ])
-    const said = stderr.toString().split('\n')
+  const hasAnalyzer = isInstalled('systemd-analyze')
+  test.runIf(hasAnalyzer).each(units)('systemd-analyze has nothing against %s', (unit) => {
+    const words = ['verify', join(REPOSITORY, 'deploy/systemd', unit)]
+    const said = spawnSync('systemd-analyze', words).stderr.toString().split('\n')
     expect(
       said.filter((line) => line.includes('dslog-') && !/not executable|not exist/i.test(line)),
     ).toEqual([])

@@ -9,17 +9,17 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { toHex } from '@dslog/tlog/bytes'
 import { formatVkey, KEY_TYPE, verifierKey } from '@dslog/tlog/key'
+import { isInstalled } from '@dslog/testbed/program'
 import { keyOf, ORIGIN } from '../place.ts'
 import { MANY, Stage } from '../explorer/stage.ts'
 import { REPOSITORY } from '../repository.ts'
-import { programs } from './programs.ts'
 
 const PAGE = readFileSync(join(REPOSITORY, 'docs/verify-by-hand.md'), 'utf8')
 const SCRIPT = [...PAGE.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, block]) => block).join('\n')
 
 const TOOLS = ['bash', 'curl', 'openssl', 'sha256sum', 'jq', 'xxd', 'base64', 'sed', 'rev']
 
-describe.runIf(programs(...TOOLS))('verifying by hand', () => {
+describe.runIf(isInstalled(...TOOLS))('verifying by hand', () => {
   const folder = mkdtempSync(join(tmpdir(), 'dslog-byhand-'))
   let stage: Stage
   beforeAll(async () => {

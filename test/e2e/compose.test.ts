@@ -9,7 +9,7 @@ import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from 'no
 import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { freePort } from '@dslog/testbed/program'
+import { freePort, isInstalled } from '@dslog/testbed/program'
 import { startPostgres, type TestPostgres } from '@dslog/testbed/postgres'
 import { type ComposeService, readCompose } from '../deploy/compose.ts'
 import { type Service, SERVICES } from '../deploy/services.ts'
@@ -22,9 +22,7 @@ const READY_MS = 90_000
 
 const folders = new Folders()
 const compose = readCompose()
-const psql = spawnSync('psql', ['--version']).status === 0
-if (!psql) console.log('skipped: no psql, so docker-compose.yml is not tried')
-const postgres: TestPostgres | undefined = psql ? await startPostgres() : undefined
+const postgres: TestPostgres | undefined = isInstalled('psql') ? await startPostgres() : undefined
 
 const asUser =
   process.getuid?.() === 0 &&

@@ -15,6 +15,7 @@ import { formatVkey, KEY_TYPE, type SignerKey, signerKey } from '@dslog/tlog/key
 import { formatSignatureLine, parseNote } from '@dslog/tlog/note'
 import { HOUR } from '@dslog/schema/time'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { missingOf } from '@dslog/testbed/program'
 import { startLog } from './running-log.ts'
 import { type RunningLog, serveStaticLog, type Spoil } from './static-log.ts'
 
@@ -24,7 +25,7 @@ const SOURCE = fileURLToPath(new URL('goverify/', import.meta.url))
 const GOPATH = '/usr/share/gocode'
 
 const missing =
-  spawnSync('go', ['version']).status !== 0
+  missingOf('go').length > 0
     ? 'no go'
     : existsSync(`${GOPATH}/src/golang.org/x/mod/sumdb/tlog`)
       ? undefined

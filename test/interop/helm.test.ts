@@ -6,14 +6,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
+import { isInstalled } from '@dslog/testbed/program'
 import { SERVICES, settingsOf } from '../deploy/services.ts'
 import { REPOSITORY } from '../repository.ts'
 
 const CHART = join(REPOSITORY, 'deploy/helm/dslog')
 const SOURCE = fileURLToPath(new URL('helmrender/', import.meta.url))
-
-const missing = spawnSync('go', ['version']).status !== 0
-if (missing) console.log('skipped: no go, so the Helm chart is not rendered')
 
 /** What is deployed, and which service each is. Only those that share their work may be several. */
 const PARTS = [
@@ -53,7 +51,7 @@ interface Manifest {
   }
 }
 
-describe.skipIf(missing)('the Helm chart', () => {
+describe.runIf(isInstalled('go'))('the Helm chart', () => {
   let folder: string
   let program: string
 

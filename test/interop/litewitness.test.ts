@@ -2,14 +2,14 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { isInstalled } from '@dslog/testbed/program'
 
 const SCRIPT = fileURLToPath(new URL('litewitness', import.meta.url))
 
 /** What the script ends with where litewitness is not there. */
 const NOT_INSTALLED = 77
 
-const isThere = spawnSync('litewitness', ['-h']).error === undefined
-if (!isThere) console.log('skipped: no litewitness')
+const isThere = isInstalled('litewitness')
 
 test.skipIf(!isThere)('litewitness cosigns our log', () => {
   const { status, stdout } = spawnSync(SCRIPT, { encoding: 'utf8' })

@@ -156,7 +156,7 @@ describe('Unbound', () => {
 
 describe('microsocks', () => {
   it('leads to servers, by TCP', async () => {
-    if (!isInstalled('microsocks', '-h')) return
+    if (!isInstalled('microsocks')) return
     const servers = await NameServers.start(net, net.clock.now)
     const port = await freePort()
     const proxy = Program.start('microsocks', ['-i', '127.0.0.1', '-p', String(port)])

@@ -15,11 +15,16 @@ const READY_TIMEOUT = 300_000
 /** How long a program may take to end when asked to, in ms; then it is killed. */
 const END_TIMEOUT = 10_000
 
-/** Is a program installed? If not, a line says what is skipped. */
-export function isInstalled(program: string, ...words: readonly string[]): boolean {
-  const isThere = spawnSync(program, words).error === undefined
-  if (!isThere) console.log(`skipped: ${program} is not installed`)
-  return isThere
+/** Which of some programs are not installed. */
+export function missingOf(...programs: readonly string[]): string[] {
+  return programs.filter((name) => spawnSync('sh', ['-c', 'command -v "$0"', name]).status !== 0)
+}
+
+/** Are all of these programs installed? If not, a line says for want of which something is skipped. */
+export function isInstalled(...programs: readonly string[]): boolean {
+  const missing = missingOf(...programs)
+  if (missing.length > 0) console.log(`skipped: no ${missing.join(', ')}`)
+  return missing.length === 0
 }
 
 /** A port of the loopback interface that nobody listens on, by TCP. */

@@ -112,7 +112,7 @@ export async function startNsd(
   zones: readonly ZoneFile[],
   options: RealServerOptions = {},
 ): Promise<RealServer | undefined> {
-  if (!isInstalled('nsd', '-v')) return undefined
+  if (!isInstalled('nsd')) return undefined
   return start(zones, options, {
     config: nsdConfig,
     launch: (place) => Program.start('nsd', ['-d', '-c', join(place.folder, CONFIG)]),
@@ -125,7 +125,7 @@ export async function startKnot(
   zones: readonly ZoneFile[],
   options: RealServerOptions = {},
 ): Promise<RealServer | undefined> {
-  if (!isInstalled('knotd', '--version')) return undefined
+  if (!isInstalled('knotd')) return undefined
   return start(zones, options, {
     config: knotConfig,
     launch: (place) => Program.start('knotd', ['-c', join(place.folder, CONFIG)]),

@@ -42,7 +42,7 @@ export async function startUnbound(
   net: Internet,
   { settings = [], upstream }: UnboundOptions,
 ): Promise<Unbound | undefined> {
-  if (!isInstalled('unbound', '-V')) return undefined
+  if (!isInstalled('unbound')) return undefined
   const folder = mkdtempSync(join(tmpdir(), 'dslog-unbound-'))
   const port = await freePort()
   const config = join(folder, 'unbound.conf')

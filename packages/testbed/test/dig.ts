@@ -1,10 +1,10 @@
 /** `dig`, a client that knows nothing of this code: whether it is there, and what it says. */
-import { execFile, spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
+import { isInstalled } from '../src/program.ts'
 
 /** Whether the tool is installed; tests that need it are skipped otherwise. */
-export const hasDig: boolean = spawnSync('dig', ['-v']).error === undefined
-if (!hasDig) console.log('skipped: dig is not installed')
+export const hasDig: boolean = isInstalled('dig')
 
 const run = promisify(execFile)
 

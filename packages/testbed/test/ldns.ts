@@ -1,5 +1,5 @@
 /** `ldns-verify-zone`, a judge who knows nothing of this code: whether it is there, and what it says. */
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,11 +7,11 @@ import { nameToText } from '@dslog/dnssec/name'
 import { rdataToText } from '@dslog/dnssec/rdata'
 import { TYPE } from '@dslog/dnssec/records'
 import type { ZoneKey } from '../src/key.ts'
+import { isInstalled } from '../src/program.ts'
 import type { Zone } from '../src/zone.ts'
 
 /** Whether the tool is installed; tests that need it are skipped otherwise. */
-export const installed: boolean = spawnSync('ldns-verify-zone', ['-v']).error === undefined
-if (!installed) console.log('skipped: ldns-verify-zone is not installed')
+export const installed: boolean = isInstalled('ldns-verify-zone')
 
 /**
  * Whether ldns finds the zone complete and rightly signed at `at` (ms since the epoch), its keys

@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { missingOf } from '@dslog/testbed/program'
 
 const BOOT = fileURLToPath(new URL('boot.sh', import.meta.url))
 const PROGRAMS = ['unshare', 'nsenter', 'ip', 'pg_createcluster', 'nginx', 'sudo', 'git', 'openssl']
@@ -34,7 +35,7 @@ export function canBoot(): boolean {
 function obstacle(): string | undefined {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'not root on Linux'
   if (!existsSync('/lib/systemd/systemd')) return 'no systemd'
-  const missing = PROGRAMS.filter((name) => spawnSync('which', [name]).status !== 0)
+  const missing = missingOf(...PROGRAMS)
   if (missing.length > 0) return `no ${missing.join(', ')}`
   const tried = spawnSync('unshare', ['--mount', '--net', '--pid', '--fork', 'true'])
   return tried.status === 0 ? undefined : 'no namespaces'
