@@ -21,7 +21,10 @@ export function abortError(signal: AbortSignal | undefined, server?: Server): Re
   return new ResolverError('aborted', 'given up', options)
 }
 
-/** A signal that is aborted with the first of others. `release` lets go of them, who may live for months. */
+/**
+ * A signal that is aborted with the first of others. `release` lets go of them, who may live for months: what
+ * `AbortSignal.any` makes of one stays in memory as long as that, 2 kB each (Node 20).
+ */
 export function firstOf(...signals: readonly (AbortSignal | undefined)[]): {
   readonly signal: AbortSignal
   readonly release: () => void

@@ -9,6 +9,7 @@
  * aside as a dead letter, and the next gets its turn; dead letters are shown, and sent again on demand.
  */
 import { sql } from 'kysely'
+import { firstOf } from '@dslog/resolver/abort'
 import type { ChannelRow, OutboxRow } from '@dslog/schema/alertdb'
 import type { MonitorTables } from '@dslog/schema/db'
 import { DAY, HOUR } from '@dslog/schema/time'
@@ -127,8 +128,9 @@ export class Outbox extends Periodic {
     if (way === undefined) {
       outcome = { status: 'retry', reason: `this monitor sends nothing by ${channel.kind}` }
     } else {
-      const end = AbortSignal.any([signal, AbortSignal.timeout(DELIVERY_TIMEOUT_MS)])
-      outcome = await way.send({ id: row.message, at: row.created_at, channel, content }, end)
+      const end = firstOf(signal, AbortSignal.timeout(DELIVERY_TIMEOUT_MS))
+      const message = { id: row.message, at: row.created_at, channel, content }
+      outcome = await way.send(message, end.signal).finally(end.release)
     }
     testPoint('outbox.sent')
     // Stopped on the way is no failure; it is sent again at the next start, if it was sent at all.

@@ -17,6 +17,7 @@ import { equal } from '@dslog/tlog/bytes'
 import { isBelow, type Name, nameKey, nameToText } from '@dslog/dnssec/name'
 import { type RR, TYPE } from '@dslog/dnssec/records'
 import { MAX_ZONE_FILE_BYTES, readZoneParts } from '@dslog/dnssec/zonefile'
+import { firstOf } from '@dslog/resolver/abort'
 import type { CrawlerTables } from '@dslog/schema/crawlerdb'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
@@ -28,7 +29,7 @@ import { refusal, type ZoneTaker } from './zone.ts'
 
 /** Largest download, bytes, as it comes over the wire. */
 const MAX_DOWNLOAD_BYTES = MAX_ZONE_FILE_BYTES
-/** A download that sends nothing for so long has failed, ms. */
+/** A download that takes longer has failed, ms. */
 const DOWNLOAD_TIMEOUT_MS = 30 * 60_000
 
 /** Differing names that are held, about: with more of them a file is read twice. */
@@ -87,10 +88,11 @@ export class ZoneFile {
 
   async #download(file: string, signal: AbortSignal): Promise<void> {
     const { fetch, userAgent } = this.#options
+    const end = firstOf(signal, AbortSignal.timeout(DOWNLOAD_TIMEOUT_MS))
     try {
       const response = await fetch(this.#place, {
         headers: { 'user-agent': userAgent },
-        signal: AbortSignal.any([signal, AbortSignal.timeout(DOWNLOAD_TIMEOUT_MS)]),
+        signal: end.signal,
       })
       if (!response.ok || response.body === null) {
         throw new SourceError('unreachable', `${this.#place} answered ${response.status}`)
@@ -104,6 +106,8 @@ export class ZoneFile {
       signal.throwIfAborted()
       if (cause instanceof SourceError) throw cause
       throw new SourceError('unreachable', `${this.#place} could not be fetched`, { cause })
+    } finally {
+      end.release()
     }
   }
 

@@ -1,6 +1,7 @@
 /** Changes of delegations in log order: pages, or a stream of events that goes on where it stopped. */
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
+import { firstOf } from '@dslog/resolver/abort'
 import { Changes, ChangesQuery } from '@dslog/schema/api'
 import type { Http } from '@dslog/service/http'
 import { cursorOf, nameOf, VOLATILE } from '@dslog/service/params'
@@ -71,7 +72,7 @@ export function changeRoutes(
     zone: ReturnType<typeof nameOf> | undefined,
   ): Promise<void> {
     const news = new Signal()
-    const ended = AbortSignal.any([app.stopping, closed(socket)])
+    const { release, signal: ended } = firstOf(app.stopping, closed(socket))
     const stop = onPublished(() => news.wake())
     ended.addEventListener('abort', () => news.wake())
     try {
@@ -84,6 +85,7 @@ export function changeRoutes(
         if (!(await news.wait(KEEP_ALIVE_MS))) await write(socket, ': still here\n\n', ended)
       }
     } finally {
+      release()
       stop()
       socket.end()
     }

@@ -7,6 +7,7 @@
 import { lookup as systemLookup } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { Agent, errors, request } from 'undici'
+import { firstOf } from '@dslog/resolver/abort'
 import { isSpecialAddress } from '@dslog/service/specialaddress'
 import { reasonOf } from './channel.ts'
 
@@ -110,12 +111,13 @@ export class Egress {
   ): Promise<Answer> {
     const fault = trusted ? undefined : faultOfUrl(url, this.#isSpecial)
     if (fault !== undefined) throw new EgressError(`the URL ${fault}`, true)
+    const end = firstOf(signal, AbortSignal.timeout(TIMEOUT_MS))
     try {
       const { body, statusCode } = await request(url, {
         method: 'POST',
         ...message,
         dispatcher: trusted ? this.#free : this.#guarded,
-        signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
+        signal: end.signal,
       })
       return { status: statusCode, body: await body.text() }
     } catch (cause) {
@@ -124,6 +126,8 @@ export class Egress {
         throw new EgressError(`the answer has more than ${MAX_ANSWER_BYTES} bytes`, false, cause)
       }
       throw new EgressError(reasonOf(cause), false, cause)
+    } finally {
+      end.release()
     }
   }
 

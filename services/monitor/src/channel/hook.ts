@@ -10,6 +10,7 @@
  * 0 is taken; any other end is tried again.
  */
 import { spawn } from 'node:child_process'
+import { firstOf } from '@dslog/resolver/abort'
 import { type Channel, type Message, type Outcome, reasonOf, SENT } from './channel.ts'
 import { bodyOf } from './webhook.ts'
 
@@ -21,17 +22,15 @@ const TIMEOUT_MS = 30_000
 
 export class HookChannel implements Channel {
   async send(message: Message, signal: AbortSignal): Promise<Outcome> {
+    const end = firstOf(signal, AbortSignal.timeout(TIMEOUT_MS))
     try {
-      const end = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)])
-      const failure = await run(
-        message.channel.target,
-        environmentOf(message),
-        bodyOf(message),
-        end,
-      )
+      const { target } = message.channel
+      const failure = await run(target, environmentOf(message), bodyOf(message), end.signal)
       return failure === undefined ? SENT : { status: 'retry', reason: failure }
     } catch (error) {
       return { status: 'retry', reason: reasonOf(error) }
+    } finally {
+      end.release()
     }
   }
 }
