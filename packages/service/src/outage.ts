@@ -11,11 +11,11 @@ const FIRST_PAUSE = 1_000
 const LONGEST_PAUSE = 30_000
 
 /** Waits, or rejects when the signal comes. */
-export type Pause = (ms: number, signal: AbortSignal) => Promise<void>
+export type Pause = (ms: number, signal?: AbortSignal) => Promise<void>
 
 /** By the machine's clock. */
 export const pause: Pause = async (ms, signal) => {
-  await sleep(ms, undefined, { signal })
+  await sleep(ms, undefined, signal === undefined ? {} : { signal })
 }
 
 /** How long to wait after so many failures in a row, ms. */

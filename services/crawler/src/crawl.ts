@@ -8,7 +8,7 @@ import type { CrawlerTables } from '@dslog/schema/crawlerdb'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Component } from '@dslog/service/run'
-import { rideOut } from '@dslog/service/outage'
+import { type Pause, rideOut } from '@dslog/service/outage'
 import { testPoint } from '@dslog/service/testpoint'
 import type { Finished, Frontier, Task } from './frontier.ts'
 import type { Inquirer, Party } from './inquire.ts'
@@ -39,7 +39,7 @@ export interface CrawlerOptions {
   readonly submitter: Submitter
   readonly counters: Pick<Counters, 'disagreed'>
   readonly clock: Clock
-  readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>
+  readonly sleep: Pause
   /** How many processes share the queue, when that is known anew. */
   readonly onWorkers?: (workers: number) => void
 }

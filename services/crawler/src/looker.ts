@@ -9,6 +9,7 @@ import { TRY_TCP } from '@dslog/resolver/retry'
 import type { ZoneServers } from '@dslog/resolver/walk'
 import { type Name, nameKey } from '@dslog/dnssec/name'
 import type { Clock } from '@dslog/service/clock'
+import type { Pause } from '@dslog/service/outage'
 import { toBase64 } from '@dslog/tlog/bytes'
 import { keysId } from '@dslog/schema/identity'
 import type { Task } from './frontier.ts'
@@ -78,7 +79,7 @@ export class Looker {
   readonly #views: Views
   readonly #clock: Clock
   readonly #random: () => number
-  readonly #sleep: (ms: number, signal?: AbortSignal) => Promise<void>
+  readonly #sleep: Pause
   /** When the last of the tasks that were put off, of each zone, comes back. */
   readonly #putOff = new Map<string, number>()
   #noIpv6Until = 0
@@ -93,7 +94,7 @@ export class Looker {
     readonly views: Views
     readonly clock: Clock
     readonly random: () => number
-    readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>
+    readonly sleep: Pause
   }) {
     this.#direct = parts.direct
     this.#others = parts.others

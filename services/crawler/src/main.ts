@@ -3,7 +3,6 @@
  * runs it alone, as many processes on one queue as one likes; `dslog up` runs it beside others.
  */
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { HttpClient } from '@dslog/tlog/http'
 import { nameKey } from '@dslog/dnssec/name'
 import type { CrawlerTables } from '@dslog/schema/crawlerdb'
@@ -16,6 +15,7 @@ import type { Logger } from '@dslog/service/log'
 import { LogApi } from '@dslog/service/logapi'
 import { Metrics } from '@dslog/service/metrics'
 import { migrate } from '@dslog/service/migrate'
+import { pause } from '@dslog/service/outage'
 import { openServiceDatabase, type Service, serviceOf, type Serving } from '@dslog/service/service'
 import { VERSION } from '@dslog/service/version'
 import type { CrawlerConfig } from './config.ts'
@@ -231,11 +231,6 @@ export async function openCrawler(options: OpenOptions): Promise<OpenedCrawler> 
 }
 
 const HTTP = { headers: { 'user-agent': USER_AGENT } }
-
-/** Waits; ends with the signal's reason. */
-async function pause(ms: number, signal?: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, signal === undefined ? {} : { signal })
-}
 
 function limitsOf({ rate, serverRate, zoneRate }: CrawlerConfig): PaceLimits {
   const burst = Math.min(

@@ -1,6 +1,7 @@
 /** A way to ask that keeps the pace: every question waits for its turn, and tells how it went. */
 import { ResolverError } from '@dslog/resolver/error'
 import type { AskOptions, Exchange, Question, Reply, Server } from '@dslog/resolver/exchange'
+import type { Pause } from '@dslog/service/outage'
 import type { Pace } from './pace.ts'
 
 /** Longest wait for a turn, ms: what would wait longer is better asked another time. */
@@ -23,13 +24,13 @@ export class PacedExchange implements Exchange {
   readonly #way: 'own' | 'proxy'
   readonly #pace: Pace
   readonly #counter: AskCounter
-  readonly #sleep: (ms: number, signal?: AbortSignal) => Promise<void>
+  readonly #sleep: Pause
 
   constructor(
     exchange: Exchange,
     pace: Pace,
     counter: AskCounter,
-    sleep: (ms: number, signal?: AbortSignal) => Promise<void>,
+    sleep: Pause,
     way: 'own' | 'proxy' = 'own',
   ) {
     this.#exchange = exchange

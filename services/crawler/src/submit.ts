@@ -9,6 +9,7 @@ import type { Observation, SubmitResult } from '@dslog/schema/api'
 import type { Clock } from '@dslog/service/clock'
 import type { Logger } from '@dslog/service/log'
 import type { LogApi } from '@dslog/service/logapi'
+import type { Pause } from '@dslog/service/outage'
 
 /** Longest wait for more to send along, ms. */
 const GATHER_MS = 250
@@ -41,7 +42,7 @@ export class Submitter {
   readonly #api: Pick<LogApi, 'submit'>
   readonly #clock: Clock
   readonly #logger: Logger
-  readonly #sleep: (ms: number, signal: AbortSignal) => Promise<void>
+  readonly #sleep: Pause
   readonly #stopping = new AbortController()
   readonly #waiting: Waiting[] = []
   readonly #running = new Set<Promise<void>>()
@@ -53,7 +54,7 @@ export class Submitter {
     readonly api: Pick<LogApi, 'submit'>
     readonly clock: Clock
     readonly logger: Logger
-    readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>
+    readonly sleep: Pause
   }) {
     setMaxListeners(0, this.#stopping.signal)
     this.#api = parts.api

@@ -423,5 +423,6 @@ describe('places of transfers', () => {
     org.sign()
     expect(serialOf(org.zone.records, ORG)).toBe(before + 1)
     expect(() => serialOf([], ORG)).toThrow(SourceError)
+    expect(() => serialOf(org.zone.records, nameFromText('net.'))).toThrow(SourceError)
   })
 })

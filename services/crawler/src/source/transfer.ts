@@ -108,7 +108,7 @@ export class ZoneTransfer {
 
 /** The serial in an SOA record. */
 export function serialOf(records: readonly RR[], zone: Name): number {
-  const soa = records.find(({ owner, type }) => type === TYPE.SOA && owner.length === zone.length)
+  const soa = records.find(({ owner, type }) => type === TYPE.SOA && sameName(owner, zone))
   const serial = soa && wellFormed(() => parseSoaNumbers(soa.rdata).serial)
   if (serial !== undefined) return serial
   throw new SourceError('unreachable', `no SOA of ${nameToText(zone)}`)
