@@ -1,6 +1,7 @@
 /** What options are worth: texts of the command line, read strictly. */
 import { isIP } from 'node:net'
 import { InvalidArgumentError, Option } from 'commander'
+import { parseDecimal } from '@dslog/tlog/bytes'
 import { withoutSlash } from '@dslog/tlog/http'
 import { parseDuration } from '@dslog/service/config'
 import { EXIT, Failure } from './failure.ts'
@@ -37,8 +38,8 @@ export function time(text: string): number {
 
 /** An index of an entry, or another number that counts. */
 export function index(text: string): number {
-  const value = /^(0|[1-9]\d*)$/.test(text) ? Number(text) : Number.NaN
-  if (!Number.isSafeInteger(value)) {
+  const value = parseDecimal(text)
+  if (value === undefined) {
     throw new InvalidArgumentError('A whole number is wanted, from 0 to 9007199254740991.')
   }
   return value

@@ -10,7 +10,7 @@
  */
 import { compare, equal } from '@dslog/tlog/bytes'
 import type { SignatureBackend } from './backend/backend.ts'
-import { DnssecError } from './error.ts'
+import { DnssecError, wellFormed } from './error.ts'
 import { isBelow, nameKey, nameToText, type Name } from './name.ts'
 import { findNsecProof, nsecsAbout, type NsecSource } from './nsec.ts'
 import {
@@ -237,7 +237,8 @@ function claimsIn(records: readonly RR[]): Claim[] {
 /** What is signed and can have a part in a proof about `owner`: never mind by whom, or what else it is. */
 function claimsAbout(owner: Name, zone: Name, claims: readonly Claim[]): Claim[] {
   const readable = claims.filter(({ rdata, rrsigs, type }) => {
-    return rrsigs.length > 0 && isReadable(type === TYPE.NSEC ? parseNsec : parseNsec3, rdata)
+    const parse = type === TYPE.NSEC ? parseNsec : parseNsec3
+    return rrsigs.length > 0 && wellFormed(() => parse(rdata)) !== undefined
   })
   const ofType = (type: number) => readable.filter((claim) => claim.type === type)
   const chains = chainsOf(ofType(TYPE.NSEC3), zone)
@@ -250,16 +251,6 @@ function claimsAbout(owner: Name, zone: Name, claims: readonly Claim[]): Claim[]
       .filter(([link]) => link!.iterations <= MAX_ITERATIONS)
       .flatMap((links) => nsec3sAbout(owner, zone, links).map(({ source }) => source)),
   ]
-}
-
-function isReadable(parse: (rdata: Uint8Array) => unknown, rdata: Uint8Array): boolean {
-  try {
-    parse(rdata)
-    return true
-  } catch (error) {
-    dnssecErrorOrThrow(error)
-    return false
-  }
 }
 
 /**

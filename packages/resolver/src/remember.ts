@@ -7,6 +7,7 @@
 import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
 import { sha256Text } from '@dslog/service/crypto'
 import { ByteWriter } from '@dslog/tlog/bytes'
+import { Generations } from '@dslog/tlog/generations'
 
 /** Signatures remembered unless told; each takes about 100 bytes. */
 const MAX_REMEMBERED = 500_000
@@ -16,27 +17,17 @@ export function rememberingBackend(
   backend: SignatureBackend,
   limit: number = MAX_REMEMBERED,
 ): SignatureBackend {
-  // Two generations: when the young one is full the old one is forgotten, so half stay at least.
-  let young = new Set<string>()
-  let old = new Set<string>()
+  const valid = new Generations<string, true>(limit)
   return {
     digest: (type, data) => backend.digest(type, data),
     async verify(algorithm, publicKey, data, signature) {
       // With lengths in front no field can run into the next.
       const head = new ByteWriter().u8(algorithm).u16(publicKey.length).u32(data.length)
       const id = sha256Text(head.bytes(publicKey).bytes(data).bytes(signature).view())
-      if (young.has(id) || old.has(id)) {
-        young.add(id)
-        return true
-      }
+      if (valid.get(id) === true) return true
       const isValid = await backend.verify(algorithm, publicKey, data, signature)
-      if (!isValid) return false
-      if (young.size >= limit / 2) {
-        old = young
-        young = new Set()
-      }
-      young.add(id)
-      return true
+      if (isValid) valid.set(id, true)
+      return isValid
     },
   }
 }

@@ -1,7 +1,8 @@
 /** How the services read names and cursors out of paths and queries, and how long what they answer may be kept. */
 import { parseDecimal } from '@dslog/tlog/bytes'
 import { DnssecError } from '@dslog/dnssec/error'
-import { type Name, nameFromText, ROOT } from '@dslog/dnssec/name'
+import type { Name } from '@dslog/dnssec/name'
+import { nameOfPath } from '@dslog/schema/path'
 import { Problem } from './problem.ts'
 
 /** `cache-control` of what never changes: a week, as the public logs of Certificate Transparency say it. */
@@ -10,11 +11,10 @@ export const IMMUTABLE = 'public, max-age=604800, immutable'
 /** `cache-control` of what may be different at the next look. */
 export const VOLATILE = 'no-store'
 
-/** A domain name; `@` is the root, since a dot would be normalised away. Throws Problem `validation`. */
+/** A domain name; `@` is the root. Throws Problem `validation`. */
 export function nameOf(text: string): Name {
-  if (text === '@') return ROOT
   try {
-    return nameFromText(text)
+    return nameOfPath(text)
   } catch (cause) {
     if (!(cause instanceof DnssecError)) throw cause
     throw new Problem('validation', cause.message, { cause })

@@ -8,7 +8,7 @@ import { equal, toHex } from '@dslog/tlog/bytes'
 import type { Hash } from '@dslog/tlog/hash'
 import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
 import { judgeDelegation } from '@dslog/dnssec/chain'
-import { DnssecError } from '@dslog/dnssec/error'
+import { DnssecError, wellFormed } from '@dslog/dnssec/error'
 import { isBelow, labelCount, type Name, nameKey, nameToText } from '@dslog/dnssec/name'
 import { parseRrsig, type RR, TYPE } from '@dslog/dnssec/records'
 import { selectRRset, selectRrsigs } from '@dslog/dnssec/rrset'
@@ -333,13 +333,8 @@ function signersAbove(owner: Name, bag: readonly RR[]): Name[] {
     : bag.filter((rr) => rr.type === TYPE.RRSIG).map((rr) => rr.rdata)
   const signers = new Map<string, Name>()
   for (const rdata of rrsigs) {
-    let rrsig
-    try {
-      rrsig = parseRrsig(rdata)
-    } catch (error) {
-      if (error instanceof DnssecError) continue
-      throw error
-    }
+    const rrsig = wellFormed(() => parseRrsig(rdata))
+    if (rrsig === undefined) continue
     const { signer, typeCovered } = rrsig
     const denies = typeCovered === TYPE.NSEC || typeCovered === TYPE.NSEC3
     if ((hasDs || denies) && isBelow(owner, signer)) signers.set(nameKey(signer), signer)

@@ -6,6 +6,7 @@
  *     #/changes             #/log                   #/verify          #/by-hand
  *     #/watch               #/watch/example.org.    #/trust
  */
+import { parseDecimal } from '@dslog/tlog/bytes'
 import { DnssecError } from '@dslog/dnssec/error'
 import { nameFromTyped } from '@dslog/dnssec/idn'
 import { nameToText } from '@dslog/dnssec/name'
@@ -19,8 +20,6 @@ export type Route =
   | { readonly page: 'unknown' }
 
 const PLAIN = ['changes', 'log', 'verify', 'by-hand', 'trust', 'watch'] as const
-/** An index in its one spelling. */
-const DECIMAL = /^(0|[1-9][0-9]{0,15})$/
 const UNKNOWN = { page: 'unknown' } as const
 
 /** The page that a location's hash names. */
@@ -34,8 +33,8 @@ export function routeOf(hash: string): Route {
       : { page: page as (typeof PLAIN)[number] }
   }
   if (page === 'entry') {
-    const index = DECIMAL.test(segment) ? Number(segment) : Number.NaN
-    return Number.isSafeInteger(index) ? { page, index } : UNKNOWN
+    const index = parseDecimal(segment)
+    return index === undefined ? UNKNOWN : { page, index }
   }
   if (page !== 'name' && page !== 'zone' && page !== 'watch') return UNKNOWN
   const name = readSegment(segment)

@@ -5,15 +5,13 @@
  */
 import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { parseDecimal } from '@dslog/tlog/bytes'
 
 type Converter = (text: string) => unknown
 
-const DECIMAL = /^(0|[1-9][0-9]{0,15})$/
-
 /** The number a decimal text stands for, or the text. */
 export function strictInteger(text: string): number | string {
-  const value = DECIMAL.test(text) ? Number(text) : Number.NaN
-  return Number.isSafeInteger(value) ? value : text
+  return parseDecimal(text) ?? text
 }
 
 const CONVERTERS: Readonly<Record<string, Converter>> = {
