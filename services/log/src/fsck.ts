@@ -14,11 +14,14 @@ import { TreeReader } from '@dslog/tlog/reader'
 import { bundledSize, decodeBundle, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
 import { TileWriter } from '@dslog/tlog/tilewriter'
 import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
+import type { ZoneKeysTable } from '@dslog/schema/db'
+import { encodeEntry } from '@dslog/schema/entry'
 import { FoldTables } from '@dslog/service/foldtables'
 import { Auditor, type Violation } from '@dslog/verify/audit'
 import { EMPTY_HEAD, Fold } from '@dslog/verify/fold'
 import { keyText } from '@dslog/verify/foldstore'
 import type { History } from '@dslog/verify/history'
+import type { ZoneKeys } from '@dslog/verify/keys'
 import { MemoryStore } from '@dslog/verify/memory'
 import { LogError } from './error.ts'
 import type { LogOptions } from './log.ts'
@@ -74,6 +77,7 @@ class Check {
   readonly #problems: string[] = []
   /** Set when all entries were replayed; otherwise what is derived from them has no measure. */
   #upper: UpperTree | undefined
+  #keySets: readonly ZoneKeys[] = []
   #violation: Violation | undefined
 
   constructor(options: LogOptions, store: TreeStore, tree: TreeRow) {
@@ -108,7 +112,9 @@ class Check {
       this.#problem(`entry ${index}: ${reason}`)
       return
     }
-    this.#memory.apply(fold.changes())
+    const changes = fold.changes()
+    this.#memory.apply(changes)
+    this.#keySets = changes.zoneKeys
     this.#upper = fold.upper
     const { head, upper } = fold
     if (this.#tree.loading) this.#problem('a load has not been finished')
@@ -141,6 +147,7 @@ class Check {
     if (count !== this.#memory.names) {
       this.#problem(`${count} histories are stored, the entries make ${this.#memory.names}`)
     }
+    await this.#compareKeySets()
     if (this.#tree.loading) return
     const roots = await tables.map.roots(size)
     const buckets = 2 ** this.#tree.map_depth
@@ -180,6 +187,33 @@ class Check {
     } catch (error) {
       if (!(error instanceof LogError)) throw error
       this.#problem(`the record of what was signed: ${error.message}`)
+    }
+  }
+
+  /** By these it is decided what else is admitted: one that is wrong would be signed for ever. */
+  async #compareKeySets(): Promise<void> {
+    const expected = new Map(this.#keySets.map((keys) => [keys.index, keys]))
+    let count = 0
+    for (let after = -1; ;) {
+      const page = await this.#options.db.kysely
+        .selectFrom('zone_keys')
+        .selectAll()
+        .where('idx', '>', after)
+        .orderBy('idx')
+        .limit(PAGE)
+        .execute()
+      for (const row of page) {
+        count++
+        if (!sameKeys(row, expected.get(row.idx))) {
+          this.#problem(`the stored key set of entry ${row.idx} is not that of the entries`)
+        }
+      }
+      const last = page.at(-1)
+      if (last === undefined) break
+      after = last.idx
+    }
+    if (count !== expected.size) {
+      this.#problem(`${count} key sets are stored, the entries make ${expected.size}`)
     }
   }
 
@@ -282,6 +316,16 @@ class Check {
   #problem(text: string): void {
     if (this.#problems.length < MAX_PROBLEMS) this.#problems.push(text)
   }
+}
+
+function sameKeys(row: ZoneKeysTable, keys: ZoneKeys | undefined): boolean {
+  return (
+    keys !== undefined &&
+    equal(row.keys_id, keys.keysId) &&
+    equal(row.entry, encodeEntry(keys.entry)) &&
+    row.not_before === keys.notBefore &&
+    row.not_after === keys.notAfter
+  )
 }
 
 function sameHistory(a: History, b: History | undefined): boolean {

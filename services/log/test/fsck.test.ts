@@ -99,6 +99,23 @@ describe('is told of', () => {
       /history of map key/,
     ],
     ['a name that is gone', 'delete from name where kind = 1', /2 histories .* make 3/],
+    ['keys', `update zone_keys set ${flip('keys_id', '3')} where idx = 2`, /key set of entry 2/],
+    [
+      'until when keys are valid',
+      'update zone_keys set not_after = not_after + 1 where idx = 1',
+      /key set of entry 1/,
+    ],
+    [
+      'from when keys are valid',
+      'update zone_keys set not_before = not_before - 1 where idx = 1',
+      /key set of entry 1/,
+    ],
+    [
+      'the entry of keys',
+      `update zone_keys set ${flip('entry', 'length(entry) - 1')} where idx = 2`,
+      /key set of entry 2/,
+    ],
+    ['keys that are gone', 'delete from zone_keys where idx = 2', /1 key sets .* make 2/],
     ['a look-up row', 'update leaf set prefix = prefix + 1 where idx = 3', /look-up rows/],
     ['where an entry begins', 'update leaf set pos = pos + 1 where idx = 3', /look-up rows/],
     ['a look-up row that is gone', 'delete from leaf where idx = 3', /look-up rows/],
