@@ -116,7 +116,10 @@ it('both in one process, and it says in words what there is and what is not', as
   const url = `http://127.0.0.1:${port}`
   const args = ['up', '--data', data, '--port', String(port), '--origin', 'log.example/words']
   // It would transfer the root zone, from a server that is not there.
-  const { said, stop } = await service(args, url, { DSLOG_CRAWLER_TRANSFERS: '.@127.0.0.1:1' })
+  const { said, stop } = await service(args, url, {
+    DSLOG_CRAWLER_TRANSFERS: '.@127.0.0.1:1',
+    DSLOG_CRAWLER_TRANSFER_INTERVAL: '1d',
+  })
   await expect.poll(said).toContain('Ctrl-C stops it.')
   for (const text of [
     `log.example/words: 1 entry, in ${data}\n`,
@@ -125,7 +128,7 @@ it('both in one process, and it says in words what there is and what is not', as
     '  vkey      log.example/words+',
     `  policy    ${join(data, 'policy')} `,
     `  crawler   http://127.0.0.1:${port + 2} `,
-    'The crawler transfers the root zone',
+    'The crawler transfers the root zone, every day if it has changed. What the log knows is asked',
     `  explorer  ${url}/\n`,
     '  npx dslog import FILE',
   ]) {

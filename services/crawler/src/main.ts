@@ -4,7 +4,6 @@
  */
 import { join } from 'node:path'
 import { HttpClient } from '@dslog/tlog/http'
-import { nameKey } from '@dslog/dnssec/name'
 import type { CrawlerTables } from '@dslog/schema/crawlerdb'
 import { CRAWLER_MIGRATIONS } from '@dslog/schema/migrate'
 import { readAnchors } from '@dslog/service/anchors'
@@ -38,7 +37,7 @@ import { zoneRoutes } from './route/zones.ts'
 import { SourcesPart, type ZoneSource } from './sources.ts'
 import { NamesFile } from './source/names.ts'
 import { SourceTable } from './source/source.ts'
-import { parseKeys, parsePlace, type TransferPlace, ZoneTransfer } from './source/transfer.ts'
+import { configuredTransfers, ZoneTransfer } from './source/transfer.ts'
 import { ZoneTaker } from './source/zone.ts'
 import { ZoneFile } from './source/zonefile.ts'
 import { Standing } from './standing.ts'
@@ -95,7 +94,7 @@ export async function openCrawler(options: OpenOptions): Promise<OpenedCrawler> 
     throw new CrawlerError('log', 'no log to submit to: set DSLOG_CRAWLER_LOG_URL')
   }
   const anchors = await readAnchors(config.anchors)
-  const places = placesOf(config)
+  const transfers = configuredTransfers(config)
   const optOut = config.optOut.map((zone) => {
     return configuredName(zone, 'opt-out', 'DSLOG_CRAWLER_OPT_OUT')
   })
@@ -127,7 +126,7 @@ export async function openCrawler(options: OpenOptions): Promise<OpenedCrawler> 
     const duties = new Duties(db, frontier.worker, clock)
     const logged = new Logged({ db, api, duties, frontier, clock, logger })
     let workers = 1
-    const { direct, others, walker } = dns
+    const { direct, edges, others, walker } = dns
     const looker = new Looker({
       direct,
       others,
@@ -194,11 +193,13 @@ export async function openCrawler(options: OpenOptions): Promise<OpenedCrawler> 
       names: config.names === undefined ? undefined : new NamesFile(config.names, frontier, clock),
       interval: config.transferInterval,
       zones: [
-        ...transfersOf(places, { db, table, taker, edges: dns.edges, clock }),
+        ...transfers.map((places): ZoneSource => {
+          return new ZoneTransfer(places, { db, table, taker, edges, clock })
+        }),
         ...config.zoneFiles.map((id): ZoneSource => {
           const folder = join(config.data, DOWNLOADS)
-          const edges = { folder, fetch, userAgent: USER_AGENT }
-          return new ZoneFile(id, { db, table, taker, frontier, clock, ...edges })
+          const web = { folder, fetch, userAgent: USER_AGENT }
+          return new ZoneFile(id, { db, table, taker, frontier, clock, ...web })
         }),
       ],
     })
@@ -238,24 +239,6 @@ function limitsOf({ rate, serverRate, zoneRate }: CrawlerConfig): PaceLimits {
     (serverRate * DEFAULT_LIMITS.burst) / DEFAULT_LIMITS.server,
   )
   return { server: serverRate, burst, zone: zoneRate, all: rate }
-}
-
-function placesOf({ transfers, tsig }: CrawlerConfig): TransferPlace[] {
-  const keys = parseKeys(tsig?.reveal() ?? '')
-  return transfers.filter((text) => text !== 'none').map((text) => parsePlace(text, keys))
-}
-
-/** One source for each zone, with all places that may give it. */
-function transfersOf(
-  places: readonly TransferPlace[],
-  options: ConstructorParameters<typeof ZoneTransfer>[1],
-): ZoneSource[] {
-  const zones = new Map<string, TransferPlace[]>()
-  for (const place of places) {
-    const key = nameKey(place.zone)
-    zones.set(key, [...(zones.get(key) ?? []), place])
-  }
-  return [...zones.values()].map((of) => new ZoneTransfer(of, options))
 }
 
 async function hashKeyOf(db: Database<CrawlerTables>): Promise<Uint8Array> {

@@ -2,17 +2,21 @@
  * `dslog up`: log, crawler, monitor and API in one process on the embedded database. Zone files are
  * imported first, into a log that nobody sees yet; then everything is served, and `service.json` tells
  * commands beside it where, and with which token evidence of the past may be submitted. The crawler
- * takes the root zone by transfer and asks for the domains that are named; without a network it says so
- * and goes on trying.
+ * takes zones by transfer, the root unless others are configured, and asks for the domains that are named;
+ * without a network it says so and goes on trying.
  */
 import { rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { formatVkey, type SignerKey } from '@dslog/tlog/key'
+import { nameToText } from '@dslog/dnssec/name'
+import { DAY, HOUR, MINUTE, SECOND } from '@dslog/schema/time'
 import { logService } from '@dslog/log/main'
 import { LOG_FILES } from '@dslog/log/files'
+import type { CrawlerConfig } from '@dslog/crawler/config'
 import { readNames } from '@dslog/crawler/source/names'
 import { SourceError } from '@dslog/crawler/source/source'
+import { configuredTransfers } from '@dslog/crawler/source/transfer'
 import { PRIVATE_FILE, writeFileAtomic } from '@dslog/service/files'
 import { newToken } from '@dslog/service/http/bearer'
 import { isRunningProcess, processIdentity } from '@dslog/service/lock'
@@ -27,6 +31,9 @@ import { LocalTarget } from '../local-target.ts'
 import { quietLogger, runServices, untilSignal, urlOf } from '../service.ts'
 import { SERVICE_FILE, type ServiceFile, type Session } from '../session.ts'
 import { checkFiles, importBackend, importInto } from './import.ts'
+
+const OFFLINE =
+  'Nothing is fetched from the DNS (--no-crawler): the log grows by imports and submissions.'
 
 export interface UpOptions {
   readonly zoneFile?: readonly string[]
@@ -45,7 +52,7 @@ export async function up(session: Session, options: UpOptions): Promise<void> {
   await checkFiles(zoneFile)
   if (names !== undefined) await checkNames(names)
   const env = upEnv(session, options)
-  const { log: config } = readServiceConfig(env)
+  const { log: config, crawler: crawlerConfig } = readServiceConfig(env)
   await refuseSecond(session, config.data)
   for (const port of portsOf(env, crawler)) await demandFree(config.host, port)
   const { key: elsewhere, witnessPolicy: witnesses } = config
@@ -74,7 +81,7 @@ export async function up(session: Session, options: UpOptions): Promise<void> {
     name: 'service file',
     async start() {
       await writeServiceFile(session, service())
-      announce(session, key, log.opened().log.published.size, service(), names)
+      announce(session, key, log.opened().log.published.size, service(), crawlerConfig)
     },
     stop: () => rm(join(session.data, SERVICE_FILE), { force: true }),
   }
@@ -118,9 +125,13 @@ async function checkNames(file: string): Promise<void> {
 /** What keeps the crawler from fetching anything, in words. */
 function tellSource({ output }: Session, id: string, reason: string | undefined): void {
   const zone = /^axfr:(.*)$/.exec(id)?.[1]
-  const what = zone === undefined ? id : zone === '.' ? 'the root zone' : `the zone ${zone}`
+  const what = zone === undefined ? id : zoneWords(zone)
   if (reason === undefined) output.note(`crawler: ${what}: works again`)
   else output.note(`crawler: ${what}: not fetched: ${reason}; trying again every minute`)
+}
+
+function zoneWords(zone: string): string {
+  return zone === '.' ? 'the root zone' : `the zone ${zone}`
 }
 
 function portsOf(env: Io['env'], crawler: boolean): number[] {
@@ -190,7 +201,7 @@ function announce(
   key: SignerKey,
   size: number,
   service: ServiceFile,
-  names: string | undefined,
+  crawlerConfig: CrawlerConfig,
 ): void {
   const { data, output } = session
   const policy = join(data, LOG_FILES.policy)
@@ -207,7 +218,7 @@ function announce(
 ${crawlerLine(crawler)}  vkey      ${vkey}
   policy    ${policy}      names that key: give it to those who shall verify this log
 
-${crawls(crawler, names)}
+${crawler === undefined ? OFFLINE : crawls(crawlerConfig)}
 
 Next, in another terminal:
   npx dslog import FILE…      signed zone files
@@ -222,13 +233,31 @@ function crawlerLine(crawler: string | undefined): string {
   return `  crawler   ${crawler}      what it fetches, and what failed: ${crawler}/v1/sources\n`
 }
 
-function crawls(crawler: string | undefined, names: string | undefined): string {
-  if (crawler === undefined) {
-    return 'Nothing is fetched from the DNS (--no-crawler): the log grows by imports and submissions.'
-  }
+/** What a crawler does that is configured so, in words. */
+export function crawls(
+  config: Pick<CrawlerConfig, 'names' | 'transferInterval' | 'transfers' | 'tsig'>,
+): string {
+  const { names, transferInterval } = config
+  const zones = configuredTransfers(config).map(([place]) => zoneWords(nameToText(place!.zone)))
+  const transfers =
+    zones.length === 0
+      ? 'no zone'
+      : `${zones.join(', ')}, every ${intervalWords(transferInterval)} if it has changed`
   const domains =
     names === undefined
       ? 'What the log knows is asked every day'
       : `The names in ${names} are asked`
-  return `The crawler transfers the root zone, every hour if it has changed. ${domains}.`
+  return `The crawler transfers ${transfers}. ${domains}.`
+}
+
+/** What comes after "every": `hour`, `90 minutes`. */
+function intervalWords(ms: number): string {
+  const units = [
+    [DAY, 'day'],
+    [HOUR, 'hour'],
+    [MINUTE, 'minute'],
+    [SECOND, 'second'],
+  ] as const
+  const [unit, name] = units.find(([length]) => ms % length === 0) ?? [1, 'millisecond']
+  return ms === unit ? name : counted(ms / unit, name)
 }

@@ -5,7 +5,7 @@
  */
 import { sql } from 'kysely'
 import { wellFormed } from '@dslog/dnssec/error'
-import { type Name, nameToText, sameName } from '@dslog/dnssec/name'
+import { type Name, nameKey, nameToText, sameName } from '@dslog/dnssec/name'
 import { parseSoaNumbers, type RR, TYPE } from '@dslog/dnssec/records'
 import { ResolverError } from '@dslog/resolver/error'
 import type { Server } from '@dslog/resolver/exchange'
@@ -13,6 +13,7 @@ import { TSIG_ALGORITHMS, type TsigKey } from '@dslog/resolver/tsig'
 import type { CrawlerTables } from '@dslog/schema/crawlerdb'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
+import type { CrawlerConfig } from '../config.ts'
 import { CrawlerError } from '../error.ts'
 import { configuredName } from '../name.ts'
 import { SourceError, type SourceTable } from './source.ts'
@@ -112,6 +113,26 @@ export function serialOf(records: readonly RR[], zone: Name): number {
   const serial = soa && wellFormed(() => parseSoaNumbers(soa.rdata).serial)
   if (serial !== undefined) return serial
   throw new SourceError('unreachable', `no SOA of ${nameToText(zone)}`)
+}
+
+/**
+ * The zones that are configured to be transferred, each with the places that may give it.
+ *
+ * @throws CrawlerError for what cannot be meant
+ */
+export function configuredTransfers({
+  transfers,
+  tsig,
+}: Pick<CrawlerConfig, 'transfers' | 'tsig'>): TransferPlace[][] {
+  const keys = parseKeys(tsig?.reveal() ?? '')
+  const zones = new Map<string, TransferPlace[]>()
+  for (const text of transfers) {
+    if (text === 'none') continue
+    const place = parsePlace(text, keys)
+    const key = nameKey(place.zone)
+    zones.set(key, [...(zones.get(key) ?? []), place])
+  }
+  return [...zones.values()]
 }
 
 /** Reads `ZONE@SERVER`, with `:PORT` and `#KEY` at its end. */
