@@ -315,13 +315,32 @@ describe('headers', () => {
 
   it('answers 304 to a known ETag', async () => {
     const { app } = await server()
-    const first = await app.inject('/query?index=1')
-    const etag = String(first.headers['etag'])
-    const again = await app.inject({
-      url: '/query?index=1',
-      headers: { 'if-none-match': etag },
-    })
-    expect([again.statusCode, again.body]).toEqual([304, ''])
+    const ask = (known: string) =>
+      app.inject({ url: '/query?index=1', headers: { 'if-none-match': known } })
+    const tag = String((await app.inject('/query?index=1')).headers['etag'])
+    expect(tag).toMatch(/^"[\w+/]+=*"$/)
+    for (const known of [tag, `W/${tag}`, `"other", ${tag}`, '*']) {
+      const again = await ask(known)
+      expect([again.statusCode, again.body, again.headers['etag']], known).toEqual([304, '', tag])
+    }
+    expect((await ask('"other"')).statusCode).toBe(200)
+    const head = await app.inject({ method: 'HEAD', url: '/query?index=1' })
+    expect(head.headers['etag']).toBe(tag)
+  })
+
+  it('gives an ETag to what can be asked for by it alone', async () => {
+    const { app } = await server({ rateLimit: { max: 4, window: 60_000 } })
+    const payload = { observations: [] }
+    const anything = { 'if-none-match': '*' }
+    const answers = [
+      await app.inject({ method: 'POST', url: '/body', payload, headers: anything }),
+      await app.inject({ url: '/problem', headers: anything }),
+      await app.inject({ url: '/nothing', headers: anything }),
+      await app.inject({ url: '/bug', headers: anything }),
+      await app.inject({ url: '/query?index=1', headers: anything }),
+    ]
+    expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 422, 404, 500, 429])
+    for (const { headers } of answers) expect(headers).not.toHaveProperty('etag')
   })
 })
 

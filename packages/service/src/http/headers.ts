@@ -6,10 +6,9 @@ import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import fp from 'fastify-plugin'
 import cors from '@fastify/cors'
-import etag from '@fastify/etag'
 import helmet from 'helmet'
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import { sha256Base64 } from '../crypto.ts'
+import etag from './etag.ts'
 
 /** A Content-Security-Policy: directive → sources. */
 export type ContentPolicy = Readonly<Record<string, readonly string[]>>
@@ -97,7 +96,7 @@ export default fp(async function headers(
       maxAge: PREFLIGHT_AGE,
     })
   })
-  await app.register(etag, { hashFn: sha256Base64 })
+  await app.register(etag)
 })
 
 /**
