@@ -15,6 +15,7 @@ import { threadedBackend } from '@dslog/resolver/threaded'
 import { transferZone } from '@dslog/resolver/transfer'
 import { ReferralWalker, type Walker } from '@dslog/resolver/walk'
 import type { Clock } from '@dslog/service/clock'
+import type { Logger } from '@dslog/service/log'
 import { type Permission, permission } from '@dslog/service/specialaddress'
 import type { CrawlerConfig } from './config.ts'
 import { CrawlerError } from './error.ts'
@@ -37,17 +38,16 @@ export interface DnsOptions {
   readonly config: CrawlerConfig
   readonly anchors: readonly Anchor[]
   readonly pace: Pace
-  readonly counters: AskCounter & Pick<Counters, 'unwanted'>
+  readonly counters: AskCounter & Pick<Counters, 'unwanted' | 'verifierDied'>
   readonly clock: Clock
   /** For one try over UDP or TCP, in ms; that of the client unless told. */
   readonly timeout?: number | undefined
-  /** A thread that verifies signatures has ended by itself, and another takes its place. */
-  readonly onDeath: (error: Error) => void
+  readonly logger: Logger
 }
 
 /** @throws CrawlerError for what cannot be meant */
 export function openDns(options: DnsOptions): Dns {
-  const { anchors, clock, config, counters, pace, timeout } = options
+  const { anchors, clock, config, counters, logger, pace, timeout } = options
   const permits = permitted(config.allow)
   const opened: Exchange[] = []
   const paced = (exchange: Exchange, way?: 'own' | 'proxy'): Exchange => {
@@ -64,7 +64,12 @@ export function openDns(options: DnsOptions): Dns {
     now: clock,
     ...(hints.length === 0 ? {} : { hints }),
   })
-  const backend = threadedBackend({ onDeath: options.onDeath })
+  const backend = threadedBackend({
+    onDeath: (error) => {
+      counters.verifierDied()
+      logger.error({ err: error }, 'a thread that verifies has ended; another takes its place')
+    },
+  })
   const common = { anchors, backend, now: clock }
   const collector = new EvidenceCollector({ exchange, walker, ...common })
   const resolvers = config.resolvers.map((url): Vantage => {

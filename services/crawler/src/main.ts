@@ -111,9 +111,7 @@ export async function openCrawler(options: OpenOptions): Promise<OpenedCrawler> 
       counters,
       clock,
       timeout: options.timeout,
-      onDeath: (error) => {
-        logger.error({ err: error }, 'a thread that verifies has ended; another takes its place')
-      },
+      logger,
     })
     const hashKey = await hashKeyOf(db)
     const frontier = await Frontier.join(db, hashKey, clock())

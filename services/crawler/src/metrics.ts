@@ -11,6 +11,8 @@ const MS_PER_SECOND = 1000
 export interface Counters extends AskCounter {
   /** A datagram came that is not taken. */
   readonly unwanted: (what: Unwanted) => void
+  /** A thread that verifies signatures has ended by itself. */
+  verifierDied(): void
   /** A delegation was seen, from a vantage. */
   seen(verdict: 'present' | 'absent', vantage: string): void
   /** A task came to nothing. */
@@ -34,6 +36,10 @@ export function countersIn(metrics: Metrics): Counters {
     name: 'dslog_crawler_unwanted_replies_total',
     help: 'Datagrams not taken: of no id that was asked (stray), to another question, or too large',
     labels: ['what'],
+  })
+  const verifierDeaths = metrics.counter({
+    name: 'dslog_crawler_verifier_deaths_total',
+    help: 'Threads that verify signatures and ended by themselves; each was replaced',
   })
   const seen = metrics.counter({
     name: 'dslog_crawler_seen_total',
@@ -62,6 +68,7 @@ export function countersIn(metrics: Metrics): Counters {
   return {
     asked: (transport, outcome) => questions.inc({ transport, outcome }),
     unwanted: (what) => unwanted.inc({ what }),
+    verifierDied: () => verifierDeaths.inc(),
     seen: (verdict, vantage) => seen.inc({ verdict, vantage }),
     failed: (reason) => failures.inc({ reason }),
     submitted: (status) => submitted.inc({ status }),
