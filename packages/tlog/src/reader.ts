@@ -11,25 +11,25 @@ import { equal } from './bytes.ts'
 import { TlogError } from './error.ts'
 import { EMPTY_ROOT, HASH_SIZE, nodeHash, type Hash } from './hash.ts'
 import { consistencyNodes, inclusionNodes, isSubtree, subtreeNodes } from './proof.ts'
-import {
-  edgeTiles,
-  MIDDLE_HEIGHT,
-  type Tile,
-  TILE_HEIGHT,
-  TILE_WIDTH,
-  type TileId,
-  tilePeaks,
-  tileWidth,
-} from './tile.ts'
+import { edgeTiles, MIDDLE_HEIGHT, TILE_HEIGHT, TILE_WIDTH, tileWidth } from './tile.ts'
 import { TileCache, tileKey } from './tilecache.ts'
-import { TileNodes } from './tilenodes.ts'
+import { GROUP_BYTES, groupOf, TileNodes } from './tilenodes.ts'
 import { assertSize, peakNodes, rangeRoot, type TreeNode } from './tree.ts'
 
 /** Where tiles are. Answers exactly `width` hashes or rejects; `width` is that of a tree the caller knows of. */
 export interface TileSource {
   tile(level: number, index: number, width: number): Promise<Uint8Array>
-  /** A full tile with its middle, for a source that has it beside the tile. It is checked like the tile. */
-  fullTile?(level: number, index: number): Promise<Pick<Tile, 'data' | 'middle'>>
+  /**
+   * A sixteenth of a full tile of level 0, for a source that can read as little: there are many more of those tiles than are
+   * kept, and a proof needs a sixteenth of one.
+   */
+  group?(tile: number, group: number): Promise<TileGroup>
+}
+
+/** Hashes below one node of a tile's middle, and the middle where it is known. It is checked like a tile. */
+export interface TileGroup {
+  readonly hashes: Uint8Array
+  readonly middle?: Uint8Array | undefined
 }
 
 /** Bytes of the middle of a full tile. */
@@ -55,7 +55,8 @@ export class TreeReader {
   readonly #source: TileSource
   readonly #expected: Hash | undefined
   readonly #cache: TileCache
-  readonly #pending = new Map<number, Promise<TileNodes>>()
+  /** Tiles, and groups of one, on their way. */
+  readonly #pending = new Map<number | string, Promise<TileNodes>>()
   #edge: Edge | undefined
   #edgePending: Promise<Edge> | undefined
 
@@ -134,9 +135,11 @@ export class TreeReader {
     if (!(width >= 1 && width <= tileWidth(this.size, level, index))) {
       throw new RangeError(`tile ${level}/${index} of width ${width} in a tree of ${this.size}`)
     }
-    const nodes = this.#tileNow(level, index) ?? (await this.#loadTile(level, index))
-    const [data] = this.#checked(level, index, () => nodes.levels)
-    return data!.subarray(0, width * HASH_SIZE)
+    const now = this.#tileNow(level, index)
+    const data = now && this.#checked(level, index, () => now.data)
+    if (data !== undefined) return data.subarray(0, width * HASH_SIZE)
+    const nodes = await this.#loadTile(level, index)
+    return this.#checked(level, index, () => nodes.data!).subarray(0, width * HASH_SIZE)
   }
 
   #within(size: number): void {
@@ -150,10 +153,18 @@ export class TreeReader {
       size < this.size && size - index * 2 ** level < 2 ** level
     const found = nodes.map((node) => (cut(node) ? undefined : this.#now(node.level, node.index)))
     if (found.every((hash) => hash !== undefined)) return found
+    // Of each tile the lowest node first: with it comes what those above it need.
+    const lowest = new Map<number, TreeNode>()
+    for (const [i, node] of nodes.entries()) {
+      const { level, tile } = placeOf(node.level, node.index)
+      const key = tileKey(level, tile)
+      if (found[i] === undefined && !cut(node) && !lowest.has(key)) lowest.set(key, node)
+    }
+    await Promise.all([...lowest.values()].map(({ index, level }) => this.hash(level, index)))
     return Promise.all(
       nodes.map(async (node, i) => {
         if (cut(node)) return this.subtreeHash(node.index * 2 ** node.level, size)
-        return found[i] ?? this.#later(node.level, node.index)
+        return found[i] ?? this.hash(node.level, node.index)
       }),
     )
   }
@@ -164,15 +175,14 @@ export class TreeReader {
     if (this.size - start < 2 ** level) return this.#edge?.from.get(start)
     const at = placeOf(level, index)
     const nodes = this.#tileNow(at.level, at.tile)
-    return nodes && this.#hashIn(nodes, at)
+    return nodes?.has(at.height, at.position) === true ? this.#hashIn(nodes, at) : undefined
   }
 
   async #later(level: number, index: number): Promise<Hash> {
     const start = this.#startOf(level, index)
     if (this.size - start < 2 ** level) return (await this.#loadEdge()).from.get(start)!
     const at = placeOf(level, index)
-    const nodes = await this.#loadTile(at.level, at.tile)
-    return this.#hashIn(nodes, at)
+    return this.#hashIn(await this.#load(at), at)
   }
 
   #hashIn(nodes: TileNodes, { height, level, position, tile }: Place): Hash {
@@ -208,34 +218,69 @@ export class TreeReader {
       : this.#cache.get(level, index)
   }
 
+  /** Tiles with that node in them; as little more as the source can read. */
+  async #load({ height, level, position, tile }: Place): Promise<TileNodes> {
+    if (level > 0 || this.#source.group === undefined || this.#isPartial(level, tile)) {
+      return this.#loadTile(level, tile)
+    }
+    const group = groupOf(height, position)
+    return this.#once(`${tile}/${group}`, () => this.#loadGroup(tile, group))
+  }
+
   async #loadTile(level: number, index: number): Promise<TileNodes> {
     if (this.#isPartial(level, index)) return (await this.#loadEdge()).tiles.get(level)!
-    const key = tileKey(level, index)
-    const pending = this.#pending.get(key)
-    if (pending !== undefined) return pending
-    const load = this.#loadFull(level, index).finally(() => this.#pending.delete(key))
-    this.#pending.set(key, load)
-    return load
+    return this.#once(tileKey(level, index), () => this.#loadFull(level, index))
+  }
+
+  /** Whoever asks for what is on its way waits for it. */
+  #once(key: number | string, load: () => Promise<TileNodes>): Promise<TileNodes> {
+    let pending = this.#pending.get(key)
+    if (pending === undefined) {
+      pending = load().finally(() => this.#pending.delete(key))
+      this.#pending.set(key, pending)
+    }
+    return pending
   }
 
   async #loadFull(level: number, index: number): Promise<TileNodes> {
     const held = this.#cache.middle(level, index)
-    const [{ data, middle }, known] = await Promise.all([
-      this.#fetchFull(level, index),
-      held === undefined
-        ? this.#expected && this.hash(TILE_HEIGHT * (level + 1), index)
-        : undefined,
+    const [data, known] = await Promise.all([
+      this.#fetch(level, index, TILE_WIDTH),
+      held === undefined ? this.#hashOfTile(level, index) : undefined,
     ])
-    const nodes =
-      held === undefined
-        ? nodesOf(data, middle, known)
-        : // What was verified once is what it is held against.
-          TileNodes.below(held, data)
+    // What was verified once is what it is held against.
+    const nodes = held === undefined ? TileNodes.of(data) : TileNodes.below(held, data)
     if (known !== undefined && !equal(nodes.hash(TILE_HEIGHT, 0), known)) {
       throw new TlogError('bad-tile', `tile ${level}/${index} is not the tree's`)
     }
     this.#cache.set(level, index, nodes)
     return nodes
+  }
+
+  /** The whole tile where its middle is not known. */
+  async #loadGroup(tile: number, group: number): Promise<TileNodes> {
+    const isKnown = this.#cache.middle(0, tile) !== undefined
+    const [{ hashes, middle }, known] = await Promise.all([
+      this.#source.group!(tile, group),
+      isKnown ? undefined : this.#hashOfTile(0, tile),
+    ])
+    // Meanwhile others may have given it other groups.
+    const held = this.#cache.middle(0, tile)
+    const nodes =
+      this.#cache.get(0, tile) ??
+      (held === undefined ? nodesBelow(middle, known) : TileNodes.below(held))
+    if (nodes === undefined) return this.#loadTile(0, tile)
+    if (hashes.length !== GROUP_BYTES) {
+      throw new TlogError('bad-tile', `group ${group} of tile 0/${tile} has ${hashes.length} bytes`)
+    }
+    nodes.give(group, new Uint8Array(hashes))
+    this.#cache.set(0, tile, nodes)
+    return nodes
+  }
+
+  /** What the tree says that a full tile comes to, where the tree is known. */
+  #hashOfTile(level: number, index: number): Promise<Hash> | undefined {
+    return this.#expected && this.hash(TILE_HEIGHT * (level + 1), index)
   }
 
   #loadEdge(): Promise<Edge> {
@@ -248,7 +293,7 @@ export class TreeReader {
     const partial = edgeTiles(this.size)
     const data = await Promise.all(partial.map((id) => this.#fetch(id.level, id.index, id.width)))
     const nodes = data.map((hashes) => TileNodes.of(hashes))
-    const peaks = nodes.toReversed().flatMap(({ levels }) => tilePeaks(levels))
+    const peaks = nodes.toReversed().flatMap((tile) => tile.peaks)
     const from = new Map<number, Hash>()
     let joined: Hash | undefined
     for (const { level, index } of peakNodes(this.size).reverse()) {
@@ -263,41 +308,24 @@ export class TreeReader {
     return this.#edge
   }
 
+  /** A copy, since what was verified must not change with a buffer that the source uses again. */
   async #fetch(level: number, index: number, width: number): Promise<Uint8Array> {
     const data = await this.#source.tile(level, index, width)
-    return copyOf(data, { level, index, width })
-  }
-
-  async #fetchFull(level: number, index: number): Promise<Pick<Tile, 'data' | 'middle'>> {
-    const { data, middle } = (await this.#source.fullTile?.(level, index)) ?? {
-      data: await this.#source.tile(level, index, TILE_WIDTH),
+    if (data.length !== width * HASH_SIZE) {
+      throw new TlogError('bad-tile', `tile ${level}/${index} has ${data.length} bytes`)
     }
-    const copy = copyOf(data, { level, index, width: TILE_WIDTH })
-    return middle?.length === MIDDLE_BYTES
-      ? { data: copy, middle: new Uint8Array(middle) }
-      : { data: copy }
+    return new Uint8Array(data)
   }
 }
 
-/** A copy, since what was verified must not change with a buffer that the source uses again. */
-function copyOf(data: Uint8Array, { level, index, width }: TileId): Uint8Array {
-  if (data.length !== width * HASH_SIZE) {
-    throw new TlogError('bad-tile', `tile ${level}/${index} has ${data.length} bytes`)
-  }
-  return new Uint8Array(data)
-}
-
-/** A tile by the middle that was stored beside it, if that leads to the tile's hash; else the tile speaks for itself. */
-function nodesOf(
-  data: Uint8Array,
+/** A tile by the middle that was stored beside it, if that leads to the tile's hash. */
+function nodesBelow(
   middle: Uint8Array | undefined,
   known: Hash | undefined,
-): TileNodes {
-  if (middle !== undefined && known !== undefined) {
-    const nodes = TileNodes.below(middle, data)
-    if (equal(nodes.hash(TILE_HEIGHT, 0), known)) return nodes
-  }
-  return TileNodes.of(data)
+): TileNodes | undefined {
+  if (middle?.length !== MIDDLE_BYTES || known === undefined) return undefined
+  const nodes = TileNodes.below(new Uint8Array(middle))
+  return equal(nodes.hash(TILE_HEIGHT, 0), known) ? nodes : undefined
 }
 
 /** Where a complete node lies: in which tile, how high inside it, and where at that height. */

@@ -6,7 +6,7 @@ import { isSubtree, verifyConsistency, verifyInclusion } from '../src/proof.ts'
 import { authenticated, TreeReader, type TileSource } from '../src/reader.ts'
 import { edgeTiles, tilePath, tilesBetween, tileWidth } from '../src/tile.ts'
 import { TileCache } from '../src/tilecache.ts'
-import { TileNodes } from '../src/tilenodes.ts'
+import { GROUP_BYTES, TileNodes } from '../src/tilenodes.ts'
 import { TileWriter } from '../src/tilewriter.ts'
 import { CompactRange } from '../src/tree.ts'
 import { codeOfAsync } from './codes.ts'
@@ -319,44 +319,75 @@ describe('authenticated', () => {
     }
   })
 
+  /** Tiles that can be read in groups, the first one with this middle beside it. */
+  function grouped(source: MemoryTiles, middle?: Uint8Array): TileSource & { asked: string[] } {
+    const asked: string[] = []
+    return {
+      asked,
+      tile: (level, index, width) => source.tile(level, index, width),
+      group: async (tile, group) => {
+        asked.push(`${tile}/${group}`)
+        const data = source.tiles.get(tilePath({ level: 0, index: tile, width: 256 }))!
+        const hashes = data.subarray(group * GROUP_BYTES, (group + 1) * GROUP_BYTES)
+        return { hashes, middle: tile === 0 ? middle : undefined }
+      },
+    }
+  }
+
   test('a middle that is stored beside a tile is a shortcut, and no more than that', async () => {
     const source = new MemoryTiles(LEAVES, [COUNT])
     const { middle: right } = TileNodes.of(source.tiles.get('tile/0/000')!)
     const damaged = right.slice()
     damaged[40]! ^= 1
     for (const middle of [right, damaged, right.slice(1), new Uint8Array(512), undefined]) {
-      const beside: TileSource = {
-        tile: (level, index, width) => source.tile(level, index, width),
-        fullTile: async (level, index) => ({ data: await source.tile(level, index, 256), middle }),
-      }
       // Without a root nothing is compared, so a middle is worth nothing.
       for (const options of [{ root }, {}]) {
+        const beside = grouped(source, middle)
+        source.reads.length = 0
         const reader = new TreeReader(beside, COUNT, options)
         for (const leaf of [0, 17, 255, 256, 599]) {
           expect(text(await reader.inclusionProof(leaf))).toBe(text(path(leaf, LEAVES)))
         }
+        const isRead = source.reads.includes('tile/0/000')
+        expect(isRead).toBe(middle !== right || !('root' in options))
+        if (isRead) continue
+        // Each group once, also where a proof takes nodes above it, and whoever else asks meanwhile.
+        expect(beside.asked.filter((place) => place.startsWith('0/'))).toEqual([
+          '0/0',
+          '0/1',
+          '0/15',
+        ])
+        await Promise.all([reader.hash(0, 100), reader.inclusionProof(100), reader.hash(1, 51)])
+        expect(beside.asked.filter((place) => place.startsWith('0/'))).toHaveLength(4)
+        expect(await reader.tile(0, 0, 256)).toEqual(source.tiles.get('tile/0/000'))
       }
     }
   })
 
-  test('a tile whose middle is right is still held against it', async () => {
+  test('groups that are asked for together are each held against the middle', async () => {
     const source = new MemoryTiles(LEAVES, [COUNT])
     const good = source.tiles.get('tile/0/000')!
     const { middle } = TileNodes.of(good)
-    const data = good.slice()
-    data[20 * 32]! += 1
-    const reader = new TreeReader(
-      {
-        tile: (level, index, width) => source.tile(level, index, width),
-        fullTile: async (level, index) => {
-          return index === 0 ? { data, middle } : { data: await source.tile(level, index, 256) }
-        },
-      },
-      COUNT,
-      { root },
+    const damaged = good.slice()
+    damaged[20 * 32]! += 1
+    source.tiles.set('tile/0/000', damaged)
+    const reader = new TreeReader(grouped(source, middle), COUNT, { root })
+    await Promise.all(
+      LEAVES.map(async (_, leaf) => {
+        const proof = reader.inclusionProof(leaf)
+        if (leaf >= 16 && leaf < 32) expect(await codeOfAsync(proof)).toBe('bad-tile')
+        else expect(text(await proof)).toBe(text(path(leaf, LEAVES)))
+      }),
     )
-    expect(await codeOfAsync(reader.inclusionProof(17))).toBe('bad-tile')
-    expect(text(await reader.inclusionProof(300))).toBe(text(path(300, LEAVES)))
+    // Whoever asks again has it read again.
+    source.tiles.set('tile/0/000', good)
+    expect(text(await reader.inclusionProof(17))).toBe(text(path(17, LEAVES)))
+    const short: TileSource = {
+      tile: (level, index, width) => source.tile(level, index, width),
+      group: () => Promise.resolve({ hashes: good.subarray(0, 32), middle }),
+    }
+    const other = new TreeReader(short, COUNT, { root })
+    expect(await codeOfAsync(other.inclusionProof(0))).toBe('bad-tile')
   })
 
   test('another root, size or history is refused', async () => {

@@ -5,8 +5,9 @@
  */
 import { type Insertable, type Selectable, sql, type Transaction } from 'kysely'
 import { asHash, EMPTY_ROOT, type Hash, HASH_SIZE } from '@dslog/tlog/hash'
-import type { TileSource } from '@dslog/tlog/reader'
+import type { TileGroup, TileSource } from '@dslog/tlog/reader'
 import { bundlePrefix, encodeBundle, type Tile, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
+import { GROUP_BYTES } from '@dslog/tlog/tilenodes'
 import type { LogTables, PublishedTable, TreeTable } from '@dslog/schema/db'
 import { createIndexes, dropIndexes, LEAF_INDEXES, NAME_INDEXES } from '@dslog/schema/indexes'
 import type { Database } from '@dslog/service/db'
@@ -42,6 +43,12 @@ export type PublishedRow = Omit<Selectable<PublishedTable>, 'id'>
 type TilePlace = Pick<Tile, 'level' | 'index'>
 
 type StoredTile = Required<Pick<Tile, 'data' | 'middle'>>
+
+/** A group of a tile of level 0. */
+interface GroupPlace {
+  readonly tile: number
+  readonly group: number
+}
 
 /** Bytes that are read for an entry, a few chunks of the table: more than nearly all have. */
 const ENTRY_SLICE = 4_096
@@ -101,6 +108,7 @@ export function continueBundles(
 export class TreeStore implements TileSource {
   readonly #db: Database<LogTables>
   readonly #tiles = new Gather((wanted: readonly TilePlace[]) => this.#readTiles(wanted))
+  readonly #groups = new Gather((wanted: readonly GroupPlace[]) => this.#readGroups(wanted))
   readonly #entries = new Gather((wanted: readonly number[]) => this.#readEntries(wanted))
 
   constructor(db: Database<LogTables>) {
@@ -141,6 +149,30 @@ export class TreeStore implements TileSource {
   /** Read together with others that are asked for meanwhile. @throws LogError `corrupt` if so much of it is not stored */
   async tile(level: number, index: number, width: number): Promise<Uint8Array> {
     return (await this.#tile(level, index, width)).data
+  }
+
+  /** A sixteenth of one, likewise: read out of the table by itself. */
+  async group(tile: number, group: number): Promise<TileGroup> {
+    const found = await this.#groups.ask({ tile, group })
+    if (found === undefined) throw new LogError('corrupt', `tile 0/${tile} is not stored`)
+    return found
+  }
+
+  async #readGroups(wanted: readonly GroupPlace[]): Promise<(TileGroup | undefined)[]> {
+    const tiles = wanted.map(({ tile }) => tile)
+    const groups = wanted.map(({ group }) => group)
+    // Tables that have grown much since statistics were taken would be read whole, but for `offset 0`.
+    const { rows } = await sql<{ hashes: Uint8Array | null; middle: Uint8Array | null }>`
+      select hashes, middle
+      from unnest(${tiles}::int8[], ${groups}::int4[]) with ordinality as wanted (tile, grp, place)
+      left join lateral (
+        select substr(data, grp * ${GROUP_BYTES}::int4 + 1, ${GROUP_BYTES}::int4) as hashes, middle
+        from tile where level = 0 and idx = tile offset 0
+      ) as found on true
+      order by place`.execute(this.#db.kysely)
+    return rows.map(({ hashes, middle }) => {
+      return hashes === null ? undefined : { hashes, middle: middle ?? undefined }
+    })
   }
 
   /** A full tile, likewise, and its middle. */
