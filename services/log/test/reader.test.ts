@@ -340,6 +340,17 @@ describe('a tree of more than one tile', () => {
     expect(await reader.zoneCounts(nameFromText('se.'))).toEqual({ names: 0, signed: 0 })
   })
 
+  test('counts the names of a zone once for all who ask meanwhile', async () => {
+    const { log, reader } = world.log
+    const count = vi.spyOn(log.fold, 'countNames')
+    onTestFinished(() => count.mockRestore())
+    const zones = Array.from({ length: 100 }, (_, i) => nameFromText(i % 3 === 0 ? 'se.' : 'fi.'))
+    const counts = await Promise.all(zones.map((zone) => reader.zoneCounts(zone)))
+    expect(counts.map(({ names }) => names)).toEqual(zones.map((_, i) => (i % 3 === 0 ? 0 : 600)))
+    // The first two by themselves, and both zones for the rest.
+    expect(count).toHaveBeenCalledTimes(4)
+  })
+
   test('proves every entry, alone', async () => {
     const { net, reader } = world
     for (const index of [0, 1, 2, 3, 254, 255, 256, 511, 512, reader.tree.size - 1]) {
