@@ -54,17 +54,7 @@ export const PROBLEMS = {
 /** Name of a problem type. */
 export type ProblemName = keyof typeof PROBLEMS
 
-/** What the type URIs of all problems begin with. */
-export const PROBLEM_PREFIX = 'urn:dslog:problem:'
-
 /** The type URI of a problem. */
 export function problemType(name: ProblemName): string {
-  return PROBLEM_PREFIX + name
-}
-
-/** The name in a type URI, or undefined for one this registry does not know. */
-export function problemName(type: string): ProblemName | undefined {
-  if (!type.startsWith(PROBLEM_PREFIX)) return undefined
-  const name = type.slice(PROBLEM_PREFIX.length)
-  return Object.hasOwn(PROBLEMS, name) ? (name as ProblemName) : undefined
+  return `urn:dslog:problem:${name}`
 }

@@ -1,7 +1,7 @@
 /**
  * DNS messages as evidence (RFC 1035 §4): the header, and every record with its raw RDATA. Nothing is
  * decoded but names: owners, and those inside RDATA that a server may compress (RFC 3597 §4), which
- * are written out. Queries are made elsewhere, by `dns-packet`.
+ * are written out.
  *
  *     u16 id | u16 flags | 4 × u16 counts | question… | answer… | authority… | additional…
  *     question = name | u16 type | u16 class
@@ -10,8 +10,8 @@
 import { ByteReader } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
 import { DnssecError } from './error.ts'
-import { nameToText, readName, sameName, type Name } from './name.ts'
-import { CLASS_IN, TYPE, type RR } from './records.ts'
+import { readName, type Name } from './name.ts'
+import { TYPE, type RR } from './records.ts'
 import { expandRdata } from './rrset.ts'
 
 /** What was asked. */
@@ -42,7 +42,6 @@ export interface Message {
 }
 
 const FLAG = { QR: 0x8000, AA: 0x0400, TC: 0x0200, RD: 0x0100, RA: 0x0080, AD: 0x0020, CD: 0x0010 }
-const OPCODE_QUERY = 0
 
 /** Response codes (RFC 1035 §4.1.1; NOTAUTH RFC 8945 §5.3, BADVERS RFC 6891 §9). */
 export const RCODE = {
@@ -150,33 +149,5 @@ export function parseMessage(bytes: Uint8Array): Message {
   } catch (cause) {
     if (!(cause instanceof DnssecError) && !(cause instanceof TlogError)) throw cause
     throw new DnssecError('bad-message', `malformed DNS message: ${cause.message}`, { cause })
-  }
-}
-
-/**
- * Does the message count as the reply to our question? Only with QR set, TC clear, exactly our
- * question, and rcode NOERROR or NXDOMAIN: whatever else a server says proves nothing.
- *
- * @throws DnssecError `bad-reply`
- */
-export function checkReply(
-  message: Message,
-  question: { readonly name: Name; readonly type: number },
-): void {
-  const bad = (why: string): DnssecError => new DnssecError('bad-reply', why)
-  if (!message.qr || message.opcode !== OPCODE_QUERY) throw bad('not a reply to a query')
-  if (message.tc) throw bad('truncated reply')
-  const [asked, ...more] = message.question
-  if (
-    asked === undefined ||
-    more.length > 0 ||
-    asked.type !== question.type ||
-    asked.class !== CLASS_IN ||
-    !sameName(asked.name, question.name)
-  ) {
-    throw bad(`reply to another question than ${nameToText(question.name)}`)
-  }
-  if (message.rcode !== RCODE.NOERROR && message.rcode !== RCODE.NXDOMAIN) {
-    throw bad(`reply with rcode ${message.rcode}`)
   }
 }

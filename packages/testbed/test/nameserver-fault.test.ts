@@ -1,5 +1,5 @@
 /** What is wrong with name servers on purpose: each fault shows as it should, where it should, and goes away. */
-import { checkReply, parseMessage, type Message } from '@dslog/dnssec/message'
+import { parseMessage, type Message } from '@dslog/dnssec/message'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { judgeDelegation, type Verdict } from '@dslog/dnssec/chain'
 import { nameFromText } from '@dslog/dnssec/name'
@@ -146,7 +146,8 @@ describe('the message', () => {
   test('wrong-question', async () => {
     server.inject('wrong-question')
     const reply = await udp.ask(ASK)
-    expect(() => checkReply(reply, { name: OWNER, type: TYPE.DS })).toThrow('another question')
+    expect(reply.question).toHaveLength(1)
+    expect(reply.question[0]).not.toMatchObject({ name: OWNER, type: TYPE.DS })
     expect(reply.answer).not.toEqual([])
   })
 
