@@ -87,11 +87,11 @@ export function openDns(options: DnsOptions): Dns {
   const proxies = config.proxies.map((text): Vantage => {
     const socks = new SocksExchange({ ...proxyOf(text), dnsPort: config.dnsPort, permits })
     const own = new EvidenceCollector({ exchange: paced(socks, 'proxy'), walker, ...common })
-    return new ServerVantage(`proxy ${text}`, 'socks', own)
+    return new ServerVantage(`proxy ${text}`, own)
   })
   return {
     walker,
-    direct: new ServerVantage('direct', 'direct', collector),
+    direct: new ServerVantage('direct', collector),
     others: [...resolvers, ...proxies],
     edges: transferEdges(exchange, permits, config.dnsPort, clock),
     close: async () => {

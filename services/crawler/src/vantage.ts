@@ -29,15 +29,11 @@ export interface Look {
 export interface Evidence extends Sighting {
   /** Raw replies up to the root. */
   readonly messages: readonly Uint8Array[]
-  /** Resolvers treat the delegation as unsigned, though it is not. */
-  readonly insecure: boolean
 }
 
 /** A place to look from. */
 export interface Vantage {
   readonly name: string
-  /** Whether it asks the servers of the parent, or has one place of its own. */
-  readonly kind: 'direct' | 'socks' | 'resolver'
   /** @throws ResolverError */
   delegation(look: Look): Promise<Evidence>
 }
@@ -45,12 +41,10 @@ export interface Vantage {
 /** Servers of a zone, asked by a collector. */
 export class ServerVantage implements Vantage {
   readonly name: string
-  readonly kind: 'direct' | 'socks'
   readonly #collector: Collector
 
-  constructor(name: string, kind: 'direct' | 'socks', collector: Collector) {
+  constructor(name: string, collector: Collector) {
     this.name = name
-    this.kind = kind
     this.#collector = collector
   }
 
@@ -91,7 +85,6 @@ const BY_REFERRAL: ReadonlySet<string> = new Set([
 /** A resolver: it finds the parent itself, and has one answer for all servers. */
 export class ResolverVantage implements Vantage {
   readonly name: string
-  readonly kind = 'resolver'
   readonly #url: string
   readonly #server: Server
   readonly #walker: Walker
@@ -127,7 +120,6 @@ function evidenceOf(
     stateId: stateId(owner, zone, ds),
     signed: ds.length > 0,
     inception: verdict.inception,
-    insecure: verdict.insecure,
     vantage,
     server,
     transport: reply.transport,

@@ -43,7 +43,7 @@ beforeEach(() => {
   // The last of those that can be asked comes last, and nothing is asked over TCP by chance.
   const random = (): number => 0.5
   looker = new Looker({
-    direct: new ServerVantage('direct', 'direct', collector()),
+    direct: new ServerVantage('direct', collector()),
     others: [],
     pace,
     standing: new Standing(place.db, clock.now, random),
