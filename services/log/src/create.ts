@@ -41,7 +41,7 @@ async function create({ clock, db, signerRow, signers }: LogOptions): Promise<vo
   })
   const bytes = encodeEntry(await fold.appendMapHead(time))
   const writer = new TileWriter()
-  writer.append(leafHash(bytes))
+  writer.appendEntry(bytes)
   const tree = { ...emptyTree(origin, MAP_DEPTH), size: 1, root: writer.root(), map_time: time }
   await db.transaction(async (trx) => {
     await store.create(trx, tree)

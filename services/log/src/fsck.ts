@@ -99,7 +99,7 @@ class Check {
     for (let index = 0; index * TILE_WIDTH < size; index++) {
       const entries = await this.#bundle(index)
       if (entries === undefined) return
-      for (const entry of entries) writer.append(leafHash(entry))
+      for (const entry of entries) writer.appendEntry(entry)
       await this.#leaves(index * TILE_WIDTH, entries)
       this.#violation ??= await auditor.check(entries)
       if (index % PAGE_BUNDLES === 0) await this.#compareTiles(writer)

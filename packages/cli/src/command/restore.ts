@@ -6,7 +6,7 @@ import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LogClient } from '@dslog/tlog/client'
 import { formatVkey } from '@dslog/tlog/key'
-import { parsePolicy } from '@dslog/tlog/policy'
+import { policyOfLog } from '@dslog/tlog/policy'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { restore } from '@dslog/log/restore'
 import { counted } from '@dslog/verify/counted'
@@ -33,8 +33,8 @@ export async function restoreLog(
   const { http, url } = isUrl ? { http: session.http(), url: source } : folderHttp(source)
   const options = await openStoredLog(session, { lost: true })
   try {
-    const logs = options.signers.map(({ key }) => `log ${formatVkey(key)}\n`)
-    const client = new LogClient(url, parsePolicy(`${logs.join('')}quorum none\n`), http)
+    const policy = policyOfLog(...options.signers.map(({ key }) => formatVkey(key)))
+    const client = new LogClient(url, policy, http)
     let bar: Progress | undefined
     const onProgress = (done: number, all: number): void => {
       bar ??= output.progress('Restoring', all)
