@@ -8,20 +8,11 @@ import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { utf8 } from '@dslog/tlog/bytes'
-import { signerOf } from '@dslog/tlog/cosignature'
-import { formatSkey, type SignerKey } from '@dslog/tlog/key'
-import { formatSignatureLine, parseNote } from '@dslog/tlog/note'
+import { formatSkey } from '@dslog/tlog/key'
 import { formatPolicy } from '@dslog/tlog/policy'
-import {
-  checkFollows,
-  type KnownTree,
-  openAddCheckpoint,
-  SIZE_TYPE,
-  WitnessRefusal,
-} from '@dslog/tlog/witness'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
-import { newKey } from '@dslog/log/key'
+import { FakeWitness } from '../fakewitness.ts'
+import { keyOf } from '../place.ts'
 import { bodyOf, type SignedName, signedNames, submit } from './handin.ts'
 import { listenOnLoopback } from '@dslog/testbed/loopback'
 import { type Bench, type Benchmark, quantile, repeat, secondsOf } from './harness.ts'
@@ -37,7 +28,7 @@ const AT_ONCE = 8
 /** A single name is handed in so often, ms. */
 const EACH_MS = 50
 /** Witnesses of whom all must cosign. */
-const WITNESSES = 3
+const WITNESSES = ['a', 'b', 'c']
 
 export const publish: Benchmark = {
   name: 'publish',
@@ -71,11 +62,10 @@ export const publish: Benchmark = {
     const slow = { ...settings, DSLOG_LOG_PUBLISH_INTERVAL: '1s' }
     const alone = await startLog(bench, server, slow)
     await reportWaits(bench, 'no witness', alone, names.slice(-singles), [1_500, 3_000])
-    const key = newKey('bench.example/log')
     const witnessed = await startLog(bench, server, {
       ...slow,
-      DSLOG_LOG_KEY: formatSkey(key),
-      DSLOG_LOG_WITNESS_POLICY: await startWitnesses(bench, key),
+      DSLOG_LOG_KEY: formatSkey(keyOf()),
+      DSLOG_LOG_WITNESS_POLICY: await startWitnesses(bench),
     })
     await reportWaits(
       bench,
@@ -126,43 +116,32 @@ async function reportWaits(
   })
 }
 
-/** Witnesses (C2SP tlog-witness) in this process, each at a URL of its own; the file of their policy. */
-async function startWitnesses(bench: Bench, log: SignerKey): Promise<string> {
+/** Witnesses in this process, each at a URL of its own; the file of their policy. */
+async function startWitnesses(bench: Bench): Promise<string> {
   const witnesses = await Promise.all(
-    Array.from({ length: WITNESSES }, async (_, i) => {
-      const key = newKey(`witness${i}.example`, 'witness')
-      return { name: `w${i}`, key, url: await startWitness(bench, key, log) }
+    WITNESSES.map(async (name) => {
+      const witness = new FakeWitness(name, Date.now)
+      return { name, key: witness.key, url: await serve(bench, witness) }
     }),
   )
-  const members = witnesses.map(({ name }) => name)
-  const group = { name: 'all', threshold: WITNESSES, members }
-  const policy = formatPolicy({ logs: [{ key: log }], witnesses, groups: [group], quorum: 'all' })
+  const group = { name: 'all', threshold: WITNESSES.length, members: WITNESSES }
+  const policy = formatPolicy({
+    logs: [{ key: keyOf() }],
+    witnesses,
+    groups: [group],
+    quorum: 'all',
+  })
   const file = join(bench.folder(), 'witnesses')
   writeFileSync(file, policy)
   return file
 }
 
-async function startWitness(bench: Bench, key: SignerKey, log: SignerKey): Promise<string> {
-  const signer = signerOf(key, Date.now)
-  let latest: KnownTree | undefined
-  const cosign = (body: string): { status: number; type: string; answer: string } => {
-    try {
-      const submitted = openAddCheckpoint(body, () => [log])
-      checkFollows(submitted, latest)
-      latest = submitted.checkpoint
-      const signature = signer.sign(utf8(parseNote(submitted.note).text))
-      const answer = formatSignatureLine({ name: key.name, id: key.id, signature })
-      return { status: 200, type: 'text/plain', answer }
-    } catch (error) {
-      if (!(error instanceof WitnessRefusal)) throw error
-      const answer = error.size === undefined ? error.message : `${error.size}\n`
-      return { status: error.status, type: SIZE_TYPE, answer }
-    }
-  }
+async function serve(bench: Bench, witness: FakeWitness): Promise<string> {
   const server = createServer((request, response) => {
-    void text(request).then((body) => {
-      const { answer, status, type } = cosign(body)
-      response.writeHead(status, { 'content-type': type }).end(answer)
+    void text(request).then(async (body) => {
+      const answer = witness.cosign(body)
+      response.writeHead(answer.status, Object.fromEntries(answer.headers))
+      response.end(await answer.text())
     })
   })
   const port = await listenOnLoopback(server)

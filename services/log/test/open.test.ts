@@ -10,6 +10,7 @@ import { MAP_DEPTH } from '@dslog/service/maptables'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
+import { damage, flip } from '../../../test/damage.ts'
 import { keyOf, type Kind, type Place, Places } from '../../../test/place.ts'
 import { complaints, observe, openPlace, TestLog } from '../../../test/testlog.ts'
 import { LogError, type LogErrorCode } from '../src/error.ts'
@@ -18,7 +19,6 @@ import { Log, type LogOptions } from '../src/log.ts'
 import { LOG_FILES } from '../src/files.ts'
 import { SignerFile } from '../src/signer.ts'
 import { TreeStore } from '../src/store.ts'
-import { damage, flip } from './damage.ts'
 
 const places = await Places.open()
 afterAll(() => places.close())

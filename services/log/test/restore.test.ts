@@ -17,6 +17,7 @@ import { onTestPoint } from '@dslog/service/testpoint'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
+import { damage, flip } from '../../../test/damage.ts'
 import { keyOf, ORIGIN, type Place, Places } from '../../../test/place.ts'
 import { silent } from '../../../test/silent.ts'
 import { broken, complaints, observe, openPlace, TestLog } from '../../../test/testlog.ts'
@@ -370,12 +371,7 @@ describe.each(places.kinds.slice(-1))('a log on %s', (kind) => {
     test('is not made of damaged entries', async () => {
       const options = await openPlace(place, now)
       try {
-        await options.db.transaction(async (trx) => {
-          await sql`set local session_replication_role = replica`.execute(trx)
-          await sql`update bundle set data = set_byte(data, 700, get_byte(data, 700) # 1)`.execute(
-            trx,
-          )
-        })
+        await damage(options.db, `update bundle set ${flip('data', '700')}`)
         await expect(rebuildMap(options, backend)).rejects.toThrow(/entr|bundle/)
         const { rows } = await sql`select key from name limit 1`.execute(options.db.kysely)
         expect(rows).toHaveLength(1)

@@ -13,6 +13,7 @@ import { onTestPoint } from '@dslog/service/testpoint'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
+import { FakeWitness, oldSizes } from '../../../test/fakewitness.ts'
 import { keyOf, Places } from '../../../test/place.ts'
 import { silent } from '../../../test/silent.ts'
 import { configOf, observe, openPlace, TestLog } from '../../../test/testlog.ts'
@@ -22,7 +23,6 @@ import { REFRESH_MS, Sequencer } from '../src/sequencer.ts'
 import { Witnesses } from '../src/witness.ts'
 import { witnessesOf } from '../src/witness-setup.ts'
 import { emptied } from './emptied.ts'
-import { FakeWitness, oldSizes } from './fakewitness.ts'
 
 const places = await Places.open(['embedded'])
 const net = new Internet()

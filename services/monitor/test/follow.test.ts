@@ -11,6 +11,7 @@ import { decodeEntry } from '@dslog/schema/entry'
 import { mapKeyOf } from '@dslog/schema/identity'
 import { onTestPoint } from '@dslog/service/testpoint'
 import { LyingLog } from '@dslog/testbed/lyinglog'
+import { nightly } from '../../../test/nightly.ts'
 import type { Follower } from '../src/follow.ts'
 import { STALE_AFTER_MS } from '../src/standing.ts'
 import type { UnitLimits } from '@dslog/service/replay'
@@ -27,8 +28,6 @@ import {
   RUNNING,
   settingOf,
 } from './world.ts'
-
-const NIGHTLY = process.env['DSLOG_TEST_NIGHTLY'] !== undefined
 
 let past: History
 let here: Place
@@ -335,7 +334,7 @@ describe('units', () => {
 
 /** At which of the moments to crash, counted from 1: all of them at night, else the first and the last of each kind. */
 function crashesOf(passes: readonly string[]): number[] {
-  const chosen = NIGHTLY
+  const chosen = nightly
     ? passes.keys()
     : new Set(passes.flatMap((name) => [passes.indexOf(name), passes.lastIndexOf(name)]))
   return [...chosen].map((index) => index + 1)

@@ -10,7 +10,7 @@ import {
   SIZE_TYPE,
   WitnessRefusal,
 } from '@dslog/tlog/witness'
-import { keyOf, ORIGIN } from '../../../test/place.ts'
+import { keyOf, ORIGIN } from './place.ts'
 
 type Answer = Response | Promise<Response>
 
