@@ -1,10 +1,9 @@
 /** Raising, raising in level, resolving: what is stored, and what is put into which channel's outbox. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { nameFromText } from '@dslog/dnssec/name'
 import { onTestPoint } from '@dslog/service/testpoint'
-import { dsNumber } from '@dslog/testbed/key'
 import { type AlertDraft, alertId, causeOf, raiseAlerts, resolveAlert } from '../src/alert.ts'
 import { announcedBy } from '../src/announced.ts'
+import { draft, ENTRY } from './draft.ts'
 import { addOwners } from './owners.ts'
 import { type Place, quickPlace } from './world.ts'
 
@@ -14,23 +13,6 @@ beforeAll(async () => {
 })
 afterEach(() => home.empty())
 afterAll(() => home.close())
-
-const ENTRY = { origin: 'log.example', index: 7 }
-
-function draft(more: Partial<AlertDraft> = {}): AlertDraft {
-  return {
-    subscription: 'one',
-    rule: 'R6',
-    level: 'HIGH',
-    name: nameFromText('example.fi.'),
-    entry: ENTRY,
-    before: [dsNumber(1)],
-    after: [dsNumber(2)],
-    why: 'The new DS matches no key that example.fi serves.',
-    at: 1_000,
-    ...more,
-  }
-}
 
 function raise(...drafts: AlertDraft[]) {
   return home.db.transaction((trx) => raiseAlerts(trx, drafts, 2_000))

@@ -15,12 +15,12 @@ import {
 import { Webhook } from 'standardwebhooks'
 import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
 import { DAY, HOUR } from '@dslog/schema/time'
-import { dsNumber } from '@dslog/testbed/key'
 import { raiseAlerts } from '../src/alert.ts'
 import { formatSecret } from '../src/channel/webhook.ts'
 import { feedRoutes } from '../src/route/feeds.ts'
 import { Changes } from '../src/changes.ts'
 import { MonitorStore } from '../src/store.ts'
+import { draft, ENTRY } from './draft.ts'
 import { OwnerHttp, OwnerKey } from './owner-http.ts'
 import { addOwners } from './owners.ts'
 import { Post } from './post.ts'
@@ -54,18 +54,8 @@ async function raise(
   index = 1,
   at = 0,
 ): Promise<void> {
-  const draft = {
-    subscription,
-    rule: 'R6',
-    level: 'HIGH',
-    name,
-    entry: { origin: 'log.example', index },
-    before: [dsNumber(1)],
-    after: [dsNumber(2)],
-    why,
-    at,
-  } as const
-  await home.db.transaction((trx) => raiseAlerts(trx, [draft], post.clock.now()))
+  const drafted = draft({ subscription, name, entry: { ...ENTRY, index }, why, at })
+  await home.db.transaction((trx) => raiseAlerts(trx, [drafted], post.clock.now()))
 }
 
 describe('a mail', () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { leafHash } from '@dslog/tlog/hash'
 import { rootOf } from '@dslog/tlog/tree'
-import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
+import { type Name, nameToText } from '@dslog/dnssec/name'
 import { rdataToText } from '@dslog/dnssec/rdata'
 import { TYPE } from '@dslog/dnssec/records'
 import type { MonitorStatus } from '@dslog/schema/api'
@@ -22,6 +22,7 @@ import { raiseAlerts } from '../src/alert.ts'
 import { MONITOR_CONFIG } from '../src/config.ts'
 import { monitorService } from '../src/main.ts'
 import { Watchlist } from '../src/watchlist.ts'
+import { draft } from './draft.ts'
 import { addOwners } from './owners.ts'
 import { Post } from './post.ts'
 import { follower, grow, history, type History, logOf, place, RUNNING } from './world.ts'
@@ -163,11 +164,7 @@ describe.skipIf(postgres === undefined)('a monitor whose database is away', () =
     )
     const target = post.web.url
     await addOwners(here.db, [{ id: 'one', name: 'example.fi.', target }], post.clock.now())
-    const draft = { subscription: 'one', rule: 'R6', level: 'HIGH', why: 'No key of it.' } as const
-    const name = nameFromText('example.fi.')
-    await here.db.transaction((trx) =>
-      raiseAlerts(trx, [{ ...draft, name, cause: 'log.example#1', at: 0 }], post.clock.now()),
-    )
+    await here.db.transaction((trx) => raiseAlerts(trx, [draft()], post.clock.now()))
     post.web.answer = (_, response) => {
       void wire.cut()
       response.end()

@@ -1,13 +1,12 @@
 /** Nothing is lost: order, retries, dead letters, limits, and what a crash leaves. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { nameFromText } from '@dslog/dnssec/name'
 import type { AlertLevel, AlertRule } from '@dslog/schema/alert'
 import { DAY, HOUR } from '@dslog/schema/time'
 import { onTestPoint } from '@dslog/service/testpoint'
-import { dsNumber } from '@dslog/testbed/key'
 import { type HookAnswer, withStatus } from '@dslog/testbed/webhooksink'
 import { alertId, raiseAlerts, resolveAlert } from '../src/alert.ts'
 import { RETRY_SPAN_MS } from '../src/outbox.ts'
+import { draft, ENTRY } from './draft.ts'
 import { addOwners, type Owner } from './owners.ts'
 import { Post } from './post.ts'
 import { type Place, quickPlace } from './world.ts'
@@ -38,18 +37,9 @@ function raise(
   rule: AlertRule = 'R6',
   subscription = 'one',
 ) {
-  const draft = {
-    subscription,
-    rule,
-    level,
-    name: nameFromText('example.fi.'),
-    entry: { origin: 'log.example', index },
-    before: [dsNumber(1)],
-    after: [dsNumber(2)],
-    why: 'It matches no key that the name serves.',
-    at: post.clock.now(),
-  }
-  return home.db.transaction((trx) => raiseAlerts(trx, [draft], post.clock.now()))
+  const at = post.clock.now()
+  const drafted = draft({ subscription, rule, level, entry: { ...ENTRY, index }, at })
+  return home.db.transaction((trx) => raiseAlerts(trx, [drafted], at))
 }
 
 const hangUp: HookAnswer = (_, response) => {

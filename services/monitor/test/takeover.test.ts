@@ -1,12 +1,11 @@
 /** Nobody gets in: tokens, signatures, replays, links that are only fetched, forms from elsewhere. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { nameFromText } from '@dslog/dnssec/name'
 import type { AlertRule } from '@dslog/schema/alert'
 import { DAY, HOUR } from '@dslog/schema/time'
 import { newToken } from '@dslog/service/http/bearer'
-import { dsNumber } from '@dslog/testbed/key'
 import { raiseAlerts } from '../src/alert.ts'
 import { forget } from '../src/ending.ts'
+import { draft, ENTRY } from './draft.ts'
 import { OwnerHttp, OwnerKey, PIN } from './owner-http.ts'
 import { type Place, quickPlace } from './world.ts'
 
@@ -25,19 +24,9 @@ afterEach(async () => {
 afterAll(() => home.close())
 
 async function raise(subscription: string, index = 1, rule: AlertRule = 'R6'): Promise<string> {
-  const draft = {
-    subscription,
-    rule,
-    level: 'HIGH',
-    name: nameFromText('example.fi.'),
-    entry: { origin: 'log.example', index },
-    before: [dsNumber(1)],
-    after: [dsNumber(2)],
-    why: 'It matches no key.',
-    at: 0,
-  } as const
+  const drafted = draft({ subscription, rule, entry: { ...ENTRY, index } })
   const [alert] = await home.db.transaction((trx) =>
-    raiseAlerts(trx, [draft], http.post.clock.now()),
+    raiseAlerts(trx, [drafted], http.post.clock.now()),
   )
   return alert!.id
 }
