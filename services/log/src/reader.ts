@@ -103,6 +103,8 @@ export class LogReader {
   readonly #log: ReadableLog
   readonly #db: Database<LogTables>
   readonly #grown = new Generations<string, Grown>(CACHED_BYTES / 2, ({ data }) => data.length)
+  /** On its way to there: after each tree all streams of changes ask for the same bundle. */
+  readonly #reading = new Map<string, Promise<Grown>>()
   readonly #entries = new Generations<number, Uint8Array>(CACHED_BYTES / 2, ({ length }) => length)
   readonly #hot = new HotNames()
   readonly #histories: Gather<Hash, History>
@@ -176,7 +178,20 @@ export class LogReader {
     const held = this.#grown.get(key)
     if (held !== undefined && held.width >= width) return held
     const newest = tileWidth(this.#log.readable, level, index)
-    const grown = { data: await read(newest), width: newest }
+    const id = `${key} ${newest}`
+    const underWay = this.#reading.get(id)
+    if (underWay !== undefined) return underWay
+    const reading = this.#grow(key, newest, read).finally(() => this.#reading.delete(id))
+    this.#reading.set(id, reading)
+    return reading
+  }
+
+  async #grow(
+    key: string,
+    width: number,
+    read: (width: number) => Promise<Uint8Array>,
+  ): Promise<Grown> {
+    const grown = { data: await read(width), width }
     this.#grown.delete(key)
     this.#grown.set(key, grown)
     return grown

@@ -201,6 +201,24 @@ describe('a tree of more than one tile', () => {
     ])
   })
 
+  test('reads a tile or bundle once for all who ask meanwhile, and again if that failed', async () => {
+    const { log, options } = world.log
+    const bundle = vi.spyOn(log.store, 'bundle').mockRejectedValueOnce(new Error('away'))
+    const tile = vi.spyOn(log.store, 'tile')
+    onTestFinished(() => {
+      for (const spy of [bundle, tile]) spy.mockRestore()
+    })
+    const reader = new LogReader(log, options.db)
+    const widths = [3, 90, 93, 3]
+    const bundles = () => Promise.allSettled(widths.map((width) => reader.bundle(2, width)))
+    expect((await bundles()).map(({ status }) => status)).toEqual(widths.map(() => 'rejected'))
+    expect((await bundles()).map(({ status }) => status)).toEqual(widths.map(() => 'fulfilled'))
+    expect(bundle).toHaveBeenCalledTimes(2)
+    const tiles = await Promise.all(widths.map((width) => reader.tile(0, 2, width)))
+    expect(tiles.map((found) => found!.data.length / 32)).toEqual(widths)
+    expect(tile).toHaveBeenCalledTimes(1)
+  })
+
   test('an entry is read by its place in its bundle, and otherwise out of the whole', async () => {
     const { log, options } = world.log
     const bundles = await world.reader.entries(0, world.reader.tree.size)
