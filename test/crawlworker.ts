@@ -11,12 +11,13 @@ import { runProcess } from '@dslog/service/run'
 import { CRAWLER_CONFIG } from '@dslog/crawler/config'
 import { crawlerService } from '@dslog/crawler/main'
 import type { PaceLimits } from '@dslog/crawler/pace'
+import { MINUTE } from '@dslog/schema/time'
 import { clock } from './fastclock.ts'
 
 /** The servers are ours. */
 const UNLIMITED: PaceLimits = { server: 1e6, burst: 1e6, zone: 1e6, all: 1e6 }
 /** And are there, however long they take on a machine that does other things. */
-const TIMEOUT_MS = 60_000
+const TIMEOUT_MS = MINUTE
 const SAY_MS = 1_000
 /** Every so many times garbage is collected before, so that what is left is what is held. */
 const COLLECT_EVERY = 5

@@ -12,6 +12,7 @@ import { ALGORITHM, DIGEST } from '@dslog/dnssec/backend/backend'
 import { labelCount, type Name, nameFromText, ROOT } from '@dslog/dnssec/name'
 import { TYPE } from '@dslog/dnssec/records'
 import { keysId, stateId } from '@dslog/schema/identity'
+import { DAY } from '@dslog/schema/time'
 import type { KeysCandidate, StateCandidate } from '@dslog/verify/candidate'
 import { randomFrom } from '@dslog/testbed/random'
 
@@ -28,7 +29,7 @@ const INCEPTION = 1_704_067_200
 const WINDOW = { notBefore: INCEPTION * 1000, notAfter: (INCEPTION + 20 * 365 * 86_400) * 1000 }
 
 /** When a log of these may begin, ms since the Unix epoch. */
-export const START: number = WINDOW.notBefore + 86_400_000
+export const START: number = WINDOW.notBefore + DAY
 
 interface Zone {
   readonly name: Name

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { nameFromText } from '@dslog/dnssec/name'
 import { TYPE } from '@dslog/dnssec/records'
-import { DAY, HOUR } from '@dslog/schema/time'
+import { DAY, HOUR, MINUTE } from '@dslog/schema/time'
 import { type Authority, Internet } from '@dslog/testbed/internet'
 import type { Fault, FaultOptions } from '@dslog/testbed/nameserver/fault'
 import { DEFAULT_LIMITS } from '@dslog/crawler/pace'
@@ -137,7 +137,7 @@ describe('a fault of the servers of a registry', () => {
       // The name is asked again in minutes, and then less often.
       const { due, failures } = await own.task(names[0]!)
       expect(failures).toBe(2)
-      expect(due - net.clock.now()).toBeGreaterThanOrEqual(10 * 60_000)
+      expect(due - net.clock.now()).toBeGreaterThanOrEqual(10 * MINUTE)
       expect(due - net.clock.now()).toBeLessThan(HOUR)
       heal()
       await own.again(2 * HOUR)
@@ -179,7 +179,7 @@ describe('a registry', () => {
     expect(late).toBe(1)
     // What the log has answered for is not handed in again.
     const before = await own.count('dslog_crawler_submitted_total')
-    await own.again(60_000)
+    await own.again(MINUTE)
     expect(await own.count('dslog_crawler_submitted_total')).toBe(before)
     expect(await own.story(name)).toHaveLength(2)
   })
@@ -286,7 +286,7 @@ describe('politeness', () => {
     for (const name of names) expect(await own.story(name)).toEqual([text(name, 1)])
     expect(await slowed()).toBe(1)
     heal()
-    await own.again(60_000)
+    await own.again(MINUTE)
     expect(await slowed()).toBe(1)
   })
 

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { MINUTE } from '@dslog/schema/time'
 import { type Called, dslog, type Event, expectFollowed, Folders, Up } from './dslog.ts'
 import { Registry } from './registry.ts'
 import { summaryOf } from './root-zones.ts'
@@ -212,7 +213,7 @@ describe('a zone of the present', () => {
     await expectFollowed(service, Number(events[1]!['size']))
 
     // The past is another matter.
-    const at = new Date(Date.now() - 60_000).toISOString()
+    const at = new Date(Date.now() - MINUTE).toISOString()
     const past = await dslog(['import', '--at', at, ...there, registry.rootFile()])
     expect(past).toMatchObject({ code: 3, stdout: '' })
     expect(past.stderr).toContain("the operator's token")

@@ -5,6 +5,7 @@
 import type { Browser, Page } from 'playwright'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { SunkMail } from '@dslog/testbed/smtpsink'
+import { MINUTE } from '@dslog/schema/time'
 import {
   barriers,
   canBrowse,
@@ -40,7 +41,7 @@ describe.runIf(canBrowse())('watching a name', () => {
       stage.mailbox.mails.find(({ headers }) => subject.test(headers.get('subject') ?? ''))
     const look = () => {
       // A monitor waits some minutes before it says what may explain itself.
-      stage.net.clock.advance(60_000)
+      stage.net.clock.advance(MINUTE)
       return find()
     }
     const message = `a mail: ${subject}`

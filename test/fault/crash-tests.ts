@@ -4,6 +4,7 @@
  */
 import { beforeAll, describe, expect, test } from 'vitest'
 import { randomIntFrom } from '@dslog/testbed/random'
+import { MINUTE } from '@dslog/schema/time'
 import { nightly } from '../nightly.ts'
 import type { Kind, Places } from '../place.ts'
 import { CrashedLog, type End, type Moment } from './crash.ts'
@@ -107,7 +108,7 @@ export function randomCrashes(places: Places, kind: Kind, crashes: number): void
 
     test.each(rounds)(
       'round $round',
-      { timeout: CRASHES_OF_ONE * 60_000 },
+      { timeout: CRASHES_OF_ONE * MINUTE },
       async ({ ends, round }) => {
         const log = await freshLog(places, kind)
         for (const [i, end] of ends.entries()) {

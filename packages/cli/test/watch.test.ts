@@ -4,6 +4,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { nameFromText, nameToText } from '@dslog/dnssec/name'
 import type { Change } from '@dslog/verify/describe'
 import { listenOnLoopback } from '@dslog/testbed/loopback'
+import { MINUTE } from '@dslog/schema/time'
 import { levelOf } from '../src/command/watch.ts'
 import { changedNames, eventsIn, type Told } from '../src/eventstream.ts'
 import { dslog } from './io.ts'
@@ -89,7 +90,7 @@ describe('a log', () => {
     const { url } = await serve((_request, answer) => {
       answer.writeHead(200, headers).end(body)
     })
-    const read = changedNames(url, 0, AbortSignal.timeout(60_000)).next()
+    const read = changedNames(url, 0, AbortSignal.timeout(MINUTE)).next()
     await expect(read).rejects.toMatchObject({
       exitCode: 3,
       message: expect.stringMatching(message) as string,

@@ -22,8 +22,8 @@ export interface TestKey extends Dnskey {
 /** Every time in these tests is around this one: 2024-07-01T00:00:00Z, ms and seconds. */
 export const AT = Date.UTC(2024, 6, 1)
 export const NOW = AT / 1000
-const HOUR = 3600
-/** In ms. */
+/** Spans, ms. */
+export const HOUR = 3_600_000
 export const DAY = 86_400_000
 
 function named(
@@ -161,7 +161,7 @@ export async function signRRset(
   zone: Name,
   options: SignOptions = {},
 ): Promise<Uint8Array> {
-  const { inception = NOW - HOUR, expiration = NOW + HOUR, ttl = 3600 } = options
+  const { inception = NOW - HOUR / 1000, expiration = NOW + HOUR / 1000, ttl = 3600 } = options
   const labels = options.labels ?? labelCount(set.owner) - (isWildcard(set.owner) ? 1 : 0)
   const fields = (signer: Uint8Array): Uint8Array =>
     new ByteWriter()

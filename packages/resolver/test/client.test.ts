@@ -16,6 +16,7 @@ import type { NameServer } from '@dslog/testbed/nameserver/server'
 import { ownerKey } from '@dslog/testbed/stories'
 import { listenOnLoopback } from '@dslog/testbed/loopback'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { MINUTE } from '@dslog/schema/time'
 import {
   DS,
   expectFailure,
@@ -337,7 +338,7 @@ describe('limits', () => {
     for (const transport of ['udp', 'tcp'] as const) {
       const controller = new AbortController()
       const { signal } = controller
-      const work = world.client.ask(at, QUESTION, { signal, transport, timeout: 60_000 })
+      const work = world.client.ask(at, QUESTION, { signal, transport, timeout: MINUTE })
       controller.abort(new Error('enough'))
       const error = await expectFailure(work, 'aborted')
       expect(error.cause).toMatchObject({ message: 'enough' })
@@ -361,7 +362,7 @@ describe('limits', () => {
     server.inject('drop')
     const client = new DnsClient({ port: world.servers.port, permits: () => true })
     const work = ['udp', 'tcp'] as const
-    const asked = work.map((transport) => client.ask(at, QUESTION, { transport, timeout: 60_000 }))
+    const asked = work.map((transport) => client.ask(at, QUESTION, { transport, timeout: MINUTE }))
     const failures = asked.map((each) => expectFailure(each, 'aborted'))
     await client.close()
     await Promise.all(failures)

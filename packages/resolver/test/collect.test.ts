@@ -4,7 +4,7 @@ import { parseMessage } from '@dslog/dnssec/message'
 import { nameFromText, nameToText } from '@dslog/dnssec/name'
 import { typeToText } from '@dslog/dnssec/rdata'
 import { type RR, TYPE } from '@dslog/dnssec/records'
-import { DAY, HOUR } from '@dslog/schema/time'
+import { DAY, HOUR, MINUTE } from '@dslog/schema/time'
 import { EvidenceCollector } from '@dslog/resolver/collect'
 import type { ResolverErrorCode } from '@dslog/resolver/error'
 import { rememberingBackend } from '@dslog/resolver/remember'
@@ -302,7 +302,7 @@ describe('keys', () => {
   it('are asked for again where the zone has rolled', async () => {
     await ask()
     const fi = world.net.zoneOf(nameFromText('fi.'))
-    world.net.clock.advance(60_000)
+    world.net.clock.advance(MINUTE)
     world.net.rekey(fi, 2, 15)
     const { verdict, messages } = await ask()
     expect(verdict).toMatchObject({ verdict: 'present', ds: [DS] })

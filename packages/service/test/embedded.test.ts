@@ -10,6 +10,7 @@ import { DatabaseError, EmbeddedLocked } from '@dslog/service/database-error'
 import { type Database, openDatabase } from '@dslog/service/db'
 import { openEmbedded } from '@dslog/service/embedded'
 import { lockFolder } from '@dslog/service/lock'
+import { MINUTE } from '@dslog/schema/time'
 import { FROM_SOURCE } from '../../../test/repository.ts'
 import { databases } from './database.ts'
 
@@ -92,7 +93,7 @@ describe('the lock of a folder', () => {
     const file = join(path, 'lock')
     const foreign = JSON.stringify({ ...(await own(path)), space: 'another' })
     writeFileSync(file, foreign)
-    utimesSync(file, new Date(), new Date(Date.now() - 60_000))
+    utimesSync(file, new Date(), new Date(Date.now() - MINUTE))
     await (await lockFolder(path)).release()
     // Nobody has touched it for nine seconds: the tenth will tell.
     writeFileSync(file, foreign)

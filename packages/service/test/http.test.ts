@@ -11,6 +11,7 @@ import { strictInteger } from '@dslog/service/http/query'
 import { createLogger } from '@dslog/service/log'
 import { Metrics } from '@dslog/service/metrics'
 import { Problem, spreadRetry } from '@dslog/service/problem'
+import { MINUTE } from '@dslog/schema/time'
 
 const open: Http[] = []
 const lines: string[] = []
@@ -329,7 +330,7 @@ describe('headers', () => {
   })
 
   it('gives an ETag to what can be asked for by it alone', async () => {
-    const { app } = await server({ rateLimit: { max: 4, window: 60_000 } })
+    const { app } = await server({ rateLimit: { max: 4, window: MINUTE } })
     const payload = { observations: [] }
     const anything = { 'if-none-match': '*' }
     const answers = [
@@ -347,7 +348,7 @@ describe('headers', () => {
 describe('limits', () => {
   it('refuses the requests above the rate, per address', async () => {
     const { app } = await server({
-      rateLimit: { max: 3, window: 60_000 },
+      rateLimit: { max: 3, window: MINUTE },
       trustProxy: ['127.0.0.1'],
     })
     const from = (address: string, url = '/query?index=1') =>
@@ -370,7 +371,7 @@ describe('limits', () => {
   })
 
   it('believes no X-Forwarded-For by default', async () => {
-    const { app } = await server({ rateLimit: { max: 1, window: 60_000 } })
+    const { app } = await server({ rateLimit: { max: 1, window: MINUTE } })
     const from = (address: string) =>
       app.inject({ url: '/query?index=1', headers: { 'x-forwarded-for': address } })
     expect((await from('192.0.2.1')).statusCode).toBe(200)

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { DatabaseError } from '@dslog/service/database-error'
 import { Periodic, type Rhythm } from '@dslog/service/periodic'
+import { MINUTE } from '@dslog/schema/time'
 
 class Counted extends Periodic {
   readonly name = 'counted'
@@ -10,7 +11,7 @@ class Counted extends Periodic {
   work: (signal: AbortSignal) => Promise<void> = async () => {}
 
   constructor(rhythm: Partial<Rhythm> = {}) {
-    super({ interval: 60_000, immediately: true, ...rhythm })
+    super({ interval: MINUTE, immediately: true, ...rhythm })
   }
 
   async round(signal: AbortSignal): Promise<void> {

@@ -8,6 +8,7 @@ import { parsePolicy } from '@dslog/tlog/policy'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { nameFromText } from '@dslog/dnssec/name'
 import { decodeEntry } from '@dslog/schema/entry'
+import { HOUR } from '@dslog/schema/time'
 import { LyingLog, Scribe, type ServedLog } from '../src/lyinglog.ts'
 import { Internet } from '../src/internet.ts'
 import { dsOf } from '../src/key.ts'
@@ -56,7 +57,7 @@ describe('a scribe', () => {
     await scribe.mapHead()
     const again = await scribe.observe(OWNER, net.evidence(OWNER))
     expect(again.map(({ status }) => status)).toEqual(['known', 'known', 'known'])
-    net.clock.advance(3_600_000)
+    net.clock.advance(HOUR)
     net.zoneOf(OWNER).undelegate(OWNER)
     await scribe.observe(OWNER, net.evidence(OWNER))
     await scribe.mapHead()

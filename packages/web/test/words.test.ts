@@ -4,7 +4,7 @@ import { HttpError } from '@dslog/tlog/http'
 import { LateError } from '@dslog/tlog/late'
 import { MisbehaviourError } from '@dslog/tlog/misbehaviour'
 import type { TrustedCheckpoint } from '@dslog/tlog/policy'
-import { DAY } from '@dslog/schema/time'
+import { DAY, MINUTE } from '@dslog/schema/time'
 import { VerifyError } from '@dslog/verify/error'
 import type { EntryModel } from '../src/protocol.ts'
 import {
@@ -81,9 +81,9 @@ describe('changes in words', () => {
   it.each([
     [999, 'a moment'],
     [1000, '1 second'],
-    [59 * 60_000, '59 minutes'],
+    [59 * MINUTE, '59 minutes'],
     [7_200_000, '2 hours'],
-    [86_400_000 * 400, '400 days'],
+    [400 * DAY, '400 days'],
   ])('%d ms are %s', (ms, words) => {
     expect(spanText(ms)).toBe(words)
   })

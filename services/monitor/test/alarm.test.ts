@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { hashFromBase64 } from '@dslog/tlog/hash'
 import { nameFromText } from '@dslog/dnssec/name'
-import { DAY, HOUR } from '@dslog/schema/time'
+import { DAY, HOUR, MINUTE } from '@dslog/schema/time'
 import { TestClock } from '@dslog/testbed/clock'
 import { silent } from '../../../test/silent.ts'
 import { Alarms } from '../src/alarm.ts'
@@ -141,8 +141,7 @@ describe('a log', () => {
 
 describe('a log that is ahead of our clock', () => {
   test('is told of by its times, until they are past, and again when it is ahead again', async () => {
-    const minutes = 60_000
-    status = { ...status, mapTime: clock.now() + 5 * minutes }
+    status = { ...status, mapTime: clock.now() + 5 * MINUTE }
     await look(0)
     // As far as the clocks of two machines may be apart.
     expect(await of(OPERATOR)).toEqual([])
@@ -161,7 +160,7 @@ describe('a log that is ahead of our clock', () => {
     await look(DAY)
     expect(await of(OPERATOR)).toEqual(['log 3 over'])
     status = { ...status, mapTime: clock.now() + HOUR }
-    await look(minutes)
+    await look(MINUTE)
     expect(await of(OPERATOR)).toEqual(['log 3 over', 'log 3'])
     expect(await of('one')).toEqual([])
   })

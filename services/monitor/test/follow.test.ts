@@ -9,6 +9,7 @@ import { rootOf } from '@dslog/tlog/tree'
 import { nameFromText } from '@dslog/dnssec/name'
 import { decodeEntry } from '@dslog/schema/entry'
 import { mapKeyOf } from '@dslog/schema/identity'
+import { HOUR, MINUTE } from '@dslog/schema/time'
 import { onTestPoint } from '@dslog/service/testpoint'
 import { LyingLog } from '@dslog/testbed/lyinglog'
 import { nightly } from '../../../test/nightly.ts'
@@ -173,14 +174,14 @@ describe('an honest log', () => {
     const start = clock.now()
     try {
       // An unknown signature line makes another note of it.
-      clock.advance(60_000)
+      clock.advance(MINUTE)
       const note = new TextDecoder().decode(log.files.get('checkpoint'))
       log.files.set('checkpoint', utf8(`${note}— witness.example AAAAAAAA\n`))
       await monitor.round(RUNNING)
       expectAll(monitor, log)
-      expect(monitor.status.freshAt).toBe(freshAt! + 60_000)
+      expect(monitor.status.freshAt).toBe(freshAt! + MINUTE)
       expect(monitor.status.verifiedAt).toBe(clock.now())
-      expect((await follower(world)).status.freshAt).toBe(freshAt! + 60_000)
+      expect((await follower(world)).status.freshAt).toBe(freshAt! + MINUTE)
     } finally {
       clock.set(start)
     }
@@ -220,7 +221,7 @@ describe('an honest log', () => {
     /** Cosigned by the first so many, each an hour before the one before it. */
     const cosigned = (now: number): void => {
       const text = parseNote(log.sign()).text
-      const witnesses = keys.map((key, i) => signerOf(key, () => now - i * 3_600_000))
+      const witnesses = keys.map((key, i) => signerOf(key, () => now - i * HOUR))
       log.files.set(
         'checkpoint',
         utf8(signNote(text, [signerOf(log.key, () => now), ...witnesses])),
@@ -233,7 +234,7 @@ describe('an honest log', () => {
       cosigned(clock.now())
       await monitor.round(RUNNING)
       // Two of three had seen it an hour ago; the third, two hours ago, does not matter.
-      const vouched = (ms: number): number => Math.floor(ms / 1000) * 1000 - 3_600_000
+      const vouched = (ms: number): number => Math.floor(ms / 1000) * 1000 - HOUR
       expect(monitor.status.freshAt).toBe(vouched(start))
       expect(monitor.status.state).toBe('following')
 

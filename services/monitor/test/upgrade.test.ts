@@ -11,6 +11,7 @@ import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { nameToText } from '@dslog/dnssec/name'
 import type { MonitorTables } from '@dslog/schema/db'
 import { MONITOR_MIGRATIONS } from '@dslog/schema/migrate'
+import { HOUR } from '@dslog/schema/time'
 import { type Database, openDatabase } from '@dslog/service/db'
 import { migrate } from '@dslog/service/migrate'
 import { LyingLog } from '@dslog/testbed/lyinglog'
@@ -99,7 +100,7 @@ test.skipIf(postgres === undefined)('a database that holds a log goes on with it
       return new Judge({ db, logs, clock, digests: nodeBackend() })
     }
     await judgeOf(model).round(RUNNING)
-    net.clock.advance(3_600_000)
+    net.clock.advance(HOUR)
     await judgeOf(model).round(RUNNING)
     const state = { name: watched, state: new Uint8Array(32), zone: names.gone }
     const seen = { ds: new Uint8Array(0), absence: 'gone', inception: 1, first_at: 2, last_at: 3 }

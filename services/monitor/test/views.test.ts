@@ -5,7 +5,7 @@ import { TlogError } from '@dslog/tlog/error'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import type { View } from '@dslog/schema/crawlerapi'
 import { stateId } from '@dslog/schema/identity'
-import { HOUR } from '@dslog/schema/time'
+import { HOUR, MINUTE } from '@dslog/schema/time'
 import { silent } from '../../../test/silent.ts'
 import { ViewReader } from '../src/views.ts'
 import { rogueKey, Stage } from './scenario/stage.ts'
@@ -68,13 +68,13 @@ describe('a DS that is shown to one vantage only', () => {
 
   test('is told at once, and once', async () => {
     await read(view('tokyo', '192.0.2.1', mine()), view('paris', '192.0.2.1', mine()))
-    stage.net.clock.advance(60_000)
+    stage.net.clock.advance(MINUTE)
     await read(view('tokyo', '192.0.2.1', rogue()))
     expect(await stage.alerts()).toEqual([])
-    stage.net.clock.advance(60_000)
+    stage.net.clock.advance(MINUTE)
     await read(view('paris', '192.0.2.1', mine()), view('paris', '192.0.2.2', mine()))
     expect(await stage.alerts()).toEqual(['R11 HIGH raised'])
-    stage.net.clock.advance(60_000)
+    stage.net.clock.advance(MINUTE)
     await read(view('paris', '192.0.2.1', mine()))
     expect(await stage.alerts()).toEqual(['R11 HIGH raised'])
   })
@@ -82,7 +82,7 @@ describe('a DS that is shown to one vantage only', () => {
   test('is CRITICAL against pins', async () => {
     await stage.pin(stage.child.entryKeys().map(({ rdata }) => ({ kind: 'dnskey', rdata })))
     await read(view('tokyo', '192.0.2.1', rogue()))
-    stage.net.clock.advance(60_000)
+    stage.net.clock.advance(MINUTE)
     await read(view('paris', '192.0.2.1', mine()), view('paris', '192.0.2.2', mine()))
     expect(await stage.alerts()).toEqual(['R11 CRITICAL raised'])
   })
@@ -92,7 +92,7 @@ describe('a DS that is shown to one vantage only', () => {
     stage.net.clock.advance(2.1 * HOUR)
     await read(view('tokyo', '192.0.2.1', mine()), view('tokyo', '192.0.2.2', rogue()))
     expect(await stage.alerts()).toEqual(['R11 HIGH raised'])
-    stage.net.clock.advance(60_000)
+    stage.net.clock.advance(MINUTE)
     await read(view('tokyo', '192.0.2.2', mine()))
     expect(await stage.alerts()).toEqual(['R11 HIGH raised', 'R11 HIGH resolved'])
   })

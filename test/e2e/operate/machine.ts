@@ -12,12 +12,13 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { missingOf } from '@dslog/testbed/program'
+import { MINUTE } from '@dslog/schema/time'
 
 const BOOT = fileURLToPath(new URL('boot.sh', import.meta.url))
 const PROGRAMS = ['unshare', 'nsenter', 'ip', 'pg_createcluster', 'nginx', 'sudo', 'git', 'openssl']
 /** Where systemd keeps control groups: one hierarchy for all, or one that is called so. */
 const GROUPS = ['/sys/fs/cgroup/systemd', '/sys/fs/cgroup'] as const
-const BOOT_LIMIT = 60_000
+const BOOT_LIMIT = MINUTE
 
 /** What a script said, and how it ended. */
 export interface Done {

@@ -14,9 +14,10 @@ import { TestClock } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
 import { NameServers } from '@dslog/testbed/nameserver'
 import { SmtpSink } from '@dslog/testbed/smtpsink'
+import { MINUTE } from '@dslog/schema/time'
 
 /** A minute ago, so that nothing is from the future. */
-const LAG_MS = 60_000
+const LAG_MS = MINUTE
 
 const [folder = '.'] = process.argv.slice(2)
 mkdirSync(folder, { recursive: true })

@@ -21,7 +21,7 @@ import { ALERT_LEVELS } from '@dslog/schema/alert'
 import type { Observation } from '@dslog/schema/api'
 import { decodeEntry, isParentLink } from '@dslog/schema/entry'
 import { keysId } from '@dslog/schema/identity'
-import { DAY, HOUR } from '@dslog/schema/time'
+import { DAY, HOUR, MINUTE } from '@dslog/schema/time'
 import { type Authority, Internet, record, type ZoneOptions } from '@dslog/testbed/internet'
 import { dsOf, KSK, type ZoneKey, zoneKey } from '@dslog/testbed/key'
 import type { LyingLog, Scribe } from '@dslog/testbed/lyinglog'
@@ -41,7 +41,7 @@ import { type Place, RUNNING } from '../world.ts'
 import { StagedLog } from './stagedlog.ts'
 
 /** Of the monitor and the log: both look this often. */
-const LOOK_MS = 60_000
+const LOOK_MS = MINUTE
 
 const backend = nodeBackend()
 
