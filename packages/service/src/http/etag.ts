@@ -1,6 +1,7 @@
 /**
  * Validators for caches (RFC 9110 §8.8): what may be asked for again has an ETag, and whoever has it already is told no more
- * than that. Nothing else has one: a body that nobody can ask for by its tag, of an error above all, is not hashed.
+ * than that. Nothing else has one: a body that nobody can ask for by its tag, of an error above all, is not hashed. The
+ * plugin of Fastify hashes those, too, answers 304 in their place, also to a POST, and knows neither `*` nor lists of tags.
  */
 import fp from 'fastify-plugin'
 import type { FastifyInstance } from 'fastify'
