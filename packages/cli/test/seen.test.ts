@@ -1,12 +1,15 @@
 /** What somebody saw, in all the forms it comes in, and the signed states in it. */
 import { describe, expect, test } from 'vitest'
 import { nameFromText, nameToText, type Name } from '@dslog/dnssec/name'
+import { MAX_ITERATIONS } from '@dslog/dnssec/nsec3'
 import { rdataToText, typeToText } from '@dslog/dnssec/rdata'
-import { dsToText, type RR, TYPE } from '@dslog/dnssec/records'
+import { dsToText, parseRrsig, type RR, TYPE } from '@dslog/dnssec/records'
+import type { LogApi } from '@dslog/service/logapi'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
 import { Bag } from '../src/bag.ts'
+import { lacking } from '../src/command/submit.ts'
 import { Failure } from '../src/failure.ts'
 import { readSeen } from '../src/seen.ts'
 
@@ -101,6 +104,34 @@ describe('a bag', () => {
     expect(absent[0]).toMatchObject({ ds: [] })
   })
 
+  test.each(['nsec', { nsec3: {} }] as const)('proves it beside nonsense, by %j', (denial) => {
+    const net = internet(denial)
+    const name = nameFromText('b.test.')
+    const evidence = net.evidence(name)
+    const type = denial === 'nsec' ? TYPE.NSEC : TYPE.NSEC3
+    const signed = evidence.find((rr) => {
+      return rr.type === TYPE.RRSIG && parseRrsig(rr.rdata).typeCovered === type
+    })!
+    const nonsense = ['c.test.', 'd.test.'].flatMap((text): RR[] => {
+      const owner = nameFromText(text)
+      return [
+        { ...signed, owner, type, rdata: Uint8Array.of(1, 2, 3) },
+        { ...signed, owner },
+      ]
+    })
+    const bag = new Bag([...nonsense, ...evidence])
+    expect(bag.absences(nameFromText('test.'), [name])).toHaveLength(1)
+  })
+
+  test.each([
+    [MAX_ITERATIONS, 1],
+    [MAX_ITERATIONS + 1, 0],
+  ])('proves absence by %i iterations of NSEC3 in %i case', (iterations, count) => {
+    const name = nameFromText('b.test.')
+    const evidence = internet({ nsec3: { iterations } }).evidence(name)
+    expect(new Bag(evidence).absences(nameFromText('test.'), [name])).toHaveLength(count)
+  })
+
   test('of nonsense is empty', () => {
     const nonsense = [TYPE.DS, TYPE.RRSIG, TYPE.NSEC, TYPE.NSEC3, TYPE.DNSKEY].map((type) => ({
       owner: OWNER,
@@ -113,4 +144,15 @@ describe('a bag', () => {
     expect(bag.states()).toEqual([])
     expect(bag.denyingZones()).toEqual([])
   })
+})
+
+test('all states of a large zone are soon held against those of a log', async () => {
+  const zone = nameFromText('test.')
+  const observation = { owner: 'test.' }
+  const states = Array.from({ length: 100_000 }, (_, i) => {
+    return { owner: nameFromText(`n${i}.test.`), zone, ds: ['1 13 2 00'], observation }
+  })
+  const held = new Map(states.slice(1).map(({ ds, owner }) => [nameToText(owner), ds]))
+  const log = { states: async () => held } as unknown as LogApi
+  expect(await lacking(log, states)).toEqual([states[0]])
 })

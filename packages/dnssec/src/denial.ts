@@ -12,14 +12,12 @@ import { compare, equal } from '@dslog/tlog/bytes'
 import type { SignatureBackend } from './backend/backend.ts'
 import { DnssecError, wellFormed } from './error.ts'
 import { isBelow, nameKey, nameToText, type Name } from './name.ts'
-import { findNsecProof, nsecsAbout, type NsecSource } from './nsec.ts'
+import { findNsecProof, nsecsAbout } from './nsec.ts'
 import {
-  chainKey,
   findNsec3Proof,
   MAX_ITERATIONS,
   MAX_SECURE_ITERATIONS,
-  nsec3Link,
-  type Nsec3Link,
+  nsec3Chains,
   nsec3sAbout,
 } from './nsec3.ts'
 import {
@@ -130,19 +128,6 @@ async function verified(
   return { owner, type, rdata, rrsig, inception, weak }
 }
 
-/** NSEC3 records by their chains: by salt and iterations. */
-function chainsOf<T extends NsecSource>(records: readonly T[], zone: Name): Nsec3Link<T>[][] {
-  const chains = new Map<string, Nsec3Link<T>[]>()
-  for (const record of records) {
-    const link = nsec3Link(record, zone)
-    if (link === undefined) continue
-    const chain = chains.get(chainKey(link))
-    if (chain) chain.push(link)
-    else chains.set(chainKey(link), [link])
-  }
-  return [...chains.values()]
-}
-
 /** The first proof in verified records, NSEC before NSEC3; these are sorted by owner. */
 function search(owner: Name, zone: Name, evidence: readonly Evidence[]): Found {
   const finish = (
@@ -177,7 +162,7 @@ function search(owner: Name, zone: Name, evidence: readonly Evidence[]): Found {
     return finish(kind, nsec, false)
   }
 
-  const chains = chainsOf(
+  const chains = nsec3Chains(
     evidence.filter((record) => record.type === TYPE.NSEC3),
     zone,
   )
@@ -241,7 +226,7 @@ function claimsAbout(owner: Name, zone: Name, claims: readonly Claim[]): Claim[]
     return rrsigs.length > 0 && wellFormed(() => parse(rdata)) !== undefined
   })
   const ofType = (type: number) => readable.filter((claim) => claim.type === type)
-  const chains = chainsOf(ofType(TYPE.NSEC3), zone)
+  const chains = nsec3Chains(ofType(TYPE.NSEC3), zone)
   if (chains.length > MAX_BAG_CHAINS) {
     throw new DnssecError('too-many-tries', 'too many chains of NSEC3 records to try')
   }

@@ -85,9 +85,25 @@ export function nsec3Link<T extends NsecSource>(source: T, zone: Name): Nsec3Lin
   return { ...nsec3, source, from, to: hashLabel(nsec3.nextHash) }
 }
 
-/** Links that may be used together: one salt and one iteration count (RFC 5155 §8.2). */
-export function chainKey(link: Nsec3): string {
-  return `${link.iterations} ${toHex(link.salt)}`
+/**
+ * The usable ones of some records, by what may be used together: one salt and one iteration count (RFC 5155 §8.2).
+ *
+ * @throws DnssecError `bad-record`
+ */
+export function nsec3Chains<T extends NsecSource>(
+  records: readonly T[],
+  zone: Name,
+): Nsec3Link<T>[][] {
+  const chains = new Map<string, Nsec3Link<T>[]>()
+  for (const record of records) {
+    const link = nsec3Link(record, zone)
+    if (link === undefined) continue
+    const key = `${link.iterations} ${toHex(link.salt)}`
+    const chain = chains.get(key)
+    if (chain === undefined) chains.set(key, [link])
+    else chain.push(link)
+  }
+  return [...chains.values()]
 }
 
 /** Strictly between both ends; the last link goes round. */

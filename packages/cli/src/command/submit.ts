@@ -79,7 +79,9 @@ export async function lacking(api: LogApi, states: readonly SeenState[]): Promis
   const zones = new Map<string, SeenState[]>()
   for (const state of states) {
     const key = nameKey(state.zone)
-    zones.set(key, [...(zones.get(key) ?? []), state])
+    const others = zones.get(key)
+    if (others === undefined) zones.set(key, [state])
+    else others.push(state)
   }
   const missing: SeenState[] = []
   for (const of of zones.values()) {
