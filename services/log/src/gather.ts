@@ -5,7 +5,7 @@
 
 /** Batches on their way at a time: the second does not wait for a slow first. */
 const AT_ONCE = 2
-/** Questions of a batch at most. */
+/** Questions of a batch at most, unless told otherwise. */
 const MAX_BATCH = 256
 
 interface Question<K, V> {
@@ -17,12 +17,17 @@ interface Question<K, V> {
 /** See the head of this file. */
 export class Gather<K, V> {
   readonly #read: (keys: readonly K[]) => Promise<readonly V[]>
+  readonly #most: number
   readonly #waiting: Question<K, V>[] = []
   #under = 0
 
-  /** @param read answers all of some keys, in their order */
-  constructor(read: (keys: readonly K[]) => Promise<readonly V[]>) {
+  /**
+   * @param read answers all of some keys, in their order
+   * @param most keys at a time
+   */
+  constructor(read: (keys: readonly K[]) => Promise<readonly V[]>, most: number = MAX_BATCH) {
     this.#read = read
+    this.#most = most
   }
 
   ask(key: K): Promise<V> {
@@ -35,7 +40,7 @@ export class Gather<K, V> {
   #next(): void {
     if (this.#under === AT_ONCE || this.#waiting.length === 0) return
     this.#under++
-    const batch = this.#waiting.splice(0, MAX_BATCH)
+    const batch = this.#waiting.splice(0, this.#most)
     void this.#answer(batch).finally(() => {
       this.#under--
       this.#next()

@@ -50,6 +50,9 @@ interface GroupPlace {
   readonly group: number
 }
 
+/** Bundles that are read at a time: a megabyte. */
+const BUNDLES_AT_ONCE = 16
+
 /** Bytes that are read for an entry, a few chunks of the table: more than nearly all have. */
 const ENTRY_SLICE = 4_096
 
@@ -109,6 +112,10 @@ export class TreeStore implements TileSource {
   readonly #db: Database<LogTables>
   readonly #tiles = new Gather((wanted: readonly TilePlace[]) => this.#readTiles(wanted))
   readonly #groups = new Gather((wanted: readonly GroupPlace[]) => this.#readGroups(wanted))
+  readonly #bundles = new Gather(
+    (wanted: readonly number[]) => this.#readBundles(wanted),
+    BUNDLES_AT_ONCE,
+  )
   readonly #entries = new Gather((wanted: readonly number[]) => this.#readEntries(wanted))
 
   constructor(db: Database<LogTables>) {
@@ -207,15 +214,26 @@ export class TreeStore implements TileSource {
     return wanted.map(({ index, level }) => found[levels.indexOf(level)]!.get(index))
   }
 
-  /** The first `width` entries of a bundle, as served. @throws LogError `corrupt` */
+  /**
+   * The first `width` entries of a bundle, as served. Read with others likewise: whoever asks for thousands must not have
+   * all connections, for which the sequencer would wait behind them.
+   *
+   * @throws LogError `corrupt`
+   */
   async bundle(index: number, width: number): Promise<Uint8Array> {
-    const row = await this.#db.kysely
+    const data = await this.#bundles.ask(index)
+    if (data === undefined) throw new LogError('corrupt', `bundle ${index} is not stored`)
+    return data.subarray(0, bundlePrefix(data, width))
+  }
+
+  async #readBundles(wanted: readonly number[]): Promise<(Uint8Array | undefined)[]> {
+    const rows = await this.#db.kysely
       .selectFrom('bundle')
-      .select('data')
-      .where('idx', '=', index)
-      .executeTakeFirst()
-    if (row === undefined) throw new LogError('corrupt', `bundle ${index} is not stored`)
-    return row.data.subarray(0, bundlePrefix(row.data, width))
+      .select(['idx', 'data'])
+      .where((eb) => eb('idx', '=', eb.fn.any(eb.val([...new Set(wanted)]))))
+      .execute()
+    const found = new Map(rows.map(({ data, idx }) => [idx, data]))
+    return wanted.map((index) => found.get(index))
   }
 
   /**

@@ -41,13 +41,17 @@ describe('questions', () => {
   })
 
   test('are so many at a time and no more', async () => {
-    const sizes: number[] = []
-    const gather = new Gather<number, number>(async (keys) => {
-      sizes.push(keys.length)
-      return keys
-    })
-    const keys = Array.from({ length: 1_000 }, (_, i) => i)
-    expect(await Promise.all(keys.map((key) => gather.ask(key)))).toEqual(keys)
-    expect(sizes).toEqual([1, 1, 256, 256, 256, 230])
+    const sizesOf = async (count: number, most?: number): Promise<number[]> => {
+      const sizes: number[] = []
+      const gather = new Gather<number, number>(async (keys) => {
+        sizes.push(keys.length)
+        return keys
+      }, most)
+      const keys = Array.from({ length: count }, (_, i) => i)
+      expect(await Promise.all(keys.map((key) => gather.ask(key)))).toEqual(keys)
+      return sizes
+    }
+    expect(await sizesOf(1_000)).toEqual([1, 1, 256, 256, 256, 230])
+    expect(await sizesOf(20, 8)).toEqual([1, 1, 8, 8, 2])
   })
 })

@@ -293,6 +293,23 @@ describe('a tree of more than one tile', () => {
     await expect(store.tile(0, 9, 1)).rejects.toMatchObject({ code: 'corrupt' })
   })
 
+  test('so are bundles, and the log goes on before those that wait', async () => {
+    const { db, log } = world.log
+    const { store } = log
+    const widths = [256, 256, 93]
+    const alone: string[] = []
+    for (const [i, width] of widths.entries()) alone.push(toHex(await store.bundle(i, width)))
+    let left = 1_000
+    const asked = Array.from({ length: left }, async (_, i) => {
+      const found = await store.bundle(i % 4, widths[i % 4] ?? 1).then(toHex, () => 'none')
+      left--
+      return found
+    })
+    await db.transaction((trx) => store.hold(trx, log.tree))
+    expect(left).toBeGreaterThan(500)
+    expect(await Promise.all(asked)).toEqual(asked.map((_, i) => alone[i % 4] ?? 'none'))
+  })
+
   test('finds every leaf by its hash', async () => {
     for (const [index, leaf] of leaves.entries()) {
       expect(await world.reader.indexOf(leaf)).toBe(index)
