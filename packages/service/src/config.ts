@@ -12,6 +12,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { inspect } from 'node:util'
 import { withoutSlash } from '@dslog/tlog/http'
+import { DAY, HOUR, MINUTE, SECOND } from '@dslog/schema/time'
 
 /** What kinds of values there are, in the words of `.env.example`. */
 export type KeyKind =
@@ -138,7 +139,7 @@ export function int<const O extends KeyOptions & { min?: number; max?: number }>
   })
 }
 
-const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const UNITS = { ms: 1, s: SECOND, m: MINUTE, h: HOUR, d: DAY }
 
 /** A span of time such as `500ms`, `10s`, `15m`, `24h`, `7d`; its value is in milliseconds. */
 export function duration<const O extends KeyOptions>(name: string, options: O) {

@@ -9,6 +9,7 @@
  */
 import { equal } from '@dslog/tlog/bytes'
 import type { Hash } from '@dslog/tlog/hash'
+import { DAY } from '@dslog/schema/time'
 
 /** A state seen in DNS: what an observation claims, once its evidence has been verified. */
 export interface ObservedState {
@@ -41,7 +42,7 @@ export type Decision =
  * A state whose replacement is older than this may come back with an old signature: registries
  * that sign for weeks ahead re-publish one, and a month and a half is longer than any such window.
  */
-export const RETURN_AFTER_MS: number = 45 * 24 * 3600 * 1000
+export const RETURN_AFTER_MS: number = 45 * DAY
 
 /** How many entries a name may have in a while, before states that it has had are turned away. */
 export interface FloodRule {
@@ -51,7 +52,7 @@ export interface FloodRule {
 }
 
 /** Admission rule 6: a dozen changes a day is more than any registry makes, and less than a flood. */
-export const FLOOD_RULE: FloodRule = { entries: 12, window: 24 * 3600 * 1000 }
+export const FLOOD_RULE: FloodRule = { entries: 12, window: DAY }
 
 const KNOWN = { status: 'known' } as const
 const STALE = { status: 'stale' } as const

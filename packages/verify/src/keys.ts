@@ -13,6 +13,7 @@ import {
   type ParentLink,
   type ZoneKeysEntry,
 } from '@dslog/schema/entry'
+import { DAY } from '@dslog/schema/time'
 
 /** A time span in milliseconds since the Unix epoch, both ends included. */
 export interface Window {
@@ -36,7 +37,7 @@ export interface Chain extends Window {
 }
 
 /** A key set is logged anew when nothing logged outlives the present by this much… */
-export const REFRESH_BEFORE_MS: number = 48 * 3600 * 1000
+export const REFRESH_BEFORE_MS: number = 2 * DAY
 /** …or by this part of the new chain's validity, whichever is less: some zones sign for a day. */
 export const REFRESH_BEFORE_PART: number = 1 / 4
 /** A renewal must buy at least this part of its validity, or each re-signing would add an entry. */

@@ -13,12 +13,13 @@ import { createHmac } from 'node:crypto'
 import { type Kysely, sql } from 'kysely'
 import type { Name } from '@dslog/dnssec/name'
 import type { CrawlerTables } from '@dslog/schema/crawlerdb'
+import { MINUTE } from '@dslog/schema/time'
 import type { Database } from '@dslog/service/db'
 import { despiteDeadlock } from './deadlock.ts'
 import { Source, TaskKind, Tier } from './schedule.ts'
 
 /** How long a task is held unless its lease is renewed, ms: how late a task can be whose holder died. */
-export const LEASE_MS: number = 3 * 60_000
+export const LEASE_MS: number = 3 * MINUTE
 
 /** A process that has not been seen for so long is gone, ms. */
 export const WORKER_GONE_MS = 60_000

@@ -20,6 +20,7 @@ import type { Walker } from '@dslog/resolver/walk'
 import type { SubmitResult } from '@dslog/schema/api'
 import { keysId } from '@dslog/schema/identity'
 import type { ProblemName } from '@dslog/schema/problem'
+import { HOUR } from '@dslog/schema/time'
 import type { Clock } from '@dslog/service/clock'
 import type { Logger } from '@dslog/service/log'
 import { isOutage } from '@dslog/service/outage'
@@ -35,7 +36,7 @@ import { SubmitError, type Submitter } from './submit.ts'
 import type { Evidence } from './vantage.ts'
 
 /** Keys are submitted again after this long though they are the same: what vouches for them runs out, ms. */
-const KEYS_AGAIN_MS = 6 * 3600 * 1000
+const KEYS_AGAIN_MS = 6 * HOUR
 /** What the log answers where it takes nothing that a zone signs. */
 const NOT_ADMITTED: ProblemName = 'zone-not-admitted'
 /** Wait after there were too many questions under way, ms. */

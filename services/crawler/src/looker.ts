@@ -12,6 +12,7 @@ import type { Clock } from '@dslog/service/clock'
 import type { Pause } from '@dslog/service/outage'
 import { toBase64 } from '@dslog/tlog/bytes'
 import { keysId } from '@dslog/schema/identity'
+import { MINUTE } from '@dslog/schema/time'
 import type { Task } from './frontier.ts'
 import type { Pace } from './pace.ts'
 import { LONGEST_WAIT_MS, placeOf } from './paced.ts'
@@ -37,7 +38,7 @@ const ELSEWHERE_SHARE: Readonly<Record<Tier, number>> = {
 /** Most sightings of one look that asks all servers. */
 const MAX_SERVERS = 32
 /** For how long a family of addresses is not used after it could not be reached at all, ms. */
-const FAMILY_DOWN_MS = 10 * 60_000
+const FAMILY_DOWN_MS = 10 * MINUTE
 
 /** Nothing can be asked now; it can after a while. */
 export class LaterError extends Error {

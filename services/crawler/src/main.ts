@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { HttpClient } from '@dslog/tlog/http'
 import type { CrawlerTables } from '@dslog/schema/crawlerdb'
 import { CRAWLER_MIGRATIONS } from '@dslog/schema/migrate'
+import { MINUTE } from '@dslog/schema/time'
 import { readAnchors } from '@dslog/service/anchors'
 import { type Clock, systemClock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
@@ -52,7 +53,7 @@ export const USER_AGENT: string = `dslog-crawler/${VERSION}`
 const DOWNLOADS = 'crawler-files'
 
 /** A log that has not been followed for so long makes a crawler unready, ms. */
-const LOG_LOST_MS = 5 * 60_000
+const LOG_LOST_MS = 5 * MINUTE
 
 /** The parts that a crawler is made of. */
 export interface OpenedCrawler {

@@ -7,6 +7,7 @@
  * before it says that it has read it: one that dies in between has it all read again.
  */
 import { TlogError } from '@dslog/tlog/error'
+import { MINUTE } from '@dslog/schema/time'
 import { type Clock, Ticker } from '@dslog/service/clock'
 import type { Logger } from '@dslog/service/log'
 import { isOutage } from '@dslog/service/outage'
@@ -25,7 +26,7 @@ const NAMES_MS = 5_000
 /** How often a source is tried again that failed, ms; less often than that it is read only if told so. */
 const RETRY_MS = 60_000
 /** How often what is old is forgotten, and decoys are counted, ms. */
-const TIDY_MS = 10 * 60_000
+const TIDY_MS = 10 * MINUTE
 /** So that sources, and crawlers, do not fall into step. */
 const JITTER = 0.1
 

@@ -2,11 +2,12 @@
 import type { Hash } from '@dslog/tlog/hash'
 import type { Policy } from '@dslog/tlog/policy'
 import type { MonitorStatus } from '@dslog/schema/api'
+import { DAY } from '@dslog/schema/time'
 import { counted } from '@dslog/verify/counted'
 import type { FindingKind } from './evidence.ts'
 
 /** Not known to be fresh for so long, ms, what is verified is old: witnesses are asked every ten minutes. */
-export const STALE_AFTER_MS: number = 24 * 3600 * 1000
+export const STALE_AFTER_MS: number = DAY
 
 /** What a look at a log came to. */
 export interface Outcome {

@@ -19,6 +19,7 @@ import { type RR, TYPE } from '@dslog/dnssec/records'
 import { MAX_ZONE_FILE_BYTES, readZoneParts } from '@dslog/dnssec/zonefile'
 import { firstOf } from '@dslog/resolver/abort'
 import type { CrawlerTables } from '@dslog/schema/crawlerdb'
+import { MINUTE } from '@dslog/schema/time'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
 import type { Frontier } from '../frontier.ts'
@@ -30,7 +31,7 @@ import { refusal, type ZoneTaker } from './zone.ts'
 /** Largest download, bytes, as it comes over the wire. */
 const MAX_DOWNLOAD_BYTES = MAX_ZONE_FILE_BYTES
 /** A download that takes longer has failed, ms. */
-const DOWNLOAD_TIMEOUT_MS = 30 * 60_000
+const DOWNLOAD_TIMEOUT_MS = 30 * MINUTE
 
 /** Differing names that are held, about: with more of them a file is read twice. */
 const MAX_HELD = 100_000

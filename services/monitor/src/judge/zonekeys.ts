@@ -9,9 +9,10 @@ import { parseKeySet } from '@dslog/dnssec/chain'
 import { nameToText } from '@dslog/dnssec/name'
 import { type Dnskey, parseRrsig } from '@dslog/dnssec/records'
 import type { ZoneKeysEntry } from '@dslog/schema/entry'
+import { MINUTE } from '@dslog/schema/time'
 import type { Verdict } from './rules.ts'
 
-const HOLD_MS = 15 * 60_000
+const HOLD_MS = 15 * MINUTE
 
 /**
  * Judges a key set that was not seen before.
