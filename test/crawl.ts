@@ -18,15 +18,14 @@ import { CRAWLER_CONFIG } from '@dslog/crawler/config'
 import { crawlerService, type OpenedCrawler } from '@dslog/crawler/main'
 import type { PaceLimits } from '@dslog/crawler/pace'
 import { Source, TaskKind, Tier } from '@dslog/crawler/schedule'
-import { LOG_CONFIG } from '@dslog/log/config'
-import { logService, type OpenedLog } from '@dslog/log/main'
+import type { OpenedLog } from '@dslog/log/main'
+import { dnsEnv, UNLIMITED } from './dnsenv.ts'
+import { startLogService } from './logservice.ts'
 import type { Place } from './place.ts'
 import { silent } from './silent.ts'
 
-/** As fast as it goes: the servers are ours. */
-export const UNLIMITED: PaceLimits = { server: 1e5, burst: 1e5, zone: 1e6, all: 1e6 }
-
-const TOKEN = { DSLOG_OPERATOR_TOKEN: 'token of the tests' }
+/** What the log and its crawlers have in common. */
+export const TOKEN = { DSLOG_OPERATOR_TOKEN: 'token of the tests' }
 
 export interface CrawlOptions {
   readonly net: Internet
@@ -97,30 +96,17 @@ export class CrawlWorld {
   static async open(options: CrawlOptions): Promise<CrawlWorld> {
     const { limits = UNLIMITED, net, place, random = Math.random } = options
     const clock = net.clock.now
-    const logEnv = {
-      ...place.env,
-      DSLOG_LOG_PORT: '0',
-      DSLOG_LOG_RATE_LIMIT: '1000000',
-      ...TOKEN,
-      ...options.logEnv,
-    }
-    const { log: logConfig } = readConfig({ log: LOG_CONFIG }, logEnv)
-    const log = logService({ config: logConfig, logger: silent, clock, create: true })
-    const logLife = new Lifecycle(log.components, silent)
-    await logLife.start()
+    const log = await startLogService({ ...place.env, ...TOKEN, ...options.logEnv }, clock)
     const servers = options.dns === undefined ? await NameServers.start(net) : undefined
     const roots = net.root.servers.flatMap(({ addresses }) => addresses)
-    const url = `http://127.0.0.1:${log.port()}`
     const { crawler: config } = readConfig(
       { crawler: CRAWLER_CONFIG },
       {
         ...place.env,
         ...TOKEN,
         DSLOG_CRAWLER_PORT: '0',
-        DSLOG_CRAWLER_LOG_URL: url,
-        DSLOG_CRAWLER_ROOT_SERVERS: roots.join(),
-        DSLOG_CRAWLER_DNS_PORT: String(options.dns?.port ?? servers!.port),
-        DSLOG_CRAWLER_ALLOW: '127.0.0.0/8,::1',
+        DSLOG_CRAWLER_LOG_URL: log.url,
+        ...dnsEnv(roots, options.dns?.port ?? servers!.port),
         DSLOG_CRAWLER_TRANSFERS: 'none',
         ...options.env,
       },
@@ -141,10 +127,10 @@ export class CrawlWorld {
     return new CrawlWorld({
       net,
       place,
-      url,
+      url: log.url,
       servers,
-      log: log.opened(),
-      logLife,
+      log: log.opened,
+      logLife: log.life,
       start,
       running,
     })

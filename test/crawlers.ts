@@ -13,14 +13,14 @@ import { nameFromText, ROOT } from '@dslog/dnssec/name'
 import { CRAWLER_CONFIG } from '@dslog/crawler/config'
 import { openCrawler, type OpenedCrawler } from '@dslog/crawler/main'
 import { INTERVAL, Source, TaskKind, Tier } from '@dslog/crawler/schedule'
-import { LOG_CONFIG } from '@dslog/log/config'
-import { logService } from '@dslog/log/main'
 import { readConfig } from '@dslog/service/config'
-import { Lifecycle } from '@dslog/service/run'
 import { anchorOf } from '@dslog/testbed/key'
 import { startNsd } from '@dslog/testbed/realserver'
 import { rootKeys, rootZone } from './bench/rootzone.ts'
+import { TOKEN } from './crawl.ts'
 import type { Said } from './crawlworker.ts'
+import { dnsEnv } from './dnsenv.ts'
+import { startLogService } from './logservice.ts'
 import type { Places } from './place.ts'
 import { FROM_SOURCE } from './repository.ts'
 import { silent } from './silent.ts'
@@ -100,23 +100,14 @@ export async function crawlWithDeath(
   const ending: (() => Promise<unknown>)[] = [() => nsd.stop()]
   try {
     const place = await places.make('postgres', [anchorOf(rootKeys()[0]!)])
-    const token = { DSLOG_OPERATOR_TOKEN: 'token of the tests' }
-    const { log: logConfig } = readConfig(
-      { log: LOG_CONFIG },
-      { ...place.env, ...token, DSLOG_LOG_PORT: '0', DSLOG_LOG_RATE_LIMIT: '1000000' },
-    )
-    const log = logService({ config: logConfig, logger: silent, create: true })
-    const life = new Lifecycle(log.components, silent)
-    await life.start()
-    ending.push(() => life.stop())
+    const log = await startLogService({ ...place.env, ...TOKEN })
+    ending.push(() => log.life.stop())
     const env = {
       ...place.env,
-      ...token,
+      ...TOKEN,
       DSLOG_CRAWLER_PORT: '0',
-      DSLOG_CRAWLER_LOG_URL: `http://127.0.0.1:${log.port()}`,
-      DSLOG_CRAWLER_ROOT_SERVERS: '127.0.0.1',
-      DSLOG_CRAWLER_DNS_PORT: String(nsd.port),
-      DSLOG_CRAWLER_ALLOW: '127.0.0.0/8',
+      DSLOG_CRAWLER_LOG_URL: log.url,
+      ...dnsEnv(['127.0.0.1'], nsd.port),
       DSLOG_CRAWLER_TRANSFERS: 'none',
       DSLOG_TEST_SPEED: String(SPEED),
     }
@@ -156,7 +147,7 @@ export async function crawlWithDeath(
         seen: running.slice(1).reduce((sum, { seen }) => sum + seen, 0),
       },
       queue: await sizeOf(queue),
-      logged: (await log.opened().reader.zoneCounts(ROOT)).signed,
+      logged: (await log.opened.reader.zoneCounts(ROOT)).signed,
       signed: SIGNED,
     }
   } finally {

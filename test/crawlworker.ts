@@ -10,13 +10,11 @@ import { Metrics } from '@dslog/service/metrics'
 import { runProcess } from '@dslog/service/run'
 import { CRAWLER_CONFIG } from '@dslog/crawler/config'
 import { crawlerService } from '@dslog/crawler/main'
-import type { PaceLimits } from '@dslog/crawler/pace'
 import { MINUTE } from '@dslog/schema/time'
+import { UNLIMITED } from './dnsenv.ts'
 import { clock } from './fastclock.ts'
 
-/** The servers are ours. */
-const UNLIMITED: PaceLimits = { server: 1e6, burst: 1e6, zone: 1e6, all: 1e6 }
-/** And are there, however long they take on a machine that does other things. */
+/** The servers are there, however long they take on a machine that does other things. */
 const TIMEOUT_MS = MINUTE
 const SAY_MS = 1_000
 /** Every so many times garbage is collected before, so that what is left is what is held. */

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { finished, freePort, isInstalled, type Program } from '@dslog/testbed/program'
 import { startPostgres } from '@dslog/testbed/postgres'
 import { type ReplicatedPostgres, startReplicated } from '@dslog/testbed/replicated'
+import { dnsEnv } from '../dnsenv.ts'
 import { DSLOG, FROM_SOURCE, REPOSITORY } from '../repository.ts'
 import type { Bench } from './harness.ts'
 import { start, TOKEN } from './running.ts'
@@ -145,7 +146,6 @@ export class Deployment {
     }
     const nginx = await startNginx(bench, ports)
 
-    const dns = String(options.dnsPort)
     const crawlers = Array.from({ length: options.crawlers }, (_, i) =>
       run(bench, `crawler ${i}`, CRAWLER, {
         ...common,
@@ -154,9 +154,7 @@ export class Deployment {
         DSLOG_CRAWLER_POOL_SIZE: '6',
         DSLOG_CRAWLER_PORT: '0',
         DSLOG_CRAWLER_LOG_URL: log,
-        DSLOG_CRAWLER_ROOT_SERVERS: '127.0.0.1',
-        DSLOG_CRAWLER_DNS_PORT: dns,
-        DSLOG_CRAWLER_ALLOW: '127.0.0.0/8',
+        ...dnsEnv(['127.0.0.1'], options.dnsPort),
         DSLOG_CRAWLER_TRANSFERS: 'none',
         DSLOG_CRAWLER_ZONE_FILES: options.triggers.map((file) => `trigger:${file}`).join(),
         DSLOG_CRAWLER_TRANSFER_INTERVAL: '60s',

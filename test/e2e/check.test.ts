@@ -8,6 +8,7 @@ import { TestClock } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
 import { startUnbound } from '@dslog/testbed/unbound'
 import { CrawlWorld } from '../crawl.ts'
+import { dnsEnv } from '../dnsenv.ts'
 import { Places } from '../place.ts'
 import { ds, text } from './crawled.ts'
 import { dslog } from './dslog.ts'
@@ -35,10 +36,9 @@ afterAll(async () => {
 })
 
 async function call(...args: string[]) {
+  const roots = net.root.servers.flatMap(({ addresses }) => addresses)
   const env = {
-    DSLOG_CRAWLER_ROOT_SERVERS: net.root.servers.flatMap(({ addresses }) => addresses).join(),
-    DSLOG_CRAWLER_DNS_PORT: String(world.servers!.port),
-    DSLOG_CRAWLER_ALLOW: '127.0.0.0/8',
+    ...dnsEnv(roots, world.servers!.port),
     DSLOG_ANCHORS: join(world.place.data, 'anchors'),
   }
   return dslog([...args, '--log', world.url], { env })

@@ -13,6 +13,7 @@ import { freePort, isInstalled } from '@dslog/testbed/program'
 import { startPostgres, type TestPostgres } from '@dslog/testbed/postgres'
 import { type ComposeService, readCompose } from '../deploy/compose.ts'
 import { type Service, SERVICES } from '../deploy/services.ts'
+import { dnsEnv } from '../dnsenv.ts'
 import { DSLOG, REPOSITORY } from '../repository.ts'
 import { Folders } from './dslog.ts'
 
@@ -91,9 +92,7 @@ describe.skipIf(postgres === undefined)('docker-compose.yml', () => {
       NODE_ENV: 'production',
       DSLOG_DATA: '/data',
       // Nothing of the internet is asked.
-      DSLOG_CRAWLER_ROOT_SERVERS: '127.0.0.1',
-      DSLOG_CRAWLER_DNS_PORT: '9',
-      DSLOG_CRAWLER_ALLOW: '127.0.0.0/8',
+      ...dnsEnv(['127.0.0.1'], 9),
       DSLOG_CRAWLER_TRANSFERS: '.@127.0.0.1',
       ...service.environment,
       DSLOG_LOG_URL: '',

@@ -11,6 +11,7 @@ import { createInterface } from 'node:readline'
 import { expect } from 'vitest'
 import { SHARED, sharedPath } from '@dslog/testbed/shareddata'
 import type { ServiceFile } from '@dslog/cli/session'
+import { dnsEnv } from '../dnsenv.ts'
 import { DSLOG } from '../repository.ts'
 
 /** Longest wait for a service to be ready, ms: three databases are made, on a busy machine. */
@@ -19,9 +20,7 @@ const READY_LIMIT = 180_000
 /** No test asks other people's servers: there is nobody at this address. */
 const OFFLINE: CallOptions['env'] = {
   DSLOG_CRAWLER_TRANSFERS: 'none',
-  DSLOG_CRAWLER_ROOT_SERVERS: '127.0.0.1',
-  DSLOG_CRAWLER_DNS_PORT: '1',
-  DSLOG_CRAWLER_ALLOW: '127.0.0.0/8',
+  ...dnsEnv(['127.0.0.1'], 1),
 }
 
 /** One object of `--json`. */

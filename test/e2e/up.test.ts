@@ -12,6 +12,7 @@ import { dsOf } from '@dslog/testbed/key'
 import { NameServers } from '@dslog/testbed/nameserver'
 import { ownerKey } from '@dslog/testbed/stories'
 import { listenOnLoopback } from '@dslog/testbed/loopback'
+import { dnsEnv } from '../dnsenv.ts'
 import { dslog, type Event, Folders, Up } from './dslog.ts'
 import { Registry } from './registry.ts'
 
@@ -46,9 +47,7 @@ describe('without a network', () => {
       const [address] = root.map((server) => server.address)
       const service = await up(data, [], {
         DSLOG_ANCHORS: anchors,
-        DSLOG_CRAWLER_ALLOW: '127.0.0.0/8',
-        DSLOG_CRAWLER_DNS_PORT: String(servers.port),
-        DSLOG_CRAWLER_ROOT_SERVERS: address!,
+        ...dnsEnv([address!], servers.port),
         DSLOG_CRAWLER_TRANSFERS: `.@${address}`,
         DSLOG_CRAWLER_TRANSFER_INTERVAL: '1s',
       })

@@ -22,8 +22,6 @@ import { parsePolicy, type TrustedCheckpoint } from '@dslog/tlog/policy'
 import { formatAddCheckpoint, witnessedPath } from '@dslog/tlog/witness'
 import { nameFromText } from '@dslog/dnssec/name'
 import type { LogInfo, MonitorStatus } from '@dslog/schema/api'
-import { LOG_CONFIG } from '@dslog/log/config'
-import { logService } from '@dslog/log/main'
 import { policyText } from '@dslog/log/policy'
 import { MONITOR_CONFIG } from '@dslog/monitor/config'
 import { monitorService } from '@dslog/monitor/main'
@@ -34,6 +32,7 @@ import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
 import { freePort } from '@dslog/testbed/program'
+import { startLogService } from '../logservice.ts'
 import { keyOf, ORIGIN, type Place, Places } from '../place.ts'
 import { FROM_SOURCE } from '../repository.ts'
 import { silent } from '../silent.ts'
@@ -127,10 +126,9 @@ async function startLog() {
     DSLOG_LOG_PUBLISH_INTERVAL: '50ms',
     DSLOG_LOG_WITNESS_POLICY: join(logPlace.data, 'witnesses'),
   }
-  const { log: config } = readConfig({ log: LOG_CONFIG }, env)
-  const log = logService({ config, logger: silent, create: true })
-  const lifecycle = await started(log.components)
-  return { lifecycle, opened: log.opened(), url: `http://127.0.0.1:${ports.log}` }
+  const log = await startLogService(env)
+  running.push(log.life)
+  return log
 }
 
 async function started(components: ConstructorParameters<typeof Lifecycle>[0]): Promise<Lifecycle> {
@@ -275,13 +273,10 @@ describe('keys that change', () => {
       const env = {
         ...logPlace.env,
         DSLOG_LOG_KEY: keys.map(formatSkey).join('\n'),
-        DSLOG_LOG_PORT: '0',
         DSLOG_LOG_ANNOUNCEMENT: 'the old key signs until 2027-03-01',
       }
-      const { log: config } = readConfig({ log: LOG_CONFIG }, env)
-      const log = logService({ config, logger: silent, create: true })
-      const lifecycle = await started(log.components)
-      const url = `http://127.0.0.1:${log.port()}`
+      const { life, url } = await startLogService(env)
+      running.push(life)
       const accepts = (text: string) =>
         reader(url, text)
           .checkpoint()
@@ -292,7 +287,7 @@ describe('keys that change', () => {
       const info = (await (await fetch(`${url}/v1/log`)).json()) as LogInfo
       const found = [await accepts(without(keyOf())), await accepts(without(NEW))]
       const both = await accepts(info.policy)
-      await lifecycle.stop()
+      await life.stop()
       return { found, both, vkeys: info.vkeys, announcement: info.announcement }
     }
     expect(await run(keyOf())).toMatchObject({ found: [true, false], both: true })

@@ -21,13 +21,14 @@ import { SmtpSink } from '@dslog/testbed/smtpsink'
 import { ownerKey, STORIES } from '@dslog/testbed/stories'
 import { closeServer, listenOnLoopback } from '@dslog/testbed/loopback'
 import { freePort } from '@dslog/testbed/program'
-import { logService, type OpenedLog } from '@dslog/log/main'
+import type { OpenedLog } from '@dslog/log/main'
 import { policyText } from '@dslog/log/policy'
 import { MONITOR_CONFIG } from '@dslog/monitor/config'
 import { monitorService } from '@dslog/monitor/main'
+import { type RunningLogService, startLogService } from '../logservice.ts'
 import { keyOf, ORIGIN, type Place, Places } from '../place.ts'
 import { silent } from '../silent.ts'
-import { configOf, observe } from '../testlog.ts'
+import { observe } from '../testlog.ts'
 
 /** When the stories begin: they are over before anybody looks, but not long before. */
 const BEGIN = Date.now() - 105 * DAY
@@ -149,19 +150,11 @@ export class Stage {
     }
   }
 
-  async #startLog(
-    place: Place,
-    env: Record<string, string>,
-  ): Promise<{ opened: OpenedLog; url: string }> {
-    const config = configOf(place, {
-      DSLOG_LOG_PORT: '0',
-      DSLOG_LOG_PUBLISH_INTERVAL: '10ms',
-      DSLOG_LOG_RATE_LIMIT: '100000',
-      ...env,
-    })
-    const log = logService({ config, logger: silent, clock: this.now, create: true })
-    await this.#run(log.components)
-    return { opened: log.opened(), url: `http://127.0.0.1:${log.port()}` }
+  async #startLog(place: Place, env: Record<string, string>): Promise<RunningLogService> {
+    const own = { ...place.env, DSLOG_LOG_PUBLISH_INTERVAL: '10ms', ...env }
+    const log = await startLogService(own, this.now)
+    this.#running.push(log.life)
+    return log
   }
 
   async #startMonitor(port: number, url: string): Promise<void> {

@@ -18,19 +18,15 @@ import { KnownStates } from '@dslog/cli/enforce/known'
 import { Upstream } from '@dslog/cli/enforce/upstream'
 import { servedAt } from '@dslog/cli/source'
 import { MINUTE } from '@dslog/schema/time'
-import { LOG_CONFIG } from '@dslog/log/config'
-import { logService, type OpenedLog } from '@dslog/log/main'
 import { ZoneList } from '@dslog/log/zones'
 import { DnsClient } from '@dslog/resolver/client'
-import { readConfig } from '@dslog/service/config'
-import { Lifecycle } from '@dslog/service/run'
 import { encodeQuery, TcpAsker, UdpAsker } from '@dslog/testbed/asker'
 import { Internet, record } from '@dslog/testbed/internet'
 import { NameServers } from '@dslog/testbed/nameserver'
 import { startUnbound, type Unbound } from '@dslog/testbed/unbound'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { type RunningLogService, startLogService } from '../logservice.ts'
 import { keyOf, Places } from '../place.ts'
-import { silent } from '../silent.ts'
 import { observe } from '../testlog.ts'
 
 /** Unbound's time stands still, so that of the test goes on by little. */
@@ -55,9 +51,7 @@ for (let i = 0; i < 100; i++) good.add(record('large.good.fi.', 'TXT', `"${i}${'
 let places: Places
 let servers: NameServers
 let unbound: Unbound | undefined
-let life: Lifecycle
-let log: OpenedLog
-let url: string
+let log: RunningLogService
 /** What the machine's resolver says to the log's address: off, and it cannot be reached. */
 let isLogUp = true
 
@@ -70,27 +64,20 @@ beforeAll(async () => {
   const env = {
     ...place.env,
     DSLOG_LOG_KEY: formatSkey(keyOf()),
-    DSLOG_LOG_PORT: '0',
     DSLOG_LOG_PUBLISH_INTERVAL: '10ms',
-    DSLOG_LOG_RATE_LIMIT: '1000000',
   }
-  const { log: config } = readConfig({ log: LOG_CONFIG }, env)
-  const service = logService({ config, logger: silent, clock: net.clock.now, create: true })
-  life = new Lifecycle(service.components, silent)
-  await life.start()
-  log = service.opened()
-  url = `http://127.0.0.1:${service.port()}`
+  log = await startLogService(env, net.clock.now)
   await submit(fi.name, ...zones.map(({ name }) => name))
 })
 afterAll(async () => {
   await unbound?.stop()
   await servers.stop()
-  await life.stop()
+  await log.life.stop()
   await places.close()
 })
 
 async function submit(...owners: readonly Name[]): Promise<void> {
-  const results = await log.admitter.submit(owners.map((owner) => observe(net, owner)))
+  const results = await log.opened.admitter.submit(owners.map((owner) => observe(net, owner)))
   expect(results.map(({ status }) => status)).toEqual(owners.map(() => 'logged'))
 }
 
@@ -110,7 +97,7 @@ async function forwarder(own: Partial<EnforcePolicy> = {}) {
   const http = new HttpClient({ fetch, now, random: Math.random }, { retries: 0 })
   const policy = parsePolicy(`log ${formatVkey(keyOf())}\nquorum none\n`)
   const verifier = { policy, anchors: net.anchors, backend: nodeBackend() }
-  const source = servedAt(url, http)
+  const source = servedAt(log.url, http)
   const findings: Finding[] = []
   const enforcer = new Enforcer({
     cuts: new Cuts({ exchange, server, zones: new ZoneList(), now }),

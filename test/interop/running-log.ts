@@ -10,15 +10,11 @@ import { formatAnchors } from '@dslog/dnssec/anchors'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
 import { HOUR } from '@dslog/schema/time'
-import { LOG_CONFIG } from '@dslog/log/config'
-import { logService } from '@dslog/log/main'
-import { readConfig } from '@dslog/service/config'
-import { Lifecycle } from '@dslog/service/run'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
+import { startLogService } from '../logservice.ts'
 import { keyOf } from '../place.ts'
-import { silent } from '../silent.ts'
 import { observe } from '../testlog.ts'
 import type { RunningLog } from './static-log.ts'
 
@@ -49,16 +45,11 @@ export async function startLog(
     DSLOG_DATA: folder,
     DSLOG_ANCHORS: anchors,
     DSLOG_LOG_KEY: formatSkey(key),
-    DSLOG_LOG_PORT: '0',
     DSLOG_LOG_PUBLISH_INTERVAL: '10ms',
-    DSLOG_LOG_RATE_LIMIT: '1000000',
   }
-  const { log: config } = readConfig({ log: LOG_CONFIG }, env)
-  const log = logService({ config, logger: silent, clock: net.clock.now, create: true })
-  const lifecycle = new Lifecycle(log.components, silent)
-  await lifecycle.start()
+  const { life, opened, url } = await startLogService(env, net.clock.now)
   const close = async (): Promise<void> => {
-    await lifecycle.stop()
+    await life.stop()
     rmSync(folder, { recursive: true, force: true })
   }
   try {
@@ -66,7 +57,7 @@ export async function startLog(
       const owners = namesOf(tree, count)
       for (const owner of owners) zone.delegate(owner, [dsOf(owner, ownerKey(owner))])
       net.clock.advance(HOUR)
-      const results = await log.opened().admitter.submit(owners.map((o) => observe(net, o)))
+      const results = await opened.admitter.submit(owners.map((o) => observe(net, o)))
       const refused = results.find(({ status }) => status !== 'logged')
       if (refused !== undefined) throw new Error(`${refused.status}: ${refused.detail ?? ''}`)
     }
@@ -74,5 +65,5 @@ export async function startLog(
     await close()
     throw error
   }
-  return { url: `http://127.0.0.1:${log.port()}`, vkey: formatVkey(key), anchors, close }
+  return { url, vkey: formatVkey(key), anchors, close }
 }

@@ -9,6 +9,7 @@ import { Metrics } from '@dslog/service/metrics'
 import { Internet } from '@dslog/testbed/internet'
 import { NameServers } from '@dslog/testbed/nameserver'
 import { bundleOf } from '../../../test/bundle.ts'
+import { dnsEnv, UNLIMITED } from '../../../test/dnsenv.ts'
 import { silent } from '../../../test/silent.ts'
 import { CRAWLER_CONFIG } from '../src/config.ts'
 import { openDns } from '../src/dns.ts'
@@ -30,17 +31,13 @@ test.runIf(availableParallelism() > 1)(
     onTestFinished(() => servers.stop())
     const { crawler: config } = readConfig(
       { crawler: CRAWLER_CONFIG },
-      {
-        DSLOG_CRAWLER_ALLOW: '127.0.0.0/8',
-        DSLOG_CRAWLER_DNS_PORT: String(servers.port),
-        DSLOG_CRAWLER_ROOT_SERVERS: servers.hints()[0]!.addresses.join(),
-      },
+      dnsEnv(servers.hints()[0]!.addresses, servers.port),
     )
     const metrics = new Metrics('crawler')
     const dns = openDns({
       config,
       anchors: net.anchors,
-      pace: new Pace({ server: 1e6, burst: 1e6, zone: 1e6, all: 1e6 }, clock),
+      pace: new Pace(UNLIMITED, clock),
       counters: countersIn(metrics),
       clock,
       logger: silent,
