@@ -1,7 +1,7 @@
 /** A witness without a network: it does what C2SP tlog-witness says, or what a test wants instead. */
 import { utf8 } from '@dslog/tlog/bytes'
 import { signerOf } from '@dslog/tlog/cosignature'
-import { formatVkey, KEY_TYPE, type KeyType, signerKey, type SignerKey } from '@dslog/tlog/key'
+import { formatVkey, KEY_TYPE, type KeyType, type SignerKey } from '@dslog/tlog/key'
 import { formatSignatureLine, parseNote } from '@dslog/tlog/note'
 import {
   checkFollows,
@@ -10,6 +10,7 @@ import {
   SIZE_TYPE,
   WitnessRefusal,
 } from '@dslog/tlog/witness'
+import { testKey } from '@dslog/testbed/notekey'
 import { keyOf, ORIGIN } from './place.ts'
 
 type Answer = Response | Promise<Response>
@@ -31,7 +32,7 @@ export class FakeWitness {
   readonly #now: () => number
 
   constructor(name: string, now: () => number, type: KeyType = KEY_TYPE.cosignature) {
-    this.key = signerKey(`${name}.example`, type, new Uint8Array(32).fill(name.charCodeAt(0)))
+    this.key = testKey(`${name}.example`, type, name.charCodeAt(0))
     this.#now = now
   }
 

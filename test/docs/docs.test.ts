@@ -9,7 +9,7 @@ import { format } from 'prettier'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { fromUtf8 } from '@dslog/tlog/bytes'
 import { HttpClient } from '@dslog/tlog/http'
-import { formatSkey, formatVkey, KEY_TYPE, signerKey } from '@dslog/tlog/key'
+import { formatSkey, formatVkey, KEY_TYPE } from '@dslog/tlog/key'
 import { CLI_CONFIG } from '@dslog/cli/config'
 import { CRAWLER_CONFIG } from '@dslog/crawler/config'
 import { crawlerService } from '@dslog/crawler/main'
@@ -20,6 +20,7 @@ import { MONITOR_CONFIG } from '@dslog/monitor/config'
 import { monitorService } from '@dslog/monitor/main'
 import { readConfig, renderEnvExample } from '@dslog/service/config'
 import { Lifecycle } from '@dslog/service/run'
+import { testKey } from '@dslog/testbed/notekey'
 import { REPOSITORY } from '../repository.ts'
 import { silent } from '../silent.ts'
 
@@ -96,12 +97,8 @@ describe('of running services', () => {
   const urls: Record<string, string> = {}
 
   beforeAll(async () => {
-    const key = signerKey('docs.example/log', KEY_TYPE.ed25519, new Uint8Array(32).fill(7))
-    const witness = signerKey(
-      'docs.example/witness',
-      KEY_TYPE.cosignature,
-      new Uint8Array(32).fill(8),
-    )
+    const key = testKey('docs.example/log', KEY_TYPE.ed25519, 7)
+    const witness = testKey('docs.example/witness', KEY_TYPE.cosignature, 8)
     // It is not there, so nothing is published; for documents that is enough.
     const witnesses = join(folder, 'witnesses')
     const asked = `witness w ${formatVkey(witness)} http://127.0.0.1:9`

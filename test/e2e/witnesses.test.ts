@@ -30,6 +30,7 @@ import { Lifecycle } from '@dslog/service/run'
 import { TestClock } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
+import { testKey } from '@dslog/testbed/notekey'
 import { ownerKey } from '@dslog/testbed/stories'
 import { freePort } from '@dslog/testbed/program'
 import { startLogService } from '../logservice.ts'
@@ -49,7 +50,7 @@ const fi = net.addZone('fi.')
 function keyFor(name: string, type: (typeof KEY_TYPE)[keyof typeof KEY_TYPE]): SignerKey {
   return signerKey(name, type, new Uint8Array(sha256(utf8(name))))
 }
-const LOG_PQ = signerKey(ORIGIN, KEY_TYPE.mldsa44, new Uint8Array(32).fill(5))
+const LOG_PQ = testKey(ORIGIN, KEY_TYPE.mldsa44, 5)
 const W0 = keyFor('w0.example', KEY_TYPE.cosignature)
 const AUDITOR = keyFor('auditor.example', KEY_TYPE.cosignature)
 const W1 = keyFor('w1.example', KEY_TYPE.mldsa44)
@@ -265,7 +266,7 @@ describe('two of three', () => {
 })
 
 describe('keys that change', () => {
-  const NEW = signerKey(ORIGIN, KEY_TYPE.ed25519, new Uint8Array(32).fill(6))
+  const NEW = testKey(ORIGIN, KEY_TYPE.ed25519, 6)
   const without = (...keys: SignerKey[]) => policyText(keys.map(formatVkey), undefined)
 
   test('are followed by the old policy and the new, as long as both sign', async () => {

@@ -7,7 +7,7 @@ import { formatTlogProof, parseTlogProof } from '@dslog/tlog/bundle'
 import { formatCheckpoint, parseCheckpoint } from '@dslog/tlog/checkpoint'
 import { TlogError } from '@dslog/tlog/error'
 import { asHash, EMPTY_ROOT, HASH_SIZE } from '@dslog/tlog/hash'
-import { formatVkey, KEY_TYPE, parseVkey, signerKey } from '@dslog/tlog/key'
+import { formatVkey, KEY_TYPE, parseVkey } from '@dslog/tlog/key'
 import { verifyMap } from '@dslog/tlog/map'
 import { formatNote, parseNote, signNote } from '@dslog/tlog/note'
 import { formatPolicy, parsePolicy } from '@dslog/tlog/policy'
@@ -29,6 +29,7 @@ import { EntryError } from '@dslog/schema/error'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { Scribe } from '@dslog/testbed/lyinglog'
+import { testKey } from '@dslog/testbed/notekey'
 import { ownerKey } from '@dslog/testbed/stories'
 import { VerifyError } from '@dslog/verify/error'
 import { Observer } from '@dslog/verify/observe'
@@ -96,8 +97,8 @@ async function world(): Promise<{
  */
 export async function* targets(): AsyncGenerator<Target> {
   const { bags, entries, messages, net, owners } = await world()
-  const key = signerKey('log.example/ds', KEY_TYPE.ed25519, new Uint8Array(32).fill(1))
-  const witness = signerKey('w.example', KEY_TYPE.cosignature, new Uint8Array(32).fill(2))
+  const key = testKey('log.example/ds', KEY_TYPE.ed25519, 1)
+  const witness = testKey('w.example', KEY_TYPE.cosignature, 2)
   const text = formatCheckpoint({
     origin: 'log.example/ds',
     size: 70_000,

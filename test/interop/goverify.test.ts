@@ -11,10 +11,11 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { fromUtf8, toBase64, utf8 } from '@dslog/tlog/bytes'
 import { signerOf } from '@dslog/tlog/cosignature'
-import { formatVkey, KEY_TYPE, type SignerKey, signerKey } from '@dslog/tlog/key'
+import { formatVkey, KEY_TYPE, type SignerKey } from '@dslog/tlog/key'
 import { formatSignatureLine, parseNote } from '@dslog/tlog/note'
 import { HOUR } from '@dslog/schema/time'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { testKey } from '@dslog/testbed/notekey'
 import { missingOf } from '@dslog/testbed/program'
 import { startLog } from './running-log.ts'
 import { type RunningLog, serveStaticLog, type Spoil } from './static-log.ts'
@@ -180,10 +181,10 @@ describe.skipIf(missing !== undefined)('goverify', () => {
 
   describe('of witnesses', () => {
     const keyOf = (name: string, fill: number): SignerKey =>
-      signerKey(name, KEY_TYPE.cosignature, new Uint8Array(32).fill(fill))
+      testKey(name, KEY_TYPE.cosignature, fill)
     const W1 = keyOf('w1.example', 21)
     const W2 = keyOf('w2.example', 22)
-    const PQ = signerKey('pq.example', KEY_TYPE.mldsa44, new Uint8Array(32).fill(23))
+    const PQ = testKey('pq.example', KEY_TYPE.mldsa44, 23)
 
     /** A log whose checkpoint these have cosigned, at a time. */
     async function cosigned(
@@ -251,7 +252,7 @@ describe.skipIf(missing !== undefined)('goverify', () => {
   })
 
   test('does not take another key', async () => {
-    const stranger = signerKey('log.example/static', KEY_TYPE.ed25519, new Uint8Array(32).fill(9))
+    const stranger = testKey('log.example/static', KEY_TYPE.ed25519, 9)
     const log = await serveStaticLog(entries)
     try {
       const { status, is } = await goverify(log.url, formatVkey(stranger))

@@ -7,12 +7,13 @@ import { toBase64, utf8 } from '@dslog/tlog/bytes'
 import { formatCheckpoint } from '@dslog/tlog/checkpoint'
 import { signerOf } from '@dslog/tlog/cosignature'
 import { HASH_SIZE, leafHash } from '@dslog/tlog/hash'
-import { formatVkey, KEY_TYPE, signerKey } from '@dslog/tlog/key'
+import { formatVkey, KEY_TYPE } from '@dslog/tlog/key'
 import { ed25519Signer, signNote } from '@dslog/tlog/note'
 import { TreeReader } from '@dslog/tlog/reader'
 import { bundlePath, encodeBundle, TILE_WIDTH, tilePath } from '@dslog/tlog/tile'
 import { TileWriter } from '@dslog/tlog/tilewriter'
 import { closeServer, listenOnLoopback } from '@dslog/testbed/loopback'
+import { testKey } from '@dslog/testbed/notekey'
 
 /** A log that answers. */
 export interface RunningLog {
@@ -27,8 +28,8 @@ export interface RunningLog {
 export type Spoil = (path: string, body: Uint8Array) => Uint8Array
 
 const ORIGIN = 'log.example/static'
-const KEY = signerKey(ORIGIN, KEY_TYPE.ed25519, new Uint8Array(32).fill(1))
-const PQ_KEY = signerKey(ORIGIN, KEY_TYPE.mldsa44, new Uint8Array(32).fill(2))
+const KEY = testKey(ORIGIN, KEY_TYPE.ed25519, 1)
+const PQ_KEY = testKey(ORIGIN, KEY_TYPE.mldsa44, 2)
 
 /** 2024-11-16T00:00:00Z, in milliseconds. */
 const SIGNED_AT = 1_731_715_200_000

@@ -6,7 +6,15 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
-import { isBelow, isWildcard, type Name, nameKey, nameToText, sameName } from '@dslog/dnssec/name'
+import {
+  isBelow,
+  isWildcard,
+  type Name,
+  nameFromText,
+  nameKey,
+  nameToText,
+  sameName,
+} from '@dslog/dnssec/name'
 import { type RR, TYPE } from '@dslog/dnssec/records'
 import { HOUR } from '@dslog/schema/time'
 import { Internet, record, type ZoneOptions } from '@dslog/testbed/internet'
@@ -14,7 +22,7 @@ import { ZSK } from '@dslog/testbed/key'
 import { VerifyError } from '@dslog/verify/error'
 import { rememberingBackend } from '@dslog/resolver/remember'
 import { TIMES } from '../nightly.ts'
-import { madeUpDs, name, signed } from './registry.ts'
+import { madeUpDs, signed } from './registry.ts'
 import { live, statuses, TestLog, verdictOn } from './testlog.ts'
 
 const algorithm = ALGORITHM.ED25519
@@ -29,7 +37,7 @@ const DENIALS: readonly (readonly [string, Required<ZoneOptions>['denial']])[] =
 /** A name of one to three labels in the zone. */
 const owner = fc
   .array(fc.constantFrom('a', 'b', 'c', '*', '\\000'), { minLength: 1, maxLength: 3 })
-  .map((labels) => name(`${labels.join('.')}.fi.`))
+  .map((labels) => nameFromText(`${labels.join('.')}.fi.`))
 
 /** What is at a name. */
 const content = fc.constantFrom('signed', 'unsigned', 'text', 'alias', 'dname')

@@ -6,7 +6,7 @@ import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { webBackend } from '@dslog/dnssec/backend/web'
 import { DENIAL, type DenialKind } from '@dslog/dnssec/denial'
-import { type Name, nameToText } from '@dslog/dnssec/name'
+import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
 import { parseRrsig, signedRrsigFields, TYPE } from '@dslog/dnssec/records'
 import { Internet, type ZoneOptions } from '@dslog/testbed/internet'
 import { dsOf, KSK, revoked, zoneKey } from '@dslog/testbed/key'
@@ -28,7 +28,7 @@ import { Fold, type FoldHead } from '@dslog/verify/fold'
 import type { KeysLookup, ZoneKeys } from '@dslog/verify/keys'
 import { MemoryStore } from '@dslog/verify/memory'
 import { rememberingBackend } from '@dslog/resolver/remember'
-import { anchorOfRoot, day, days, madeUpDs, name, Registry, signed } from './registry.ts'
+import { anchorOfRoot, day, days, madeUpDs, Registry, signed } from './registry.ts'
 import { audit, live, refusal, TestLog, verdictOn } from './testlog.ts'
 
 const backend = rememberingBackend(nodeBackend())
@@ -114,7 +114,7 @@ async function removal([, denial, story]: (typeof KINDS)[number]): Promise<Case>
   const algorithm = ALGORITHM.ED25519
   const net = new Internet({ root: { algorithm } })
   net.addZone('fi.', { algorithm, ...(denial === undefined ? {} : { denial }) })
-  const owner = name('victim.fi.')
+  const owner = nameFromText('victim.fi.')
   const verifier = { anchors: net.anchors, backend }
   const log = await TestLog.create({ ...verifier, time: net.clock.now() })
   for (const _ of STORIES[story](net, owner)) {
@@ -210,7 +210,7 @@ describe.each(KINDS)('proof of kind %s', (kind, _denial, _story) => {
     const entry = decodeEntry(entries.at(-1)!) as DelegationEntry
     const keys = entries.slice(1, 3).map((bytes) => decodeEntry(bytes) as ZoneKeysEntry)
     const others: Partial<DelegationEntry>[] = [
-      { owner: name('victim.se.'), zone: name('se.') },
+      { owner: nameFromText('victim.se.'), zone: nameFromText('se.') },
       { zone: keys[0]!.zone },
       { keysId: (keys[1]!.link as ParentLink).keysId },
       { keysId: (keys[1]!.link as ParentLink).keysId, zone: keys[0]!.zone },
@@ -223,7 +223,7 @@ describe.each(KINDS)('proof of kind %s', (kind, _denial, _story) => {
       expect(await prefix.kind(odd)).toBe('bad-evidence')
     }
     // What denies one name may deny its neighbour; but that one had no DS to lose.
-    const neighbour = await prefix.kind({ ...entry, owner: name('victi.fi.') })
+    const neighbour = await prefix.kind({ ...entry, owner: nameFromText('victi.fi.') })
     expect(['bad-evidence', 'bad-admission']).toContain(neighbour)
     expect(nameToText(owner)).toBe('victim.fi.')
   })
@@ -234,7 +234,7 @@ describe('a DS entry', () => {
   const fi = new Registry('fi.')
   const com = new Registry('com.')
   const window = days(0, 14)
-  const A = name('a.fi.')
+  const A = nameFromText('a.fi.')
   const DS = [madeUpDs(1), madeUpDs(2)]
   const verifier: Verifier = { anchors: [anchorOfRoot(root)], backend }
   const chain = [
@@ -296,8 +296,8 @@ describe('a DS entry', () => {
   test('with a signature of another set, name, zone or key is refused', async () => {
     const rrsigs = [
       fi.ds(A, [madeUpDs(1)], window),
-      fi.ds(name('b.fi.'), DS, window),
-      com.ds(name('a.com.'), DS, window),
+      fi.ds(nameFromText('b.fi.'), DS, window),
+      com.ds(nameFromText('a.com.'), DS, window),
       root.ds(A, DS, window),
       signed(A, TYPE.DS, DS, fi.zone, [com.zsk], window),
       signed(A, TYPE.NSEC, DS, fi.zone, [fi.zsk], window),
@@ -384,13 +384,13 @@ describe('a ZONE_KEYS entry', () => {
   })
 
   test('by a DS of another zone is refused', async () => {
-    const comDs = net.root.zone.rrset(name('com.'), TYPE.DS)
+    const comDs = net.root.zone.rrset(nameFromText('com.'), TYPE.DS)
     const [ds, rrsig] = [[comDs[0]!.rdata], comDs.at(-1)!.rdata]
     expect(await fiPrefix.kind({ ...fiKeys, link: { ...link, ds, rrsig } })).toBe('bad-evidence')
     expect(await fiPrefix.kind({ ...fiKeys, link: { ...link, ds } })).toBe('bad-evidence')
-    expect(await fiPrefix.kind({ ...fiKeys, zone: name('se.') })).toBe('bad-evidence')
+    expect(await fiPrefix.kind({ ...fiKeys, zone: nameFromText('se.') })).toBe('bad-evidence')
     // The same keys, and a DS that names them at another owner.
-    const elsewhere = [dsOf(name('com.'), net.zoneOf(name('fi.')).keys[0]!)]
+    const elsewhere = [dsOf(nameFromText('com.'), net.zoneOf(nameFromText('fi.')).keys[0]!)]
     expect(await fiPrefix.kind({ ...fiKeys, link: { ...link, ds: elsewhere } })).toBe(
       'bad-evidence',
     )
@@ -414,7 +414,7 @@ describe('a ZONE_KEYS entry', () => {
   })
 
   test('signed by a revoked key is refused, and so is one that only a revoked key is named for', async () => {
-    const zone = name('se.')
+    const zone = nameFromText('se.')
     const key = zoneKey({ algorithm, flags: KSK, seed: 'se' })
     const gone = revoked(key)
     const window = { inception: now.time / 1000 - 60, expiration: (now.time + DAY) / 1000 }
@@ -473,7 +473,7 @@ describe('signatures that can be written in two ways', () => {
   test('make another entry that says the same: no forgery, for nothing signed is changed', async () => {
     const net = new Internet()
     net.addZone('fi.')
-    const owner = name('a.fi.')
+    const owner = nameFromText('a.fi.')
     const verifier = { anchors: net.anchors, backend }
     const log = await TestLog.create({ ...verifier, time: net.clock.now() })
     const [first] = STORIES.swapped(net, owner)

@@ -13,9 +13,10 @@ import { type Admission, EMPTY_HEAD, Fold } from '@dslog/verify/fold'
 import { keyText } from '@dslog/verify/foldstore'
 import type { History } from '@dslog/verify/history'
 import { MemoryStore } from '@dslog/verify/memory'
+import { nameFromText } from '@dslog/dnssec/name'
 import { TIMES } from '../nightly.ts'
 import { mapOver } from './mapmodel.ts'
-import { anchorOfRoot, day, days, madeUpDs, name, Registry } from './registry.ts'
+import { anchorOfRoot, day, days, madeUpDs, Registry } from './registry.ts'
 import { type Handed, OWNERS, play, STREAM_OPTIONS, stream, type Step } from './streams.ts'
 import { audit, live, past, refusal, statuses, TestLog, verdictOn } from './testlog.ts'
 
@@ -456,7 +457,7 @@ describe('a fold', () => {
   const root = new Registry('.')
   const fi = new Registry('fi.')
   const options = { ...STREAM_OPTIONS, anchors: [anchorOfRoot(root)] }
-  const a = name('a.fi.')
+  const a = nameFromText('a.fi.')
   const window = days(-1, 20)
   const chain = [...root.dnskeys(window), ...root.delegation(fi, window), ...fi.dnskeys(window)]
   const signedA = [...chain, ...fi.ds(a, [madeUpDs(1)], window)]

@@ -9,6 +9,7 @@ import {
   labelCount,
   lastLabels,
   type Name,
+  nameFromText,
   nameToText,
   ROOT as ROOT_NAME,
 } from '@dslog/dnssec/name'
@@ -21,7 +22,6 @@ import {
   day,
   days,
   madeUpDs,
-  name,
   nsecRdata,
   Registry,
   signed,
@@ -34,7 +34,7 @@ const FI = new Registry('fi.')
 const ANCHORS = [anchorOfRoot(ROOT)]
 const WINDOW = days(0, 14)
 const NOW = live(day(1))
-const A = name('a.fi.')
+const A = nameFromText('a.fi.')
 const CHAIN = [...ROOT.dnskeys(WINDOW), ...ROOT.delegation(FI, WINDOW), ...FI.dnskeys(WINDOW)]
 
 function rr(owner: Name, type: number, rdata: Uint8Array): RR {
@@ -97,7 +97,7 @@ test('the same keys in every bag of a submission are verified once', async () =>
   const backend = countingBackend()
   const observer = new Observer(NOTHING_KNOWN, { anchors: ANCHORS, backend }, NOW)
   for (let i = 0; i < 50; i++) {
-    const owner = name(`n${i}.fi.`)
+    const owner = nameFromText(`n${i}.fi.`)
     await observer.delegation(owner, [...CHAIN, ...FI.ds(owner, [madeUpDs(i)], WINDOW)])
   }
   expect(backend.asked.count).toBe(3 + 50)
@@ -138,9 +138,9 @@ describe('without any key', () => {
   })
 
   test('as many records of denial as fit', async () => {
-    const rdata = nsecRdata(name('z.fi.'), [TYPE.NS])
+    const rdata = nsecRdata(nameFromText('z.fi.'), [TYPE.NS])
     const bag = Array.from({ length: 200 }, (_, i) => {
-      const owner = name(`${i}.fi.`)
+      const owner = nameFromText(`${i}.fi.`)
       const [rrsig] = forgedRrsigs(owner, TYPE.NSEC, FI.zone, FI.zsk, 1)
       return [rr(owner, TYPE.NSEC, rdata), rrsig!]
     })
@@ -157,7 +157,7 @@ describe('without any key', () => {
   })
 
   test.each([10, 50, 90])('three signers for each of %i zones', async (depth) => {
-    const owner = name(`${Array.from({ length: depth }, (_, i) => i % 10).join('.')}.`)
+    const owner = nameFromText(`${Array.from({ length: depth }, (_, i) => i % 10).join('.')}.`)
     const key = zoneKey({ algorithm: ALGORITHM.ED25519, seed: 'deep' })
     const bag: RR[] = []
     for (let labels = depth; labels >= 1; labels--) {
@@ -181,7 +181,7 @@ describe('with zones of his own', () => {
   test('a hundred zones below each other, all signed as they should be', async () => {
     const zones = [FI]
     for (let i = 0; i < 100; i++) {
-      zones.push(new Registry(name(`x.${nameToText(zones.at(-1)!.zone)}`)))
+      zones.push(new Registry(nameFromText(`x.${nameToText(zones.at(-1)!.zone)}`)))
     }
     const bag = [
       ...ROOT.dnskeys(WINDOW),
@@ -195,7 +195,7 @@ describe('with zones of his own', () => {
       }),
     ]
     const last = zones.at(-1)!
-    const owner = name(`a.${nameToText(last.zone)}`)
+    const owner = nameFromText(`a.${nameToText(last.zone)}`)
     const state = signed(owner, TYPE.DS, [madeUpDs(1)], last.zone, [last.ksk], WINDOW)
     let asked = 0
     const known: KnownKeys = {

@@ -4,6 +4,7 @@ import { utf8 } from '@dslog/tlog/bytes'
 import { backend as tlogBackend, setBackend } from '@dslog/tlog/backend'
 import { MapKind } from '@dslog/schema/identity'
 import type { ProofVerifier } from '@dslog/verify/verify'
+import { nameFromText } from '@dslog/dnssec/name'
 import { claimOf } from '../claim.ts'
 import {
   LOG_KEY,
@@ -13,7 +14,6 @@ import {
   STRANGER,
   WITNESS,
 } from './published.ts'
-import { name } from './registry.ts'
 import { NOBODY, stage, VERIFIER, VICTIM } from './stage.ts'
 
 const VERIFY: ProofVerifier = { ...VERIFIER, policy: POLICY }
@@ -37,7 +37,7 @@ const FILES: readonly (readonly [string, () => Promise<string>])[] = [
   ['a MAP_HEAD', () => published.entryFile(7)],
   ['a name', () => published.nameFile(MapKind.delegation, VICTIM)],
   ['a name never logged', () => published.nameFile(MapKind.delegation, NOBODY)],
-  ['a zone', () => published.nameFile(MapKind.zoneKeys, name('com.'))],
+  ['a zone', () => published.nameFile(MapKind.zoneKeys, nameFromText('com.'))],
 ]
 
 /** Where the signature lines that the policy does not need begin and end. */

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { equal, toHex } from '@dslog/tlog/bytes'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
-import { type Name, nameToText, wildcardOf } from '@dslog/dnssec/name'
+import { type Name, nameFromText, nameToText, wildcardOf } from '@dslog/dnssec/name'
 import { CLASS_IN, type RR, TYPE } from '@dslog/dnssec/records'
 import { Internet, record } from '@dslog/testbed/internet'
 import { dsOf, KSK, zoneKey, ZSK } from '@dslog/testbed/key'
@@ -14,7 +14,7 @@ import { keysId, stateId } from '@dslog/schema/identity'
 import { type Candidate, entryOf, isPresent, type StateCandidate } from '@dslog/verify/candidate'
 import { type KnownKeys, Observer } from '@dslog/verify/observe'
 import { TIMES } from '../nightly.ts'
-import { anchorOfRoot, day, days, madeUpDs, name, nsecRdata, Registry, signed } from './registry.ts'
+import { anchorOfRoot, day, days, madeUpDs, nsecRdata, Registry, signed } from './registry.ts'
 import { live, NOTHING_KNOWN, refusal, statuses, TestLog, verdictOn } from './testlog.ts'
 
 const backend = nodeBackend()
@@ -25,7 +25,7 @@ const COM = new Registry('com.')
 const ANCHORS = [anchorOfRoot(ROOT)]
 const NOW = live(day(1))
 const WINDOW = days(0, 14)
-const A = name('a.fi.')
+const A = nameFromText('a.fi.')
 const DS = [madeUpDs(1), madeUpDs(2)]
 
 /** Everything above fi. */
@@ -102,13 +102,13 @@ describe('a bag', () => {
   test('says the same in any order, twice, and among records of no use', async () => {
     const bag = [...CHAIN, ...FI.ds(A, DS, WINDOW)]
     const expected = await observe(bag)
-    const b = name('b.fi.')
+    const b = nameFromText('b.fi.')
     const ballast = [
       ...FI.ds(b, [madeUpDs(7)], WINDOW),
       ...FI.noDs(b, WINDOW),
       ...COM.dnskeys(WINDOW),
       ...ROOT.delegation(COM, WINDOW),
-      ...COM.ds(name('a.com.'), DS, WINDOW),
+      ...COM.ds(nameFromText('a.com.'), DS, WINDOW),
       record('a.fi.', 'NS', 'ns.a.fi.'),
       record('fi.', 'SOA', 'ns.fi. root.fi. 1 2 3 4 5'),
       ...signed(
@@ -163,10 +163,10 @@ describe('a bag', () => {
   })
 
   test('about another owner says nothing about this one', async () => {
-    const records = [...CHAIN, ...FI.ds(name('b.fi.'), DS, WINDOW)]
+    const records = [...CHAIN, ...FI.ds(nameFromText('b.fi.'), DS, WINDOW)]
     expect(await code(records)).toBe('unproven')
-    expect(await code([...CHAIN, ...FI.noDs(name('b.fi.'), WINDOW)])).toBe('unproven')
-    expect(await code([...CHAIN, ...FI.ds(name('x.a.fi.'), DS, WINDOW)])).toBe('unproven')
+    expect(await code([...CHAIN, ...FI.noDs(nameFromText('b.fi.'), WINDOW)])).toBe('unproven')
+    expect(await code([...CHAIN, ...FI.ds(nameFromText('x.a.fi.'), DS, WINDOW)])).toBe('unproven')
   })
 
   test('that is empty, or about the root, proves nothing', async () => {
@@ -188,7 +188,7 @@ describe('a bag', () => {
 describe('the chain', () => {
   const UK = new Registry('uk.')
   const CO_UK = new Registry('co.uk.')
-  const owner = name('example.co.uk.')
+  const owner = nameFromText('example.co.uk.')
   const deep = [
     ...ROOT.dnskeys(WINDOW),
     ...ROOT.delegation(UK, WINDOW),
@@ -221,7 +221,10 @@ describe('the chain', () => {
     )
     const present = await see.delegation(owner, net.evidence(owner))
     expect(spell(present)).toBe('. uk. co.uk. ds by co.uk.')
-    const absent = await see2.delegation(name('other.co.uk.'), net.evidence(name('other.co.uk.')))
+    const absent = await see2.delegation(
+      nameFromText('other.co.uk.'),
+      net.evidence(nameFromText('other.co.uk.')),
+    )
     expect(spell(absent)).toBe('. uk. co.uk. no ds')
   })
 
@@ -397,7 +400,7 @@ describe('keys', () => {
 })
 
 describe('a submission of several bags', () => {
-  const B = name('b.fi.')
+  const B = nameFromText('b.fi.')
 
   test('may have the keys in one of them; each answer stands alone', async () => {
     const see = observer()
@@ -443,7 +446,7 @@ describe('a submission of several bags', () => {
     const see = observer()
     const com = [...ROOT.delegation(COM, WINDOW), ...COM.dnskeys(WINDOW)]
     await see.delegation(A, [...CHAIN, ...FI.ds(A, DS, WINDOW)])
-    const other = name('a.com.')
+    const other = nameFromText('a.com.')
     const records = [...com, ...COM.ds(other, DS, WINDOW)]
     expect(spell(await see.delegation(other, records))).toBe('. com. ds by com.')
     expect(await refusal(see.delegation(other, FI.ds(other, DS, WINDOW)))).toBe('unproven')
@@ -533,8 +536,8 @@ describe('an attack', () => {
   test('a record of denial is of another name, or covers too little', async () => {
     const deny = (owner: string, next: string): RR[] => {
       const types = owner === 'fi.' ? [TYPE.NS, TYPE.SOA] : [TYPE.NS]
-      const rdata = nsecRdata(name(next), [...types, TYPE.NSEC, TYPE.RRSIG])
-      return signed(name(owner), TYPE.NSEC, [rdata], FI.zone, [FI.zsk], WINDOW)
+      const rdata = nsecRdata(nameFromText(next), [...types, TYPE.NSEC, TYPE.RRSIG])
+      return signed(nameFromText(owner), TYPE.NSEC, [rdata], FI.zone, [FI.zsk], WINDOW)
     }
     expect(await code([...CHAIN, ...deny('0.fi.', 'b.fi.')])).toBe('unproven')
     expect(await said([...CHAIN, ...deny('0.fi.', 'b.fi.'), ...deny('fi.', '0.fi.')])).toBe(
@@ -590,7 +593,11 @@ test('a moment of the past is judged by what was valid then', async () => {
     true,
   ])
   // Present keys do not vouch for the past.
-  await log.observe(name('b.fi.'), [...CHAIN, ...FI.ds(name('b.fi.'), DS, WINDOW)], NOW)
+  await log.observe(
+    nameFromText('b.fi.'),
+    [...CHAIN, ...FI.ds(nameFromText('b.fi.'), DS, WINDOW)],
+    NOW,
+  )
   const older = FI.ds(A, [madeUpDs(8)], days(-60, -50))
   expect(await refusal(log.observe(A, older, at(-55)))).toBe('unproven')
 })
@@ -599,17 +606,17 @@ test('an owner is a name like any other', async () => {
   const net = new Internet()
   const fi = net.addZone('fi.')
   const odd = ['\\000.fi.', 'under_score.fi.', 'xn--4gbrim.fi.', '\\255\\065.fi.', 'a.b.c.d.e.fi.']
-  for (const text of odd) fi.delegate(name(text), DS)
+  for (const text of odd) fi.delegate(nameFromText(text), DS)
   for (const text of odd) {
     const see = new Observer(
       NOTHING_KNOWN,
       { anchors: net.anchors, backend },
       live(net.clock.now()),
     )
-    const state = (await see.delegation(name(text), net.evidence(name(text)))).at(
+    const state = (await see.delegation(nameFromText(text), net.evidence(nameFromText(text)))).at(
       -1,
     ) as StateCandidate
-    expect(nameToText(state.owner)).toBe(nameToText(name(text)))
+    expect(nameToText(state.owner)).toBe(nameToText(nameFromText(text)))
     expect(isPresent(state.evidence) && state.evidence.ds.map(toHex)).toEqual(DS.map(toHex))
   }
 })

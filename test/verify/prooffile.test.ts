@@ -6,6 +6,7 @@ import { formatTlogProof, parseTlogProof } from '@dslog/tlog/bundle'
 import { formatVkey, KEY_TYPE } from '@dslog/tlog/key'
 import { leafHash } from '@dslog/tlog/hash'
 import { parsePolicy, policyOfLog } from '@dslog/tlog/policy'
+import { nameFromText } from '@dslog/dnssec/name'
 import { TYPE } from '@dslog/dnssec/records'
 import { decodeEntry, encodeEntry, type ParentLink, type ZoneKeysEntry } from '@dslog/schema/entry'
 import { keysId, MapKind } from '@dslog/schema/identity'
@@ -23,16 +24,9 @@ import {
   type ProofVerifier,
   verifyProofFile,
 } from '@dslog/verify/verify'
-import {
-  LOG_KEY,
-  POLICY,
-  PublishedLog,
-  rememberNotes,
-  testKey,
-  tlvsOf,
-  WITNESS,
-} from './published.ts'
-import { anchorOfRoot, day, days, madeUpDs, name, Registry, signed } from './registry.ts'
+import { testKey } from '@dslog/testbed/notekey'
+import { LOG_KEY, POLICY, PublishedLog, rememberNotes, tlvsOf, WITNESS } from './published.ts'
+import { anchorOfRoot, day, days, madeUpDs, Registry, signed } from './registry.ts'
 import { ANCHORS, ARCHIVED, NOBODY, stage, type Staged, VERIFIER, VICTIM } from './stage.ts'
 import { TestLog } from './testlog.ts'
 
@@ -140,7 +134,7 @@ describe('an entry proof', () => {
   test('hangs from any key set that was logged before and valid then', async () => {
     const root = new Registry('.')
     const fi = new Registry('fi.')
-    const owner = name('x.fi.')
+    const owner = nameFromText('x.fi.')
     const log = await TestLog.create({ ...VERIFIER, anchors: [anchorOfRoot(root)], time: day(0) })
     const bag = (from: number, n: number) => {
       const window = days(from, from + 14)
@@ -183,7 +177,7 @@ describe('a name proof', () => {
     const { log } = staged
     expect(log.entries.length).toBe(published.entries.length)
     const say = async (kind: MapKind, text: string) => {
-      return outcome(await published.nameFile(kind, name(text)))
+      return outcome(await published.nameFile(kind, nameFromText(text)))
     }
     expect(await say(MapKind.delegation, 'victim.fi.')).toBe('6 ds, 10 ds, 15 no-ds, 16 ds')
     expect(await say(MapKind.delegation, 'archived.com.')).toBe('3 ds')
@@ -220,7 +214,7 @@ describe('a name proof', () => {
   test('has the keys in the order in which they are first needed', async () => {
     const { chain } = await published.nameProof(1, VICTIM)
     expect(chain.map(({ index }) => index)).toEqual([5, 4, 9, 8, 14, 13])
-    const zone = await published.nameProof(2, name('fi.'))
+    const zone = await published.nameProof(2, nameFromText('fi.'))
     expect(zone.chain.map(({ index }) => index)).toEqual([4, 8, 13])
   })
 
@@ -247,7 +241,7 @@ describe('a name proof', () => {
 
   test('that keeps an entry back, or brings another’s, is refused', async () => {
     const proof = await published.nameProof(1, VICTIM)
-    const other = await published.nameProof(1, name('other.fi.'))
+    const other = await published.nameProof(1, nameFromText('other.fi.'))
     const say = (change: Partial<NameProof>) => outcome(published.file({ ...proof, ...change }))
     expect(await say({})).toBe('6 ds, 10 ds, 15 no-ds, 16 ds')
     for (const i of proof.history.keys()) {
@@ -360,13 +354,13 @@ describe('a log that lies', () => {
   const verifier = { ...VERIFY, anchors }
 
   test('cannot make a verifier go round in circles', async () => {
-    const zone = name('a.b.')
+    const zone = nameFromText('a.b.')
     const own = new Registry(zone)
     const id = keysId(zone, [own.ksk.rdata, own.zsk.rdata].sort(compare))
     const records = own.dnskeys(window)
-    const ds = own.ds(name('b.'), [own.dsRdata()], window)
+    const ds = own.ds(nameFromText('b.'), [own.dsRdata()], window)
     const link: ParentLink = {
-      zone: name('b.'),
+      zone: nameFromText('b.'),
       keysId: id,
       ds: [own.dsRdata()],
       rrsig: ds[1]!.rdata,
@@ -380,7 +374,7 @@ describe('a log that lies', () => {
       rrsig: records.at(-1)!.rdata,
       link,
     }
-    const owner = name('x.a.b.')
+    const owner = nameFromText('x.a.b.')
     const state = own.ds(owner, [madeUpDs(1)], window)
     const entry = encodeEntry({
       type: 'ds',
@@ -402,7 +396,10 @@ describe('a log that lies', () => {
 
   test('cannot make it try every way up through many zones', async () => {
     const DEPTH = 40
-    const zones = Array.from({ length: DEPTH }, (_, i) => new Registry(name('a.'.repeat(i + 1))))
+    const zones = Array.from(
+      { length: DEPTH },
+      (_, i) => new Registry(nameFromText('a.'.repeat(i + 1))),
+    )
     const entries = [published.entries[0]!]
     for (const [i, zone] of zones.entries()) {
       const keys = [zone.ksk.rdata, zone.zsk.rdata].sort(compare)
@@ -421,7 +418,7 @@ describe('a log that lies', () => {
       }
     }
     const last = zones.at(-1)!
-    const owner = name(`x.${'a.'.repeat(DEPTH)}`)
+    const owner = nameFromText(`x.${'a.'.repeat(DEPTH)}`)
     const entry = encodeEntry({
       type: 'ds',
       time: day(5),
@@ -468,8 +465,8 @@ describe('an extra line', () => {
     ...(await Promise.all([0, 1, 2, 3, 10, 15].map((index) => published.entryProof(index)))),
     await published.nameProof(1, VICTIM),
     await published.nameProof(1, NOBODY),
-    await published.nameProof(2, name('fi.')),
-    await published.nameProof(2, name('.')),
+    await published.nameProof(2, nameFromText('fi.')),
+    await published.nameProof(2, nameFromText('.')),
   ]
 
   test('is read as it was written', async () => {

@@ -5,7 +5,7 @@ import { formatTlogProof } from '@dslog/tlog/bundle'
 import { formatCheckpoint } from '@dslog/tlog/checkpoint'
 import { signerOf } from '@dslog/tlog/cosignature'
 import { leafHash } from '@dslog/tlog/hash'
-import { formatVkey, KEY_TYPE, type KeyType, type SignerKey, signerKey } from '@dslog/tlog/key'
+import { formatVkey, KEY_TYPE, type SignerKey } from '@dslog/tlog/key'
 import { proveMap } from '@dslog/tlog/maptree'
 import { signNote } from '@dslog/tlog/note'
 import { parsePolicy, type Policy } from '@dslog/tlog/policy'
@@ -24,15 +24,12 @@ import {
 } from '@dslog/verify/prooffile'
 import { claimedKeys } from '@dslog/verify/verify'
 import { nodeBackend } from '@dslog/service/crypto'
+import { testKey } from '@dslog/testbed/notekey'
 import { day } from './registry.ts'
 import type { TestLog } from './testlog.ts'
 
 /** When notes are signed. */
 const SIGNED_AT = day(100)
-
-export function testKey(name: string, type: KeyType, seed: number): SignerKey {
-  return signerKey(name, type, new Uint8Array(32).fill(seed))
-}
 
 export const LOG_KEY = testKey('log.example/ds', KEY_TYPE.ed25519, 1)
 export const WITNESS = testKey('witness.example', KEY_TYPE.cosignature, 2)

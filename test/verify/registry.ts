@@ -27,10 +27,6 @@ export function days(from: number, to: number): SignatureWindow {
   return { inception: Math.floor(day(from) / 1000), expiration: Math.floor(day(to) / 1000) }
 }
 
-export function name(text: string): Name {
-  return nameFromText(text)
-}
-
 /** Records of one name and type with one signature by each of the keys. */
 export function signed(
   owner: Name,

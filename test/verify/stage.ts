@@ -1,11 +1,11 @@
 /** A small history that has everything a proof can be about: keys that roll, states that come and go. */
 import { nodeBackend } from '@dslog/dnssec/backend/node'
-import type { Name } from '@dslog/dnssec/name'
+import { type Name, nameFromText } from '@dslog/dnssec/name'
 import type { RR } from '@dslog/dnssec/records'
 import type { Verifier } from '@dslog/verify/evidence'
 import { rememberingBackend } from '@dslog/resolver/remember'
 import { PublishedLog } from './published.ts'
-import { anchorOfRoot, day, days, madeUpDs, name, Registry } from './registry.ts'
+import { anchorOfRoot, day, days, madeUpDs, Registry } from './registry.ts'
 import { live, past, TestLog } from './testlog.ts'
 
 const ROOT = new Registry('.')
@@ -14,11 +14,11 @@ const FI_ROLLED = new Registry('fi.', 2)
 const COM = new Registry('com.')
 
 /** Has a DS, another under rolled keys, none, and one again. */
-export const VICTIM: Name = name('victim.fi.')
+export const VICTIM: Name = nameFromText('victim.fi.')
 /** Has one entry, of an archive. */
-export const ARCHIVED: Name = name('archived.com.')
+export const ARCHIVED: Name = nameFromText('archived.com.')
 /** Was never logged. */
-export const NOBODY: Name = name('nobody.fi.')
+export const NOBODY: Name = nameFromText('nobody.fi.')
 
 export const ANCHORS = [anchorOfRoot(ROOT)]
 export const VERIFIER: Verifier = { anchors: ANCHORS, backend: rememberingBackend(nodeBackend()) }
@@ -51,8 +51,8 @@ export async function stage(): Promise<Staged> {
   await log.mapHead(day(2))
   await log.observe(VICTIM, bag(FI_ROLLED, 20, ds(FI_ROLLED, VICTIM, 2, 20)), live(day(20)))
   await log.observe(
-    name('other.fi.'),
-    bag(FI_ROLLED, 20, ds(FI_ROLLED, name('other.fi.'), 8, 20)),
+    nameFromText('other.fi.'),
+    bag(FI_ROLLED, 20, ds(FI_ROLLED, nameFromText('other.fi.'), 8, 20)),
     live(day(20)),
   )
   await log.mapHead(day(21))

@@ -2,11 +2,10 @@
 import { describe, expect, test } from 'vitest'
 import { toHex } from '@dslog/tlog/bytes'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
-import { nameToText } from '@dslog/dnssec/name'
+import { nameFromText, nameToText } from '@dslog/dnssec/name'
 import { Internet, type ZoneOptions } from '@dslog/testbed/internet'
 import { type Finding, STORIES, type StoryName } from '@dslog/testbed/stories'
 import { verifyErrorOf } from '@dslog/verify/evidence'
-import { name } from './registry.ts'
 import { live, refusal, statuses, TestLog, verdictOn } from './testlog.ts'
 
 const NAMES = Object.keys(STORIES) as StoryName[]
@@ -28,7 +27,7 @@ describe.each(ZONES)('in a zone with %s', (_, options) => {
   test.each(NAMES)('%s', async (story) => {
     const net = new Internet()
     net.addZone('fi.', options)
-    const owner = name(`${story}.fi.`)
+    const owner = nameFromText(`${story}.fi.`)
     const verifier = { anchors: net.anchors, backend: nodeBackend() }
     const log = await TestLog.create({ ...verifier, time: net.clock.now() })
     let inForce = '-'
@@ -71,7 +70,7 @@ describe.each(ZONES)('in a zone with %s', (_, options) => {
 test('a parent that rolls its keys adds key sets and no state', async () => {
   const net = new Internet()
   net.addZone('fi.')
-  const owner = name('a.fi.')
+  const owner = nameFromText('a.fi.')
   const verifier = { anchors: net.anchors, backend: nodeBackend() }
   const log = await TestLog.create({ ...verifier, time: net.clock.now() })
   const seen: string[] = []
@@ -98,7 +97,7 @@ test('all stories on one internet, one after the other, in a zone and in the roo
     for (const text of [`${story}.fi.`, `${story}.`]) {
       // What happens to the root's own keys is not followed by its anchor here.
       if (text === `${story}.` && story.startsWith('parent')) continue
-      const owner = name(text)
+      const owner = nameFromText(text)
       for (const { finding } of STORIES[story](net, owner)) {
         const observed = log.observe(owner, net.evidence(owner), live(net.clock.now()))
         const outcome = await observed.then(statuses, () => ['refused'])

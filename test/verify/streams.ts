@@ -5,19 +5,19 @@
 import fc from 'fast-check'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import type { RR } from '@dslog/dnssec/records'
-import { isBelow, type Name } from '@dslog/dnssec/name'
+import { isBelow, type Name, nameFromText } from '@dslog/dnssec/name'
 import { DAY, HOUR } from '@dslog/schema/time'
 import type { Candidate, Moment } from '@dslog/verify/candidate'
 import { VerifyError } from '@dslog/verify/error'
 import { rememberingBackend } from '@dslog/resolver/remember'
-import { anchorOfRoot, day, madeUpDs, name, Registry } from './registry.ts'
+import { anchorOfRoot, day, madeUpDs, Registry } from './registry.ts'
 import { live, past, TestLog, type TestLogOptions } from './testlog.ts'
 
 /** Archives are of the year before the log began. */
 const ARCHIVE_DAYS = 365
 
 export const OWNERS: readonly Name[] = ['a.fi.', 'b.fi.', 'a.com.', 'x.y.com.', 'fi.', 'com.'].map(
-  name,
+  (text) => nameFromText(text),
 )
 
 export type Step =
@@ -140,7 +140,7 @@ export async function play(
     keys: boolean,
     isPast: boolean,
   ): RR[] {
-    const zone = ZONES.find((text) => isBelow(owner, name(text)))
+    const zone = ZONES.find((text) => isBelow(owner, nameFromText(text)))
     const window = (back: number) => ({
       inception: Math.floor((at - back) / 1000),
       expiration: Math.floor((at + 10 * DAY) / 1000),

@@ -2,14 +2,14 @@
 import { describe, expect, test } from 'vitest'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { DnssecError } from '@dslog/dnssec/error'
-import { nameToText } from '@dslog/dnssec/name'
+import { nameFromText, nameToText } from '@dslog/dnssec/name'
 import { dsToText, TYPE } from '@dslog/dnssec/records'
 import { recordsOf } from '@dslog/dnssec/rrset'
 import { type SignedZone, verifyZone } from '@dslog/dnssec/zone'
 import { DAY } from '@dslog/schema/time'
 import { type Authority, Internet, type ZoneOptions } from '@dslog/testbed/internet'
 import { diffZone, keyRecords, type ZoneChange } from '@dslog/verify/zonediff'
-import { madeUpDs, name } from './registry.ts'
+import { madeUpDs } from './registry.ts'
 import { live, statuses, TestLog, verdictOn } from './testlog.ts'
 
 const backend = nodeBackend()
@@ -62,12 +62,12 @@ describe.each(ZONES)('a zone with %s', (_, options) => {
       return changes.map(spell)
     }
 
-    fi.delegate(name('b.fi.'), [madeUpDs(1)])
-    fi.delegate(name('a.fi.'), [madeUpDs(2), madeUpDs(1)])
-    fi.delegate(name('none.fi.'))
-    fi.delegate(name('x.y.fi.'), [madeUpDs(5)])
-    fi.delegate(name('wild.fi.'), [madeUpDs(6)])
-    fi.delegate(name('z.fi.'), [madeUpDs(7)])
+    fi.delegate(nameFromText('b.fi.'), [madeUpDs(1)])
+    fi.delegate(nameFromText('a.fi.'), [madeUpDs(2), madeUpDs(1)])
+    fi.delegate(nameFromText('none.fi.'))
+    fi.delegate(nameFromText('x.y.fi.'), [madeUpDs(5)])
+    fi.delegate(nameFromText('wild.fi.'), [madeUpDs(6)])
+    fi.delegate(nameFromText('z.fi.'), [madeUpDs(7)])
     expect(await next()).toEqual([
       'added a.fi. 0→2',
       'added b.fi. 0→1',
@@ -77,11 +77,11 @@ describe.each(ZONES)('a zone with %s', (_, options) => {
     ])
     expect(known.get('a.fi.')).toEqual([dsToText(madeUpDs(1)), dsToText(madeUpDs(2))])
     expect(await next()).toEqual([])
-    fi.delegate(name('a.fi.'), [madeUpDs(2)])
-    fi.delegate(name('b.fi.'))
-    fi.undelegate(name('x.y.fi.'))
-    fi.undelegate(name('z.fi.'))
-    fi.delegate(name('none.fi.'), [madeUpDs(9)])
+    fi.delegate(nameFromText('a.fi.'), [madeUpDs(2)])
+    fi.delegate(nameFromText('b.fi.'))
+    fi.undelegate(nameFromText('x.y.fi.'))
+    fi.undelegate(nameFromText('z.fi.'))
+    fi.delegate(nameFromText('none.fi.'), [madeUpDs(9)])
     expect(await next()).toEqual([
       'replaced a.fi. 2→1',
       'removed b.fi. 1→0',
@@ -89,8 +89,8 @@ describe.each(ZONES)('a zone with %s', (_, options) => {
       'removed x.y.fi. 1→0',
       'removed z.fi. 1→0',
     ])
-    fi.undelegate(name('a.fi.'))
-    fi.delegate(name('below.a.fi.'), [madeUpDs(3)])
+    fi.undelegate(nameFromText('a.fi.'))
+    fi.delegate(nameFromText('below.a.fi.'), [madeUpDs(3)])
     expect(await next()).toEqual(['removed a.fi. 1→0', 'added below.a.fi. 0→1'])
     expect(await verdictOn(log.entries, { anchors: net.anchors, backend })).toBe('right')
   })
@@ -98,8 +98,8 @@ describe.each(ZONES)('a zone with %s', (_, options) => {
   test('has proof for every difference, of records the zone has', async () => {
     const net = new Internet()
     const fi = net.addZone('fi.', options)
-    fi.delegate(name('a.fi.'), [madeUpDs(1), madeUpDs(3)])
-    fi.delegate(name('b.fi.'))
+    fi.delegate(nameFromText('a.fi.'), [madeUpDs(1), madeUpDs(3)])
+    fi.delegate(nameFromText('b.fi.'))
     const zone = await verified(net, fi)
     const gone = dsToText(madeUpDs(4))
     const known = new Map([
@@ -128,7 +128,7 @@ describe.each(ZONES)('a zone with %s', (_, options) => {
 test('a name below a delegation is not the zone’s to deny', async () => {
   const net = new Internet()
   const fi = net.addZone('fi.')
-  fi.delegate(name('a.fi.'), [madeUpDs(1)])
+  fi.delegate(nameFromText('a.fi.'), [madeUpDs(1)])
   const zone = await verified(net, fi)
   const lost = new Map([['x.a.fi.', [dsToText(madeUpDs(1))]]])
   expect(() => diffZone(zone, lost)).toThrow(DnssecError)
@@ -139,14 +139,16 @@ test('a name below a delegation is not the zone’s to deny', async () => {
 test('a DS that is none is told like any other', async () => {
   const net = new Internet()
   const fi = net.addZone('fi.')
-  fi.delegate(name('a.fi.'), [Uint8Array.of(1, 2), madeUpDs(1)])
+  fi.delegate(nameFromText('a.fi.'), [Uint8Array.of(1, 2), madeUpDs(1)])
   const zone = await verified(net, fi)
   const [change] = diffZone(zone, new Map())
   expect(change!.new).toEqual(['\\# 2 0102', dsToText(madeUpDs(1))].toSorted())
   expect(diffZone(zone, new Map([['a.fi.', change!.new]]))).toEqual([])
   const log = await TestLog.create({ anchors: net.anchors, backend, time: net.clock.now() })
   const bag = [...change!.records, ...net.chain(fi.name)]
-  expect(statuses(await log.observe(name('a.fi.'), bag, live(net.clock.now()))).at(-1)).toBe('ds')
+  expect(
+    statuses(await log.observe(nameFromText('a.fi.'), bag, live(net.clock.now()))).at(-1),
+  ).toBe('ds')
 })
 
 test('keys are told with the signature that counts', async () => {
@@ -159,7 +161,7 @@ test('keys are told with the signature that counts', async () => {
   const above = [...net.chain(net.root.name), ...net.root.zone.rrset(fi.name, TYPE.DS)]
   const said = await log.observeKeys(fi.name, [...records, ...above], live(net.clock.now()))
   expect(statuses(said)).toEqual(['zone-keys', 'zone-keys'])
-  const [ds, rrsig] = recordsOf(name('a.fi.'), TYPE.DS, [madeUpDs(1)], Uint8Array.of(7))
+  const [ds, rrsig] = recordsOf(nameFromText('a.fi.'), TYPE.DS, [madeUpDs(1)], Uint8Array.of(7))
   expect([ds, rrsig]).toMatchObject([
     { type: TYPE.DS, rdata: madeUpDs(1), class: 1 },
     { type: TYPE.RRSIG, rdata: Uint8Array.of(7), class: 1 },

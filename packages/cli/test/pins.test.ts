@@ -5,11 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { fromBase64 } from '@dslog/tlog/bytes'
-import { formatVkey, KEY_TYPE, signerKey } from '@dslog/tlog/key'
+import { formatVkey, KEY_TYPE } from '@dslog/tlog/key'
 import { parsePolicy } from '@dslog/tlog/policy'
 import { nameFromText } from '@dslog/dnssec/name'
 import { ownerText, pinFromText, verifyPins } from '@dslog/verify/pins'
 import { listenOnLoopback } from '@dslog/testbed/loopback'
+import { testKey } from '@dslog/testbed/notekey'
 import { fewestWitnesses } from '../src/command/policy.ts'
 import { dslog } from './io.ts'
 
@@ -169,7 +170,7 @@ describe('dslog pins', () => {
 })
 
 const vkey = (name: string, type: number, seed: number): string =>
-  formatVkey(signerKey(name, type as typeof KEY_TYPE.ed25519, new Uint8Array(32).fill(seed)))
+  formatVkey(testKey(name, type as typeof KEY_TYPE.ed25519, seed))
 const LOG = `log ${vkey('log.example', KEY_TYPE.ed25519, 1)} https://log.example\n`
 const WITNESSES = [2, 3, 4]
   .map((n) => `witness w${n} ${vkey(`w${n}.example`, KEY_TYPE.cosignature, n)}\n`)

@@ -4,13 +4,14 @@ import { formatCheckpoint } from '@dslog/tlog/checkpoint'
 import { signerOf } from '@dslog/tlog/cosignature'
 import { TlogError } from '@dslog/tlog/error'
 import { EMPTY_ROOT, type Hash, leafHash, sha256 } from '@dslog/tlog/hash'
-import { KEY_TYPE, signerKey } from '@dslog/tlog/key'
+import { KEY_TYPE } from '@dslog/tlog/key'
 import { signNote } from '@dslog/tlog/note'
 import { TreeReader } from '@dslog/tlog/reader'
 import { encodeBundle, tilePath } from '@dslog/tlog/tile'
 import { rootOf } from '@dslog/tlog/tree'
 import { encodeEntry } from '@dslog/schema/entry'
 import { LyingLog } from '@dslog/testbed/lyinglog'
+import { testKey } from '@dslog/testbed/notekey'
 import {
   type Breach,
   BreachError,
@@ -33,7 +34,7 @@ const mapHead = (covers: number, mapRoot: Hash = EMPTY_ROOT): Uint8Array =>
     time: covers,
   })
 
-const WITNESS = signerKey('witness.example', KEY_TYPE.cosignature, new Uint8Array(32).fill(3))
+const WITNESS = testKey('witness.example', KEY_TYPE.cosignature, 3)
 const LOG = new LyingLog()
 LOG.append(mapHead(0), Uint8Array.of(1, 1, 0), utf8('unknown'), mapHead(3, sha256(utf8('lie'))))
 const NOTE = LOG.sign()

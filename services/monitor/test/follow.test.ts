@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { toHex, utf8 } from '@dslog/tlog/bytes'
 import { signerOf } from '@dslog/tlog/cosignature'
 import { leafHash } from '@dslog/tlog/hash'
-import { formatVkey, KEY_TYPE, signerKey } from '@dslog/tlog/key'
+import { formatVkey, KEY_TYPE } from '@dslog/tlog/key'
 import { parseNote, signNote } from '@dslog/tlog/note'
 import { rootOf } from '@dslog/tlog/tree'
 import { nameFromText } from '@dslog/dnssec/name'
@@ -12,6 +12,7 @@ import { mapKeyOf } from '@dslog/schema/identity'
 import { HOUR, MINUTE } from '@dslog/schema/time'
 import { onTestPoint } from '@dslog/service/testpoint'
 import { LyingLog } from '@dslog/testbed/lyinglog'
+import { testKey } from '@dslog/testbed/notekey'
 import { nightly } from '../../../test/nightly.ts'
 import type { Follower } from '../src/follow.ts'
 import { STALE_AFTER_MS } from '../src/standing.ts'
@@ -215,9 +216,7 @@ describe('an honest log', () => {
     const { clock } = past.net
     const start = clock.now()
     const log = logOf(past)
-    const keys = [1, 2, 3].map((i) =>
-      signerKey(`w${i}.example`, KEY_TYPE.cosignature, new Uint8Array(32).fill(i)),
-    )
+    const keys = [1, 2, 3].map((i) => testKey(`w${i}.example`, KEY_TYPE.cosignature, i))
     /** Cosigned by the first so many, each an hour before the one before it. */
     const cosigned = (now: number): void => {
       const text = parseNote(log.sign()).text
@@ -401,7 +400,7 @@ describe('no misbehaviour is', () => {
   test('a checkpoint that its witnesses have not signed', async () => {
     const log = logOf(past)
     const now = past.net.clock.now
-    const witness = signerKey('witness.example', KEY_TYPE.cosignature, new Uint8Array(32).fill(7))
+    const witness = testKey('witness.example', KEY_TYPE.cosignature, 7)
     const policy = `log ${log.vkey}\nwitness w ${formatVkey(witness)}\nquorum w\n`
     const monitor = await follower({ ...(await setting(log)), policy })
     await monitor.round(RUNNING)
@@ -421,7 +420,7 @@ describe('a monitor does not start', () => {
     const log = logOf(past)
     const world = await setting(log)
     await (await follower(world)).round(RUNNING)
-    const key = signerKey(log.origin, KEY_TYPE.ed25519, new Uint8Array(32).fill(9))
+    const key = testKey(log.origin, KEY_TYPE.ed25519, 9)
     const policy = `log ${formatVkey(key)}\nquorum none\n`
     const opened = follower({ ...world, policy })
     await expect(opened).rejects.toMatchObject({ name: 'MonitorError', code: 'policy' })

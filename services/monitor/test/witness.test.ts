@@ -17,6 +17,7 @@ import { Secret } from '@dslog/service/config'
 import type { Http } from '@dslog/service/http'
 import { onTestPoint } from '@dslog/service/testpoint'
 import { LyingLog } from '@dslog/testbed/lyinglog'
+import { testKey } from '@dslog/testbed/notekey'
 import { quietHttp } from '../../../test/http.ts'
 import { silent } from '../../../test/silent.ts'
 import { Comparer } from '../src/compare.ts'
@@ -36,8 +37,8 @@ import {
   settingOf,
 } from './world.ts'
 
-const WITNESS = signerKey('example.com/witness', KEY_TYPE.cosignature, new Uint8Array(32).fill(1))
-const AUDITOR = signerKey('example.com/auditor', KEY_TYPE.mldsa44, new Uint8Array(32).fill(2))
+const WITNESS = testKey('example.com/witness', KEY_TYPE.cosignature, 1)
+const AUDITOR = testKey('example.com/auditor', KEY_TYPE.mldsa44, 2)
 
 let past: History
 let here: Place
@@ -420,7 +421,7 @@ describe('keys', () => {
   })
 
   test('must be cosigner keys, and different ones', () => {
-    const log = signerKey('log.example', KEY_TYPE.ed25519, new Uint8Array(32).fill(3))
+    const log = testKey('log.example', KEY_TYPE.ed25519, 3)
     const twin = signerKey('other.example', KEY_TYPE.cosignature, WITNESS.seed)
     const namesake = signerKey(WITNESS.name, KEY_TYPE.mldsa44, AUDITOR.seed)
     for (const keys of [
