@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest'
+import { Socket } from 'node:dgram'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { utf8 } from '@dslog/tlog/bytes'
 import { sha256 } from '@dslog/tlog/hash'
 import { parseMessage } from '@dslog/dnssec/message'
@@ -11,8 +12,10 @@ import type { Cut } from '../src/enforce/cuts.ts'
 import { Enforcer, type EnforcePolicy, type Finding } from '../src/enforce/enforcer.ts'
 import { EnforceError } from '../src/enforce/error.ts'
 import { standingOf } from '../src/enforce/judge.ts'
+import { Forwarder } from '../src/enforce/forwarder.ts'
 import type { KnownState } from '../src/enforce/known.ts'
 import { EDE, type Query, readQuery, refuse, servfail } from '../src/enforce/query.ts'
+import type { Upstream } from '../src/enforce/upstream.ts'
 import { dslog } from './io.ts'
 
 const A = sha256(utf8('a'))
@@ -263,6 +266,33 @@ describe('a question', () => {
       const reply = 'rcode' in query ? refuse(bytes, query) : servfail(query, 0, '')
       expect(parseMessage(reply).qr).toBe(true)
     }
+  })
+})
+
+describe('a forwarder', () => {
+  it('asks nothing for a datagram that cannot be answered', async () => {
+    const bind = vi.spyOn(Socket.prototype, 'bind')
+    const asked: Query[] = []
+    const forward = async (query: Query): Promise<Uint8Array> => {
+      asked.push(query)
+      return servfail(query, EDE.other, 'the end')
+    }
+    const forwarder = await Forwarder.open({
+      upstream: { forward } as unknown as Upstream,
+      enforcer: { check: async () => undefined },
+      address: '127.0.0.1',
+      port: 0,
+      onFault: () => {},
+    })
+    onTestFinished(() => forwarder.close())
+    const udp = bind.mock.contexts[0] as Socket
+    bind.mockRestore()
+    const question = Buffer.from(encodeQuery({ name: 'example.fi.', type: TYPE.A }))
+    const from = { address: '127.0.0.1', family: 'IPv4' }
+    udp.emit('message', question, { ...from, port: 0 })
+    expect(asked).toHaveLength(0)
+    udp.emit('message', question, { ...from, port: forwarder.port })
+    expect(asked).toHaveLength(1)
   })
 })
 

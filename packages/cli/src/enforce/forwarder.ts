@@ -95,7 +95,8 @@ export class Forwarder {
   }
 
   async #datagram(bytes: Uint8Array, address: string, port: number): Promise<void> {
-    if (this.#datagrams >= MAX_DATAGRAMS) return
+    // Nobody can be answered at port 0, which a raw socket may give as its own.
+    if (port === 0 || this.#datagrams >= MAX_DATAGRAMS) return
     this.#datagrams++
     const answer = await this.#answer(bytes, 'udp')
     this.#datagrams--
