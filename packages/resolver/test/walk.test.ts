@@ -1,7 +1,8 @@
 /** Walks by referrals: who is asked what, what is kept, and where strangers could lead us. */
 import { nameFromText, nameToText, ROOT } from '@dslog/dnssec/name'
 import { typeToText } from '@dslog/dnssec/rdata'
-import { HOUR } from '@dslog/schema/time'
+import type { RR } from '@dslog/dnssec/records'
+import { DAY, HOUR, SECOND } from '@dslog/schema/time'
 import { ROOT_SERVERS } from '@dslog/resolver/hints'
 import { MAX_QUESTIONS, ReferralWalker } from '@dslog/resolver/walk'
 import { Internet, record } from '@dslog/testbed/internet'
@@ -123,6 +124,40 @@ describe('a walk', () => {
     expect(asked(world)).toEqual(['. NS', 'fi. NS'])
     await walker.parentOf(OWNER, { fresh: true })
     expect(asked(world)).toEqual(['fi. NS'])
+  })
+
+  it('is kept for a day at most, and addresses as long, whatever their TTL', async () => {
+    const world = await start((net) => {
+      const com = net.addZone('com.')
+      net.addZone('host.net.').add(record('dns.host.net.', 'A', '127.16.2.1'))
+      com.delegate(name('shop.com.'), [], [{ name: name('dns.host.net.'), addresses: [] }])
+    })
+    const { net, servers, walker } = world
+    const ttl = (4 * 7 * DAY) / SECOND
+    for (const each of net.zones) {
+      const { zone } = each.snapshot()
+      const patient = Object.create(zone) as typeof zone
+      const longer = (records: readonly RR[]): RR[] => records.map((rr) => ({ ...rr, ttl }))
+      patient.answer = (...question) => {
+        const { answer, authority, additional, ...rest } = zone.answer(...question)
+        return {
+          ...rest,
+          answer: longer(answer),
+          authority: longer(authority),
+          additional: longer(additional),
+        }
+      }
+      for (const server of servers.of(each)) server.serve({ name: each.name, zone: patient })
+    }
+    const first = await walker.zoneOf(name('shop.com.'))
+    expect(first.expires).toBe(net.clock.now() + DAY)
+    const questions = asked(world)
+    expect(questions).toContain('dns.host.net. A')
+    net.clock.advance(DAY - 1)
+    expect(await walker.zoneOf(name('shop.com.'))).toBe(first)
+    net.clock.advance(1)
+    await walker.zoneOf(name('shop.com.'))
+    expect(asked(world)).toEqual(questions)
   })
 
   it('is shared by those who walk at once', async () => {
