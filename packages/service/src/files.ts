@@ -4,7 +4,7 @@
  * all of the old content or all of the new.
  */
 import { constants, existsSync } from 'node:fs'
-import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { testPoint } from './testpoint.ts'
 
@@ -68,15 +68,23 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** Creates a folder and the folders above it; an existing one is left as it is. */
-export async function ensureFolder(folder: string, mode = 0o755): Promise<void> {
+/**
+ * Creates a folder and the folders above it; an existing one is left as it is. One by one: Node's own way never ends where
+ * no folder can be made (`/proc`), and says of a file system that is read-only that the folder is not there.
+ *
+ * @returns the first one that was created, if any
+ */
+export async function ensureFolder(folder: string, mode = 0o755): Promise<string | undefined> {
+  const path = resolve(folder)
+  const above = dirname(path)
+  const first = existsSync(above) ? undefined : await ensureFolder(above, mode)
   try {
-    await mkdir(folder, { recursive: true, mode })
+    await mkdir(path, { mode })
+    return first ?? path
   } catch (error) {
-    // Of a file system that is read-only Node says here that the folder is not there. One by one, it says why.
-    let first = resolve(folder)
-    while (!existsSync(dirname(first))) first = dirname(first)
-    await mkdir(first, { mode })
-    throw error
+    // It was there, or somebody has made it in between.
+    const found = await stat(path).catch(() => undefined)
+    if (found?.isDirectory() !== true) throw error
+    return first
   }
 }

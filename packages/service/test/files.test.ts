@@ -1,5 +1,6 @@
 import {
   chmodSync,
+  existsSync,
   mkdtempSync,
   readFileSync,
   readdirSync,
@@ -80,9 +81,32 @@ it('is not stopped by what a dead process with our number left behind', async ()
 
 it('creates folders once, and syncs them', async () => {
   const path = join(folder, 'a/b/c')
-  await ensureFolder(path, 0o700)
-  await ensureFolder(path)
+  expect(await ensureFolder(path, 0o700)).toBe(join(folder, 'a'))
+  expect(await ensureFolder(path)).toBeUndefined()
   expect(mode(path)).toBe(0o700)
   await syncFolder(path)
   await expect(syncFolder(join(folder, 'none'))).rejects.toThrow('ENOENT')
+})
+
+it('creates folders that others create, too', async () => {
+  const paths = ['together/a', 'together/b', 'together'].map((path) => join(folder, path))
+  await Promise.all([...paths, ...paths].map((path) => ensureFolder(path)))
+  for (const path of paths) expect(statSync(path).isDirectory()).toBe(true)
+})
+
+it('says where no folder can be created', async () => {
+  const file = join(folder, 'file')
+  writeFileSync(file, '')
+  await expect(ensureFolder(file)).rejects.toMatchObject({ code: 'EEXIST', path: file })
+  const below = join(file, 'a')
+  await expect(ensureFolder(join(below, 'b'))).rejects.toMatchObject({
+    code: 'ENOTDIR',
+    path: below,
+  })
+})
+
+it.runIf(existsSync('/proc/self'))('gives up where nothing can be created at all', async () => {
+  const path = '/proc/dslog'
+  await expect(ensureFolder(path)).rejects.toMatchObject({ code: 'ENOENT', path })
+  await expect(ensureFolder(join(path, 'data'))).rejects.toMatchObject({ code: 'ENOENT', path })
 })

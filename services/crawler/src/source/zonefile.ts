@@ -8,7 +8,7 @@
  */
 import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdir, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -22,6 +22,7 @@ import type { CrawlerTables } from '@dslog/schema/crawlerdb'
 import { MINUTE } from '@dslog/schema/time'
 import type { Clock } from '@dslog/service/clock'
 import type { Database } from '@dslog/service/db'
+import { ensureFolder } from '@dslog/service/files'
 import type { Frontier } from '../frontier.ts'
 import { type DsSet, LoggedZone } from '../loggedzone.ts'
 import { Source, TaskKind, Tier } from '../schedule.ts'
@@ -77,7 +78,7 @@ export class ZoneFile {
   async read(signal: AbortSignal): Promise<boolean> {
     if (!/^https?:/.test(this.#place)) return this.#take(this.#place, signal)
     const { folder } = this.#options
-    await mkdir(folder, { recursive: true })
+    await ensureFolder(folder)
     const file = join(folder, `${createHash('sha256').update(this.id).digest('hex')}.zone`)
     try {
       await this.#download(file, signal)

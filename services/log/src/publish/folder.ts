@@ -4,10 +4,10 @@
  * never names a tile that did not. One process writes to it at a time: the log's lock sees to that. All of it can be read by
  * everybody, whatever the umask: a service has one that keeps its secrets, and a web server is another user.
  */
-import { chmod, mkdir, readFile, rm } from 'node:fs/promises'
+import { chmod, readFile, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { equal, fromUtf8 } from '@dslog/tlog/bytes'
-import { syncFolder, writeFileAtomic } from '@dslog/service/files'
+import { ensureFolder, syncFolder, writeFileAtomic } from '@dslog/service/files'
 import { CHECKPOINT_PATH, type HeldCheckpoint, PublishError, type PublishTarget } from './target.ts'
 
 /** Of folders that are made here. */
@@ -71,13 +71,13 @@ export class FolderTarget implements PublishTarget {
   async #makeFolder(path: string): Promise<void> {
     if (this.#made.has(path)) return
     const folder = join(this.#folder, path)
-    const first = await mkdir(folder, { recursive: true })
+    const first = await ensureFolder(folder)
     // A new folder is durable once the one that holds it is.
     if (first !== undefined) {
       for (let at = folder; ; at = dirname(at)) {
         await chmod(at, PUBLIC_FOLDER)
         await syncFolder(dirname(at))
-        if (at === resolve(first)) break
+        if (at === first) break
       }
     }
     this.#made.add(path)
