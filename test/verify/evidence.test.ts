@@ -6,7 +6,7 @@ import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { webBackend } from '@dslog/dnssec/backend/web'
 import { DENIAL, type DenialKind } from '@dslog/dnssec/denial'
-import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
+import { type Name, nameFromText } from '@dslog/dnssec/name'
 import { parseRrsig, signedRrsigFields, TYPE } from '@dslog/dnssec/records'
 import { Internet, type ZoneOptions } from '@dslog/testbed/internet'
 import { dsOf, KSK, revoked, zoneKey } from '@dslog/testbed/key'
@@ -86,8 +86,7 @@ function* changed(bytes: Uint8Array): Generator<{ at: number; bytes: Uint8Array 
 /** What an entry claims to be proven: all of it but when it was seen. */
 function meaning(entry: Entry): unknown {
   if (entry.type === 'map-head' || entry.type === 'unknown') return entry
-  const { historical, time, ...rest } = entry
-  expect([typeof historical, typeof time]).toEqual(['boolean', 'number'])
+  const { historical: _historical, time: _time, ...rest } = entry
   return rest
 }
 
@@ -205,7 +204,7 @@ describe.each(KINDS)('proof of kind %s', (kind, _denial, _story) => {
   })
 
   test('proves nothing of another owner, zone, key set or time', async () => {
-    const { entries, owner, verifier } = made()
+    const { entries, verifier } = made()
     const prefix = await Prefix.of(entries.slice(0, -1), verifier)
     const entry = decodeEntry(entries.at(-1)!) as DelegationEntry
     const keys = entries.slice(1, 3).map((bytes) => decodeEntry(bytes) as ZoneKeysEntry)
@@ -225,7 +224,6 @@ describe.each(KINDS)('proof of kind %s', (kind, _denial, _story) => {
     // What denies one name may deny its neighbour; but that one had no DS to lose.
     const neighbour = await prefix.kind({ ...entry, owner: nameFromText('victi.fi.') })
     expect(['bad-evidence', 'bad-admission']).toContain(neighbour)
-    expect(nameToText(owner)).toBe('victim.fi.')
   })
 })
 
@@ -314,8 +312,6 @@ describe('a DS entry', () => {
   })
 
   test('under keys of another zone is refused', async () => {
-    const id = (bytes: Uint8Array) => (decodeEntry(bytes) as DelegationEntry).keysId
-    expect(id(entries.at(-1)!)).toEqual(entry.keysId)
     const rootId = (comKeys.link as ParentLink).keysId
     expect(await prefix.kind({ ...entry, keysId: rootId })).toBe('bad-evidence')
     expect(await prefix.kind({ ...entry, keysId: rootId, zone: root.zone })).toBe('bad-evidence')
@@ -488,7 +484,6 @@ describe('signatures that can be written in two ways', () => {
     )
     const prefix = await Prefix.of(log.entries.slice(0, -1), verifier)
     expect(await prefix.kind(other)).toBe('right')
-    expect({ ...other, rrsig: entry.rrsig }).toEqual(entry)
     // As a second entry it is no new state.
     const after = await Prefix.of(log.entries, verifier)
     expect(await after.kind(other)).toBe('bad-admission')
