@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { onTestPoint, testPoint } from '@dslog/service/testpoint'
 
 const source = new URL('../src/testpoint.ts', import.meta.url).href
@@ -38,6 +38,7 @@ it('calls a hook in this process, until it is taken away', () => {
     names.push(name)
     if (name === 'fails') throw new Error('injected')
   })
+  onTestFinished(remove)
   testPoint('one')
   expect(() => testPoint('fails')).toThrow('injected')
   remove()

@@ -9,7 +9,6 @@ import { parseNote } from '@dslog/tlog/note'
 import { tileWidth } from '@dslog/tlog/tile'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
 import { HOUR } from '@dslog/schema/time'
-import { onTestPoint } from '@dslog/service/testpoint'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
@@ -17,6 +16,7 @@ import { FakeWitness, oldSizes } from '../../../test/fakewitness.ts'
 import { keyOf, Places } from '../../../test/place.ts'
 import { silent } from '../../../test/silent.ts'
 import { configOf, observe, openPlace, TestLog } from '../../../test/testlog.ts'
+import { atTestPoint } from '../../../test/testpoint.ts'
 import type { LogOptions } from '../src/log.ts'
 import { arePublic, policyText, readWitnessPolicy } from '../src/policy.ts'
 import { REFRESH_MS, Sequencer } from '../src/sequencer.ts'
@@ -304,7 +304,7 @@ describe('a restart', () => {
       const log = await started()
       await grow(log)
       const { note } = log.log.published
-      const stop = onTestPoint((name) => {
+      const stop = atTestPoint((name) => {
         if (name === point) throw new Error('killed here')
       })
       await expect(grow(log)).rejects.toThrow('killed here')

@@ -1,6 +1,6 @@
 /** Raising, raising in level, resolving: what is stored, and what is put into which channel's outbox. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { onTestPoint } from '@dslog/service/testpoint'
+import { atTestPoint } from '../../../test/testpoint.ts'
 import { type AlertDraft, alertId, causeOf, raiseAlerts, resolveAlert } from '../src/alert.ts'
 import { announcedBy } from '../src/announced.ts'
 import { draft, ENTRY } from './draft.ts'
@@ -100,7 +100,7 @@ describe('raising', () => {
   test('what fails with its transaction never was', async () => {
     await addOwners(home.db, [{ id: 'one', name: 'example.fi.' }])
     for (const point of ['alert.raised', 'alert.enqueued']) {
-      const off = onTestPoint((name) => {
+      const off = atTestPoint((name) => {
         if (name === point) throw new Error('crash')
       })
       await expect(raise(draft())).rejects.toThrow('crash')

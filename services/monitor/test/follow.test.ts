@@ -10,10 +10,10 @@ import { nameFromText } from '@dslog/dnssec/name'
 import { decodeEntry } from '@dslog/schema/entry'
 import { mapKeyOf } from '@dslog/schema/identity'
 import { HOUR, MINUTE } from '@dslog/schema/time'
-import { onTestPoint } from '@dslog/service/testpoint'
 import { LyingLog } from '@dslog/testbed/lyinglog'
 import { testKey } from '@dslog/testbed/notekey'
 import { nightly } from '../../../test/nightly.ts'
+import { atTestPoint } from '../../../test/testpoint.ts'
 import type { Follower } from '../src/follow.ts'
 import { STALE_AFTER_MS } from '../src/standing.ts'
 import type { UnitLimits } from '@dslog/service/replay'
@@ -309,7 +309,7 @@ describe('units', () => {
     for (let crash = crashes.shift(); crash !== undefined; crash = crashes.shift()) {
       await here.empty()
       let pass = 0
-      const off = onTestPoint((name) => {
+      const off = atTestPoint((name) => {
         if (crash === 0) passes.push(name)
         else if (++pass === crash) throw new Error(`killed at ${name}`)
       })

@@ -13,11 +13,11 @@ import { readConfig } from '@dslog/service/config'
 import { DatabaseError } from '@dslog/service/database-error'
 import { isOutage } from '@dslog/service/outage'
 import { Lifecycle } from '@dslog/service/run'
-import { onTestPoint } from '@dslog/service/testpoint'
 import type { LyingLog, ServedLog } from '@dslog/testbed/lyinglog'
 import { startPostgres } from '@dslog/testbed/postgres'
 import { Wire } from '@dslog/testbed/wire'
 import { silent } from '../../../test/silent.ts'
+import { atTestPoint } from '../../../test/testpoint.ts'
 import { raiseAlerts } from '../src/alert.ts'
 import { MONITOR_CONFIG } from '../src/config.ts'
 import { monitorService } from '../src/main.ts'
@@ -136,13 +136,11 @@ describe.skipIf(postgres === undefined)('a monitor whose database is away', () =
     const limits = { entries: 20, waiting: 20, bytes: 1e9 }
     const monitor = await follower(world, { limits })
     let commits = 0
-    endings.push(
-      onTestPoint((name) => {
-        if (name === 'monitor.committed' && ++commits % 2 === 1) {
-          throw new DatabaseError('away', 'the answer to the commit was lost')
-        }
-      }),
-    )
+    atTestPoint((name) => {
+      if (name === 'monitor.committed' && ++commits % 2 === 1) {
+        throw new DatabaseError('away', 'the answer to the commit was lost')
+      }
+    })
     const outages: unknown[] = []
     while (monitor.status.state !== 'following' && outages.length < 100) {
       await monitor.round(RUNNING).catch((error: unknown) => outages.push(error))

@@ -2,8 +2,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { AlertLevel, AlertRule } from '@dslog/schema/alert'
 import { DAY, HOUR } from '@dslog/schema/time'
-import { onTestPoint } from '@dslog/service/testpoint'
 import { type HookAnswer, withStatus } from '@dslog/testbed/webhooksink'
+import { atTestPoint } from '../../../test/testpoint.ts'
 import { alertId, raiseAlerts, resolveAlert } from '../src/alert.ts'
 import { RETRY_SPAN_MS } from '../src/outbox.ts'
 import { draft, ENTRY } from './draft.ts'
@@ -253,7 +253,7 @@ describe('a crash', () => {
       const deaths: number[] = []
       for (let pass = 1; pass <= 4; pass++) {
         let left = pass
-        const off = onTestPoint((name) => {
+        const off = atTestPoint((name) => {
           if (name !== step || --left !== 0) return
           deaths.push(pass)
           throw new Error('killed')

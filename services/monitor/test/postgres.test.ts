@@ -1,7 +1,7 @@
 /** The same SQL on a PostgreSQL server, where there is one. */
 import { afterAll, expect, test } from 'vitest'
-import { onTestPoint } from '@dslog/service/testpoint'
 import { startPostgres } from '@dslog/testbed/postgres'
+import { atTestPoint } from '../../../test/testpoint.ts'
 import { evidenceAfter, findingsOf } from '../src/findings.ts'
 import { follower, history, logOf, place, RUNNING } from './world.ts'
 
@@ -19,7 +19,7 @@ test.skipIf(postgres === undefined)(
     const { anchors, clock } = past.net
     const world = { log, served, db: here.db, anchors, clock: clock.now }
     let pass = 0
-    const off = onTestPoint((name) => {
+    const off = atTestPoint((name) => {
       if (name === 'monitor.committing' && ++pass % 2 === 0) throw new Error('killed')
     })
     try {

@@ -15,11 +15,11 @@ import { parsePolicy } from '@dslog/tlog/policy'
 import { formatAddCheckpoint, witnessedPath } from '@dslog/tlog/witness'
 import { Secret } from '@dslog/service/config'
 import type { Http } from '@dslog/service/http'
-import { onTestPoint } from '@dslog/service/testpoint'
 import { LyingLog } from '@dslog/testbed/lyinglog'
 import { testKey } from '@dslog/testbed/notekey'
 import { quietHttp } from '../../../test/http.ts'
 import { silent } from '../../../test/silent.ts'
+import { atTestPoint } from '../../../test/testpoint.ts'
 import { Comparer } from '../src/compare.ts'
 import { witnessRoutes } from '../src/route/witness.ts'
 import { type Cosigner, cosignersOf, Witness } from '../src/witness.ts'
@@ -385,14 +385,11 @@ describe('what is remembered', () => {
     const log = logOf(past, past.trees[0])
     const { ask, witness } = await monitor(log, [cosigner('witness', WITNESS)])
     const body = await request(log, 0, log.sign())
-    const stop = onTestPoint((name) => {
+    const stop = atTestPoint((name) => {
       if (name === 'witness.remembered') throw new Error('killed here')
     })
-    try {
-      expect((await ask.add(body)).statusCode).toBe(500)
-    } finally {
-      stop()
-    }
+    expect((await ask.add(body)).statusCode).toBe(500)
+    stop()
     // Remembered, not answered: the log asks again, learns the size, and goes on from there.
     expect((await ask.add(body)).body).toBe(`${log.size}\n`)
     expect(await witness.newest(witnessedPath(log.origin))).toContain(WITNESS.name)

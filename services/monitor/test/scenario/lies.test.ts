@@ -7,8 +7,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { decodeEntry, encodeEntry } from '@dslog/schema/entry'
 import { DAY, HOUR } from '@dslog/schema/time'
 import { ed25519Signer } from '@dslog/service/crypto'
-import { onTestPoint } from '@dslog/service/testpoint'
 import { encodePins, type PinStatement, verifyPins } from '@dslog/verify/pins'
+import { atTestPoint } from '../../../../test/testpoint.ts'
 import { decodeFinding, verifyFinding } from '../../src/evidence.ts'
 import { place, type Place } from '../world.ts'
 import { rogueKey, Stage } from './stage.ts'
@@ -114,7 +114,7 @@ test.each(['judge.opened', 'judge.settled', 'alert.raised', 'alert.enqueued'])(
     stage = await Stage.set(home)
     stage.delegate(stage.ds(rogueKey()))
     let deaths = 0
-    const off = onTestPoint((name) => {
+    const off = atTestPoint((name) => {
       if (name !== point || deaths > 0) return
       deaths++
       throw new Error('killed')
