@@ -2,7 +2,7 @@
 import { createServer, type Server } from 'node:http'
 import { cp, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { LogTables } from '@dslog/schema/db'
 import { openDatabase } from '@dslog/service/db'
 import { listenOnLoopback } from '@dslog/testbed/loopback'
@@ -63,6 +63,7 @@ describe('an exported log', () => {
     expect(exported.events).toMatchObject([{ event: 'exported', tiles: 3, bundles: 2 }])
 
     const service = await Up.start(data, ['--anchors', registry.anchors])
+    onTestFinished(() => service.kill())
     const exports = [1, 2].map(() => here('export', '--json', fromService))
     const [first, again] = [await dslog(exports[0]!), await dslog(exports[1]!)]
     await service.stop()
@@ -134,6 +135,7 @@ describe('a stored log that somebody changed', () => {
     const folder = folders.make()
     await cp(data, folder, { recursive: true, filter: (path) => !path.endsWith('/monitor') })
     const db = await openDatabase<LogTables>({ folder: join(folder, 'log') })
+    onTestFinished(() => db.close())
     await damage(db, change)
     await db.close()
     const args = ['fsck', '--json', '--data', folder, '--anchors', registry.anchors]

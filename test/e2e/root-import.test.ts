@@ -1,5 +1,5 @@
 /** The main job on real data: ten root zones in, their changes out, into a folder and through the API. */
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import { dslog, expectFollowed, Folders, HAS_DATA, Up } from './dslog.ts'
 import { ALL, expectChanges, ROOT_ZONES, summaryOf } from './root-zones.ts'
 
@@ -40,6 +40,7 @@ describe.skipIf(!HAS_DATA)('ten root zones', () => {
   it('go through the API, beside a running `up`', async () => {
     const data = folders.make()
     const service = await Up.start(data)
+    onTestFinished(() => service.kill())
     const first = await dslog(['import', '--json', '--data', data, ...ROOT_ZONES])
     expect(first).toMatchObject({ code: 0, stderr: '' })
     expectChanges(first.events)

@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import { dslog, expectFollowed, Folders, HAS_DATA, start, Up } from './dslog.ts'
 import { ALL, expectChanges, ROOT_ZONES, summaryOf } from './root-zones.ts'
 
@@ -13,6 +13,7 @@ describe.skipIf(!HAS_DATA)('ten root zones', () => {
   it('go in with `up --zone-file`, in one step', async () => {
     const data = folders.make()
     const service = await Up.start(data, ['--zone-file', ...ROOT_ZONES])
+    onTestFinished(() => service.kill())
     expectChanges(service.events)
     const summary = summaryOf(service.events)
     expect(summary).toMatchObject(ALL)

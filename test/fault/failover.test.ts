@@ -2,7 +2,7 @@
  * Failover on two real servers: the primary is killed under load, the standby promoted, the log pointed to it.
  * Nothing that was acknowledged is lost, and no checkpoint that anybody saw is contradicted.
  */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { readConfig } from '@dslog/service/config'
 import { openDatabase } from '@dslog/service/db'
 import { SynchronousStandby } from '@dslog/service/replication'
@@ -52,6 +52,7 @@ describe.skipIf(servers === undefined)('a log on a primary with a synchronous st
       folder: place.data,
       statementTimeout: 2_000,
     })
+    onTestFinished(() => db.close())
     const standby = new SynchronousStandby(db, 500)
     await standby.demandSettings()
     await standby.caughtUp()
@@ -69,7 +70,6 @@ describe.skipIf(servers === undefined)('a log on a primary with a synchronous st
         ),
       )
       .toBe(true)
-    await db.close()
   })
 
   test('goes on, on the standby, when the primary dies under load', async () => {

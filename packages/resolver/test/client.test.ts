@@ -15,7 +15,7 @@ import { dsOf } from '@dslog/testbed/key'
 import type { NameServer } from '@dslog/testbed/nameserver/server'
 import { ownerKey } from '@dslog/testbed/stories'
 import { listenOnLoopback } from '@dslog/testbed/loopback'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { MINUTE } from '@dslog/schema/time'
 import {
   DS,
@@ -241,6 +241,7 @@ describe('a server that is not', () => {
   it('is answered for by nobody else, however many guess', async () => {
     const seen: string[] = []
     const forger = createSocket('udp4')
+    onTestFinished(() => void forger.close())
     forger.on('message', (query, { address, port }) => {
       const reply = Buffer.from(query.subarray(0, questionEnd(QUESTION)))
       reply[2]! |= 0x80
@@ -258,6 +259,7 @@ describe('a server that is not', () => {
     })
     await new Promise<void>((resolve) => forger.bind(0, '127.0.0.1', resolve))
     const client = new DnsClient({ permits: () => true, onUnwanted: (what) => seen.push(what) })
+    onTestFinished(() => client.close())
     const { port } = forger.address()
     const reply = await client.ask({ address: '127.0.0.1', port }, QUESTION, PATIENT)
     expect(reply.message).toMatchObject({ rcode: 0, answer: [] })
@@ -267,8 +269,6 @@ describe('a server that is not', () => {
     expect(counts).toMatchObject({ stray: counts.received - 3, mismatched: 2, timeouts: 0 })
     expect(seen.filter((what) => what === 'stray')).toHaveLength(counts.stray)
     expect(seen.filter((what) => what === 'mismatched')).toHaveLength(2)
-    await client.close()
-    forger.close()
   })
 
   it('does not listen: fails at once', async () => {
@@ -324,13 +324,13 @@ describe('a process that stands still', () => {
 describe('limits', () => {
   it('asks no special-purpose address, literal forms and mapped ones included', async () => {
     const strict = new DnsClient()
+    onTestFinished(() => strict.close())
     const addresses = ['127.0.0.1', '10.0.0.1', '169.254.169.254', '::1', '::ffff:127.0.0.1']
     for (const address of [...addresses, '127.1', 'localhost', '64:ff9b::a00:1', 'fe80::1%lo']) {
       const error = await expectFailure(strict.ask({ address }, QUESTION), 'forbidden-address')
       expect(error.message).toContain(address)
     }
     expect(strict.open).toBe(0)
-    await strict.close()
   })
 
   it('gives up when it is told to', async () => {
@@ -371,8 +371,10 @@ describe('limits', () => {
 
   it('is busy where too much is open', async () => {
     const silent = createSocket('udp4')
+    onTestFinished(() => void silent.close())
     await new Promise<void>((resolve) => silent.bind(0, '0.0.0.0', resolve))
     const client = new DnsClient({ port: silent.address().port, permits: () => true })
+    onTestFinished(() => client.close())
     const asked = Array.from({ length: 600 }, async (_, i) => {
       const address = `127.99.${1 + (i >> 8)}.${i & 255}`
       const work = client.ask({ address }, QUESTION, { timeout: TIMEOUT })
@@ -383,8 +385,6 @@ describe('limits', () => {
     })
     const outcomes = await Promise.all(asked)
     expect(outcomes.filter((each) => each === 'busy')).toHaveLength(600 - 512)
-    await client.close()
-    silent.close()
   })
 
   it('closes a connection whose server talks of other things', async () => {
@@ -392,12 +392,12 @@ describe('limits', () => {
       socket.on('error', () => {})
       for (let i = 0; i < 64; i++) socket.write(Uint8Array.of(0, 2, i, i))
     })
+    onTestFinished(() => void chatty.close())
     const port = await listenOnLoopback(chatty)
     const client = new DnsClient({ permits: () => true })
+    onTestFinished(() => client.close())
     const work = client.ask({ address: '127.0.0.1', port }, QUESTION, { transport: 'tcp' })
     await expectFailure(work, 'mismatch')
-    await client.close()
-    chatty.close()
   })
 })
 

@@ -108,6 +108,7 @@ function dohServer(change?: (bytes: Buffer) => Buffer) {
 describe('DNS over HTTPS', () => {
   it.each(['POST', 'GET'] as const)('asks by %s, and validates', async (method) => {
     const server = await dohServer()
+    onTestFinished(() => server.close())
     const doh = new DohExchange(`${server.url}{?dns}`, { method })
     all.forget()
     const [collector, walker] = collectorOf(doh, doh.server)
@@ -117,7 +118,6 @@ describe('DNS over HTTPS', () => {
     expect(seen.reply.bytes.subarray(0, 2)).toEqual(Uint8Array.of(0, 0))
     await doh.close()
     await expectFailure(doh.ask(doh.server, QUESTION), 'aborted')
-    server.close()
   })
 
   it('talks to nobody in clear but to this machine', () => {
@@ -158,12 +158,12 @@ describe('DNS over HTTPS', () => {
 
   it.each(broken)('%s is no answer', async (_, handle, code) => {
     const server = await startDoh((query, response) => handle(response, query))
+    onTestFinished(() => server.close())
     const doh = new DohExchange(server.url)
     const error: unknown = await doh
       .ask(doh.server, QUESTION, { timeout: code === 'timeout' ? TIMEOUT : 20_000 })
       .catch((error: unknown) => error)
     expect(error).toMatchObject({ name: 'ResolverError', code })
-    server.close()
   })
 
   it.each([
@@ -172,18 +172,20 @@ describe('DNS over HTTPS', () => {
     ['half', (bytes: Buffer) => bytes.subarray(0, bytes.length - 9), 'malformed'],
   ] as const)('%s is a failure', async (_, change, code) => {
     const server = await dohServer(change)
+    onTestFinished(() => server.close())
     const doh = new DohExchange(server.url)
     await expectFailure(doh.ask(doh.server, QUESTION), code)
-    server.close()
   })
 
   it('is not blamed for the time in which this process stood still', async () => {
     const server = await dohServer()
+    onTestFinished(() => server.close())
     const doh = new DohExchange(server.url)
     const work = doh.ask(doh.server, QUESTION, IMPATIENT)
     standStill(2 * IMPATIENT.timeout)
     expect((await work).transport).toBe('https')
     const silent = await startDoh(() => {})
+    onTestFinished(() => silent.close())
     const other = new DohExchange(silent.url)
     const failure = expectFailure(
       other.ask(other.server, QUESTION, { timeout: TIMEOUT }),
@@ -191,12 +193,11 @@ describe('DNS over HTTPS', () => {
     )
     standStill(2 * TIMEOUT)
     await failure
-    server.close()
-    silent.close()
   })
 
   it('gives up, and is busy', async () => {
     const server = await startDoh(() => {})
+    onTestFinished(() => server.close())
     const doh = new DohExchange(server.url)
     const controller = new AbortController()
     const { signal } = controller
@@ -209,7 +210,6 @@ describe('DNS over HTTPS', () => {
     const codes = (await Promise.all(asked)) as string[]
     expect(codes.filter((code) => code === 'busy')).toHaveLength(1)
     expect(codes.filter((code) => code === 'aborted')).toHaveLength(100)
-    server.close()
   })
 })
 
@@ -224,6 +224,7 @@ describe('a proxy', () => {
 
   it('leads to the servers, each question by a way of its own', async () => {
     const proxy = await startSocks()
+    onTestFinished(() => proxy.close())
     const exchange = exchangeOf(proxy.port)
     const { walker, net } = world
     const collector = new EvidenceCollector({
@@ -240,7 +241,6 @@ describe('a proxy', () => {
     expect(new Set(proxy.users).size).toBe(proxy.users.length)
     await exchange.close()
     await expectFailure(exchange.ask({ address: '127.0.0.1' }, QUESTION), 'aborted')
-    proxy.close()
   })
 
   it.each([
@@ -249,17 +249,18 @@ describe('a proxy', () => {
     ['silent', 'timeout'],
   ] as const)('that is %s fails the question', async (behaviour, code) => {
     const proxy = await startSocks(behaviour)
+    onTestFinished(() => proxy.close())
     const work = exchangeOf(proxy.port).ask({ address: '127.0.0.1' }, QUESTION, {
       timeout: code === 'timeout' ? TIMEOUT : 20_000,
     })
     await expectFailure(work, code)
-    proxy.close()
   })
 
   it.each(['well', 'silent'] as const)(
     'that is %s is not blamed for the time in which this process stood still',
     async (behaviour) => {
       const proxy = await startSocks(behaviour)
+      onTestFinished(() => proxy.close())
       const { timeout } = behaviour === 'well' ? IMPATIENT : { timeout: TIMEOUT }
       const work = exchangeOf(proxy.port).ask({ address: '127.0.0.1' }, QUESTION, { timeout })
       const outcome =
@@ -268,18 +269,17 @@ describe('a proxy', () => {
           : expectFailure(work, 'timeout')
       standStill(2 * timeout)
       await outcome
-      proxy.close()
     },
   )
 
   it('is given up', async () => {
     const proxy = await startSocks('silent')
+    onTestFinished(() => proxy.close())
     const controller = new AbortController()
     const { signal } = controller
     const work = exchangeOf(proxy.port).ask({ address: '127.0.0.1' }, QUESTION, { signal })
     controller.abort()
     await expectFailure(work, 'aborted')
-    proxy.close()
   })
 
   it('is not there, or led to where nobody may ask', async () => {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { Ticker, systemClock } from '@dslog/service/clock'
 import type { TickerOptions } from '@dslog/service/clock'
 
@@ -15,6 +15,8 @@ function ticking(options: Partial<TickerOptions> = {}) {
     onError: (error) => void errors.push(error),
     ...options,
   })
+  // One that has failed says so to the test.
+  onTestFinished(() => ticker.stop().catch(() => {}))
   return {
     ticker,
     runs,
@@ -26,7 +28,7 @@ function ticking(options: Partial<TickerOptions> = {}) {
 
 describe('Ticker', () => {
   it('runs when its clock says so, not the machine’s', async () => {
-    const { ticker, runs, pass } = ticking()
+    const { runs, pass } = ticking()
     pass(9_999)
     await sleep(1_100)
     expect(runs).toEqual([])
@@ -35,7 +37,6 @@ describe('Ticker', () => {
     // Much time at once is one run: what was missed is not made up for.
     pass(1_000_000)
     await expect.poll(() => runs).toEqual([1_010_000, 2_010_000])
-    await ticker.stop()
   })
 
   it('starts at once when told, and is due when poked', async () => {
@@ -50,13 +51,12 @@ describe('Ticker', () => {
   })
 
   it('survives a clock that is set back', async () => {
-    const { ticker, runs, pass, set } = ticking()
+    const { runs, pass, set } = ticking()
     set(0)
     // It has to see the clock before it moves on.
     await sleep(1_100)
     pass(10_000)
     await expect.poll(() => runs).toEqual([10_000])
-    await ticker.stop()
   })
 
   it('never overlaps, waits for the run when stopped, and tells the run', async () => {
@@ -110,7 +110,7 @@ describe('Ticker', () => {
 
   it('spreads its intervals', async () => {
     const draws = [0, 1, 0.5]
-    const { ticker, runs, pass } = ticking({ jitter: 0.3, random: () => draws.shift() ?? 0.5 })
+    const { runs, pass } = ticking({ jitter: 0.3, random: () => draws.shift() ?? 0.5 })
     pass(7_000)
     await expect.poll(() => runs).toEqual([1_007_000])
     pass(12_999)
@@ -118,7 +118,6 @@ describe('Ticker', () => {
     expect(runs.length).toBe(1)
     pass(1)
     await expect.poll(() => runs.length).toBe(2)
-    await ticker.stop()
   })
 })
 

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { Generated } from 'kysely'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { DatabaseError } from '@dslog/service/database-error'
 import type { Database } from '@dslog/service/db'
 import { migrate } from '@dslog/service/migrate'
@@ -259,12 +259,12 @@ describe.each(kinds)('database: %s', (kind) => {
 
     it('wait for a connection only so long', async () => {
       const db = await newPlace(kind).open<Tables>({ acquireTimeout: 200, poolSize: 1 })
+      onTestFinished(() => db.close())
       let release = (): void => {}
       const holding = db.transaction(() => new Promise<void>((resolve) => (release = resolve)))
       await expect(sql`select 1`.execute(db.kysely)).rejects.toMatchObject({ code: 'busy' })
       release()
       await holding
-      await db.close()
     })
   })
 
@@ -422,6 +422,7 @@ describe.each(kinds)('database: %s', (kind) => {
 
     it('run once, in order', async () => {
       const db = await newPlace(kind).open()
+      onTestFinished(() => db.close())
       const first = {
         '0002_b': step('alter table t add b int8'),
         '0001_a': step('create table t ()'),
@@ -432,11 +433,11 @@ describe.each(kinds)('database: %s', (kind) => {
         '0003_c',
       ])
       await sql`select b, c from t`.execute(db.kysely)
-      await db.close()
     })
 
     it('leave nothing of a failed run', async () => {
       const db = await newPlace(kind).open()
+      onTestFinished(() => db.close())
       const bad = { '0001_a': step('create table t ()'), '0002_b': step('create tabel u ()') }
       const failing = migrate(db, bad)
       await expect(failing).rejects.toBeInstanceOf(DatabaseError)
@@ -445,17 +446,16 @@ describe.each(kinds)('database: %s', (kind) => {
         message: expect.stringMatching(/^0002_b: .*tabel/),
       })
       expect(await migrate(db, { '0001_a': step('create table t ()') })).toEqual(['0001_a'])
-      await db.close()
     })
 
     it('refuse a database of newer software', async () => {
       const db = await newPlace(kind).open()
+      onTestFinished(() => db.close())
       await migrate(db, { '0001_a': step('create table t ()'), '0002_b': step('select 1') })
       await expect(migrate(db, { '0001_a': step('create table t ()') })).rejects.toMatchObject({
         code: 'migration',
         message: expect.stringContaining('0002_b'),
       })
-      await db.close()
     })
   })
 
@@ -491,9 +491,9 @@ describe.each(kinds)('database: %s', (kind) => {
     await closing
     await expect(sql`select 1`.execute(db.kysely)).rejects.toThrow('destroyed')
     const again = await place.open<Tables>()
+    onTestFinished(() => again.close())
     expect(await again.kysely.selectFrom('counter').selectAll().execute()).toEqual([
       { name: 'late', value: 1 },
     ])
-    await again.close()
   })
 })

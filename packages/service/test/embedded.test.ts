@@ -5,7 +5,7 @@ import { existsSync, readFileSync, readdirSync, rmSync, utimesSync, writeFileSyn
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Kysely, PostgresDialect, sql } from 'kysely'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest'
 import { DatabaseError, EmbeddedLocked } from '@dslog/service/database-error'
 import { type Database, openDatabase } from '@dslog/service/db'
 import { openEmbedded } from '@dslog/service/embedded'
@@ -158,13 +158,15 @@ describe('the embedded database', () => {
         .rows
     const path = join(folder, 'fresh')
     const db = await openDatabase({ folder: path, template: join(folder, 'none') })
+    onTestFinished(() => db.close())
     await sql`create table t ()`.execute(db.kysely)
     const prepared = await newPlace('embedded').open()
+    onTestFinished(() => prepared.close())
     expect(await identity(prepared)).toEqual(await identity(db))
     await db.close()
     const again = await openDatabase({ folder: path })
+    onTestFinished(() => again.close())
     await sql`select from t`.execute(again.kysely)
-    await again.close()
     expect(existsSync(join(path, 'pg.new'))).toBe(false)
   })
 
@@ -174,17 +176,19 @@ describe('the embedded database', () => {
     await mkdir(unfinished, { recursive: true })
     writeFileSync(join(unfinished, 'PG_VERSION'), '18')
     const db = await place.open()
+    onTestFinished(() => db.close())
     await sql`select 1`.execute(db.kysely)
-    await db.close()
     expect(existsSync(unfinished)).toBe(false)
   })
 
   it('is one process’s', async () => {
     const place = newPlace('embedded')
     const db = await place.open()
+    onTestFinished(() => db.close())
     await expect(place.open()).rejects.toBeInstanceOf(EmbeddedLocked)
     await db.close()
-    await (await place.open()).close()
+    const again = await place.open()
+    onTestFinished(() => again.close())
   })
 
   it('lets go of the folder when it cannot be opened', async () => {
@@ -214,6 +218,7 @@ describe('the embedded database', () => {
       await writer.end('SIGKILL')
       const printed = Number(writer.lines().at(-1))
       const db = await place.open<{ t: { n: number } }>()
+      onTestFinished(() => db.close())
       const { max, count } = await db.kysely
         .selectFrom('t')
         .select(({ fn }) => [fn.max('n').as('max'), fn.countAll<number>().as('count')])
@@ -250,6 +255,7 @@ describe('the embedded database', () => {
   it('vacuums, so that updates do not grow a table for ever', async () => {
     const path = join(folder, 'vacuum')
     const driver = await openEmbedded({ folder: path, vacuumInterval: 100 })
+    onTestFinished(() => driver.close())
     const kysely = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: driver.pool }) })
     await sql`create table t as select g as id, 0 as n from generate_series(1, 5000) g`.execute(
       kysely,
@@ -262,12 +268,12 @@ describe('the embedded database', () => {
     await sql`update t set n = n + 1`.execute(kysely)
     await expect.poll(vacuumed, { interval: 200 }).toBeGreaterThan(0)
     await kysely.destroy()
-    await driver.close()
   })
 
   it('makes checkpoints, so that the WAL stays small', async () => {
     const place = newPlace('embedded')
     const db = await place.open<{ t: { pad: Uint8Array } }>()
+    onTestFinished(() => db.close())
     await sql`create table t (pad bytea)`.execute(db.kysely)
     await sql`alter table t alter pad set storage external`.execute(db.kysely)
     const redo = async () =>
@@ -281,6 +287,5 @@ describe('the embedded database', () => {
       await db.bulkInsert(db.kysely, 't', ['pad'], [[new Uint8Array(8 << 20).fill(1)]])
     }
     await expect.poll(redo, { interval: 300 }).not.toBe(before)
-    await db.close()
   })
 })

@@ -1,7 +1,7 @@
 /** Answers that hold for everybody, on their own lane: to whoever asks they are those of the usual way. */
 import { once } from 'node:events'
 import { type AddressInfo, connect } from 'node:net'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { Health } from '../src/health.ts'
 import { buildHttp, type Http } from '../src/http.ts'
 import { createLogger } from '../src/log.ts'
@@ -257,6 +257,7 @@ test('the lane can be closed, as it is while a service is overloaded or stops', 
     metrics,
     pressure: false,
   })
+  onTestFinished(() => busy.close())
   let isOpen = true
   const lane = new Lane(metrics, () => isOpen)
   lane.open(busy)
@@ -276,5 +277,4 @@ test('the lane can be closed, as it is while a service is overloaded or stops', 
   expect([await ask(), await ask()]).toEqual(['1', '2'])
   isOpen = true
   expect(await ask()).toBe('0')
-  await busy.close()
 })

@@ -1,5 +1,5 @@
 /** Components that do the same again and again: rounds, their end, and what a failed one leads to. */
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { DatabaseError } from '@dslog/service/database-error'
 import { Periodic, type Rhythm } from '@dslog/service/periodic'
 import { MINUTE } from '@dslog/schema/time'
@@ -12,6 +12,7 @@ class Counted extends Periodic {
 
   constructor(rhythm: Partial<Rhythm> = {}) {
     super({ interval: MINUTE, immediately: true, ...rhythm })
+    onTestFinished(() => this.stop())
   }
 
   async round(signal: AbortSignal): Promise<void> {
@@ -39,7 +40,6 @@ describe('a periodic component', () => {
     await part.start(() => {})
     await new Promise((resolve) => setTimeout(resolve, 20))
     expect(part.rounds).toBe(0)
-    await part.stop()
   })
 
   it('is over when the round in flight is, which is told to end', async () => {
@@ -68,7 +68,6 @@ describe('a periodic component', () => {
     part.poke()
     await new Promise((resolve) => setTimeout(resolve, 20))
     expect([part.rounds, failures]).toEqual([1, [broken]])
-    await part.stop()
   })
 
   it('begins a round anew that an outage of the database has ended, and only that', async () => {
@@ -86,7 +85,6 @@ describe('a periodic component', () => {
     expect([part.rounds, pauses.length, failures]).toEqual([3, 2, []])
     part.poke()
     await expect.poll(() => failures).toEqual([broken])
-    await part.stop()
   })
 
   it('may be stopped during an outage, which is no failure', async () => {

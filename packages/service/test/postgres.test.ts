@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import pg from 'pg'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { openDatabase } from '@dslog/service/db'
 import { createLogger } from '@dslog/service/log'
 import { migrate } from '@dslog/service/migrate'
@@ -25,14 +25,15 @@ describe.skipIf(postgres === undefined)('PostgreSQL', () => {
   it('keeps services apart by schema', async () => {
     const [one, two] = [newPlace('postgres'), newPlace('postgres')]
     const [a, b] = [await one.open<{ t: { n: number } }>(), await two.open()]
+    for (const db of [a, b]) onTestFinished(() => db.close())
     await sql`create table t as select 1::int8 as n`.execute(a.kysely)
     expect(await a.kysely.selectFrom('t').selectAll().execute()).toEqual([{ n: 1 }])
     await a.bulkInsert(a.kysely, 't', ['n'], [[2]])
     await expect(sql`select from t`.execute(b.kysely)).rejects.toMatchObject({ code: '42P01' })
     // An existing schema is used as it is.
     const again = await one.open<{ t: { n: number } }>()
+    onTestFinished(() => again.close())
     expect(await again.kysely.selectFrom('t').selectAll().execute()).toHaveLength(2)
-    for (const db of [a, b, again]) await db.close()
   })
 
   it('takes no schema name that could be more than a name', async () => {
@@ -53,6 +54,7 @@ describe.skipIf(postgres === undefined)('PostgreSQL', () => {
   it('says that the server is away, whatever has become of the connection', async () => {
     const place = newPlace('postgres')
     const db = await place.open({ applicationName: place.options.schema! })
+    onTestFinished(() => db.close())
     await sql`select 1`.execute(db.kysely)
     const ended = sql`select pg_terminate_backend(pg_backend_pid())`.execute(db.kysely)
     await expect(ended).rejects.toMatchObject({
@@ -60,16 +62,15 @@ describe.skipIf(postgres === undefined)('PostgreSQL', () => {
       message: expect.stringContaining('terminating connection due to administrator command'),
     })
     await expect(sql`select 1`.execute(db.kysely)).resolves.toMatchObject({ rows: [{}] })
-    await db.close()
   })
 
   it('ends statements that take too long', async () => {
     const db = await newPlace('postgres').open({ statementTimeout: 100 })
+    onTestFinished(() => db.close())
     await expect(sql`select pg_sleep(10)`.execute(db.kysely)).rejects.toMatchObject({
       code: 'busy',
       cause: expect.objectContaining({ code: '57014' }),
     })
-    await db.close()
   })
 
   it('says since when the server is away, and logs that once, with its return', async () => {
@@ -107,6 +108,7 @@ describe.skipIf(postgres === undefined)('PostgreSQL', () => {
   it('migrates once when several processes start together, however long it takes', async () => {
     const place = newPlace('postgres')
     const open = await Promise.all([1, 2, 3].map(() => place.open({ statementTimeout: 100 })))
+    for (const db of open) onTestFinished(() => db.close())
     const migrations: Migrations = {
       '0001_slow': {
         up: async (db) => {
@@ -118,12 +120,12 @@ describe.skipIf(postgres === undefined)('PostgreSQL', () => {
     const applied = await Promise.all(open.map((db) => migrate(db, migrations)))
     expect(applied.flat()).toEqual(['0001_slow'])
     await expect(sql`select pg_sleep(0.3)`.execute(open[0]!.kysely)).rejects.toThrow('timeout')
-    for (const db of open) await db.close()
   })
 
   it('says who holds a lock', async () => {
     const place = newPlace('postgres')
     const [holder, other] = [await place.open({ applicationName: 'dslog-log' }), await place.open()]
+    for (const db of [holder, other]) onTestFinished(() => db.close())
     const lock = await holder.lockExclusive('sequencer', () => {})
     await expect(other.lockExclusive('sequencer', () => {})).rejects.toThrow(
       /is held by server process \d+ \(dslog-log lock sequencer, 127\.0\.0\.1\)/,
@@ -131,17 +133,18 @@ describe.skipIf(postgres === undefined)('PostgreSQL', () => {
     await lock.release()
     // The same name in another schema is another lock.
     const elsewhere = await newPlace('postgres').open()
+    onTestFinished(() => elsewhere.close())
     const locks = [
       await other.lockExclusive('sequencer', () => {}),
       await elsewhere.lockExclusive('sequencer', () => {}),
     ]
     for (const each of locks) await each.release()
-    for (const db of [holder, other, elsewhere]) await db.close()
   })
 
   it('reports a lock that is lost with its connection, once', async () => {
     const place = newPlace('postgres')
     const db = await place.open({ applicationName: place.options.schema! })
+    onTestFinished(() => db.close())
     const losses: Error[] = []
     const lock = await db.lockExclusive('sequencer', (error) => losses.push(error))
     await administer(
@@ -153,11 +156,11 @@ describe.skipIf(postgres === undefined)('PostgreSQL', () => {
     await again.release()
     await lock.release()
     expect(losses).toHaveLength(1)
-    await db.close()
   })
 
   it('does not report locks that are held', async () => {
     const db = await newPlace('postgres').open()
+    onTestFinished(() => db.close())
     const losses: Error[] = []
     // Many, since half of their keys are negative, which pg_locks shows in its own way.
     const names = Array.from({ length: 16 }, (_, i) => `lock ${i}`)
@@ -167,7 +170,6 @@ describe.skipIf(postgres === undefined)('PostgreSQL', () => {
     await new Promise((resolve) => setTimeout(resolve, 2_500))
     expect(losses).toEqual([])
     await Promise.all(locks.map((lock) => lock.release()))
-    await db.close()
   })
 
   /** A database whose lock is kept, what it has logged, and how its session with the lock is ended. */
@@ -180,7 +182,9 @@ describe.skipIf(postgres === undefined)('PostgreSQL', () => {
     }
     const logger = createLogger({ service: 'test', level: 'info', destination })
     const db = await place.open({ applicationName: name, logger })
+    onTestFinished(() => db.close())
     const lock = await db.keepExclusive('monitor')
+    onTestFinished(() => lock.release())
     const end = () =>
       administer(
         'select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1',
@@ -192,6 +196,7 @@ describe.skipIf(postgres === undefined)('PostgreSQL', () => {
   it('takes a lock again that it was told to keep', async () => {
     const { db, end, lock, place, said } = await keeping()
     const other = await place.open()
+    onTestFinished(() => other.close())
     await expect(other.keepExclusive('monitor')).rejects.toMatchObject({ code: 'held' })
     await end()
     const story = ['the lock monitor is lost: taking it again', 'the lock monitor is held again']
@@ -200,13 +205,13 @@ describe.skipIf(postgres === undefined)('PostgreSQL', () => {
     await expect(other.lockExclusive('monitor', () => {})).rejects.toMatchObject({ code: 'held' })
     await lock.release()
     await (await other.lockExclusive('monitor', () => {})).release()
-    for (const each of [db, other]) await each.close()
   })
 
   it('gives no connection as long as another has a lock that it was told to keep', async () => {
-    const { db, end, lock, name, said } = await keeping()
+    const { db, end, name, said } = await keeping()
     // Waits in line, so that it has the lock the moment it is free.
     const other = new pg.Client(postgres!.url)
+    onTestFinished(() => other.end())
     await other.connect()
     const next = other.query('select pg_advisory_lock(hashtextextended($1, 0))', [
       `${name}/monitor`,
@@ -243,22 +248,21 @@ describe.skipIf(postgres === undefined)('PostgreSQL', () => {
       'the lock monitor is held again',
       'the database answers again',
     ])
-    await lock.release()
-    await db.close()
   })
 
   it('lets go of a lock that is being taken again', async () => {
-    const { db, end, lock, place, said } = await keeping()
+    const { end, lock, place, said } = await keeping()
     await end()
     await expect.poll(() => said, { timeout: 20_000 }).toHaveLength(1)
     await lock.release()
     const other = await place.open()
+    onTestFinished(() => other.close())
     await (await other.lockExclusive('monitor', () => {})).release()
-    for (const each of [db, other]) await each.close()
   })
 
   it.runIf(postgres?.owned)('survives the crash of the server, and loses its locks', async () => {
     const db = await newPlace('postgres').open<{ t: { n: number } }>()
+    onTestFinished(() => db.close())
     await sql`create table t as select 1::int8 as n`.execute(db.kysely)
     const losses: Error[] = []
     await db.lockExclusive('sequencer', (error) => losses.push(error))
@@ -273,6 +277,5 @@ describe.skipIf(postgres === undefined)('PostgreSQL', () => {
     await expect(transaction).rejects.toMatchObject({ code: 'away' })
     await expect.poll(() => losses.length).toBe(1)
     expect(await db.kysely.selectFrom('t').selectAll().execute()).toEqual([{ n: 1 }])
-    await db.close()
   })
 })

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { COMMON, readConfig } from '@dslog/service/config'
 import { buildHttp } from '@dslog/service/http'
 import { createLogger } from '@dslog/service/log'
@@ -58,6 +58,7 @@ describe('serviceOf', () => {
     expect(service.port()).toBe(0)
     expect(() => service.opened()).toThrow('the thing has not been opened')
     const life = new Lifecycle(service.components, logger)
+    onTestFinished(() => life.stop())
     await life.start()
     const url = `http://127.0.0.1:${service.port()}`
     expect(await (await fetch(`${url}/id`)).text()).toBe('7')
@@ -80,13 +81,13 @@ describe('serviceOf', () => {
   it('closes what it opened if the port is taken', async () => {
     const first = recorded([])
     const life = new Lifecycle(first.components, logger)
+    onTestFinished(() => life.stop())
     await life.start()
     const told: string[] = []
     const config = configOf({ DSLOG_LOG_PORT: String(first.port()) })
     const second = new Lifecycle(recorded(told, { config, parts: [] }).components, logger)
     await expect(second.start()).rejects.toThrow('EADDRINUSE')
     expect(told).toEqual(['+store', '-store'])
-    await life.stop()
   })
 
   it('ends the process when its store says so', async () => {
@@ -98,20 +99,20 @@ describe('serviceOf', () => {
       },
     })
     const life = new Lifecycle(service.components, logger)
+    onTestFinished(() => life.stop())
     await life.start()
     lose(new Error('the server is gone'))
     expect(await life.failed).toMatchObject({ message: 'the server is gone' })
-    await life.stop()
   })
 
   it('counts in the metrics that it is given', async () => {
     const metrics = new Metrics('other')
     const service = recorded([], { metrics })
     const life = new Lifecycle(service.components, logger)
+    onTestFinished(() => life.stop())
     await life.start()
     const text = await (await fetch(`http://127.0.0.1:${service.port()}/metrics`)).text()
     expect(text).toContain('service="other"')
-    await life.stop()
   })
 })
 
@@ -138,10 +139,10 @@ describe('openServiceDatabase', () => {
   it.runIf(postgres !== undefined)('keeps to a schema of its own, and shows its name', async () => {
     const config = configOf({ DATABASE_URL: postgres!.url })
     const db = await openServiceDatabase('thing', { config, logger })
+    onTestFinished(() => db.close())
     const { rows } = await sql`
       select current_schema() as schema, current_setting('application_name') as name
     `.execute(db.kysely)
     expect(rows).toEqual([{ schema: 'thing', name: 'dslog-thing' }])
-    await db.close()
   })
 })

@@ -5,7 +5,7 @@ import { judgeDelegation, type Verdict } from '@dslog/dnssec/chain'
 import { nameFromText } from '@dslog/dnssec/name'
 import { TYPE } from '@dslog/dnssec/records'
 import { toHex } from '@dslog/tlog/bytes'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { Internet } from '../src/internet.ts'
 import { dsOf } from '../src/key.ts'
 import { NameServers } from '../src/nameserver.ts'
@@ -112,8 +112,8 @@ describe('another zone', () => {
     fork.delegate(OWNER, [OTHER_DS])
     server.serve(fork, '127.0.0.77')
     const victim = await UdpAsker.open(server.address, servers.port, '127.0.0.77')
+    onTestFinished(() => victim.close())
     expect(await judge(await victim.ask(ASK))).toMatchObject({ verdict: 'present', ds: [OTHER_DS] })
-    victim.close()
     expect(await judge(await udp.ask(ASK))).toMatchObject({ verdict: 'present', ds: [DS] })
     expect(toHex(fi.zone.rrset(OWNER, TYPE.DS)[0]!.rdata)).toBe(toHex(DS))
   })
@@ -168,8 +168,8 @@ describe('the message', () => {
     const reply = await udp.ask(ASK)
     expect([reply.tc, reply.answer, reply.authority]).toEqual([true, [], []])
     const tcp = await TcpAsker.open(server.address, servers.port)
+    onTestFinished(() => tcp.close())
     expect(await tcp.ask(ASK)).toMatchObject({ tc: false, rcode: 0 })
-    tcp.close()
   })
 
   test('oversized: more than was asked for', async () => {
@@ -225,8 +225,10 @@ describe('its way', () => {
   test('so many a second', async () => {
     const clock = { now: 5000 }
     const lonely = await NameServers.start(net, () => clock.now)
+    onTestFinished(() => lonely.stop())
     const [limited] = lonely.of(fi) as [NameServer]
     const asker = await UdpAsker.open(limited.address, lonely.port)
+    onTestFinished(() => asker.close())
     limited.inject({ perSecond: 2 })
     for (const id of [1, 2, 3, 4]) asker.send(encodeQuery({ ...ASK, id }))
     const ids = async (n: number): Promise<number[]> => {
@@ -239,8 +241,6 @@ describe('its way', () => {
     clock.now += 1000
     for (const id of [5, 6, 7]) asker.send(encodeQuery({ ...ASK, id }))
     expect(await ids(2)).toEqual([5, 6])
-    asker.close()
-    await lonely.stop()
   })
 
   test('tcp-closes in the middle, tcp-refuses at once, drop lets it wait', async () => {
@@ -259,17 +259,17 @@ describe('its way', () => {
 
     server.inject('drop', { transport: 'tcp', when: ({ id }) => id === 1 })
     const silent = await TcpAsker.open(server.address, servers.port)
+    onTestFinished(() => silent.close())
     silent.send(encodeQuery({ ...ASK, id: 1 }))
     expect(await silent.ask({ ...ASK, id: 2 })).toMatchObject({ id: 2 })
-    silent.close()
   })
 
   test("of one server is no other's", async () => {
     server.inject('drop')
     server.inject('servfail')
     const asker = await UdpAsker.open(sound.address, servers.port)
+    onTestFinished(() => asker.close())
     expect(await asker.ask(ASK)).toMatchObject({ rcode: 0, aa: true })
-    asker.close()
   })
 })
 
@@ -278,9 +278,9 @@ describe('the log of questions', () => {
     server.forget()
     await udp.ask({ name: 'ExAmple.fI.', id: 99, flags: 0x0110, size: 1400 })
     const tcp = await TcpAsker.open(server.address, servers.port)
+    onTestFinished(() => tcp.close())
     await tcp.ask({ name: 'a-b.fi.', type: TYPE.A, size: undefined })
     await tcp.ask({ name: '.', type: TYPE.NS, dnssecOk: false })
-    tcp.close()
     const [first, second, third] = server.questions
     expect(server.asked).toBe(3)
     expect(first).toEqual({

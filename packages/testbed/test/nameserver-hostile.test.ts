@@ -5,7 +5,16 @@ import { nameFromText } from '@dslog/dnssec/name'
 import { TYPE } from '@dslog/dnssec/records'
 import { encodeRecord } from '@dslog/dnssec/wire'
 import fc from 'fast-check'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  onTestFinished,
+  test,
+} from 'vitest'
 import { encodeQuery, TcpAsker, UdpAsker } from '../src/asker.ts'
 import { Internet, record } from '../src/internet.ts'
 import { NameServers } from '../src/nameserver.ts'
@@ -182,6 +191,7 @@ describe('anything', () => {
 describe('a connection', () => {
   test('brings questions in pieces, and many at once', async () => {
     const tcp = await TcpAsker.open(server.address, servers.port)
+    onTestFinished(() => tcp.close())
     const bytes = framed(QUERY)
     for (const byte of bytes.subarray(0, 5)) tcp.write(Uint8Array.of(byte))
     tcp.write(bytes.subarray(5))
@@ -189,7 +199,6 @@ describe('a connection', () => {
     const ids = Array.from({ length: 100 }, (_, i) => i)
     tcp.write(concat(...ids.map((id) => framed(encodeQuery({ name: 'fi.', id })))))
     for (const id of ids) expect(parseMessage((await tcp.next())!).id).toBe(id)
-    tcp.close()
   })
 
   test('brings nonsense, ends in the middle, or is reset', async () => {
@@ -205,11 +214,11 @@ describe('a connection', () => {
       tcp.close()
     }
     const tcp = await TcpAsker.open(server.address, servers.port)
+    onTestFinished(() => tcp.close())
     tcp.write(new Uint8Array(2))
     tcp.write(framed(new Uint8Array(100)))
     // Zeros are a header without a question: FORMERR.
     expect(parseMessage((await tcp.next())!)).toMatchObject({ id: 0, rcode: 1 })
     expect(await tcp.ask({ name: 'fi.', type: TYPE.SOA })).toMatchObject({ rcode: 0, aa: true })
-    tcp.close()
   })
 })

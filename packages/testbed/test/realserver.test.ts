@@ -41,14 +41,14 @@ describe.each([
     if (server === undefined) skip()
     const { addresses, port } = server!
     const udp = await UdpAsker.open(addresses[0]!, port)
+    onTestFinished(() => udp.close())
     expect(await udp.ask({ name: 'example.fi.' })).toMatchObject({ rcode: 3, aa: true })
     fi.delegate(OWNER, [dsOf(OWNER, ownerKey(OWNER))])
     await server!.reload([zoneFile(fi)])
     expect(ofType(await udp.ask({ name: 'example.fi.' }), TYPE.DS)).toHaveLength(1)
-    udp.close()
     const tcp = await TcpAsker.open(addresses[1]!, port)
+    onTestFinished(() => tcp.close())
     expect(ofType(await tcp.ask({ name: 'example.fi.' }), TYPE.DS)).toHaveLength(1)
-    tcp.close()
     await expect(server!.reload([zoneFile(new Internet().addZone('se.'))])).rejects.toThrow('se.')
   })
 
@@ -76,16 +76,16 @@ describe.each([
     const { port, reload, stop } = servers!
     onTestFinished(stop)
     const root = await UdpAsker.open(net.root.servers[0]!.addresses[0]!, port)
+    onTestFinished(() => root.close())
     const glue = ofType(await root.ask({ name: 'example.fi.' }), TYPE.A)
     expect(glue.map(({ rdata }) => rdata.join('.'))).toEqual(['127.16.1.1'])
     const udp = await UdpAsker.open('127.16.1.1', port)
+    onTestFinished(() => udp.close())
     expect(await udp.ask({ name: 'example.fi.' })).toMatchObject({ aa: true, rcode: 3 })
     fi.delegate(OWNER, [dsOf(OWNER, ownerKey(OWNER))])
     await reload()
     expect(ofType(await udp.ask({ name: 'example.fi.' }), TYPE.DS)).toHaveLength(1)
     await reload()
-    root.close()
-    udp.close()
   })
 })
 
@@ -115,6 +115,7 @@ describe('Unbound', () => {
   test('validates at the time of the internet, and forgets when told', async ({ skip }) => {
     if (unbound === undefined) skip()
     const udp = await UdpAsker.open(unbound!.address, unbound!.port)
+    onTestFinished(() => udp.close())
     const ask = { name: 'ns.example.fi.', type: TYPE.A, flags: 0x0100 }
     expect(await udp.ask(ask)).toMatchObject({ ad: true, rcode: 0 })
     fi.makeOdd(OWNER, TYPE.DS, 'bad')
@@ -127,7 +128,6 @@ describe('Unbound', () => {
     expect(await udp.ask({ ...ask, name: 'example.fi.', type: TYPE.DS })).toMatchObject({
       ad: true,
     })
-    udp.close()
   })
 })
 

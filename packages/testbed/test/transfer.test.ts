@@ -102,6 +102,7 @@ describe.skipIf(!hasDig)('dig, at another time than the server', () => {
 describe('a transfer', () => {
   test('has many messages, the question in the first, the SOA first and last', async () => {
     const tcp = await TcpAsker.open(server.address, servers.port)
+    onTestFinished(() => tcp.close())
     const first = await tcp.ask({ name: 'fi.', type: QTYPE.AXFR })
     const records = [...first.answer]
     const messages = [first]
@@ -110,7 +111,6 @@ describe('a transfer', () => {
       messages.push(message)
       records.push(...message.answer)
     }
-    tcp.close()
     expect(messages.length).toBeGreaterThan(5)
     expect(messages.map(({ question }) => question.length)).toEqual([
       1,
@@ -133,23 +133,23 @@ describe('a transfer', () => {
 
     server.inject('servfail')
     const unwell = await TcpAsker.open(server.address, servers.port)
+    onTestFinished(() => unwell.close())
     expect(await unwell.ask({ name: 'fi.', type: QTYPE.AXFR })).toMatchObject({
       rcode: 2,
       answer: [],
     })
-    unwell.close()
   })
 
   test('is for zones, and by TCP', async () => {
     const tcp = await TcpAsker.open(server.address, servers.port)
+    onTestFinished(() => tcp.close())
     expect(await tcp.ask({ name: 'name1.fi.', type: QTYPE.AXFR })).toMatchObject({ rcode: 9 })
     expect(await tcp.ask({ name: '.', type: QTYPE.AXFR })).toMatchObject({ rcode: 9 })
     expect(await tcp.ask({ name: 'fi.', type: QTYPE.AXFR, class: 3 })).toMatchObject({ rcode: 9 })
-    tcp.close()
     const udp = await UdpAsker.open(server.address, servers.port)
+    onTestFinished(() => udp.close())
     expect(await udp.ask({ name: 'fi.', type: QTYPE.AXFR })).toMatchObject({ rcode: 4, answer: [] })
     const { answer } = await udp.ask({ name: 'fi.', type: QTYPE.IXFR })
     expect(answer.map(({ type }) => type)).toEqual([TYPE.SOA])
-    udp.close()
   })
 })

@@ -85,6 +85,7 @@ test('the crawler goes on when the database is back, with every name', async (co
   const crawler = await crawlerOf(db)
   const failures: unknown[] = []
   crawler.start((error) => failures.push(error))
+  endings.push(() => crawler.stop().catch(() => {}))
   const done = async (): Promise<number> => {
     const rows = await place.db.kysely
       .selectFrom('task')
@@ -112,6 +113,7 @@ test('the crawler may be stopped while the database is away', async (context) =>
   const crawler = await crawlerOf(db)
   const failures: unknown[] = []
   crawler.start((error) => failures.push(error))
+  endings.push(() => crawler.stop().catch(() => {}))
   await wire.cut()
   await expect.poll(() => db.awaySince).toBeDefined()
   await expect(crawler.stop()).rejects.toMatchObject({ code: 'away' })

@@ -1,5 +1,5 @@
 /** The name map in a million buckets (depth 20), as the largest logs have it: nothing that is signed shows the depth. */
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import { toHex } from '@dslog/tlog/bytes'
 import { MAX_DEPTH } from '@dslog/tlog/mapbucket'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
@@ -29,9 +29,12 @@ const observations = owners.map((owner) => observe(net, owner))
 /** A new log of this depth. */
 async function logOf(depth: number): Promise<TestLog> {
   const options = await openPlace(await places.make(places.kinds.at(-1)!, net.anchors), clock)
+  onTestFinished(() => options.db.close())
   await createLog(options)
   await options.db.kysely.updateTable('tree').set({ map_depth: depth }).execute()
-  return TestLog.over(options, { clock })
+  const log = await TestLog.over(options, { clock })
+  onTestFinished(() => log.log.close())
+  return log
 }
 
 describe(`a log with a map of depth ${MAX_DEPTH}`, () => {
@@ -50,6 +53,7 @@ describe(`a log with a map of depth ${MAX_DEPTH}`, () => {
     }
     await deep.log.close()
     deep = await TestLog.over(deep.options, { clock })
+    onTestFinished(() => deep.log.close())
     expect(await complaints(deep)).toEqual([])
     for (const owner of [...owners.slice(0, 20), nameFromText('absent.fi.')]) {
       const [one, other] = await Promise.all(
@@ -59,6 +63,5 @@ describe(`a log with a map of depth ${MAX_DEPTH}`, () => {
       expect(toHex(one!.mapProof), name).toBe(toHex(other!.mapProof))
       expect(one!.history, name).toEqual(other!.history)
     }
-    await Promise.all([usual.close(), deep.close()])
   })
 })

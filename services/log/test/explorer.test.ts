@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { gzipSync } from 'node:zlib'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { Http } from '@dslog/service/http'
 import { quietHttp } from '../../../test/http.ts'
 import type { LogContext } from '../src/route/context.ts'
@@ -91,10 +91,10 @@ describe('a page that was built', () => {
 
 it('a page that was not built is said to be so', async () => {
   const app = await server(join(folder, 'nowhere'))
+  onTestFinished(() => app.close())
   const { body, headers, statusCode } = await app.inject('/')
   expect(statusCode).toBe(200)
   expect(headers['content-type']).toBe('text/plain; charset=utf-8')
   expect(body).toContain('log.example/page')
   expect(body).toContain('npm run build')
-  await app.close()
 })

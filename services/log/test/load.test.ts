@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { toHex } from '@dslog/tlog/bytes'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
@@ -52,6 +52,7 @@ describe.each(places.kinds)('a load on %s', (kind) => {
   ): Promise<{ loader: Loader; results: SubmitResult[][] }> {
     const loader = await Loader.open(options)
     const { log } = loader
+    onTestFinished(() => log.close())
     const { clock } = options
     const backend = nodeBackend()
     const admitter = new Admitter({ log, sink: loader, zones: new ZoneList(), backend, clock })
@@ -67,6 +68,7 @@ describe.each(places.kinds)('a load on %s', (kind) => {
 
   async function checkSound(): Promise<TestLog> {
     const test = await TestLog.over(options, { clock: net.clock.now })
+    onTestFinished(() => test.log.close())
     expect(await complaints(test)).toEqual([])
     return test
   }
@@ -86,7 +88,6 @@ describe.each(places.kinds)('a load on %s', (kind) => {
     const more = await test.submit(...evidence(names(3)))
     expect(more.map(({ status }) => status)).toEqual(['logged', 'logged', 'logged'])
     expect(await complaints(test)).toEqual([])
-    await test.log.close()
   })
 
   test('of a log that is fresh, or was interrupted, is due; of another it is not', async () => {
@@ -113,7 +114,6 @@ describe.each(places.kinds)('a load on %s', (kind) => {
     await finish(again)
     const test = await checkSound()
     expect(test.log.size).toBe(1 + 2 + 60 + 1)
-    await test.log.close()
   })
 
   test('that was interrupted while its map was built', async () => {
@@ -121,14 +121,13 @@ describe.each(places.kinds)('a load on %s', (kind) => {
     await interrupted.loader.buildMap()
     await interrupted.loader.log.close()
     await finish(await load(evidence(names(5, 40))))
-    await (await checkSound()).log.close()
+    await checkSound()
   })
 
   test('of nothing signs the log as it is', async () => {
     await finish(await load())
     const test = await checkSound()
     expect(test.log.size).toBe(1)
-    await test.log.close()
   })
 
   test('covers nothing by a MAP_HEAD that is older, though the clock went back', async () => {
@@ -137,7 +136,7 @@ describe.each(places.kinds)('a load on %s', (kind) => {
     await interrupted.loader.log.close()
     net.clock.set(net.clock.now() - HOUR / 2)
     await finish(await load())
-    await (await checkSound()).log.close()
+    await checkSound()
   })
 
   test('of the past and of the present', async () => {
@@ -148,6 +147,6 @@ describe.each(places.kinds)('a load on %s', (kind) => {
     const loaded = await load(past, evidence(owners))
     expect(loaded.results.flat().map(({ status }) => status)).toEqual(Array(8).fill('logged'))
     await finish(loaded)
-    await (await checkSound()).log.close()
+    await checkSound()
   })
 })

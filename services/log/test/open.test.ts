@@ -1,6 +1,6 @@
 import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import { fromUtf8, toBase64 } from '@dslog/tlog/bytes'
 import { ed25519Signer } from '@dslog/tlog/note'
 import { nameFromText } from '@dslog/dnssec/name'
@@ -45,7 +45,9 @@ function beside(place: Place): (options: LogOptions) => LogOptions {
 }
 
 async function open(place: Place, wrap = beside(place)): Promise<TestLog> {
-  return TestLog.open({ place, clock: net.clock.now, wrap })
+  const test = await TestLog.open({ place, clock: net.clock.now, wrap })
+  onTestFinished(() => test.close())
+  return test
 }
 
 /** A closed log of some trees. */
@@ -74,6 +76,7 @@ async function expectRefusal(
 /** Changes rows of a closed log, one with each statement. */
 async function damageAt(place: Place, ...statements: readonly string[]): Promise<void> {
   const { db } = await openPlace(place, net.clock.now)
+  onTestFinished(() => db.close())
   expect(await damage(db, ...statements)).toEqual(statements.map(() => 1n))
   await db.close()
 }
@@ -82,6 +85,7 @@ describe.each(places.kinds)('on %s', (kind) => {
   test('a log is created once, and opened only where there is one', async () => {
     const place = await places.make(kind, net.anchors)
     const options = beside(place)(await openPlace(place, net.clock.now))
+    onTestFinished(() => options.db.close())
     await expect(Log.open(options)).rejects.toMatchObject({ code: 'missing' })
     const lock = await options.db.lockExclusive('log', () => {})
     await expect(createLog(options)).rejects.toMatchObject({ code: 'held' })
@@ -92,15 +96,14 @@ describe.each(places.kinds)('on %s', (kind) => {
     expect(refused).toMatchObject([{ reason: { code: expect.stringMatching(/^(held|exists)$/) } }])
     await expect(createLog(options)).rejects.toMatchObject({ code: 'exists' })
     const log = await Log.open(options)
+    onTestFinished(() => log.close())
     expect(log.published.size).toBe(1)
-    await log.close()
-    await options.db.close()
     // A record without a log is that of a log that was lost: a second one of its name would be a fork.
     const lost = await places.make(kind, net.anchors)
     await cp(join(place.data, LOG_FILES.signer), join(lost.data, LOG_FILES.signer))
     const empty = beside(lost)(await openPlace(lost, net.clock.now))
+    onTestFinished(() => empty.db.close())
     await expect(createLog(empty)).rejects.toMatchObject({ code: 'exists' })
-    await empty.db.close()
   })
 
   test('one opening at a time', async () => {
@@ -111,7 +114,7 @@ describe.each(places.kinds)('on %s', (kind) => {
     expect(second).toMatchObject({ message: expect.stringMatching(/lock|in use|process/) })
     await grow(test)
     await test.close()
-    await (await open(place)).close()
+    await open(place)
   })
 
   test('a restored backup is behind what was signed', async () => {
@@ -125,7 +128,7 @@ describe.each(places.kinds)('on %s', (kind) => {
     await expectRefusal(backup, 'behind', new RegExp(`${size} were signed`))
     // The newest one goes on.
     const newest = await places.copy(place)
-    await (await open(newest)).close()
+    await open(newest)
   })
 })
 
@@ -169,22 +172,19 @@ describe('what does not fit together', () => {
     )
     const [first, second] = both as [TestLog, TestLog]
     const { note, size } = second.log.published
-    try {
-      await grow(first)
-      const before = signed.length
-      await expect(grow(second)).rejects.toMatchObject({
-        code: 'forked',
-        message: expect.stringMatching(/does not continue the signed one/),
-      })
-      expect(signed).toHaveLength(before)
-      expect(second.log.published).toMatchObject({ note, size })
-      await grow(first)
-    } finally {
-      for (const test of both) await test.close()
-    }
+    await grow(first)
+    const before = signed.length
+    await expect(grow(second)).rejects.toMatchObject({
+      code: 'forked',
+      message: expect.stringMatching(/does not continue the signed one/),
+    })
+    expect(signed).toHaveLength(before)
+    expect(second.log.published).toMatchObject({ note, size })
+    await grow(first)
+    for (const test of both) await test.close()
     // It committed what nobody will ever sign: only the first database is the log.
     await expectRefusal(copy, 'behind', /were signed/, beside(place))
-    await (await open(place)).close()
+    await open(place)
   })
 
   test('another record of what was signed', async () => {
@@ -207,7 +207,7 @@ describe('what does not fit together', () => {
     await rm(path)
     await expectRefusal(place, 'signer', /gone/)
     await writeFile(path, record)
-    await (await open(place)).close()
+    await open(place)
   })
 
   test('a key of another origin', async () => {
@@ -310,12 +310,13 @@ describe('what does not fit together', () => {
     expect(again.log.size).toBe(size)
     expect(await complaints(again)).not.toEqual([])
     await again.close()
-    await (await open(place)).close()
+    await open(place)
   })
 
   test('a log that somebody else has taken over appends nothing more', async () => {
     const place = await logOf(kind, 1)
     const options = beside(place)(await openPlace(place, net.clock.now))
+    onTestFinished(() => options.db.close())
     // As if the lock had been lost unnoticed.
     const unlocked = {
       ...options,
@@ -330,12 +331,12 @@ describe('what does not fit together', () => {
     expect(await complaints(second)).toEqual([])
     const published = await new TreeStore(options.db).published()
     expect(published!.size).toBe(second.log.size)
-    await options.db.close()
   })
 
   test('a tree that is published late does not hide a newer one', async () => {
     const place = await logOf(kind, 1)
     const options = beside(place)(await openPlace(place, net.clock.now))
+    onTestFinished(() => options.db.close())
     let arrived: () => void = () => {}
     let goOn: () => void = () => {}
     const held = new Promise<void>((resolve) => (goOn = resolve))
@@ -365,6 +366,5 @@ describe('what does not fit together', () => {
     await growing
     const published = await new TreeStore(options.db).published()
     expect(published).toMatchObject({ size: second.log.size, note: second.log.published.note })
-    await options.db.close()
   })
 })

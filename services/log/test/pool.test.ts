@@ -1,6 +1,6 @@
 /** Threads that judge: the same verdicts as on the log's own thread, also when threads die. */
 import { Worker } from 'node:worker_threads'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { utf8 } from '@dslog/tlog/bytes'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
@@ -157,8 +157,8 @@ describe('threads that judge', () => {
   test('tell of a database that does not answer', async () => {
     const failing = { keysOfZone: () => Promise.reject(new Error('away')) }
     const blind = poolOf({ log: { anchors: net.anchors, fold: failing as unknown as FoldTables } })
+    onTestFinished(() => blind.close())
     await expect(blind.judge(work(bodyOf(observations)))).rejects.toThrow('away')
-    await blind.close()
   })
 })
 
@@ -179,12 +179,12 @@ describe('a thread that dies', () => {
           ? dying()
           : startThread('../src/judge/worker', import.meta.url, { name: 'test', workerData }),
     })
+    onTestFinished(() => frail.close())
     frail.onDeath = ({ message }) => deaths.push(message)
     const part = observations.slice(0, 10)
     const all = await Promise.all([1, 2, 3].map(() => frail.judge(work(bodyOf(part)))))
     for (const judgement of all) expect(judgement).toEqual({ judged: await judgedHere(part) })
     expect({ deaths, started }).toEqual({ deaths: ['exit code 3'], started: 2 })
-    await frail.close()
   })
 
   test('takes no third one along', async () => {
@@ -194,10 +194,10 @@ describe('a thread that dies', () => {
       return dying()
     }
     const doomed = poolOf({ threads: 1, start: dyingAgain })
+    onTestFinished(() => doomed.close())
     const retry = { problem: 'unavailable', retryAfter: expect.any(Number) }
     await expect(doomed.judge(work(bodyOf(observations)))).rejects.toMatchObject(retry)
     expect(started).toBe(2)
-    await doomed.close()
   })
 
   test('at the end of the service, with what it was at', async () => {

@@ -3,7 +3,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile, stat } from 'node:fs/promise
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { fromUtf8, toHex, utf8 } from '@dslog/tlog/bytes'
 import { LogClient } from '@dslog/tlog/client'
 import { verifierOf } from '@dslog/tlog/cosignature'
@@ -15,7 +15,6 @@ import { edgeTiles, TILE_WIDTH, tilePath } from '@dslog/tlog/tile'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
 import { HOUR } from '@dslog/schema/time'
-import { onTestPoint } from '@dslog/service/testpoint'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ObjectStore, type StoreFault } from '@dslog/testbed/objectstore'
@@ -23,6 +22,7 @@ import { ownerKey } from '@dslog/testbed/stories'
 import { keyOf, Places } from '../../../test/place.ts'
 import { silent } from '../../../test/silent.ts'
 import { observe, openPlace, TestLog } from '../../../test/testlog.ts'
+import { atTestPoint } from '../../../test/testpoint.ts'
 import { noteSignerOf } from '../src/key.ts'
 import type { LogOptions } from '../src/log.ts'
 import { BucketTarget } from '../src/publish/bucket.ts'
@@ -220,7 +220,7 @@ describe.each(['folder', 'bucket'] as const)('a log published to a %s', (kind) =
     let seen = await expectWhole(shown)
     for (const point of points) {
       await grow(point === 'publish.dropped' ? 300 : 2)
-      const off = onTestPoint((name) => {
+      const off = atTestPoint((name) => {
         if (name === point) throw new Error('dies here')
       })
       const publisher = await publish(shown.target).finally(off)
@@ -309,6 +309,7 @@ describe.each(['folder', 'bucket'] as const)('a log published to a %s', (kind) =
     const shown = PLACES[kind]()
     await grow(3)
     const publisher = publisherOf(shown.target)
+    onTestFinished(() => publisher.stop())
     let failed: unknown
     await publisher.start((error) => (failed = error))
     await expect.poll(() => publisher.state.size).toBe(log.log.size)
@@ -319,7 +320,6 @@ describe.each(['folder', 'bucket'] as const)('a log published to a %s', (kind) =
     await shown.target.show(fork, held)
     await grow(1)
     await expect.poll(() => failed).toMatchObject({ code: 'forked' })
-    await publisher.stop()
   })
 
   test('is not mixed with something else', async () => {
@@ -385,6 +385,7 @@ describe('a bucket on bad days', () => {
     const shown = PLACES.bucket()
     let now = 0
     const publisher = publisherOf(shown.target, () => now)
+    onTestFinished(() => publisher.stop())
     await grow(2)
     for (let i = 0; i < 2; i++) store.fail('refused', /^GET/)
     await publisher.start(() => {})

@@ -3,7 +3,7 @@ import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/pro
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type RawBuilder, sql } from 'kysely'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { LogClient } from '@dslog/tlog/client'
 import { verifierOf } from '@dslog/tlog/cosignature'
 import { HttpClient } from '@dslog/tlog/http'
@@ -13,7 +13,6 @@ import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
 import { HOUR } from '@dslog/schema/time'
-import { onTestPoint } from '@dslog/service/testpoint'
 import { Internet } from '@dslog/testbed/internet'
 import { dsOf } from '@dslog/testbed/key'
 import { ownerKey } from '@dslog/testbed/stories'
@@ -21,6 +20,7 @@ import { damage, flip } from '../../../test/damage.ts'
 import { keyOf, ORIGIN, type Place, Places } from '../../../test/place.ts'
 import { silent } from '../../../test/silent.ts'
 import { broken, complaints, observe, openPlace, TestLog } from '../../../test/testlog.ts'
+import { atTestPoint } from '../../../test/testpoint.ts'
 import { LOG_FILES } from '../src/files.ts'
 import { FolderTarget } from '../src/publish/folder.ts'
 import { Publisher } from '../src/publish/publisher.ts'
@@ -190,7 +190,7 @@ describe.each(places.kinds.slice(-1))('a log on %s', (kind) => {
       ['restore.committing', 1, 87],
     ] as const) {
       let left: number = pass
-      const off = onTestPoint((name) => {
+      const off = atTestPoint((name) => {
         if (name === point && --left === 0) throw new Dies()
       })
       await expect(restored(backup)).rejects.toThrow(Dies)
@@ -349,20 +349,19 @@ describe.each(places.kinds.slice(-1))('a log on %s', (kind) => {
 
     test('halfway made is no log to be opened', async () => {
       for (const point of ['rebuild.emptied', 'rebuild.unit']) {
-        const off = onTestPoint((name) => {
+        const off = atTestPoint((name) => {
           if (name === point) throw new Dies()
         })
         const options = await openPlace(place, now)
-        try {
-          await expect(rebuildMap(options, backend)).rejects.toThrow(Dies)
-        } finally {
-          off()
-          await options.db.close()
-        }
+        onTestFinished(() => options.db.close())
+        await expect(rebuildMap(options, backend)).rejects.toThrow(Dies)
+        off()
+        await options.db.close()
         if (point === 'rebuild.unit') break
         await expect(TestLog.open({ place, clock: now })).rejects.toMatchObject({ code: 'corrupt' })
       }
       const options = await openPlace(place, now)
+      onTestFinished(() => options.db.close())
       await rebuildMap(options, backend)
       await options.db.close()
       await expectSound(place)

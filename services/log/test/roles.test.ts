@@ -1,6 +1,6 @@
 /** Roles on a real server: the log works under one that may only add, and a reader may only read. */
 import { sql } from 'kysely'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { nameFromText } from '@dslog/dnssec/name'
 import type { LogTables } from '@dslog/schema/db'
@@ -38,7 +38,10 @@ describe.skipIf(places.postgres?.owned !== true)('a log under a role of its own'
 
   async function connect(role: string): Promise<Database<LogTables>> {
     const url = as(role).env['DATABASE_URL']!
-    return openDatabase<LogTables>({ url, folder: place.data, schema: LOG_SCHEMA, poolSize: 2 })
+    const options = { url, folder: place.data, schema: LOG_SCHEMA, poolSize: 2 }
+    const db = await openDatabase<LogTables>(options)
+    onTestFinished(() => db.close())
+    return db
   }
 
   async function grow(log: TestLog): Promise<void> {
@@ -68,17 +71,19 @@ describe.skipIf(places.postgres?.owned !== true)('a log under a role of its own'
     await expect(grantTo(owner, 'x; drop table leaf', LOG_GRANTS)).rejects.toThrow(RangeError)
     await grantTo(owner, 'dslog_log', LOG_GRANTS)
     await grantTo(owner, 'dslog_log_reader', readGrants(LOG_GRANTS))
-    await owner.close()
   })
 
   test('loads, grows, is opened again, and is sound', async () => {
     const options = await openPlace(as('dslog_log'), net.clock.now)
+    onTestFinished(() => options.db.close())
     const loader = await Loader.open(options)
+    onTestFinished(() => loader.log.close())
     await loader.finish()
     await loader.log.close()
     await options.db.close()
     for (let i = 0; i < 3; i++) {
       const log = await TestLog.open({ place: as('dslog_log'), clock: net.clock.now })
+      onTestFinished(() => log.close())
       await grow(log)
       await grow(log)
       expect(await complaints(log)).toEqual([])
@@ -111,7 +116,6 @@ describe.skipIf(places.postgres?.owned !== true)('a log under a role of its own'
   test.each(FORBIDDEN)('may not: %s', async (statement) => {
     const db = await connect('dslog_log')
     await expect(sql.raw(statement).execute(db.kysely)).rejects.toMatchObject({ code: '42501' })
-    await db.close()
   })
 
   const GUARDED = [
@@ -124,7 +128,6 @@ describe.skipIf(places.postgres?.owned !== true)('a log under a role of its own'
   test.each(GUARDED)('is guarded where it must have the right: %s', async (statement, why) => {
     const db = await connect('dslog_log')
     await expect(sql.raw(statement).execute(db.kysely)).rejects.toThrow(why)
-    await db.close()
   })
 
   test('the owner itself does not change entries by mistake', async () => {
@@ -132,7 +135,6 @@ describe.skipIf(places.postgres?.owned !== true)('a log under a role of its own'
     for (const statement of ['update leaf set prefix = 0', 'delete from leaf']) {
       await expect(sql.raw(statement).execute(db.kysely)).rejects.toThrow(/append-only/)
     }
-    await db.close()
   })
 
   test('a reader reads, and nothing else', async () => {
@@ -148,7 +150,6 @@ describe.skipIf(places.postgres?.owned !== true)('a log under a role of its own'
         code: expect.stringMatching(/42501|25006/),
       })
     }
-    await db.close()
   })
 
   test('a migration waits for whoever uses the table, and lets others pass meanwhile', async () => {
@@ -176,12 +177,9 @@ describe.skipIf(places.postgres?.owned !== true)('a log under a role of its own'
       for (const until = Date.now() + 3_000; Date.now() < until;) {
         await sql`select count(*) from leaf`.execute(reader.kysely)
       }
-      await reader.close()
       expect(done).toBe(false)
     })
     expect(await migrated).toEqual(['9999_later'])
-    await busy.close()
-    await owner.close()
     // Older software does not go on with a newer database.
     await expect(openPlace(as('dslog_owner'), net.clock.now)).rejects.toMatchObject({
       code: 'migration',

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { utf8 } from '@dslog/tlog/bytes'
 import { asHash, sha256 } from '@dslog/tlog/hash'
 import type { LogTables } from '@dslog/schema/db'
@@ -26,16 +26,12 @@ async function recorded(row: SignerRow): Promise<SignedTree | undefined> {
   return read && { ...read, root: asHash(new Uint8Array(read.root)) }
 }
 
-interface Kept {
-  readonly row: SignerRow
-  close(): Promise<void>
-}
-
 const folder = (): Promise<string> => mkdtemp(join(tmpdir(), 'dslog-signer-'))
 
-const inFile = async (): Promise<Kept> => {
+const inFile = async (): Promise<SignerRow> => {
   const data = await folder()
-  return { row: new SignerFile(join(data, 'row.json')), close: () => rm(data, { recursive: true }) }
+  onTestFinished(() => rm(data, { recursive: true }))
+  return new SignerFile(join(data, 'row.json'))
 }
 
 /** One database of each kind is enough. */
@@ -55,21 +51,21 @@ function databaseOf(kind: Kind): Promise<Database<LogTables>> {
   return made
 }
 
-const kinds: [string, () => Promise<Kept>][] = [
+const kinds: [string, () => Promise<SignerRow>][] = [
   ['a file', inFile],
-  ...places.kinds.map((kind): [string, () => Promise<Kept>] => [
+  ...places.kinds.map((kind): [string, () => Promise<SignerRow>] => [
     `a table, ${kind}`,
     async () => {
       const db = await databaseOf(kind)
       await db.kysely.deleteFrom('signer').execute()
-      return { row: new SignerInTable(db), close: async () => {} }
+      return new SignerInTable(db)
     },
   ]),
 ]
 
 describe.each(kinds)('the record of what was signed, in %s', (_, make) => {
   test('remembers the newest tree, and replaces only the one it is told of', async () => {
-    const { close, row } = await make()
+    const row = await make()
     expect(await row.read()).toBeUndefined()
     await expect(row.advance(tree(1), tree(2))).rejects.toMatchObject({ code: 'fenced' })
     await row.advance(undefined, tree(1))
@@ -87,16 +83,14 @@ describe.each(kinds)('the record of what was signed, in %s', (_, make) => {
     await row.advance(tree(1), tree(2))
     await row.advance(tree(2), tree(2 ** 53 - 1))
     expect(await recorded(row)).toEqual(tree(2 ** 53 - 1))
-    await close()
   })
 
   test('gives what it was given', async () => {
-    const { close, row } = await make()
+    const row = await make()
     const strange = tree(7, 'log.example/ünï "\\ \u2028')
     await row.advance(undefined, strange)
     expect(await recorded(row)).toEqual(strange)
     await row.advance(strange, tree(8, strange.origin))
-    await close()
   })
 })
 

@@ -224,7 +224,12 @@ describe('a monitor', () => {
       else response.end(log.files.get(path.slice(1)))
     })
     const port = await listenOnLoopback(server)
+    onTestFinished(() => {
+      server.closeAllConnections()
+      server.close()
+    })
     const own = await mkdtemp(join(tmpdir(), 'dslog-monitor-'))
+    onTestFinished(() => rm(own, { recursive: true, force: true }))
     const env = {
       DSLOG_DATA: own,
       DSLOG_MONITOR_POLICY: join(folder, 'policy'),
@@ -235,9 +240,6 @@ describe('a monitor', () => {
     await running.start()
     await expect.poll(() => waiting.mock.calls).not.toEqual([])
     await running.stop()
-    server.closeAllConnections()
-    server.close()
-    await rm(own, { recursive: true, force: true })
   })
 
   test('shares its folder with no other', async () => {
@@ -349,8 +351,8 @@ describe('a monitor does not start', () => {
     await writeFile(path, `log ${log.vkey} ${served.url}\nquorum none\n`)
     const env = { DSLOG_MONITOR_POLICY: path, DSLOG_MONITOR_LOG_URL: '' }
     const opened = await openMonitor({ config: config(env), logger: silent })
+    onTestFinished(() => opened.close())
     expect(opened.logs[0]!.url).toBe(served.url)
-    await opened.close()
   })
 
   test('with anchors that are none', async () => {
