@@ -14,6 +14,7 @@ import { DnssecError, wellFormed } from './error.ts'
 import { isBelow, nameKey, nameToText, type Name } from './name.ts'
 import { findNsecProof, nsecsAbout } from './nsec.ts'
 import {
+  blocksAbout,
   findNsec3Proof,
   MAX_ITERATIONS,
   MAX_SECURE_ITERATIONS,
@@ -60,6 +61,11 @@ export const MAX_BAG_RECORDS = 16
 
 /** NSEC3 chains, by salt and iterations, that are looked through for that: while a zone changes them, it has two. */
 const MAX_BAG_CHAINS = 4
+/**
+ * Blocks of SHA-1 that this may take, some 50 ms: enough for four of the slowest chains and a name directly below its
+ * zone. A name of 120 labels would take seconds (CVE-2023-50868), and chains are written by anybody.
+ */
+const MAX_BAG_BLOCKS = 32_768
 
 /** One record of a proof, with the one signature that counts. */
 export interface DenialRecord {
@@ -230,11 +236,14 @@ function claimsAbout(owner: Name, zone: Name, claims: readonly Claim[]): Claim[]
   if (chains.length > MAX_BAG_CHAINS) {
     throw new DnssecError('too-many-tries', 'too many chains of NSEC3 records to try')
   }
+  const hashable = chains.filter(([link]) => link!.iterations <= MAX_ITERATIONS)
+  const blocks = hashable.reduce((sum, [link]) => sum + blocksAbout(owner, zone, link!), 0)
+  if (blocks > MAX_BAG_BLOCKS) {
+    throw new DnssecError('too-many-tries', 'chains of NSEC3 records that take too long to hash')
+  }
   return [
     ...nsecsAbout(owner, zone, ofType(TYPE.NSEC)),
-    ...chains
-      .filter(([link]) => link!.iterations <= MAX_ITERATIONS)
-      .flatMap((links) => nsec3sAbout(owner, zone, links).map(({ source }) => source)),
+    ...hashable.flatMap((links) => nsec3sAbout(owner, zone, links).map(({ source }) => source)),
   ]
 }
 

@@ -131,6 +131,12 @@ export function nsec3sAbout<T>(
   return links.filter((link) => hashes.some((hash) => link.from === hash || covers(link, hash)))
 }
 
+/** Blocks of SHA-1 that {@link nsec3sAbout} takes: 64 bytes each, 9 of which are no data in the last (RFC 3174 §4). */
+export function blocksAbout(owner: Name, zone: Name, { iterations, salt }: Nsec3): number {
+  const names = 1 + 2 * (labelCount(owner) - labelCount(zone))
+  return names * (iterations + 1) * Math.ceil((HASH_BYTES + salt.length + 9) / 64)
+}
+
 /**
  * The first proof that these links hold that `owner`, a name below `zone`, has no DS. They are of
  * that zone and share salt and iterations; their order decides where several would do.

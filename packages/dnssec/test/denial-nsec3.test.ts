@@ -322,6 +322,23 @@ describe('parameters', () => {
     await expectRefused('q.example.', many, 'too-many-tries')
   })
 
+  test('nor behind chains that are slow to hash; for a name far below they are not looked through', async () => {
+    // Each covers next to nothing.
+    const narrow = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => {
+        const from = `${'0123456789abcdefghij'.charAt(i)}${'0'.repeat(31)}`
+        const salt = 'aa'.repeat(254) + ['01', '02', '03'][i % 3]!
+        return link(from, from.replace(/0$/, '1'), 'NS', { iterations: 500, salt })
+      }),
+    )
+    const records = [...narrow.flat(), ...(await chain(ZONE_NAMES))]
+    const { kind } = await proveNoDs({ ...about('q.example.'), records })
+    const alone = await proveNoDs({ ...about('q.example.'), records: await chain(ZONE_NAMES) })
+    expect(kind).toBe(alone.kind)
+    const deep = `${'a.'.repeat(120)}example.`
+    await expectRefused(deep, narrow.flat(), 'too-many-tries')
+  })
+
   test('NSEC before NSEC3, and never both in one proof', async () => {
     const bag = await chain(ZONE_NAMES)
     const nsec = await signed([record('unsigned.example.', 'NSEC', 'w.example. NS')], KEY, ZONE)
