@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { cp, mkdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { formatSkey, KEY_TYPE, signerKey, type SignerKey } from '@dslog/tlog/key'
+import { formatSkey, formatVkey, KEY_TYPE, signerKey, type SignerKey } from '@dslog/tlog/key'
 import { utf8 } from '@dslog/tlog/bytes'
 import { sha256 } from '@dslog/tlog/hash'
 import { type Anchor, formatAnchors } from '@dslog/dnssec/anchors'
@@ -33,6 +33,11 @@ export const ORIGIN = 'log.example/test'
 /** The key of an origin: the same each time. */
 export function keyOf(origin: string = ORIGIN): SignerKey {
   return signerKey(origin, KEY_TYPE.ed25519, new Uint8Array(sha256(utf8(origin))))
+}
+
+/** The policy of those who believe a log of this origin, without any witness. */
+export function policyOf(origin: string = ORIGIN): string {
+  return `log ${formatVkey(keyOf(origin))}\nquorum none\n`
 }
 
 /** Makes places, and takes them away again. */

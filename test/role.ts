@@ -53,8 +53,13 @@ export async function openOwned<T>(
   const { rows } = await sql`select from pg_roles where rolname = ${role}`.execute(owner.kysely)
   if (rows.length === 0) await sql`create role ${name} login`.execute(owner.kysely)
   await grantTo(owner, role, grants)
-  const url = Object.assign(new URL(server.url), { username: role }).href
+  const url = asRole(server.url, role)
   return { db: await openDatabase<T>({ folder, url, schema }), owner }
+}
+
+/** The URL by which a role reaches a database. */
+export function asRole(url: string, role: string): string {
+  return Object.assign(new URL(url), { username: role }).href
 }
 
 /** Closes both. */

@@ -7,8 +7,7 @@ import { encodeRecord } from '@dslog/dnssec/wire'
 import type { SubmitResults } from '@dslog/schema/api'
 import { TestClock } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { TOKEN } from './running.ts'
 
 /** A crawler that was sent away comes again after so long, ms. */
@@ -39,7 +38,7 @@ export function signedNames(
   const owners = Array.from({ length: count }, (_, i) => {
     const zone = zones[Math.floor(i / perZone)]!
     const owner = nameFromText(`name${i}.${nameToText(zone.name)}`)
-    zone.delegate(owner, [dsOf(owner, ownerKey(owner))])
+    zone.delegate(owner, [ownerDs(owner)])
     return owner
   })
   const names = owners.map((owner) => {

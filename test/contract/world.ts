@@ -20,8 +20,7 @@ import { readConfig } from '@dslog/service/config'
 import { Lifecycle } from '@dslog/service/run'
 import { goingOn, TEST_EPOCH, TestClock } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
-import { ownerKey } from '@dslog/testbed/stories'
-import { dsOf } from '@dslog/testbed/key'
+import { ownerDs } from '@dslog/testbed/stories'
 import { logService } from '@dslog/log/main'
 import { policyText } from '@dslog/log/policy'
 import { MONITOR_CONFIG } from '@dslog/monitor/config'
@@ -49,7 +48,7 @@ const se = net.addZone('se.', { denial: { nsec3: {} } })
 
 /** A state of the delegation of a name: the DS of one of its keys, or none for 0. */
 function delegate(owner: Name, generation: number): void {
-  const ds = generation === 0 ? [] : [dsOf(owner, ownerKey(owner, generation))]
+  const ds = generation === 0 ? [] : [ownerDs(owner, generation)]
   net.parentOf(owner).delegate(owner, ds)
 }
 

@@ -15,8 +15,7 @@ import { decodeFinding, verifyFinding } from '@dslog/monitor/evidence'
 import { installNodeCrypto } from '@dslog/service/crypto'
 import { Internet } from '@dslog/testbed/internet'
 import { LyingLog, Scribe, type ServedLog } from '@dslog/testbed/lyinglog'
-import { ownerKey } from '@dslog/testbed/stories'
-import { dsOf } from '@dslog/testbed/key'
+import { ownerDs } from '@dslog/testbed/stories'
 import { dslog, Folders } from './dslog.ts'
 
 installNodeCrypto()
@@ -46,7 +45,7 @@ beforeAll(async () => {
   const names = Array.from({ length: NAMES }, (_, i) => nameFromText(`name-${i}.fi.`))
   await scribe.mapHead()
   const delegate = async (generation: number) => {
-    for (const name of names) fi.delegate(name, [dsOf(name, ownerKey(name, generation))])
+    for (const name of names) fi.delegate(name, [ownerDs(name, generation)])
     for (const name of names) await scribe.observe(name, net.evidence(name))
     net.clock.advance(DAY)
     await scribe.mapHead()
@@ -167,7 +166,7 @@ describe('it finds, and keeps the evidence of,', () => {
     const omitting = new Scribe({ anchors: net.anchors, now: net.clock.now })
     const honest = new Scribe({ anchors: net.anchors, now: net.clock.now })
     const [a, b] = [nameFromText('a.fi.'), nameFromText('b.fi.')]
-    for (const name of [a, b]) fi.delegate(name, [dsOf(name, ownerKey(name))])
+    for (const name of [a, b]) fi.delegate(name, [ownerDs(name)])
     for (const one of [omitting, honest]) {
       await one.mapHead()
       await one.observe(a, net.evidence(a))

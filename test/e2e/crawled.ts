@@ -3,8 +3,7 @@ import { afterAll, afterEach, beforeAll } from 'vitest'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
 import { dsToText } from '@dslog/dnssec/records'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { type CrawlOptions, CrawlWorld } from '../crawl.ts'
 import { Places } from '../place.ts'
 
@@ -33,7 +32,7 @@ export function crawls(): (
 /** The DS record of one of the keys that a name has had. */
 export function ds(name: Name | string, generation = 1): Uint8Array {
   const owner = typeof name === 'string' ? nameFromText(name) : name
-  return dsOf(owner, ownerKey(owner, generation))
+  return ownerDs(owner, generation)
 }
 
 /** The same in presentation form, as {@link CrawlWorld.story} has it. */

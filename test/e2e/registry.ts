@@ -6,8 +6,7 @@ import { nameFromText } from '@dslog/dnssec/name'
 import { DAY } from '@dslog/schema/time'
 import { TestClock } from '@dslog/testbed/clock'
 import { type Authority, Internet, type ZoneOptions } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 
 export interface RegistryOptions {
   /** When it begins, ms since the Unix epoch; in the past unless told. */
@@ -45,7 +44,7 @@ export class Registry {
     const name = nameFromText(`${label}.${zone}.`)
     const authority = this.zone(zone)
     if (generation === undefined) authority.undelegate(name)
-    else authority.delegate(name, generation === 0 ? [] : [dsOf(name, ownerKey(name, generation))])
+    else authority.delegate(name, generation === 0 ? [] : [ownerDs(name, generation)])
   }
 
   /** The next day. */

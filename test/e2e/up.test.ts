@@ -8,9 +8,8 @@ import { formatAnchors } from '@dslog/dnssec/anchors'
 import { nameFromText } from '@dslog/dnssec/name'
 import { TestClock } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
 import { NameServers } from '@dslog/testbed/nameserver'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { listenOnLoopback } from '@dslog/testbed/loopback'
 import { dnsEnv } from '../dnsenv.ts'
 import { dslog, type Event, Folders, Up } from './dslog.ts'
@@ -35,7 +34,7 @@ describe('without a network', () => {
   it('says so plainly, is healthy, and takes the root when it comes', async () => {
     const net = new Internet({ clock: new TestClock(Date.now()), servers: 1 })
     const owner = nameFromText('fi.')
-    net.root.delegate(owner, [dsOf(owner, ownerKey(owner))])
+    net.root.delegate(owner, [ownerDs(owner)])
     const servers = await NameServers.start(net)
     const root = servers.of(net.root)
     for (const server of root) server.inject('drop')

@@ -29,9 +29,8 @@ import { readConfig } from '@dslog/service/config'
 import { Lifecycle } from '@dslog/service/run'
 import { TestClock } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
 import { testKey } from '@dslog/testbed/notekey'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { freePort } from '@dslog/testbed/program'
 import { startLogService } from '../logservice.ts'
 import { keyOf, ORIGIN, type Place, Places } from '../place.ts'
@@ -167,7 +166,7 @@ const signers = ({ witnesses }: TrustedCheckpoint) => witnesses.map(({ name }) =
 let made = 0
 async function grow({ opened }: Awaited<ReturnType<typeof startLog>>): Promise<number> {
   const owner = nameFromText(`witnessed${++made}.fi.`)
-  fi.delegate(owner, [dsOf(owner, ownerKey(owner))])
+  fi.delegate(owner, [ownerDs(owner)])
   const [result] = await opened.admitter.submit([observe(net, owner)])
   expect(result?.status).toBe('logged')
   return opened.log.published.size

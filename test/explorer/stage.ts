@@ -16,9 +16,8 @@ import { readConfig } from '@dslog/service/config'
 import { Lifecycle } from '@dslog/service/run'
 import { goingOn, TestClock } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
 import { SmtpSink } from '@dslog/testbed/smtpsink'
-import { ownerKey, STORIES } from '@dslog/testbed/stories'
+import { ownerDs, STORIES } from '@dslog/testbed/stories'
 import { closeServer, listenOnLoopback } from '@dslog/testbed/loopback'
 import { freePort } from '@dslog/testbed/program'
 import type { OpenedLog } from '@dslog/log/main'
@@ -81,7 +80,7 @@ export class Stage {
   async change(text: string, generation: number, after: number = DAY): Promise<void> {
     const owner = nameFromText(text)
     this.net.clock.advance(after)
-    this.net.parentOf(owner).delegate(owner, [dsOf(owner, ownerKey(owner, generation))])
+    this.net.parentOf(owner).delegate(owner, [ownerDs(owner, generation)])
     await this.#submit(this.#log!, owner)
   }
 
@@ -91,7 +90,7 @@ export class Stage {
     const { opened, url } = await this.#startLog(place, {})
     const names = Array.from({ length: 80 }, (_, i) => nameFromText(`other-${i}.se.`))
     for (const owner of names) {
-      this.net.parentOf(owner).delegate(owner, [dsOf(owner, ownerKey(owner))])
+      this.net.parentOf(owner).delegate(owner, [ownerDs(owner)])
     }
     await opened.admitter.submit(names.map((owner) => observe(this.net, owner)))
     return url
@@ -123,8 +122,8 @@ export class Stage {
     for (let generation = 1; generation <= MANY; generation++) {
       const owner = nameFromText('example.fi.')
       net.clock.advance(9 * DAY)
-      const kept = generation % 3 === 0 ? [dsOf(owner, ownerKey(owner, generation - 1))] : []
-      fi.delegate(owner, [...kept, dsOf(owner, ownerKey(owner, generation))])
+      const kept = generation % 3 === 0 ? [ownerDs(owner, generation - 1)] : []
+      fi.delegate(owner, [...kept, ownerDs(owner, generation)])
       await this.#submit(opened, owner)
     }
     await this.#tell('swapped', 'bank.fi.')

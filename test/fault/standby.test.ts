@@ -6,7 +6,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { formatVkey } from '@dslog/tlog/key'
 import { parsePolicy } from '@dslog/tlog/policy'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
@@ -21,19 +20,17 @@ import { grantTo } from '@dslog/service/grants'
 import { migrate } from '@dslog/service/migrate'
 import { Lifecycle } from '@dslog/service/run'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
 import { startReplicated } from '@dslog/testbed/replicated'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { verifyProofFile } from '@dslog/verify/verify'
 import { LOG_CONFIG } from '@dslog/log/config'
 import { LOG_FILES, LOG_SCHEMA } from '@dslog/log/files'
 import { readService } from '@dslog/log/readonly'
-import { keyOf, type Place, Places } from '../place.ts'
-import { makeRoles } from '../role.ts'
+import { type Place, Places, policyOf } from '../place.ts'
+import { asRole, makeRoles } from '../role.ts'
 import { silent } from '../silent.ts'
 import { observe, TestLog } from '../testlog.ts'
 
-const POLICY = `log ${formatVkey(keyOf())}\nquorum none\n`
 /** A reader that has not seen its tables for ten seconds says so: it is asked now and then, ms. */
 const NOTICED = { interval: 500 }
 
@@ -57,17 +54,14 @@ describe.skipIf(servers === undefined)('a reader on a hot standby', () => {
   let url: string
   let generation = 0
 
-  const as = (role: string, server: string): string =>
-    Object.assign(new URL(server), { username: role }).href
-
   async function openOn(server: string): Promise<TestLog> {
-    const env = { ...place.env, DATABASE_URL: as('dslog_log', server) }
+    const env = { ...place.env, DATABASE_URL: asRole(server, 'dslog_log') }
     return TestLog.open({ place: { ...place, kind: 'postgres', env }, clock: now })
   }
 
   async function grow(): Promise<void> {
     net.clock.advance(HOUR)
-    fi.delegate(owner, [dsOf(owner, ownerKey(owner, ++generation))])
+    fi.delegate(owner, [ownerDs(owner, ++generation)])
     await log.submit(observe(net, owner))
   }
 
@@ -82,7 +76,7 @@ describe.skipIf(servers === undefined)('a reader on a hot standby', () => {
     await expect.poll(() => text('/checkpoint'), NOTICED).toBe(log.log.published.note)
     const file = await text('/v1/names/a.fi./proof')
     const { anchors } = net
-    const policy = parsePolicy(new TextEncoder().encode(POLICY))
+    const policy = parsePolicy(new TextEncoder().encode(policyOf()))
     const verifier = { policy, anchors, backend: nodeBackend(), now: now() }
     const report = await verifyProofFile(new TextEncoder().encode(file), verifier)
     expect(report.kind === 'name' && report.history.length).toBe(generation)
@@ -96,9 +90,9 @@ describe.skipIf(servers === undefined)('a reader on a hot standby', () => {
   beforeAll(async () => {
     place = await places.make('embedded', net.anchors)
     folder = await mkdtemp(join(tmpdir(), 'dslog-standby-'))
-    await writeFile(join(folder, LOG_FILES.policy), POLICY)
+    await writeFile(join(folder, LOG_FILES.policy), policyOf())
     await makeRoles(pair.primary, folder)
-    const owned = { url: as('dslog_owner', pair.primary), folder, schema: LOG_SCHEMA }
+    const owned = { url: asRole(pair.primary, 'dslog_owner'), folder, schema: LOG_SCHEMA }
     const tables = await openDatabase<LogTables>(owned)
     await migrate(tables, LOG_MIGRATIONS)
     await grantTo(tables, 'dslog_log', LOG_GRANTS)
@@ -111,7 +105,7 @@ describe.skipIf(servers === undefined)('a reader on a hot standby', () => {
       {
         DSLOG_DATA: folder,
         DSLOG_ANCHORS: place.env['DSLOG_ANCHORS']!,
-        DATABASE_URL: as('dslog_log_reader', pair.standby),
+        DATABASE_URL: asRole(pair.standby, 'dslog_log_reader'),
         DSLOG_LOG_PORT: '0',
         DSLOG_LOG_RATE_LIMIT: '100000',
       },

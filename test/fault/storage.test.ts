@@ -15,8 +15,7 @@ import { HOUR } from '@dslog/schema/time'
 import { Problem } from '@dslog/service/problem'
 import { goingOn } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { createLog } from '@dslog/log/create'
 import type { Log, LogOptions } from '@dslog/log/log'
 import { LOG_FILES } from '@dslog/log/files'
@@ -254,7 +253,7 @@ class World {
     this.net.addZone(`zone${n}.`, { algorithm: ALGORITHM.ED25519 })
     const owners = [`fresh.zone${n}.`, 'grown.fi.'].map((text) => nameFromText(text))
     for (const owner of owners) {
-      this.net.parentOf(owner).delegate(owner, [dsOf(owner, ownerKey(owner, n))])
+      this.net.parentOf(owner).delegate(owner, [ownerDs(owner, n)])
     }
     return owners.map((owner) => observe(this.net, owner))
   }

@@ -27,10 +27,9 @@ import { parseZoneFile } from '@dslog/dnssec/zonefile'
 import { decodeEntry, encodeEntry } from '@dslog/schema/entry'
 import { EntryError } from '@dslog/schema/error'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
 import { Scribe } from '@dslog/testbed/lyinglog'
 import { testKey } from '@dslog/testbed/notekey'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { VerifyError } from '@dslog/verify/error'
 import { Observer } from '@dslog/verify/observe'
 import { decodePinList, encodePinList } from '@dslog/verify/pins'
@@ -78,7 +77,7 @@ async function world(): Promise<{
     nameFromText(t),
   )
   for (const owner of owners.slice(0, 2)) {
-    net.parentOf(owner).delegate(owner, [dsOf(owner, ownerKey(owner))])
+    net.parentOf(owner).delegate(owner, [ownerDs(owner)])
   }
   const scribe = new Scribe({ anchors: net.anchors, now: net.clock.now })
   await scribe.mapHead()
@@ -199,7 +198,7 @@ export async function* targets(): AsyncGenerator<Target> {
     ),
     {
       name: 'pins',
-      seeds: [encodePinList([{ kind: 'ds', rdata: dsOf(owners[0]!, ownerKey(owners[0]!)) }])],
+      seeds: [encodePinList([{ kind: 'ds', rdata: ownerDs(owners[0]!) }])],
       refuses: refusesEvidence,
       run: (input) => expectBack(input, encodePinList(decodePinList(input))),
     },

@@ -3,7 +3,7 @@
  * logged is answered, what is not gets SERVFAIL, and what cannot be known passes. Where Unbound is not
  * installed a line says so, and these are left out.
  */
-import { formatSkey, formatVkey } from '@dslog/tlog/key'
+import { formatSkey } from '@dslog/tlog/key'
 import { HttpClient } from '@dslog/tlog/http'
 import { parsePolicy } from '@dslog/tlog/policy'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
@@ -26,7 +26,7 @@ import { NameServers } from '@dslog/testbed/nameserver'
 import { startUnbound, type Unbound } from '@dslog/testbed/unbound'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type RunningLogService, startLogService } from '../logservice.ts'
-import { keyOf, Places } from '../place.ts'
+import { keyOf, Places, policyOf } from '../place.ts'
 import { observe } from '../testlog.ts'
 
 /** Unbound's time stands still, so that of the test goes on by little. */
@@ -95,7 +95,7 @@ async function forwarder(own: Partial<EnforcePolicy> = {}) {
   const fetch: typeof globalThis.fetch = (...args) =>
     isLogUp ? globalThis.fetch(...args) : Promise.reject(new TypeError('no route to host'))
   const http = new HttpClient({ fetch, now, random: Math.random }, { retries: 0 })
-  const policy = parsePolicy(`log ${formatVkey(keyOf())}\nquorum none\n`)
+  const policy = parsePolicy(policyOf())
   const verifier = { policy, anchors: net.anchors, backend: nodeBackend() }
   const source = servedAt(log.url, http)
   const findings: Finding[] = []

@@ -17,17 +17,16 @@ import { ResolverWalker } from '@dslog/resolver/stub'
 import { transferZone } from '@dslog/resolver/transfer'
 import { ReferralWalker } from '@dslog/resolver/walk'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
 import { NameServers } from '@dslog/testbed/nameserver'
 import { freePort, isInstalled, Program } from '@dslog/testbed/program'
 import { type RealServer, startKnot, startNsd, zoneFile } from '@dslog/testbed/realserver'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { startUnbound } from '@dslog/testbed/unbound'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 const OWNERS = ['signed', 'unsigned', 'absent'].map((label) => nameFromText(`${label}.fi.`))
 const [SIGNED, UNSIGNED] = OWNERS as [Name, Name, Name]
-const DS = dsOf(SIGNED, ownerKey(SIGNED))
+const DS = ownerDs(SIGNED)
 const EXPECTED = ['present', 'absent', 'absent']
 const KEY = {
   name: nameFromText('transfer.example.'),

@@ -11,8 +11,7 @@ import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
 import { HOUR } from '@dslog/schema/time'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { startLogService } from '../logservice.ts'
 import { keyOf } from '../place.ts'
 import { observe } from '../testlog.ts'
@@ -55,7 +54,7 @@ export async function startLog(
   try {
     for (const [tree, count] of trees.entries()) {
       const owners = namesOf(tree, count)
-      for (const owner of owners) zone.delegate(owner, [dsOf(owner, ownerKey(owner))])
+      for (const owner of owners) zone.delegate(owner, [ownerDs(owner)])
       net.clock.advance(HOUR)
       const results = await opened.admitter.submit(owners.map((o) => observe(net, o)))
       const refused = results.find(({ status }) => status !== 'logged')

@@ -16,7 +16,7 @@ import { encodeQuery, TcpAsker, UdpAsker } from '@dslog/testbed/asker'
 import { Internet, record, type Authority, type ZoneOptions } from '@dslog/testbed/internet'
 import { dsOf, SIGNING_ALGORITHMS } from '@dslog/testbed/key'
 import { NameServers } from '@dslog/testbed/nameserver'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs, ownerKey } from '@dslog/testbed/stories'
 import { startUnbound, type Unbound } from '@dslog/testbed/unbound'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
@@ -63,7 +63,7 @@ const many = (label: string, count: number, below = ''): string[] =>
   Array.from({ length: count }, (_, i) => `${label}${i}${below}`)
 
 function signed(zone: Authority, owner: Name): void {
-  zone.delegate(owner, [dsOf(owner, ownerKey(owner))])
+  zone.delegate(owner, [ownerDs(owner)])
 }
 
 /** A DS under a signature of another time. */
@@ -85,7 +85,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
     put: (zone, owner) =>
       zone.delegate(
         owner,
-        [1, 2].map((generation) => dsOf(owner, ownerKey(owner, generation))),
+        [1, 2].map((generation) => ownerDs(owner, generation)),
       ),
   },
   'a DS of SHA-1 alone': {
@@ -99,7 +99,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   'a DS of no known algorithm': {
     labels: many('unknown', 3),
     put: (zone, owner) => {
-      const ds = dsOf(owner, ownerKey(owner))
+      const ds = ownerDs(owner)
       zone.delegate(owner, [Uint8Array.from(ds, (byte, i) => (i === 2 ? 200 : byte))])
     },
   },
@@ -198,7 +198,7 @@ for (const [label, denial] of DENIALS) {
   fill(late, SOME)
 
   const swapped = zone('swapped')
-  net.root.delegate(swapped.name, [dsOf(swapped.name, ownerKey(swapped.name))])
+  net.root.delegate(swapped.name, [ownerDs(swapped.name)])
   fill(swapped, SOME)
 
   const gone = zone('gone')

@@ -7,8 +7,8 @@ import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { type Name, nameFromText, nameToText, wildcardOf } from '@dslog/dnssec/name'
 import { CLASS_IN, type RR, TYPE } from '@dslog/dnssec/records'
 import { Internet, record } from '@dslog/testbed/internet'
-import { dsOf, KSK, zoneKey, ZSK } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { KSK, zoneKey, ZSK } from '@dslog/testbed/key'
+import { ownerDs } from '@dslog/testbed/stories'
 import { decodeEntry, encodeEntry, isParentLink } from '@dslog/schema/entry'
 import { keysId, stateId } from '@dslog/schema/identity'
 import { type Candidate, entryOf, isPresent, type StateCandidate } from '@dslog/verify/candidate'
@@ -208,7 +208,7 @@ describe('the chain', () => {
     const net = new Internet()
     net.addZone('uk.', { denial: { nsec3: { optOut: true } } })
     const suffix = net.addZone('co.uk.', { denial: { nsec3: {} }, algorithm: ALGORITHM.ED25519 })
-    suffix.delegate(owner, [dsOf(owner, ownerKey(owner))])
+    suffix.delegate(owner, [ownerDs(owner)])
     const see = new Observer(
       NOTHING_KNOWN,
       { anchors: net.anchors, backend },

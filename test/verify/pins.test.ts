@@ -7,7 +7,7 @@ import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { nameFromText, ROOT } from '@dslog/dnssec/name'
 import { ed25519Signer } from '@dslog/service/crypto'
 import { dsOf, KSK, revoked, zoneKey, ZSK } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs, ownerKey } from '@dslog/testbed/stories'
 import { VerifyError } from '@dslog/verify/error'
 import {
   decodePinList,
@@ -26,7 +26,7 @@ import {
 const name = nameFromText('example.fi.')
 const key = ownerKey(name)
 const dnskeyPin: Pin = { kind: 'dnskey', rdata: key.rdata }
-const dsPin: Pin = { kind: 'ds', rdata: dsOf(name, ownerKey(name, 2)) }
+const dsPin: Pin = { kind: 'ds', rdata: ownerDs(name, 2) }
 const statement: PinStatement = {
   origin: 'monitor.example',
   name,
@@ -100,7 +100,7 @@ describe('a signature', () => {
     ['another end', { notAfter: statement.notAfter + 1 }],
     ['fewer pins', { pins: [dsPin] }],
     ['no pins', { pins: [] }],
-    ['other pins', { pins: [dsPin, { kind: 'ds', rdata: dsOf(name, ownerKey(name, 3)) }] }],
+    ['other pins', { pins: [dsPin, { kind: 'ds', rdata: ownerDs(name, 3) }] }],
   ])('does not count for %s', (_, change) => {
     expect(() => verifyPins({ ...statement, ...change }, signer.publicKey, signature)).toThrow(
       expect.objectContaining({ code: 'bogus' }),

@@ -10,8 +10,7 @@ import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { nameFromText } from '@dslog/dnssec/name'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { importBackend, importInto } from '../src/command/import.ts'
 import { LocalTarget } from '../src/local-target.ts'
 import { Session } from '../src/session.ts'
@@ -26,7 +25,7 @@ beforeAll(async () => {
   const net = new Internet({ root: { algorithm: ALGORITHM.ED25519 } })
   const owner = nameFromText('fi.')
   const root = net.parentOf(owner)
-  root.delegate(owner, [dsOf(owner, ownerKey(owner))])
+  root.delegate(owner, [ownerDs(owner)])
   const text = root.zone.toText()
   ;[good, broken, anchors] = ['good.zone', 'broken.zone', 'anchors'].map((name) =>
     join(folder, name),

@@ -6,15 +6,14 @@ import { rdataToText, typeToText } from '@dslog/dnssec/rdata'
 import { dsToText, parseRrsig, type RR, TYPE } from '@dslog/dnssec/records'
 import type { LogApi } from '@dslog/service/logapi'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { Bag } from '../src/bag.ts'
 import { lacking } from '../src/command/submit.ts'
 import { Failure } from '../src/failure.ts'
 import { readSeen } from '../src/seen.ts'
 
 const OWNER = nameFromText('a.test.')
-const ds = (name: Name): Uint8Array => dsOf(name, ownerKey(name, 1))
+const ds = (name: Name): Uint8Array => ownerDs(name, 1)
 
 function internet(denial: 'nsec' | { nsec3: object } = 'nsec') {
   const net = new Internet()

@@ -11,9 +11,8 @@ import type { ResolverError } from '@dslog/resolver/error'
 import type { Server } from '@dslog/resolver/exchange'
 import { encodeQuery, questionEnd } from '@dslog/resolver/query'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
 import type { NameServer } from '@dslog/testbed/nameserver/server'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { listenOnLoopback } from '@dslog/testbed/loopback'
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { MINUTE } from '@dslog/schema/time'
@@ -211,7 +210,7 @@ describe('a server that is not', () => {
     for (let count = 20; count <= 26; count++) {
       fi.delegate(
         OWNER,
-        Array.from({ length: count }, (_, i) => dsOf(OWNER, ownerKey(OWNER, i + 1))),
+        Array.from({ length: count }, (_, i) => ownerDs(OWNER, i + 1)),
       )
       const { bytes, transport } = await world.client.ask(at, QUESTION, PATIENT)
       if (transport === 'udp') sizes.push(bytes.length)

@@ -10,10 +10,10 @@ import type { ResolverErrorCode } from '@dslog/resolver/error'
 import { rememberingBackend } from '@dslog/resolver/remember'
 import { Observer } from '@dslog/verify/observe'
 import { Internet } from '@dslog/testbed/internet'
-import { anchorOf, dsOf } from '@dslog/testbed/key'
+import { anchorOf } from '@dslog/testbed/key'
 import type { NameServer } from '@dslog/testbed/nameserver/server'
 import type { Denial } from '@dslog/testbed/signer'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { DS, expectFailure, OWNER, SILENT, type World, worldOf } from './world.ts'
 
@@ -189,7 +189,7 @@ describe('a server at fault gives no verdict', () => {
     const fi = world.net.zoneOf(OWNER)
     fi.delegate(
       OWNER,
-      Array.from({ length: 200 }, (_, i) => dsOf(OWNER, ownerKey(OWNER, i + 1))),
+      Array.from({ length: 200 }, (_, i) => ownerDs(OWNER, i + 1)),
     )
     const { messages, reply, verdict } = await ask()
     expect(reply.bytes.length).toBeGreaterThan(4096)
@@ -205,7 +205,7 @@ describe('a server at fault gives no verdict', () => {
     const fi = world.net.zoneOf(nameFromText('fi.'))
     sick.serve(fi.snapshot())
     world.net.clock.advance(DAY)
-    const other = dsOf(OWNER, ownerKey(OWNER, 2))
+    const other = ownerDs(OWNER, 2)
     fi.delegate(OWNER, [other])
     const [old, now] = [await ask(OWNER, 'ds', sick), await ask(OWNER, 'ds', well)]
     expect([old.verdict, now.verdict]).toMatchObject([{ ds: [DS] }, { ds: [other] }])
@@ -365,7 +365,7 @@ describe('signatures that verified', () => {
     }
     expect(await seen()).toEqual(['present', 4])
     expect(await seen()).toEqual(['present', 0])
-    world.net.zoneOf(nameFromText('fi.')).delegate(OWNER, [dsOf(OWNER, ownerKey(OWNER, 2))])
+    world.net.zoneOf(nameFromText('fi.')).delegate(OWNER, [ownerDs(OWNER, 2)])
     expect(await seen()).toEqual(['present', 1])
     for (const server of [sick, well]) server.inject('forged-ds')
     calls = 0

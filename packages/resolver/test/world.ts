@@ -7,9 +7,8 @@ import { ResolverError, type ResolverErrorCode } from '@dslog/resolver/error'
 import type { AskOptions, Exchange, Question, Reply, Server } from '@dslog/resolver/exchange'
 import { ReferralWalker } from '@dslog/resolver/walk'
 import type { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
 import { NameServers } from '@dslog/testbed/nameserver'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { expect } from 'vitest'
 
 /** Short: everything is on this machine. In ms. */
@@ -17,7 +16,7 @@ export const TIMEOUT = 150
 
 /** The name that tests ask about, and its DS. */
 export const OWNER = nameFromText('example.fi.')
-export const DS = dsOf(OWNER, ownerKey(OWNER))
+export const DS = ownerDs(OWNER)
 
 /** Faults that are seen by nothing coming. */
 export const SILENT: ReadonlySet<unknown> = new Set([

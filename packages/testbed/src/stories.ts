@@ -56,6 +56,11 @@ export function ownerKey(
   return zoneKey({ algorithm, flags: KSK, seed: `${nameToText(owner)} ${generation}` })
 }
 
+/** The DS of such a key. */
+export function ownerDs(owner: Name, generation?: number, algorithm?: number): Uint8Array {
+  return dsOf(owner, ownerKey(owner, generation, algorithm))
+}
+
 /** The stage of a story: the zone above the owner, and the steps. */
 class Stage {
   readonly owner: Name
@@ -70,7 +75,7 @@ class Stage {
 
   /** The DS of one of the owner's keys. */
   ds(generation: number, algorithm?: number): Uint8Array {
-    return dsOf(this.owner, ownerKey(this.owner, generation, algorithm))
+    return ownerDs(this.owner, generation, algorithm)
   }
 
   /** Time passes, something is done, and the zone is signed. */
@@ -141,7 +146,7 @@ function* emptyNonTerminal(net: Internet, owner: Name): ReturnType<Story> {
   yield stage.delegated('delegated with a DS', stage.ds(1))
   yield stage.step('only a name below it is left', ABSENT, () => {
     stage.zone.undelegate(owner)
-    stage.zone.delegate(below, [dsOf(below, ownerKey(below))])
+    stage.zone.delegate(below, [ownerDs(below)])
   })
 }
 

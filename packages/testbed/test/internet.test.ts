@@ -9,8 +9,8 @@ import { toHex } from '@dslog/tlog/bytes'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { DAY, HOUR } from '@dslog/schema/time'
 import { Internet, record } from '../src/internet.ts'
-import { dsOf, SIGNING_ALGORITHMS, ZSK } from '../src/key.ts'
-import { STORIES, ownerKey, type StoryName } from '../src/stories.ts'
+import { SIGNING_ALGORITHMS, ZSK } from '../src/key.ts'
+import { ownerDs, STORIES, type StoryName } from '../src/stories.ts'
 import { DENIALS } from './sample.ts'
 
 const backend = nodeBackend()
@@ -122,7 +122,7 @@ describe('evidence', () => {
     const net = new Internet({ root: { algorithm } })
     net.addZone('fi.', { algorithm, denial: { nsec3: {} } })
     const owner = nameFromText('example.fi.')
-    net.parentOf(owner).delegate(owner, [dsOf(owner, ownerKey(owner))])
+    net.parentOf(owner).delegate(owner, [ownerDs(owner)])
     for (const signatures of [backend, webBackend()]) {
       const verdict = await judge(net, owner, signatures)
       expect(verdict).toMatchObject({ verdict: 'present', insecure: false })

@@ -7,13 +7,12 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { DAY } from '@dslog/schema/time'
 import { UdpAsker, ofType } from '../src/asker.ts'
 import { Internet, record, type Authority } from '../src/internet.ts'
-import { dsOf } from '../src/key.ts'
 import { NameServers } from '../src/nameserver.ts'
-import { ownerKey } from '../src/stories.ts'
+import { ownerDs } from '../src/stories.ts'
 
 const backend = nodeBackend()
 const OWNER = nameFromText('example.fi.')
-const DS = dsOf(OWNER, ownerKey(OWNER))
+const DS = ownerDs(OWNER)
 
 let net: Internet
 let fi: Authority
@@ -76,7 +75,7 @@ describe('a name', () => {
     expect(await judge()).toMatchObject({ verdict: 'absent' })
     fi.delegate(OWNER, [DS])
     expect(await judge()).toMatchObject({ verdict: 'present', ds: [DS] })
-    const other = dsOf(OWNER, ownerKey(OWNER, 2))
+    const other = ownerDs(OWNER, 2)
     fi.delegate(OWNER, [other])
     expect(await judge()).toMatchObject({ verdict: 'present', ds: [other] })
     fi.undelegate(OWNER)

@@ -11,8 +11,7 @@ import { decodeEntry } from '@dslog/schema/entry'
 import { HOUR } from '@dslog/schema/time'
 import { LyingLog, Scribe, type ServedLog } from '../src/lyinglog.ts'
 import { Internet } from '../src/internet.ts'
-import { dsOf } from '../src/key.ts'
-import { ownerKey } from '../src/stories.ts'
+import { ownerDs } from '../src/stories.ts'
 import { Auditor, type Violation } from '@dslog/verify/audit'
 import { EMPTY_HEAD, Fold } from '@dslog/verify/fold'
 import { MemoryStore } from '@dslog/verify/memory'
@@ -27,7 +26,7 @@ afterEach(async () => {
 /** A registry with one name that has a DS. */
 function internet(): Internet {
   const net = new Internet()
-  net.addZone('fi.').delegate(OWNER, [dsOf(OWNER, ownerKey(OWNER))])
+  net.addZone('fi.').delegate(OWNER, [ownerDs(OWNER)])
   return net
 }
 

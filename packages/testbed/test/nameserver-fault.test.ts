@@ -7,15 +7,14 @@ import { TYPE } from '@dslog/dnssec/records'
 import { toHex } from '@dslog/tlog/bytes'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { Internet } from '../src/internet.ts'
-import { dsOf } from '../src/key.ts'
 import { NameServers } from '../src/nameserver.ts'
 import type { NameServer } from '../src/nameserver/server.ts'
-import { ownerKey } from '../src/stories.ts'
+import { ownerDs } from '../src/stories.ts'
 import { encodeQuery, ofType, TcpAsker, UdpAsker } from '../src/asker.ts'
 
 const OWNER = nameFromText('example.fi.')
-const DS = dsOf(OWNER, ownerKey(OWNER))
-const OTHER_DS = dsOf(OWNER, ownerKey(OWNER, 666))
+const DS = ownerDs(OWNER)
+const OTHER_DS = ownerDs(OWNER, 666)
 const ASK = { name: 'example.fi.' }
 const backend = nodeBackend()
 

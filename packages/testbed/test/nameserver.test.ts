@@ -3,9 +3,8 @@ import { nameFromText } from '@dslog/dnssec/name'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Internet, record } from '../src/internet.ts'
 import { NameServers } from '../src/nameserver.ts'
-import { dsOf } from '../src/key.ts'
 import { dig, hasDig } from './dig.ts'
-import { ownerKey } from '../src/stories.ts'
+import { ownerDs } from '../src/stories.ts'
 
 const OWNER = nameFromText('example.fi.')
 
@@ -16,7 +15,7 @@ describe.skipIf(!hasDig)('dig', () => {
   let servers: NameServers
 
   beforeAll(async () => {
-    fi.delegate(OWNER, [dsOf(OWNER, ownerKey(OWNER))])
+    fi.delegate(OWNER, [ownerDs(OWNER)])
     servers = await NameServers.start(net)
   })
   afterAll(() => servers.stop())

@@ -4,12 +4,11 @@ import { TYPE } from '@dslog/dnssec/records'
 import { parseZoneFile } from '@dslog/dnssec/zonefile'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { Internet } from '../src/internet.ts'
-import { dsOf } from '../src/key.ts'
 import { NameServers } from '../src/nameserver.ts'
 import { servedSerial } from '../src/nameserver/probe.ts'
 import { tsigKeyToText, type TsigKey } from '../src/nameserver/tsig.ts'
 import { startKnot, startAll, startNsd, zoneFile, type RealServer } from '../src/realserver.ts'
-import { ownerKey } from '../src/stories.ts'
+import { ownerDs } from '../src/stories.ts'
 import { startUnbound, type Unbound } from '../src/unbound.ts'
 import { ofType, TcpAsker, UdpAsker } from '../src/asker.ts'
 import { isInstalled } from '../src/program.ts'
@@ -43,7 +42,7 @@ describe.each([
     const udp = await UdpAsker.open(addresses[0]!, port)
     onTestFinished(() => udp.close())
     expect(await udp.ask({ name: 'example.fi.' })).toMatchObject({ rcode: 3, aa: true })
-    fi.delegate(OWNER, [dsOf(OWNER, ownerKey(OWNER))])
+    fi.delegate(OWNER, [ownerDs(OWNER)])
     await server!.reload([zoneFile(fi)])
     expect(ofType(await udp.ask({ name: 'example.fi.' }), TYPE.DS)).toHaveLength(1)
     const tcp = await TcpAsker.open(addresses[1]!, port)
@@ -82,7 +81,7 @@ describe.each([
     const udp = await UdpAsker.open('127.16.1.1', port)
     onTestFinished(() => udp.close())
     expect(await udp.ask({ name: 'example.fi.' })).toMatchObject({ aa: true, rcode: 3 })
-    fi.delegate(OWNER, [dsOf(OWNER, ownerKey(OWNER))])
+    fi.delegate(OWNER, [ownerDs(OWNER)])
     await reload()
     expect(ofType(await udp.ask({ name: 'example.fi.' }), TYPE.DS)).toHaveLength(1)
     await reload()

@@ -11,8 +11,8 @@ import { DAY, HOUR } from '@dslog/schema/time'
 import { FLOOD_RULE } from '@dslog/verify/history'
 import { TEST_EPOCH } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf, ZSK } from '@dslog/testbed/key'
-import { type Finding, ownerKey, STORIES, type StoryName } from '@dslog/testbed/stories'
+import { ZSK } from '@dslog/testbed/key'
+import { type Finding, ownerDs, STORIES, type StoryName } from '@dslog/testbed/stories'
 import { encodeReply, type Reply } from '../../../test/message.ts'
 import { Places } from '../../../test/place.ts'
 import { complaints, directly, observe, TestLog, wire } from '../../../test/testlog.ts'
@@ -46,7 +46,7 @@ async function openLog(zones: readonly Name[] = []): Promise<TestLog> {
 
 /** Delegates a name with the DS of one of its keys, or without. */
 function delegate(owner: Name, generation = 1): Name {
-  const ds = generation === 0 ? [] : [dsOf(owner, ownerKey(owner, generation))]
+  const ds = generation === 0 ? [] : [ownerDs(owner, generation)]
   net.parentOf(owner).delegate(owner, ds)
   return owner
 }
@@ -102,7 +102,7 @@ describe('what is admitted', () => {
   test('the state that was shown, with its index and identity', async () => {
     const owner = delegate(nameFromText('example.fi.'))
     const [result] = await submit(observe(net, owner))
-    const ds = [dsOf(owner, ownerKey(owner))]
+    const ds = [ownerDs(owner)]
     const id = toBase64(stateId(owner, nameFromText('fi.'), ds))
     expect(result).toEqual({ status: 'logged', index: 3, state_id: id })
     expect(await submit(observe(net, owner))).toEqual([{ status: 'known', state_id: id }])
@@ -305,7 +305,7 @@ describe('what is refused', () => {
     await expectRefusal({ ...observe(net, owner), owner: '.' }, 'unproven')
     const other = new Internet({ root: { algorithm } })
     other.addZone('fi.', { algorithm })
-    other.zoneOf(owner).delegate(owner, [dsOf(owner, ownerKey(owner))])
+    other.zoneOf(owner).delegate(owner, [ownerDs(owner)])
     await expectRefusal(observe(other, owner), 'unproven')
   })
 

@@ -6,8 +6,7 @@ import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { nameFromText, nameToText } from '@dslog/dnssec/name'
 import { MapKind } from '@dslog/schema/identity'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { Places } from '../../../test/place.ts'
 import { MAP_DEPTH } from '@dslog/service/maptables'
 import { complaints, observe, openPlace, TestLog } from '../../../test/testlog.ts'
@@ -21,7 +20,7 @@ net.addZone('fi.', { algorithm: ALGORITHM.ED25519 })
 const clock = net.clock.now
 const owners = Array.from({ length: 60 }, (_, i) => {
   const owner = nameFromText(`name${i}.fi.`)
-  net.parentOf(owner).delegate(owner, [dsOf(owner, ownerKey(owner))])
+  net.parentOf(owner).delegate(owner, [ownerDs(owner)])
   return owner
 })
 const observations = owners.map((owner) => observe(net, owner))

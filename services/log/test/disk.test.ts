@@ -4,8 +4,7 @@ import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { nameFromText } from '@dslog/dnssec/name'
 import { HOUR } from '@dslog/schema/time'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { Places } from '../../../test/place.ts'
 import { complaints, observe, openPlace, TestLog } from '../../../test/testlog.ts'
 import { DiskGuard, type FreeBytes, isDiskFull } from '../src/disk.ts'
@@ -125,7 +124,7 @@ describe('a log whose disk fills', () => {
   function change(generation: number) {
     net.clock.advance(HOUR)
     const owner = nameFromText('example.fi.')
-    fi.delegate(owner, [dsOf(owner, ownerKey(owner, generation))])
+    fi.delegate(owner, [ownerDs(owner, generation)])
     return log.submit(observe(net, owner))
   }
 

@@ -5,8 +5,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { nameFromText } from '@dslog/dnssec/name'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { Places } from '../../../test/place.ts'
 import { observe, openPlace, TestLog } from '../../../test/testlog.ts'
 import type { LogOptions } from '../src/log.ts'
@@ -49,7 +48,7 @@ async function start(more: Partial<LogOptions> = {}): Promise<TestLog> {
 let made = 0
 async function submit(log: TestLog): Promise<string | undefined> {
   const owner = nameFromText(`frozen${++made}.fi.`)
-  fi.delegate(owner, [dsOf(owner, ownerKey(owner))])
+  fi.delegate(owner, [ownerDs(owner)])
   return (await log.submit(observe(net, owner)))[0]?.status
 }
 

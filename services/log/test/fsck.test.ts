@@ -13,8 +13,7 @@ import { nameFromText } from '@dslog/dnssec/name'
 import { decodeEntry, encodeEntry } from '@dslog/schema/entry'
 import { HOUR } from '@dslog/schema/time'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { damage, flip } from '../../../test/damage.ts'
 import { ORIGIN, Places } from '../../../test/place.ts'
 import { observe, openPlace, TestLog } from '../../../test/testlog.ts'
@@ -44,7 +43,7 @@ beforeEach(async () => {
   for (const generation of [1, 2]) {
     net.clock.advance(HOUR)
     const owner = nameFromText('example.fi.')
-    fi.delegate(owner, [dsOf(owner, ownerKey(owner, generation))])
+    fi.delegate(owner, [ownerDs(owner, generation)])
     const results = await log.submit(observe(net, owner))
     if (results[0]!.status !== 'logged') throw new Error('not logged')
   }

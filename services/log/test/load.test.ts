@@ -7,8 +7,7 @@ import type { Observation, SubmitResult } from '@dslog/schema/api'
 import { DAY, HOUR } from '@dslog/schema/time'
 import { TEST_EPOCH } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { Places } from '../../../test/place.ts'
 import { complaints, observe, openPlace, TestLog } from '../../../test/testlog.ts'
 import { Admitter } from '../src/admit.ts'
@@ -43,7 +42,7 @@ describe.each(places.kinds)('a load on %s', (kind) => {
   function evidence(owners: readonly Name[]): Observation[] {
     net.clock.advance(HOUR)
     generation++
-    for (const owner of owners) fi.delegate(owner, [dsOf(owner, ownerKey(owner, generation))])
+    for (const owner of owners) fi.delegate(owner, [ownerDs(owner, generation)])
     return owners.map((owner) => observe(net, owner))
   }
 

@@ -10,8 +10,7 @@ import { decodeEntry } from '@dslog/schema/entry'
 import { HOUR } from '@dslog/schema/time'
 import { sql } from 'kysely'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { keyOf, Places } from '../../../test/place.ts'
 import { broken, complaints, observe, openPlace, TestLog } from '../../../test/testlog.ts'
 import { noteSignerOf } from '../src/key.ts'
@@ -51,7 +50,7 @@ describe.each(places.kinds)('a log on %s', (kind) => {
   async function grow(...owners: readonly Name[]): Promise<void> {
     net.clock.advance(HOUR)
     generation++
-    for (const owner of owners) fi.delegate(owner, [dsOf(owner, ownerKey(owner, generation))])
+    for (const owner of owners) fi.delegate(owner, [ownerDs(owner, generation)])
     for (const { status } of await log.submit(...owners.map((owner) => observe(net, owner)))) {
       expect(status).toBe('logged')
     }

@@ -9,8 +9,7 @@ import type { Observation, SubmitResult } from '@dslog/schema/api'
 import { DAY, HOUR } from '@dslog/schema/time'
 import { REFRESH_BEFORE_MS } from '@dslog/verify/keys'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { Places } from '../../../test/place.ts'
 import { complaints, observe, TestLog, wire } from '../../../test/testlog.ts'
 import { emptyEachTime } from './emptied.ts'
@@ -49,7 +48,7 @@ describe('labels below opt-out', () => {
   /** Signed, so that the registry has something to deny by. */
   function signed(text: string): Name {
     const owner = nameFromText(text)
-    net.parentOf(owner).delegate(owner, [dsOf(owner, ownerKey(owner))])
+    net.parentOf(owner).delegate(owner, [ownerDs(owner)])
     return owner
   }
 

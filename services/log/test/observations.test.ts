@@ -6,8 +6,7 @@ import { nameFromText } from '@dslog/dnssec/name'
 import { Secret } from '@dslog/service/config'
 import type { Http } from '@dslog/service/http'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { quietHttp } from '../../../test/http.ts'
 import { Places } from '../../../test/place.ts'
 import { directly, observe, TestLog } from '../../../test/testlog.ts'
@@ -90,7 +89,7 @@ describe('a source that has spent its budget', () => {
 
   test('is not the operator, nor another one, and not for ever', async () => {
     const owner = nameFromText('a.fi.')
-    net.parentOf(owner).delegate(owner, [dsOf(owner, ownerKey(owner))])
+    net.parentOf(owner).delegate(owner, [ownerDs(owner)])
     const good = JSON.stringify({ observations: [observe(net, owner)] })
     const logged = { status: 200, body: { results: [{ status: 'logged' }] } }
     expect(await post(good, '192.0.2.1')).toMatchObject(spent)

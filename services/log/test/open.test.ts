@@ -8,8 +8,7 @@ import { HOUR } from '@dslog/schema/time'
 import { DatabaseError } from '@dslog/service/database-error'
 import { MAP_DEPTH } from '@dslog/service/maptables'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { damage, flip } from '../../../test/damage.ts'
 import { keyOf, type Kind, type Place, Places } from '../../../test/place.ts'
 import { complaints, observe, openPlace, TestLog } from '../../../test/testlog.ts'
@@ -32,7 +31,7 @@ async function grow(test: TestLog, trees = 1): Promise<void> {
   for (let i = 0; i < trees; i++) {
     const owner = nameFromText(`name${changes % 5}.fi.`)
     net.clock.advance(HOUR)
-    fi.delegate(owner, [dsOf(owner, ownerKey(owner, ++changes))])
+    fi.delegate(owner, [ownerDs(owner, ++changes)])
     const [result] = await test.submit(observe(net, owner))
     expect(result).toMatchObject({ status: 'logged' })
   }
@@ -292,7 +291,7 @@ describe('what does not fit together', () => {
     const test = await open(place)
     const owner = nameFromText('name0.fi.')
     net.clock.advance(HOUR)
-    fi.delegate(owner, [dsOf(owner, ownerKey(owner, ++changes))])
+    fi.delegate(owner, [ownerDs(owner, ++changes)])
     await test.submit(observe(net, owner))
     const { size } = test.log
     await test.close()
@@ -305,7 +304,7 @@ describe('what does not fit together', () => {
     )
     const again = await open(place)
     net.clock.advance(HOUR)
-    fi.delegate(owner, [dsOf(owner, ownerKey(owner, ++changes))])
+    fi.delegate(owner, [ownerDs(owner, ++changes)])
     await expect(again.submit(observe(net, owner))).rejects.toMatchObject({ code: 'bad-map' })
     expect(again.log.size).toBe(size)
     expect(await complaints(again)).not.toEqual([])

@@ -11,8 +11,7 @@ import type { FoldTables } from '@dslog/service/foldtables'
 import { startThread } from '@dslog/service/thread'
 import type { KnownKeys } from '@dslog/verify/observe'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { Places } from '../../../test/place.ts'
 import { observe, TestLog } from '../../../test/testlog.ts'
 import { VerifyBudget } from '../src/budget.ts'
@@ -28,7 +27,7 @@ const { now } = net.clock
 const added = [nameFromText('shop.fi.')]
 const owners = Array.from({ length: 100 }, (_, i) => {
   const owner = nameFromText(i % 10 === 9 ? `name${i}.shop.fi.` : `name${i}.fi.`)
-  net.parentOf(owner).delegate(owner, [dsOf(owner, ownerKey(owner))])
+  net.parentOf(owner).delegate(owner, [ownerDs(owner)])
   return owner
 })
 const observations = owners.map((owner) => observe(net, owner))

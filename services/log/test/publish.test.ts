@@ -8,7 +8,6 @@ import { fromUtf8, toHex, utf8 } from '@dslog/tlog/bytes'
 import { LogClient } from '@dslog/tlog/client'
 import { verifierOf } from '@dslog/tlog/cosignature'
 import { HttpClient } from '@dslog/tlog/http'
-import { formatVkey } from '@dslog/tlog/key'
 import { signNote } from '@dslog/tlog/note'
 import { checkPolicy, parsePolicy, type TrustedCheckpoint } from '@dslog/tlog/policy'
 import { edgeTiles, TILE_WIDTH, tilePath } from '@dslog/tlog/tile'
@@ -16,10 +15,9 @@ import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
 import { HOUR } from '@dslog/schema/time'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
 import { ObjectStore, type StoreFault } from '@dslog/testbed/objectstore'
-import { ownerKey } from '@dslog/testbed/stories'
-import { keyOf, Places } from '../../../test/place.ts'
+import { ownerDs } from '@dslog/testbed/stories'
+import { keyOf, Places, policyOf } from '../../../test/place.ts'
 import { silent } from '../../../test/silent.ts'
 import { observe, openPlace, TestLog } from '../../../test/testlog.ts'
 import { atTestPoint } from '../../../test/testpoint.ts'
@@ -40,7 +38,7 @@ afterAll(async () => {
   await rm(base, { recursive: true })
 })
 
-const policy = parsePolicy(`log ${formatVkey(keyOf())}\nquorum none\n`)
+const policy = parsePolicy(policyOf())
 const verifiers = [verifierOf(keyOf())]
 
 const net = new Internet()
@@ -68,7 +66,7 @@ async function grow(count: number): Promise<void> {
   net.clock.advance(HOUR)
   generation++
   const owners = Array.from({ length: count }, (_, i): Name => nameFromText(`name${i}.fi.`))
-  for (const owner of owners) fi.delegate(owner, [dsOf(owner, ownerKey(owner, generation))])
+  for (const owner of owners) fi.delegate(owner, [ownerDs(owner, generation)])
   await log.submit(...owners.map((owner) => observe(net, owner)))
 }
 

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { toHex, utf8 } from '@dslog/tlog/bytes'
 import { type Hash, leafHash } from '@dslog/tlog/hash'
-import { formatVkey } from '@dslog/tlog/key'
 import { parsePolicy } from '@dslog/tlog/policy'
 import { verifyInclusion } from '@dslog/tlog/proof'
 import { TreeReader } from '@dslog/tlog/reader'
@@ -17,11 +16,11 @@ import { decodeEntry } from '@dslog/schema/entry'
 import { MapKind } from '@dslog/schema/identity'
 import { HOUR } from '@dslog/schema/time'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf, ZSK } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ZSK } from '@dslog/testbed/key'
+import { ownerDs } from '@dslog/testbed/stories'
 import { verifyProofFile } from '@dslog/verify/verify'
 import { damage, flip } from '../../../test/damage.ts'
-import { keyOf, Places } from '../../../test/place.ts'
+import { Places, policyOf } from '../../../test/place.ts'
 import { complaints, observe, TestLog } from '../../../test/testlog.ts'
 import { fsck } from '../src/fsck.ts'
 import { LogReader } from '../src/reader.ts'
@@ -34,7 +33,7 @@ const emptyFor = emptyEachTime(places)
 
 const algorithm = ALGORITHM.ED25519
 const backend = nodeBackend()
-const policy = parsePolicy(`log ${formatVkey(keyOf())}\nquorum none\n`)
+const policy = parsePolicy(policyOf())
 
 /** An internet, an empty log of it, and a way to hold its next tree. */
 class World {
@@ -69,7 +68,7 @@ class World {
     this.net.clock.advance(HOUR)
     this.#generation++
     return owners.map((owner) => {
-      const ds = signed ? [dsOf(owner, ownerKey(owner, this.#generation))] : []
+      const ds = signed ? [ownerDs(owner, this.#generation)] : []
       this.net.parentOf(owner).delegate(owner, ds)
       return ds
     })

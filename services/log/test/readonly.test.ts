@@ -24,10 +24,9 @@ import { grantTo } from '@dslog/service/grants'
 import { migrate } from '@dslog/service/migrate'
 import { Lifecycle } from '@dslog/service/run'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
-import { keyOf, type Place, Places } from '../../../test/place.ts'
-import { makeRoles } from '../../../test/role.ts'
+import { ownerDs } from '@dslog/testbed/stories'
+import { keyOf, type Place, Places, policyOf } from '../../../test/place.ts'
+import { asRole, makeRoles } from '../../../test/role.ts'
 import { silent } from '../../../test/silent.ts'
 import { observe, TestLog } from '../../../test/testlog.ts'
 import { LOG_CONFIG, type LogConfig } from '../src/config.ts'
@@ -59,7 +58,7 @@ describe.skipIf(places.postgres?.owned !== true)('a process that only reads', ()
   const open: { close(): Promise<void> }[] = []
 
   function urlOf(role: string): string {
-    return Object.assign(new URL(place.env['DATABASE_URL']!), { username: role }).href
+    return asRole(place.env['DATABASE_URL']!, role)
   }
 
   function configOf(env: Readonly<Record<string, string>> = {}): LogConfig {
@@ -87,7 +86,7 @@ describe.skipIf(places.postgres?.owned !== true)('a process that only reads', ()
   async function grow(trees = 1): Promise<void> {
     for (let i = 0; i < trees; i++) {
       net.clock.advance(HOUR)
-      fi.delegate(owner, [dsOf(owner, ownerKey(owner, ++generation))])
+      fi.delegate(owner, [ownerDs(owner, ++generation)])
       await log.submit(observe(net, owner))
     }
   }
@@ -116,7 +115,7 @@ describe.skipIf(places.postgres?.owned !== true)('a process that only reads', ()
   beforeAll(async () => {
     place = await places.make('postgres', net.anchors)
     folder = await mkdtemp(join(tmpdir(), 'dslog-reader-'))
-    await writeFile(join(folder, LOG_FILES.policy), `log ${formatVkey(keyOf())}\nquorum none\n`)
+    await writeFile(join(folder, LOG_FILES.policy), policyOf())
     await makeRoles(place.env['DATABASE_URL']!, place.data)
   })
   afterAll(async () => {
@@ -142,7 +141,7 @@ describe.skipIf(places.postgres?.owned !== true)('a process that only reads', ()
     await grow(3)
 
     const other = join(folder, 'other')
-    await writeFile(other, `log ${formatVkey(keyOf('log.example/other'))}\nquorum none\n`)
+    await writeFile(other, policyOf('log.example/other'))
     await expect(attempt({ DSLOG_LOG_POLICY: other })).rejects.toMatchObject({
       code: 'key',
       message: expect.stringContaining('the policy is for log.example/other'),

@@ -7,17 +7,15 @@ import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test
 import { LogClient } from '@dslog/tlog/client'
 import { verifierOf } from '@dslog/tlog/cosignature'
 import { HttpClient } from '@dslog/tlog/http'
-import { formatVkey } from '@dslog/tlog/key'
 import { parsePolicy } from '@dslog/tlog/policy'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
 import { HOUR } from '@dslog/schema/time'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { damage, flip } from '../../../test/damage.ts'
-import { keyOf, ORIGIN, type Place, Places } from '../../../test/place.ts'
+import { keyOf, ORIGIN, type Place, Places, policyOf } from '../../../test/place.ts'
 import { silent } from '../../../test/silent.ts'
 import { broken, complaints, observe, openPlace, TestLog } from '../../../test/testlog.ts'
 import { atTestPoint } from '../../../test/testpoint.ts'
@@ -67,7 +65,7 @@ describe.each(places.kinds.slice(-1))('a log on %s', (kind) => {
       net.clock.advance(HOUR)
       generation++
       const owners = Array.from({ length: count }, (_, i): Name => nameFromText(`name${i}.fi.`))
-      for (const owner of owners) fi.delegate(owner, [dsOf(owner, ownerKey(owner, generation))])
+      for (const owner of owners) fi.delegate(owner, [ownerDs(owner, generation)])
       await log.submit(...owners.map((owner) => observe(net, owner)))
       notes.push(log.log.published.note)
     }
@@ -120,7 +118,7 @@ describe.each(places.kinds.slice(-1))('a log on %s', (kind) => {
       const data = await new FolderTarget(files).read(url.slice('http://files.test/'.length))
       return new Response(data && new Uint8Array(data), { status: data ? 200 : 404 })
     }
-    const policy = parsePolicy(`log ${formatVkey(keyOf())}\nquorum none\n`)
+    const policy = parsePolicy(policyOf())
     const http = new HttpClient({ fetch, now: Date.now, random: () => 0 })
     return new LogClient('http://files.test', policy, http)
   }

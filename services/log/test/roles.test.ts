@@ -11,8 +11,7 @@ import { type Database, openDatabase } from '@dslog/service/db'
 import { grantTo } from '@dslog/service/grants'
 import { migrate } from '@dslog/service/migrate'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { flip } from '../../../test/damage.ts'
 import { type Place, Places } from '../../../test/place.ts'
 import { makeRoles } from '../../../test/role.ts'
@@ -48,7 +47,7 @@ describe.skipIf(places.postgres?.owned !== true)('a log under a role of its own'
     net.clock.advance(HOUR)
     generation++
     const owners = ['a.fi.', 'b.fi.'].map((name) => nameFromText(name))
-    for (const owner of owners) fi.delegate(owner, [dsOf(owner, ownerKey(owner, generation))])
+    for (const owner of owners) fi.delegate(owner, [ownerDs(owner, generation)])
     await log.submit(...owners.map((owner) => observe(net, owner)))
   }
 

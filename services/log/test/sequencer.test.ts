@@ -6,8 +6,7 @@ import type { Admission } from '@dslog/verify/fold'
 import { Problem } from '@dslog/service/problem'
 import { goingOn } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { Turns } from '@dslog/testbed/turns'
 import { Places } from '../../../test/place.ts'
 import { observe, openPlace, TestLog } from '../../../test/testlog.ts'
@@ -61,7 +60,7 @@ function wrap(options: LogOptions): LogOptions {
 beforeAll(async () => {
   plain = await openPlace(await places.make(places.kinds.at(-1)!, net.anchors), clock)
   const owner = nameFromText('real.fi.')
-  fi.delegate(owner, [dsOf(owner, ownerKey(owner))])
+  fi.delegate(owner, [ownerDs(owner)])
   const test = await TestLog.over(plain, {
     clock,
     sink: (log) => ({

@@ -11,9 +11,9 @@ import { decodeEntry, encodeEntry } from '@dslog/schema/entry'
 import { keysId, stateId } from '@dslog/schema/identity'
 import { DAY, HOUR } from '@dslog/schema/time'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf, ZSK } from '@dslog/testbed/key'
+import { ZSK } from '@dslog/testbed/key'
 import { Scribe } from '@dslog/testbed/lyinglog'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { checkState } from '@dslog/verify/evidence'
 import { claimedKeys } from '@dslog/verify/verify'
 import { viewOf } from '../src/view.ts'
@@ -47,7 +47,7 @@ describe('an entry as JSON', () => {
     await book.scribe.mapHead()
     const owner = nameFromText('example.fi.')
     const zone = book.net.parentOf(owner)
-    zone.delegate(owner, [dsOf(owner, ownerKey(owner))])
+    zone.delegate(owner, [ownerDs(owner)])
     await book.write(owner)
     zone.undelegate(owner)
     await book.write(owner)
@@ -66,7 +66,7 @@ describe('an entry as JSON', () => {
     const { net, scribe } = book
     await scribe.mapHead()
     const owner = nameFromText('example.fi.')
-    const ds = [1, 2].map((generation) => dsOf(owner, ownerKey(owner, generation)))
+    const ds = [1, 2].map((generation) => ownerDs(owner, generation))
     net.parentOf(owner).delegate(owner, ds)
     const time = net.clock.now()
     const fi = net.zoneOf(owner)
@@ -128,7 +128,7 @@ describe('an entry as JSON', () => {
     for (const zone of ['fi.', 'se.'].map((text) => net.zoneOf(nameFromText(text)))) {
       for (const label of ['aaa', 'matched', 'gone', 'zzz']) {
         const owner = nameFromText(label, zone.name)
-        zone.delegate(owner, [dsOf(owner, ownerKey(owner))])
+        zone.delegate(owner, [ownerDs(owner)])
       }
       for (const label of ['matched', 'gone']) await book.write(nameFromText(label, zone.name))
       zone.delegate(nameFromText('matched', zone.name))
@@ -176,13 +176,13 @@ describe('an entry as JSON', () => {
     await scribe.mapHead()
     const owner = nameFromText('example.fi.')
     const zone = net.parentOf(owner)
-    zone.delegate(owner, [dsOf(owner, ownerKey(owner))])
+    zone.delegate(owner, [ownerDs(owner)])
     const then = net.clock.now()
     await book.write(owner, then)
     net.clock.advance(4 * DAY)
-    zone.delegate(owner, [dsOf(owner, ownerKey(owner, 2))])
+    zone.delegate(owner, [ownerDs(owner, 2)])
     await book.write(owner)
-    zone.delegate(owner, [dsOf(owner, ownerKey(owner, 3))])
+    zone.delegate(owner, [ownerDs(owner, 3)])
     const { expiration, inception } = zone.window()
     const window = { inception: inception - (2 * DAY) / 1000, expiration }
     zone.makeOdd(owner, TYPE.DS, { window })

@@ -10,8 +10,7 @@ import { tileWidth } from '@dslog/tlog/tile'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
 import { HOUR } from '@dslog/schema/time'
 import { Internet } from '@dslog/testbed/internet'
-import { dsOf } from '@dslog/testbed/key'
-import { ownerKey } from '@dslog/testbed/stories'
+import { ownerDs } from '@dslog/testbed/stories'
 import { FakeWitness, oldSizes } from '../../../test/fakewitness.ts'
 import { keyOf, Places } from '../../../test/place.ts'
 import { silent } from '../../../test/silent.ts'
@@ -87,7 +86,7 @@ async function started(policy?: string): Promise<TestLog> {
 async function grow(log: TestLog): Promise<void> {
   const owner: Name = nameFromText(`name${++generation}.fi.`)
   net.clock.advance(HOUR)
-  fi.delegate(owner, [dsOf(owner, ownerKey(owner, generation))])
+  fi.delegate(owner, [ownerDs(owner, generation)])
   const [result] = await log.submit(observe(net, owner))
   expect(result?.status).toBe('logged')
 }
@@ -380,7 +379,7 @@ describe('the sequencer', () => {
     const { size } = log.published
     for (const fake of fakes) fake.instead = () => new Response('', { status: 500 })
     const owner = nameFromText('stopped.fi.')
-    fi.delegate(owner, [dsOf(owner, ownerKey(owner))])
+    fi.delegate(owner, [ownerDs(owner)])
     const submitted = open.submit(observe(net, owner)).catch((error: unknown) => error)
     await expect.poll(() => log.shown.waiting).toBeGreaterThan(0)
     const stopping = sequencer!.stop()

@@ -10,7 +10,7 @@ import { type Database, openDatabase } from '@dslog/service/db'
 import { grantTo } from '@dslog/service/grants'
 import { migrate } from '@dslog/service/migrate'
 import { startPostgres } from '@dslog/testbed/postgres'
-import { makeRoles } from '../../../test/role.ts'
+import { asRole, makeRoles } from '../../../test/role.ts'
 
 const postgres = await startPostgres()
 const folder = await mkdtemp(join(tmpdir(), 'dslog-roles-'))
@@ -25,7 +25,7 @@ async function under<T>(
   schema: string,
   run: (db: Database<unknown>) => Promise<T>,
 ): Promise<T> {
-  const url = Object.assign(new URL(postgres!.url), { username: role }).href
+  const url = asRole(postgres!.url, role)
   const db = await openDatabase<unknown>({ url, folder, schema, poolSize: 2 })
   try {
     return await run(db)
