@@ -35,12 +35,15 @@ async function proofsOf(
   const folder = folders.make()
   const service = await Up.start(folder, [...args, '--zone-file', ...zones])
   const files: [string, Uint8Array][] = []
-  for (const what of of) {
-    const { bytes, code } = await dslog(['prove', what, '-o', '-', '--data', folder, ...args])
-    if (code !== 0) throw new Error(`no proof of ${what}`)
-    files.push([what, bytes])
+  try {
+    for (const what of of) {
+      const { bytes, code } = await dslog(['prove', what, '-o', '-', '--data', folder, ...args])
+      if (code !== 0) throw new Error(`no proof of ${what}`)
+      files.push([what, bytes])
+    }
+  } finally {
+    await service.stop()
   }
-  await service.stop()
   return { folder, args, files }
 }
 

@@ -5,7 +5,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sql } from 'kysely'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { fromUtf8 } from '@dslog/tlog/bytes'
 import { type NoteSigner, signNote } from '@dslog/tlog/note'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
@@ -202,6 +202,7 @@ describe.each(places.kinds)('a log on %s, whose storage fails', (kind) => {
   test('while it is created', async () => {
     const place = await places.make(kind, world.net.anchors)
     const options = await openPlace(place, world.clock)
+    onTestFinished(() => options.db.close())
     const effects = await failEach(async (arm) => {
       arm()
       await fails(createLog(faults.wrap(options)))
@@ -213,7 +214,6 @@ describe.each(places.kinds)('a log on %s, whose storage fails', (kind) => {
       await rm(join(place.data, LOG_FILES.signer), { force: true })
     })
     expect(effects).toContain('commit')
-    await options.db.close()
   })
 })
 
