@@ -11,7 +11,7 @@
 import { compare, equal } from '@dslog/tlog/bytes'
 import type { SignatureBackend } from './backend/backend.ts'
 import { DnssecError, wellFormed } from './error.ts'
-import { isBelow, nameKey, nameToText, type Name } from './name.ts'
+import { isBelow, nameKey, nameToText, ROOT, type Name } from './name.ts'
 import { findNsecProof, nsecsAbout } from './nsec.ts'
 import {
   blocksAbout,
@@ -19,6 +19,7 @@ import {
   MAX_ITERATIONS,
   MAX_SECURE_ITERATIONS,
   nsec3Chains,
+  type Nsec3Link,
   nsec3sAbout,
 } from './nsec3.ts'
 import {
@@ -225,6 +226,38 @@ function claimsIn(records: readonly RR[]): Claim[] {
   return claims.sort((a, b) => compare(a.owner, b.owner))
 }
 
+/**
+ * Those of the chains that names are hashed for.
+ *
+ * @throws DnssecError `too-many-tries` where that takes more than a moment for all of them
+ */
+function hashableOf<T>(
+  owner: Name,
+  zone: Name,
+  chains: readonly Nsec3Link<T>[][],
+): readonly Nsec3Link<T>[][] {
+  const hashable = chains.filter(([link]) => link!.iterations <= MAX_ITERATIONS)
+  const blocks = hashable.reduce((sum, [link]) => sum + blocksAbout(owner, zone, link!), 0)
+  if (blocks <= MAX_BAG_BLOCKS) return hashable
+  throw new DnssecError('too-many-tries', 'chains of NSEC3 records that take too long to hash')
+}
+
+/**
+ * Blocks of SHA-1 that {@link proveNoDs} may take for these records, for who has to pay for them: a few for what zones
+ * publish, and as many as there may be for what strangers think of.
+ */
+export function denialBlocks(owner: Name, records: readonly RR[]): number {
+  let blocks = 0
+  for (const { rdata, type } of records) {
+    if (type !== TYPE.NSEC3) continue
+    const nsec3 = wellFormed(() => parseNsec3(rdata))
+    if (nsec3 === undefined || nsec3.iterations > MAX_ITERATIONS) continue
+    blocks += blocksAbout(owner, ROOT, nsec3)
+  }
+  // Once to choose records, and once to find a proof among those chosen.
+  return Math.min(blocks, 2 * MAX_BAG_BLOCKS)
+}
+
 /** What is signed and can have a part in a proof about `owner`: never mind by whom, or what else it is. */
 function claimsAbout(owner: Name, zone: Name, claims: readonly Claim[]): Claim[] {
   const readable = claims.filter(({ rdata, rrsigs, type }) => {
@@ -236,11 +269,7 @@ function claimsAbout(owner: Name, zone: Name, claims: readonly Claim[]): Claim[]
   if (chains.length > MAX_BAG_CHAINS) {
     throw new DnssecError('too-many-tries', 'too many chains of NSEC3 records to try')
   }
-  const hashable = chains.filter(([link]) => link!.iterations <= MAX_ITERATIONS)
-  const blocks = hashable.reduce((sum, [link]) => sum + blocksAbout(owner, zone, link!), 0)
-  if (blocks > MAX_BAG_BLOCKS) {
-    throw new DnssecError('too-many-tries', 'chains of NSEC3 records that take too long to hash')
-  }
+  const hashable = hashableOf(owner, zone, chains)
   return [
     ...nsecsAbout(owner, zone, ofType(TYPE.NSEC)),
     ...hashable.flatMap((links) => nsec3sAbout(owner, zone, links).map(({ source }) => source)),
@@ -270,11 +299,10 @@ export async function proveNoDs(
       return verified(question, owner, type, rdata, rrsigs).catch(dnssecErrorOrThrow)
     }),
   )
-  const found = search(
-    owner,
-    zone,
-    tried.flatMap((t) => (t instanceof DnssecError ? [] : [t])),
-  )
+  const evidence = tried.flatMap((t) => (t instanceof DnssecError ? [] : [t]))
+  const signed = evidence.filter(({ type }) => type === TYPE.NSEC3)
+  hashableOf(owner, zone, nsec3Chains(signed, zone))
+  const found = search(owner, zone, evidence)
   if ('proof' in found) return found.proof
   const failure = tried.find((t) => t instanceof DnssecError)
   if (failure === undefined) throw found.reason

@@ -1,6 +1,6 @@
 /** Absence by NSEC3: every kind of proof in whole chains, and beside each the traps. */
 import { describe, expect, test } from 'vitest'
-import { checkNoDs, DENIAL, proveNoDs } from '../src/denial.ts'
+import { denialBlocks, checkNoDs, DENIAL, proveNoDs } from '../src/denial.ts'
 import { compareCanonical, nameFromText, nameToText } from '../src/name.ts'
 import { rdataToText } from '../src/rdata.ts'
 import { TYPE, type RR } from '../src/records.ts'
@@ -337,6 +337,21 @@ describe('parameters', () => {
     expect(kind).toBe(alone.kind)
     const deep = `${'a.'.repeat(120)}example.`
     await expectRefused(deep, narrow.flat(), 'too-many-tries')
+    // Also of so few that all signatures are verified.
+    await expectRefused(deep, narrow.slice(0, 12).flat(), 'too-many-tries')
+  })
+
+  test('what hashing takes can be told beforehand', async () => {
+    const usual = await chain(ZONE_NAMES)
+    const names = usual.filter(({ type }) => type === TYPE.NSEC3).length
+    // A name and a wildcard for each label but the root, and the name itself: one block each, as there is no salt.
+    expect(denialBlocks(nameFromText('q.example.'), usual)).toBe(names * 5)
+    const slow = await link('0'.repeat(32), 'v'.repeat(32), 'NS', { iterations: 500 })
+    expect(denialBlocks(nameFromText('q.example.'), slow)).toBe(501 * 5)
+    const deep = nameFromText(`${'a.'.repeat(120)}example.`)
+    expect(denialBlocks(deep, slow)).toBe(65_536)
+    const refused = await link('0'.repeat(32), 'v'.repeat(32), 'NS', { iterations: 501 })
+    expect(denialBlocks(deep, refused)).toBe(0)
   })
 
   test('NSEC before NSEC3, and never both in one proof', async () => {

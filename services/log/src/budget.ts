@@ -1,9 +1,9 @@
 /**
  * How much work the log does for one source. Reading evidence and checking its signatures is the one
  * thing that anybody can make the log do much of, and what does not verify costs as much as what does. So a
- * source has a budget, in time of one core: what is read and each signature verified for it is charged,
- * a signature at the price of its algorithm, whether or not it was good, and the budget grows back with
- * time. Prices rather than a stop watch: under load a watch would charge a source for the work of others.
+ * source has a budget, in time of one core: what is read, the hashing that NSEC3 records ask for, and each
+ * signature verified for it is charged, a signature at the price of its algorithm, whether or not it was
+ * good, and the budget grows back with time. Prices rather than a stop watch: under load a watch would charge a source for the work of others.
  * What is left lies in memory that the threads share which do the work.
  *
  * The operator's own crawler shows the operator's token and has no budget.
@@ -34,6 +34,9 @@ const RSA_PRICE = 0.03
  */
 const READING_PRICE = 0.2
 
+/** Time of one core for a block of SHA-1 of a name that is hashed for NSEC3 (RFC 5155 section 5), in ms, as measured. */
+const HASHING_PRICE = 0.001
+
 /** Most that a purse can hold, ms: what is counted, µs, has to fit into 32 bits. */
 const MAX_PURSE_MS = 2_000_000
 
@@ -59,6 +62,11 @@ export class Purse {
   /** Pays for reading evidence of so many characters, before anybody knows whether it proves anything. */
   payReading(characters: number): void {
     this.pay((characters / 1000) * READING_PRICE)
+  }
+
+  /** Pays for hashing names, so many blocks of SHA-1, likewise. */
+  payHashing(blocks: number): void {
+    this.pay(blocks * HASHING_PRICE)
   }
 
   /** A backend whose work is paid from here. */

@@ -1,9 +1,9 @@
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
-import { toBase64 } from '@dslog/tlog/bytes'
+import { concat, toBase64 } from '@dslog/tlog/bytes'
 import { ALGORITHM, type SignatureBackend } from '@dslog/dnssec/backend/backend'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { type Name, nameFromText, nameKey, nameToText, ROOT } from '@dslog/dnssec/name'
-import { type RR, TYPE } from '@dslog/dnssec/records'
+import { CLASS_IN, type RR, TYPE } from '@dslog/dnssec/records'
 import type { Observation, SubmitResult } from '@dslog/schema/api'
 import { decodeEntry } from '@dslog/schema/entry'
 import { keysId, stateId } from '@dslog/schema/identity'
@@ -486,6 +486,20 @@ describe('effort', () => {
       { status: 'refused', reason: 'zone-not-admitted' },
     ])
     expect(verified()).toBe(0)
+  })
+
+  test('is paid for by who asks for much hashing, and little else', async () => {
+    const { admitter } = counting()
+    const owner = nameFromText(`${'a.'.repeat(100)}fi.`)
+    // SHA-1, 500 iterations, a salt of 255 bytes.
+    const rdata = Uint8Array.from([1, 0, 1, 244, 255, ...Array<number>(255).fill(7), 20])
+    const slow = { owner: nameFromText(`${'0'.repeat(32)}.fi.`), class: CLASS_IN, ttl: 0 }
+    const records = [{ ...slow, type: TYPE.NSEC3, rdata: concat(rdata, new Uint8Array(20)) }]
+    const one = { owner: nameToText(owner), records: wire(records) }
+    expect(await admitter.submit([one], 'somebody')).toMatchObject([{ status: 'refused' }])
+    await expect(admitter.submit([one], 'somebody')).rejects.toMatchObject({
+      problem: 'rate-limited',
+    })
   })
 
   test('for one source ends with its budget, and goes on for others and with time', async () => {

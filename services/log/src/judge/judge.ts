@@ -8,6 +8,7 @@ import { fromBase64 } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
+import { denialBlocks } from '@dslog/dnssec/denial'
 import { DnssecError } from '@dslog/dnssec/error'
 import { parseMessage, RCODE } from '@dslog/dnssec/message'
 import { nameFromText } from '@dslog/dnssec/name'
@@ -91,9 +92,9 @@ export class Judge {
   async #candidates(observation: Observation, observer: Observer): Promise<Candidate[]> {
     const owner = nameFromText(observation.owner)
     const bag = readBag(observation, this.#parsed)
-    return observation.kind === 'keys'
-      ? observer.zoneKeys(owner, bag)
-      : observer.delegation(owner, bag)
+    if (observation.kind === 'keys') return observer.zoneKeys(owner, bag)
+    this.#purse?.payHashing(denialBlocks(owner, bag))
+    return observer.delegation(owner, bag)
   }
 
   #demandEncodable(candidate: Candidate): void {
