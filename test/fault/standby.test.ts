@@ -137,7 +137,9 @@ describe.skipIf(servers === undefined)('a reader on a hot standby', () => {
     expect(await text('/checkpoint')).toBe(checkpoint)
     await expect.poll(ready, NOTICED).toBe(503)
     expect(await text('/checkpoint')).toBe(checkpoint)
-    expect((await fetch(`${url}/v1/names/a.fi.`)).status).toBe(503)
+    // Of a log as small as this it holds names in memory; the list of those of a zone is in the tables alone.
+    await text('/v1/names/a.fi.')
+    expect((await fetch(`${url}/v1/zones/fi./names`)).status).toBe(503)
     await pair.startStandby()
     await grow()
     await expectFollowed()
