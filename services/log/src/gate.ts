@@ -1,23 +1,32 @@
 /**
- * Bounds how many submissions of strangers are read and judged at one time: each may bring 8 MiB, and none may
- * take the processor from those who read the log. Who comes when all places are taken is told to come again
- * before a byte of the body is read. Waiting for publication takes no place.
+ * Bounds how much of one kind goes on at one time, of all who ask and of one source: who comes when all places are taken is
+ * told to come again.
  */
 import { Problem, spreadRetry } from '@dslog/service/problem'
 
-/** Submissions at one time: some 130 MiB of bodies at most. */
-export const MAX_AT_ONCE = 16
-/** Of one source. Nobody needs more: one submission carries a thousand observations. */
-export const MAX_PER_SOURCE = 4
-/** Mean of what the others are told to wait, seconds. */
-const RETRY_SECONDS = 2
+/** How many places there are, and what those hear who find none. */
+export interface Places {
+  /** At one time. */
+  readonly all: number
+  /** Of one source. */
+  readonly each: number
+  /** What takes them, in the plural, for people. */
+  readonly what: string
+  /** Mean of what the others are told to wait, seconds. */
+  readonly retrySeconds: number
+}
 
-/** The places. */
+/** Hands out places. */
 export class Gate {
+  readonly #places: Places
   readonly #sources = new Map<string, number>()
   #taken = 0
 
-  /** Submissions that are being read or judged. */
+  constructor(places: Places) {
+    this.#places = places
+  }
+
+  /** Places that are taken. */
   get taken(): number {
     return this.#taken
   }
@@ -29,15 +38,13 @@ export class Gate {
    * @throws Problem when there is none
    */
   enter(source: string): () => void {
+    const { all, each, retrySeconds, what } = this.#places
     const own = this.#sources.get(source) ?? 0
-    const retryAfter = spreadRetry(RETRY_SECONDS)
-    if (own >= MAX_PER_SOURCE) {
-      const detail = `${own} submissions of this source are being judged`
-      throw new Problem('too-many-requests', detail, { retryAfter })
+    const retryAfter = spreadRetry(retrySeconds)
+    if (own >= each) {
+      throw new Problem('too-many-requests', `Too many ${what} of one source`, { retryAfter })
     }
-    if (this.#taken >= MAX_AT_ONCE) {
-      throw new Problem('unavailable', 'Too many submissions are being judged', { retryAfter })
-    }
+    if (this.#taken >= all) throw new Problem('unavailable', `Too many ${what}`, { retryAfter })
     this.#taken++
     this.#sources.set(source, own + 1)
     let inside = true

@@ -7,7 +7,7 @@ import { Places } from '../../../test/place.ts'
 import { TestLog } from '../../../test/testlog.ts'
 import { changeRoutes } from '../src/route/changes.ts'
 
-const MOST = 2
+const PLACES = { all: 3, each: 2, what: 'streams', retrySeconds: 30 }
 
 const net = new Internet()
 const places = await Places.open(['embedded'])
@@ -20,8 +20,8 @@ beforeAll(async () => {
     place: await places.make('embedded', net.anchors),
     clock: net.clock.now,
   })
-  app = await quietHttp({ rateLimit: false })
-  changeRoutes(app, { reader: log.reader, onPublished: () => () => {} }, MOST)
+  app = await quietHttp({ rateLimit: false, trustProxy: ['127.0.0.1'] })
+  changeRoutes(app, { reader: log.reader, onPublished: () => () => {} }, PLACES)
   url = `${await app.listen({ host: '127.0.0.1', port: 0 })}/v1/changes`
 })
 afterAll(async () => {
@@ -30,14 +30,17 @@ afterAll(async () => {
   await places.close()
 })
 
-function follow(signal?: AbortSignal): Promise<Response> {
-  return fetch(url, { headers: { accept: 'text/event-stream' }, ...(signal && { signal }) })
+/** @param from whom a proxy says that it asks */
+function follow(from: string, signal?: AbortSignal): Promise<Response> {
+  const headers = { accept: 'text/event-stream', 'x-forwarded-for': from }
+  return fetch(url, { headers, ...(signal && { signal }) })
 }
 
 test('one stream too many is told when to come again, and let in once another has ended', async () => {
   const end = new AbortController()
-  for (let i = 0; i < MOST; i++) expect((await follow(end.signal)).status).toBe(200)
-  const refused = await follow()
+  const others = ['192.0.2.1', '192.0.2.1', '192.0.2.2']
+  for (const from of others) expect((await follow(from, end.signal)).status).toBe(200)
+  const refused = await follow('192.0.2.3')
   expect(refused.status).toBe(503)
   expect(refused.headers.get('content-type')).toMatch(/^application\/problem\+json/)
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
@@ -45,5 +48,18 @@ test('one stream too many is told when to come again, and let in once another ha
   // A page is no stream.
   expect((await fetch(url)).status).toBe(200)
   end.abort()
-  await expect.poll(async () => (await follow(AbortSignal.timeout(5_000))).status).toBe(200)
+  await expect
+    .poll(async () => (await follow('192.0.2.3', AbortSignal.timeout(5_000))).status)
+    .toBe(200)
+})
+
+test('one source has so many streams and no more', async () => {
+  const end = new AbortController()
+  for (let i = 0; i < PLACES.each; i++) {
+    expect((await follow('192.0.2.9', end.signal)).status).toBe(200)
+  }
+  const refused = await follow('192.0.2.9')
+  expect(refused.status).toBe(429)
+  expect(await refused.json()).toMatchObject({ detail: 'Too many streams of one source' })
+  end.abort()
 })

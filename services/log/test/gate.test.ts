@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { Problem } from '@dslog/service/problem'
-import { Gate, MAX_AT_ONCE, MAX_PER_SOURCE } from '../src/gate.ts'
+import { Gate } from '../src/gate.ts'
+
+const PLACES = { all: 16, each: 4, what: 'guests', retrySeconds: 2 }
 
 function refusal(enter: () => unknown): Problem {
   try {
@@ -12,12 +14,13 @@ function refusal(enter: () => unknown): Problem {
   throw new Error('there was a place')
 }
 
-describe('the gate of submissions', () => {
+describe('a gate', () => {
   test('gives one source so many places and no more', () => {
-    const gate = new Gate()
-    const places = Array.from({ length: MAX_PER_SOURCE }, () => gate.enter('a'))
+    const gate = new Gate(PLACES)
+    const places = Array.from({ length: PLACES.each }, () => gate.enter('a'))
     expect(refusal(() => gate.enter('a'))).toMatchObject({
       problem: 'too-many-requests',
+      message: 'Too many guests of one source',
       retryAfter: expect.any(Number),
     })
     gate.enter('b')
@@ -27,8 +30,8 @@ describe('the gate of submissions', () => {
   })
 
   test('is full when all places are taken, whoever has them', () => {
-    const gate = new Gate()
-    const places = Array.from({ length: MAX_AT_ONCE }, (_, i) => gate.enter(`source ${i}`))
+    const gate = new Gate(PLACES)
+    const places = Array.from({ length: PLACES.all }, (_, i) => gate.enter(`source ${i}`))
     expect(refusal(() => gate.enter('another'))).toMatchObject({
       problem: 'unavailable',
       status: 503,
@@ -40,7 +43,7 @@ describe('the gate of submissions', () => {
   })
 
   test('a place is left once', () => {
-    const gate = new Gate()
+    const gate = new Gate(PLACES)
     const [first] = [gate.enter('a'), gate.enter('a')]
     first()
     first()

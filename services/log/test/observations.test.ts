@@ -12,9 +12,8 @@ import { Places } from '../../../test/place.ts'
 import { directly, observe, TestLog } from '../../../test/testlog.ts'
 import { Admitter } from '../src/admit.ts'
 import { VerifyBudget } from '../src/budget.ts'
-import { MAX_AT_ONCE, MAX_PER_SOURCE } from '../src/gate.ts'
 import type { LogContext } from '../src/route/context.ts'
-import { observationRoutes } from '../src/route/observations.ts'
+import { observationRoutes, SUBMISSIONS } from '../src/route/observations.ts'
 import { ZoneList } from '../src/zones.ts'
 
 const TOKEN = 'operator'
@@ -102,9 +101,9 @@ describe('a source that has spent its budget', () => {
 })
 
 test('who sends slowly takes the places of strangers, and not that of the operator', async () => {
-  const slow = Array.from({ length: MAX_AT_ONCE }, (_, i) => {
+  const slow = Array.from({ length: SUBMISSIONS.all }, (_, i) => {
     const payload = new PassThrough()
-    const source = `198.51.100.${Math.floor(i / MAX_PER_SOURCE)}`
+    const source = `198.51.100.${Math.floor(i / SUBMISSIONS.each)}`
     return { payload, answer: post(payload, source) }
   })
   expect(await post('{', '198.51.100.99')).toMatchObject({ status: 503 })

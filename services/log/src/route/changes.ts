@@ -4,8 +4,9 @@ import type { Writable } from 'node:stream'
 import { firstOf } from '@dslog/resolver/abort'
 import { Changes, ChangesQuery } from '@dslog/schema/api'
 import type { Http } from '@dslog/service/http'
+import { sourceOf } from '@dslog/service/http/source'
 import { cursorOf, nameOf, VOLATILE } from '@dslog/service/params'
-import { Problem, spreadRetry } from '@dslog/service/problem'
+import { Gate, type Places } from '../gate.ts'
 import type { Leaf } from '../reader.ts'
 import { viewOf } from '../view.ts'
 import { type LogContext, within } from './context.ts'
@@ -13,18 +14,16 @@ import { type LogContext, within } from './context.ts'
 const MAX_CHANGES = 256
 /** Idle streams send a comment this often, ms, so that proxies do not close them. */
 const KEEP_ALIVE_MS = 25_000
-/** Streams at once: each holds a socket and a page of changes. */
-const MAX_STREAMS = 1_000
-/** Mean of what the others are told to wait, seconds. */
-const RETRY_SECONDS = 30
+/** Each holds a socket and a page of changes. */
+const STREAMS: Places = { all: 1_000, each: 100, what: 'streams', retrySeconds: 30 }
 
-/** @param most streams at once */
+/** @param places of streams */
 export function changeRoutes(
   app: Http,
   { onPublished, reader }: Pick<LogContext, 'onPublished' | 'reader'>,
-  most: number = MAX_STREAMS,
+  places: Places = STREAMS,
 ): void {
-  let streams = 0
+  const gate = new Gate(places)
 
   app.get(
     '/v1/changes',
@@ -44,12 +43,7 @@ export function changeRoutes(
       within(reader.tree.size, start, 'cursor')
       reply.header('cache-control', VOLATILE)
       if (request.headers.accept?.includes('text/event-stream') === true) {
-        if (streams >= most) {
-          const retryAfter = spreadRetry(RETRY_SECONDS)
-          throw new Problem('unavailable', 'Too many streams', { retryAfter })
-        }
-        streams++
-        reply.raw.once('close', () => streams--)
+        reply.raw.once('close', gate.enter(sourceOf(request.ip)))
         // The socket is ours from here on; Fastify's hooks have set the headers that all answers have.
         reply.hijack()
         const headers = reply.getHeaders() as Record<string, string>

@@ -5,8 +5,15 @@ import type { Http } from '@dslog/service/http'
 import { bearerOf, isToken } from '@dslog/service/http/bearer'
 import { sourceOf } from '@dslog/service/http/source'
 import { Problem } from '@dslog/service/problem'
-import { Gate } from '../gate.ts'
+import { Gate, type Places } from '../gate.ts'
 import type { LogContext } from './context.ts'
+
+/**
+ * Of strangers, while they are read and judged: each may bring 8 MiB, some 130 MiB at most, and none may take the processor
+ * from those who read the log. Nobody needs more: one carries a thousand observations. To wait for publication takes no
+ * place.
+ */
+export const SUBMISSIONS: Places = { all: 16, each: 4, what: 'submissions', retrySeconds: 2 }
 
 /** Longest wait for publication, ms; then 202, and the answer is found under the name. */
 const WAIT_MS = 20_000
@@ -17,7 +24,7 @@ const NO_BODY = new TextEncoder().encode('null')
 export function observationRoutes(app: Http, context: LogContext): void {
   const { admitter } = context
   if (admitter === undefined) return refusals(app)
-  const gate = new Gate()
+  const gate = new Gate(SUBMISSIONS)
   const leave = new WeakMap<object, () => void>()
 
   void app.register((route: Http, _options, done) => {
