@@ -128,7 +128,7 @@ it('both in one process, and it says in words what there is and what is not', as
     '  vkey      log.example/words+',
     `  policy    ${join(data, 'policy')} `,
     `  crawler   http://127.0.0.1:${port + 2} `,
-    'The crawler transfers the root zone, every day if it has changed. What the log knows is asked',
+    'The crawler transfers the root zone, every day if changed. What the log knows is asked',
     `  explorer  ${url}/\n`,
     '  npx dslog import FILE',
   ]) {

@@ -6,15 +6,15 @@ import { readServiceConfig } from '../src/config.ts'
 const ASKED = 'What the log knows is asked every day.'
 
 test.each([
-  [{}, `The crawler transfers the root zone, every hour if it has changed. ${ASKED}`],
+  [{}, `The crawler transfers the root zone, every hour if changed. ${ASKED}`],
   [{ DSLOG_CRAWLER_TRANSFERS: 'none' }, `The crawler transfers no zone. ${ASKED}`],
   [
     { DSLOG_CRAWLER_TRANSFERS: 'se@192.0.2.1,SE.@192.0.2.2', DSLOG_CRAWLER_NAMES: '/names' },
-    'The crawler transfers the zone se., every hour if it has changed. The names in /names are asked.',
+    'The crawler transfers the zone se., every hour if changed. The names in /names are asked.',
   ],
   [
     { DSLOG_CRAWLER_TRANSFERS: '.@192.0.2.1,nu.@192.0.2.1' },
-    `The crawler transfers the root zone, the zone nu., every hour if it has changed. ${ASKED}`,
+    `The crawler transfers the root zone, the zone nu., every hour if changed. ${ASKED}`,
   ],
   ...[
     ['1d', 'day'],
@@ -23,7 +23,7 @@ test.each([
     ['250ms', '250 milliseconds'],
   ].map(([DSLOG_CRAWLER_TRANSFER_INTERVAL, words]): [object, string] => [
     { DSLOG_CRAWLER_TRANSFER_INTERVAL },
-    `The crawler transfers the root zone, every ${words} if it has changed. ${ASKED}`,
+    `The crawler transfers the root zone, every ${words} if changed. ${ASKED}`,
   ]),
 ])('with %j', (env, text) => {
   expect(crawls(readServiceConfig({ ...env }).crawler)).toBe(text)

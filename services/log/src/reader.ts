@@ -96,6 +96,8 @@ export interface Blob {
 /** A bundle or tile as far as it had grown when it was read. */
 interface Grown extends Blob {
   readonly width: number
+  /** While it is compressed, for whoever else asks. */
+  packing?: Promise<void> | undefined
 }
 
 /** Reads the published tree. */
@@ -153,8 +155,8 @@ export class LogReader {
     const { data } = bundle
     if (width < bundle.width) return { data: data.subarray(0, bundlePrefix(data, width)) }
     if (width === TILE_WIDTH && bundle.gzipped === undefined) {
-      bundle.tag = tagOf(data)
-      bundle.gzipped = await compress(data)
+      bundle.packing ??= pack(bundle).finally(() => (bundle.packing = undefined))
+      await bundle.packing
     }
     return bundle
   }
@@ -409,6 +411,11 @@ async function readBuckets(fold: FoldTables, wanted: readonly BucketAt[]): Promi
   return wanted.map(({ prefix, size }) => {
     return found[sizes.indexOf(size)]!.get(prefix) ?? new Uint8Array(0)
   })
+}
+
+async function pack(bundle: Blob): Promise<void> {
+  bundle.tag = tagOf(bundle.data)
+  bundle.gzipped = await compress(bundle.data)
 }
 
 function tagOf(data: Uint8Array): string {

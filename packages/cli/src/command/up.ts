@@ -242,7 +242,7 @@ export function crawls(
   const transfers =
     zones.length === 0
       ? 'no zone'
-      : `${zones.join(', ')}, every ${intervalWords(transferInterval)} if it has changed`
+      : `${zones.join(', ')}, every ${intervalWords(transferInterval)} if changed`
   const domains =
     names === undefined
       ? 'What the log knows is asked every day'
