@@ -273,7 +273,7 @@ export class TreeReader {
     if (hashes.length !== GROUP_BYTES) {
       throw new TlogError('bad-tile', `group ${group} of tile 0/${tile} has ${hashes.length} bytes`)
     }
-    nodes.give(group, new Uint8Array(hashes))
+    nodes.give(group, hashes)
     this.#cache.set(0, tile, nodes)
     return nodes
   }
@@ -324,7 +324,7 @@ function nodesBelow(
   known: Hash | undefined,
 ): TileNodes | undefined {
   if (middle?.length !== MIDDLE_BYTES || known === undefined) return undefined
-  const nodes = TileNodes.below(new Uint8Array(middle))
+  const nodes = TileNodes.below(middle)
   return equal(nodes.hash(TILE_HEIGHT, 0), known) ? nodes : undefined
 }
 

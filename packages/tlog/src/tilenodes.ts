@@ -11,75 +11,100 @@
  */
 import { concat, equal } from './bytes.ts'
 import { TlogError } from './error.ts'
-import { HASH_SIZE, type Hash } from './hash.ts'
-import { innerNodes, MIDDLE_HEIGHT, TILE_HEIGHT, tileHash, tilePeaks } from './tile.ts'
+import { HASH_SIZE, nodeHashInto, type Hash } from './hash.ts'
+import { innerNodes, MIDDLE_HEIGHT, tileHash, tilePeaks } from './tile.ts'
 
-/** Groups of a full tile. */
-const GROUPS = 2 ** (TILE_HEIGHT - MIDDLE_HEIGHT)
+/** Hashes of a group, groups of a tile, and nodes of the middle. */
+const GROUP = 2 ** MIDDLE_HEIGHT
 /** Bytes of a group. */
-export const GROUP_BYTES: number = 2 ** MIDDLE_HEIGHT * HASH_SIZE
+export const GROUP_BYTES: number = GROUP * HASH_SIZE
 
 /** The group that a node below the middle is in, or the first one below a node of the middle or above. */
 export function groupOf(height: number, position: number): number {
   return Math.floor(position * 2 ** (height - MIDDLE_HEIGHT))
 }
 
+/**
+ * Sixteen hashes and the nodes above them, height by height, in one array: of tiles read at random nearly all that they cost
+ * is what they leave behind.
+ */
+function subtreeOf(hashes: Uint8Array): Uint8Array {
+  const nodes = new Uint8Array((2 * GROUP - 1) * HASH_SIZE)
+  nodes.set(hashes)
+  for (let from = 0, to = GROUP; to < 2 * GROUP - 1; from += 2, to++) {
+    nodeHashInto(nodes, from * HASH_SIZE, nodes, to * HASH_SIZE)
+  }
+  return nodes
+}
+
+/** A node of that. */
+function nodeOf(subtree: Uint8Array, height: number, position: number): Hash {
+  return tileHash(subtree, 2 * GROUP - 2 ** (MIDDLE_HEIGHT + 1 - height) + position)
+}
+
+const NONE = new Uint8Array(0)
+
 /** See the head of this file. Hashes it answers are views of it: not to be changed. */
 export class TileNodes {
-  /** By height, as `innerNodes` has them; none below the middle where there are groups instead. */
-  readonly #levels: readonly (Uint8Array | undefined)[]
-  /** Of each group that is known its nodes, likewise. */
-  readonly #groups: (readonly Uint8Array[] | undefined)[] = []
+  /** All nodes of a tile that was hashed as a whole, as `innerNodes` has them. */
+  readonly #levels: readonly Uint8Array[] | undefined
+  /** Of another one the middle and above, and those groups that are known. */
+  readonly #upper: Uint8Array
+  readonly #groups: (Uint8Array | undefined)[] = []
   /** Groups that are at hand and have not been hashed: the tile. */
   readonly #data: Uint8Array | undefined
 
-  private constructor(levels: readonly (Uint8Array | undefined)[], data?: Uint8Array) {
+  private constructor(
+    levels: readonly Uint8Array[] | undefined,
+    upper: Uint8Array,
+    data: Uint8Array | undefined,
+  ) {
     this.#levels = levels
+    this.#upper = upper
     this.#data = data
   }
 
   /** Of a tile that nothing is known of, also of a partial one: all of it is hashed. Keeps `data`. */
   static of(data: Uint8Array): TileNodes {
-    return new TileNodes(innerNodes(data))
+    return new TileNodes(innerNodes(data), NONE, undefined)
   }
 
-  /** Of a full tile whose middle is known. Keeps both; without `data` it has the groups that it is given. */
+  /** Of a full tile whose middle is known. Keeps `data`; without it, it has the groups that it is given. */
   static below(middle: Uint8Array, data?: Uint8Array): TileNodes {
-    const below = Array.from({ length: MIDDLE_HEIGHT }, () => undefined)
-    return new TileNodes([...below, ...innerNodes(middle)], data)
+    return new TileNodes(undefined, subtreeOf(middle), data)
   }
 
   /** The middle of a full tile. */
   get middle(): Uint8Array {
-    return this.#levels[MIDDLE_HEIGHT]!
+    return this.#levels?.[MIDDLE_HEIGHT] ?? this.#upper.subarray(0, GROUP_BYTES)
   }
 
   /** The tile; `undefined` while groups are missing. @throws TlogError `bad-tile` */
   get data(): Uint8Array | undefined {
-    if (this.#levels[0] !== undefined) return this.#levels[0]
+    if (this.#levels !== undefined) return this.#levels[0]
     const groups: Uint8Array[] = []
-    for (let group = 0; group < GROUPS; group++) {
-      if (!this.has(0, group * 2 ** MIDDLE_HEIGHT)) return undefined
-      groups.push(this.#group(group)[0]!)
+    for (let group = 0; group < GROUP; group++) {
+      if (!this.has(0, group * GROUP)) return undefined
+      groups.push(this.#group(group).subarray(0, GROUP_BYTES))
     }
     return concat(...groups)
   }
 
   /** Of a tile that was hashed as a whole: the largest complete subtrees, from the left. */
   get peaks(): Hash[] {
-    return tilePeaks(this.#levels as readonly Uint8Array[])
+    return tilePeaks(this.#levels!)
   }
 
   /** Whether the node is there. */
   has(height: number, position: number): boolean {
-    if (this.#levels[height] !== undefined || this.#data !== undefined) return true
-    return this.#groups[groupOf(height, position)] !== undefined
+    if (this.#levels !== undefined || height >= MIDDLE_HEIGHT) return true
+    return this.#data !== undefined || this.#groups[groupOf(height, position)] !== undefined
   }
 
-  /** Adds a group, and keeps it. @throws TlogError `bad-tile` if it is not what the middle says */
+  /** Adds a group. @throws TlogError `bad-tile` if it is not what the middle says */
   give(group: number, hashes: Uint8Array): void {
-    const nodes = innerNodes(hashes)
-    if (!equal(nodes[MIDDLE_HEIGHT]!, tileHash(this.middle, group))) {
+    const nodes = subtreeOf(hashes)
+    if (!equal(nodeOf(nodes, MIDDLE_HEIGHT, 0), tileHash(this.middle, group))) {
       throw new TlogError('bad-tile', `the hashes of group ${group} are not the tile's`)
     }
     this.#groups[group] = nodes
@@ -87,13 +112,13 @@ export class TileNodes {
 
   /** A node that is there. @throws TlogError `bad-tile` if its group is not what the middle says */
   hash(height: number, position: number): Hash {
-    const level = this.#levels[height]
-    if (level !== undefined) return tileHash(level, position)
-    const nodes = this.#group(groupOf(height, position))[height]!
-    return tileHash(nodes, position % 2 ** (MIDDLE_HEIGHT - height))
+    if (this.#levels !== undefined) return tileHash(this.#levels[height]!, position)
+    if (height >= MIDDLE_HEIGHT) return nodeOf(this.#upper, height - MIDDLE_HEIGHT, position)
+    const group = groupOf(height, position)
+    return nodeOf(this.#group(group), height, position - group * 2 ** (MIDDLE_HEIGHT - height))
   }
 
-  #group(group: number): readonly Uint8Array[] {
+  #group(group: number): Uint8Array {
     if (this.#groups[group] === undefined) {
       const start = group * GROUP_BYTES
       this.give(group, this.#data!.subarray(start, start + GROUP_BYTES))
