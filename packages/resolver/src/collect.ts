@@ -2,6 +2,7 @@
  * From a name and one server of its parent to evidence: the reply about its DS, and the DNSKEY and DS
  * replies of every zone up to the root, as they came, with what they prove.
  */
+import { UnderWay } from '@dslog/tlog/underway'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
 import { judgeDelegation, type Verdict, verifyZoneKeys, type ZoneKeys } from '@dslog/dnssec/chain'
@@ -141,7 +142,7 @@ export class EvidenceCollector implements Collector {
   readonly #random: () => number
   readonly #recursive: boolean
   readonly #chains = new ExpiringCache<Chain>(MAX_KEPT)
-  readonly #underWay = new Map<string, Promise<Chain>>()
+  readonly #underWay = new UnderWay<string, Chain>()
 
   constructor(options: CollectorOptions) {
     this.#exchange = options.exchange
@@ -243,14 +244,7 @@ export class EvidenceCollector implements Collector {
     const key = nameKey(zone)
     const kept = fresh === undefined ? this.#chains.get(key, this.#now()) : undefined
     if (kept !== undefined) return kept
-    const underWay =
-      this.#underWay.get(key) ?? this.#walker.zoneOf(zone).then((servers) => this.#fetch(servers))
-    this.#underWay.set(key, underWay)
-    try {
-      return await underWay
-    } finally {
-      this.#underWay.delete(key)
-    }
+    return this.#underWay.once(key, async () => this.#fetch(await this.#walker.zoneOf(zone)))
   }
 
   async #fetch(servers: ZoneServers, options: CollectOptions = {}): Promise<Chain> {

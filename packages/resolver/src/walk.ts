@@ -8,6 +8,7 @@
  * kind. The zones' owners are strangers: depth, questions, names and addresses are bounded
  * (NXNSAttack, CVE-2020-12662), and so is what is kept.
  */
+import { UnderWay } from '@dslog/tlog/underway'
 import {
   isAtOrBelow,
   isBelow,
@@ -120,7 +121,7 @@ export class ReferralWalker implements Walker {
   readonly #inside = new ExpiringCache<Name>(MAX_KEPT)
   /** By key of a server's name. */
   readonly #addresses = new ExpiringCache<readonly string[]>(MAX_KEPT)
-  readonly #underWay = new Map<string, Promise<ZoneServers>>()
+  readonly #underWay = new UnderWay<string, ZoneServers>()
 
   constructor(options: WalkerOptions) {
     this.#exchange = options.exchange
@@ -140,11 +141,8 @@ export class ReferralWalker implements Walker {
     const known = fresh ? undefined : this.#known(name)
     if (known !== undefined) return known
     const key = `${fresh ? 'fresh ' : ''}${nameKey(name)}`
-    const underWay = this.#underWay.get(key) ?? this.#walk(name, fresh)
-    this.#underWay.set(key, underWay)
-    const forget = (): void => void this.#underWay.delete(key)
-    underWay.then(forget, forget)
-    return signal === undefined ? underWay : unlessAborted(underWay, signal)
+    const walking = this.#underWay.once(key, () => this.#walk(name, fresh))
+    return signal === undefined ? walking : unlessAborted(walking, signal)
   }
 
   #walk(name: Name, fresh: boolean): Promise<ZoneServers> {

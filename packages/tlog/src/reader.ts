@@ -15,6 +15,7 @@ import { edgeTiles, MIDDLE_HEIGHT, TILE_HEIGHT, TILE_WIDTH, tileWidth } from './
 import { TileCache, tileKey } from './tilecache.ts'
 import { GROUP_BYTES, groupOf, TileNodes } from './tilenodes.ts'
 import { assertSize, peakNodes, rangeRoot, type TreeNode } from './tree.ts'
+import { UnderWay } from './underway.ts'
 
 /** Where tiles are. Answers exactly `width` hashes or rejects; `width` is that of a tree the caller knows of. */
 export interface TileSource {
@@ -55,8 +56,8 @@ export class TreeReader {
   readonly #source: TileSource
   readonly #expected: Hash | undefined
   readonly #cache: TileCache
-  /** Tiles, and groups of one, on their way. */
-  readonly #pending = new Map<number | string, Promise<TileNodes>>()
+  /** Tiles, and groups of one. */
+  readonly #reading = new UnderWay<number | string, TileNodes>()
   #edge: Edge | undefined
   #edgePending: Promise<Edge> | undefined
 
@@ -224,22 +225,12 @@ export class TreeReader {
       return this.#loadTile(level, tile)
     }
     const group = groupOf(height, position)
-    return this.#once(`${tile}/${group}`, () => this.#loadGroup(tile, group))
+    return this.#reading.once(`${tile}/${group}`, () => this.#loadGroup(tile, group))
   }
 
   async #loadTile(level: number, index: number): Promise<TileNodes> {
     if (this.#isPartial(level, index)) return (await this.#loadEdge()).tiles.get(level)!
-    return this.#once(tileKey(level, index), () => this.#loadFull(level, index))
-  }
-
-  /** Whoever asks for what is on its way waits for it. */
-  #once(key: number | string, load: () => Promise<TileNodes>): Promise<TileNodes> {
-    let pending = this.#pending.get(key)
-    if (pending === undefined) {
-      pending = load().finally(() => this.#pending.delete(key))
-      this.#pending.set(key, pending)
-    }
-    return pending
+    return this.#reading.once(tileKey(level, index), () => this.#loadFull(level, index))
   }
 
   async #loadFull(level: number, index: number): Promise<TileNodes> {

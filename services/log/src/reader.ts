@@ -4,22 +4,12 @@
  * hold more, and what is at or above the published size is left out. Answers come with proofs; who
  * asks need not believe this file.
  */
-import { createHash } from 'node:crypto'
-import { gzip } from 'node:zlib'
-import { promisify } from 'node:util'
 import { equal } from '@dslog/tlog/bytes'
 import { formatTlogProof } from '@dslog/tlog/bundle'
 import { Generations } from '@dslog/tlog/generations'
-import { type Hash, HASH_SIZE } from '@dslog/tlog/hash'
+import type { Hash } from '@dslog/tlog/hash'
 import { proveMap } from '@dslog/tlog/maptree'
-import {
-  bundleEntry,
-  bundlePrefix,
-  decodeBundle,
-  TILE_WIDTH,
-  type TileId,
-  tileWidth,
-} from '@dslog/tlog/tile'
+import { bundleEntry, decodeBundle, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import { type Name, nameKey, sameName } from '@dslog/dnssec/name'
 import type { LogTables } from '@dslog/schema/db'
@@ -30,16 +20,15 @@ import type { FoldTables } from '@dslog/service/foldtables'
 import { keyText } from '@dslog/verify/foldstore'
 import { type History, latestOf } from '@dslog/verify/history'
 import { encodeExtra, type ProofItem } from '@dslog/verify/prooffile'
+import { type Blob, Blobs, type BlobSource } from './blobs.ts'
 import { ChainItems, itemOf, ProvenLeaves } from './chainitems.ts'
 import { Gather } from './gather.ts'
 import { HotNames } from './hot.ts'
 import type { PublishedTree } from './shown.ts'
 import type { TreeStore } from './store.ts'
 
-const compress = promisify(gzip)
-
-/** Bytes of bundles, tiles and entries kept in memory; compressed, full bundles take less beside them. */
-const CACHED_BYTES = 128 * 2 ** 20
+/** Bytes of entries kept in memory. */
+const CACHED_BYTES = 64 * 2 ** 20
 
 /** Most bundles that one page of filtered changes may read: a filter that matches nothing must end. */
 const MAX_SCANNED_BUNDLES = 64
@@ -48,12 +37,10 @@ const MAX_SCANNED_BUNDLES = 64
 const MAX_TREE_CHANGES = 3
 
 /** A log as far as it is read: by the process that writes it, or by one that follows (follower.ts). */
-export interface ReadableLog {
+export interface ReadableLog extends BlobSource {
   readonly origin: string
   /** @throws Problem `unavailable` while nothing is published */
   readonly published: PublishedTree
-  /** Entries that tiles and bundles are served of. */
-  readonly readable: number
   readonly store: TreeStore
   readonly fold: FoldTables
   /** Anchors that evidence is checked against. */
@@ -84,30 +71,12 @@ interface ZoneCounts {
   readonly signed: number
 }
 
-/** A bundle or tile as it is sent. */
-export interface Blob {
-  readonly data: Uint8Array
-  /** Of full ones, which never change: compressed and hashed once, when they are first sent. */
-  gzipped?: Uint8Array
-  /** Names the bytes in `data`. */
-  tag?: string
-}
-
-/** A bundle or tile as far as it had grown when it was read. */
-interface Grown extends Blob {
-  readonly width: number
-  /** While it is compressed, for whoever else asks. */
-  packing?: Promise<void> | undefined
-}
-
 /** Reads the published tree. */
 export class LogReader {
   readonly #log: ReadableLog
   readonly #db: Database<LogTables>
-  readonly #grown = new Generations<string, Grown>(CACHED_BYTES / 2, ({ data }) => data.length)
-  /** On its way to there: after each tree all streams of changes ask for the same bundle. */
-  readonly #reading = new Map<string, Promise<Grown>>()
-  readonly #entries = new Generations<number, Uint8Array>(CACHED_BYTES / 2, ({ length }) => length)
+  readonly #blobs: Blobs
+  readonly #entries = new Generations<number, Uint8Array>(CACHED_BYTES, ({ length }) => length)
   readonly #hot = new HotNames()
   readonly #histories: Gather<Hash, History>
   readonly #buckets: Gather<BucketAt, Uint8Array>
@@ -117,6 +86,7 @@ export class LogReader {
   constructor(log: ReadableLog, db: Database<LogTables>) {
     this.#log = log
     this.#db = db
+    this.#blobs = new Blobs(log)
     this.#histories = new Gather(async (keys) => {
       const found = await log.fold.histories(keys)
       return keys.map((key) => found.get(keyText(key)) ?? [])
@@ -133,70 +103,14 @@ export class LogReader {
     return this.#log.published
   }
 
-  /**
-   * A hash tile as served (C2SP tlog-tiles).
-   *
-   * @returns `undefined` where the newest signed tree has no such tile of that width
-   */
-  async tile(level: number, index: number, width: number): Promise<Blob | undefined> {
-    if (width > tileWidth(this.#log.readable, level, index)) return undefined
-    const tile = await this.#read({ level, index, width }, `${level}/${index}`, (newest) =>
-      this.#log.store.tile(level, index, newest),
-    )
-    if (width < tile.width) return { data: tile.data.subarray(0, width * HASH_SIZE) }
-    if (width === TILE_WIDTH) tile.tag ??= tagOf(tile.data)
-    return tile
+  /** See {@link Blobs.tile}. */
+  tile(level: number, index: number, width: number): Promise<Blob | undefined> {
+    return this.#blobs.tile(level, index, width)
   }
 
-  /** An entry bundle as served, likewise. */
-  async bundle(index: number, width: number): Promise<Blob | undefined> {
-    if (width > tileWidth(this.#log.readable, 0, index)) return undefined
-    const bundle = await this.#bundle(index, width)
-    const { data } = bundle
-    if (width < bundle.width) return { data: data.subarray(0, bundlePrefix(data, width)) }
-    if (width === TILE_WIDTH && bundle.gzipped === undefined) {
-      bundle.packing ??= pack(bundle).finally(() => (bundle.packing = undefined))
-      await bundle.packing
-    }
-    return bundle
-  }
-
-  /** A bundle to read in, at least so wide: compressing it would take a hundred times as long. */
-  async #bundle(index: number, width: number): Promise<Grown> {
-    return this.#read({ level: 0, index, width }, `entries/${index}`, (newest) =>
-      this.#log.store.bundle(index, newest),
-    )
-  }
-
-  /**
-   * What grows at its end alone: read as far as it has grown, it is kept in one piece, and whatever narrower is asked for,
-   * there are 255 widths, is the beginning of that.
-   */
-  async #read(
-    { index, level, width }: TileId,
-    key: string,
-    read: (width: number) => Promise<Uint8Array>,
-  ): Promise<Grown> {
-    const held = this.#grown.get(key)
-    if (held !== undefined && held.width >= width) return held
-    const newest = tileWidth(this.#log.readable, level, index)
-    const id = `${key} ${newest}`
-    const underWay = this.#reading.get(id)
-    if (underWay !== undefined) return underWay
-    const reading = this.#grow(key, newest, read).finally(() => this.#reading.delete(id))
-    this.#reading.set(id, reading)
-    return reading
-  }
-
-  async #grow(
-    key: string,
-    width: number,
-    read: (width: number) => Promise<Uint8Array>,
-  ): Promise<Grown> {
-    const grown = { data: await read(width), width }
-    this.#grown.delete(key)
-    this.#grown.set(key, grown)
-    return grown
+  /** See {@link Blobs.bundle}. */
+  bundle(index: number, width: number): Promise<Blob | undefined> {
+    return this.#blobs.bundle(index, width)
   }
 
   /** Entries [start, start + limit) as far as the tree reaches. */
@@ -207,8 +121,7 @@ export class LogReader {
       const index = Math.floor(at / TILE_WIDTH)
       const first = index * TILE_WIDTH
       const width = tileWidth(tree.size, 0, index)
-      const { data } = await this.#bundle(index, width)
-      const entries = decodeBundle(data.subarray(0, bundlePrefix(data, width)), width)
+      const entries = decodeBundle(await this.#blobs.bundleBytes(index, width), width)
       for (; at < Math.min(end, first + width); at++) {
         leaves.push({ index: at, bytes: entries[at - first]! })
       }
@@ -230,8 +143,8 @@ export class LogReader {
   /** An entry out of its bundle, which is kept. */
   async #bundled(index: number, tree: PublishedTree): Promise<Uint8Array> {
     const bundle = Math.floor(index / TILE_WIDTH)
-    const { data } = await this.#bundle(bundle, tileWidth(tree.size, 0, bundle))
-    return bundleEntry(data, index % TILE_WIDTH)
+    const width = tileWidth(tree.size, 0, bundle)
+    return bundleEntry(await this.#blobs.bundleBytes(bundle, width), index % TILE_WIDTH)
   }
 
   /** Index of the first leaf with this hash. */
@@ -411,13 +324,4 @@ async function readBuckets(fold: FoldTables, wanted: readonly BucketAt[]): Promi
   return wanted.map(({ prefix, size }) => {
     return found[sizes.indexOf(size)]!.get(prefix) ?? new Uint8Array(0)
   })
-}
-
-async function pack(bundle: Blob): Promise<void> {
-  bundle.tag = tagOf(bundle.data)
-  bundle.gzipped = await compress(bundle.data)
-}
-
-function tagOf(data: Uint8Array): string {
-  return createHash('sha256').update(data).digest('base64url')
 }
