@@ -21,20 +21,18 @@ export interface CopyColumn {
  * knows that it is one (pool.ts).
  */
 export class CopyRows {
-  readonly chunks: Uint8Array<ArrayBuffer>[]
-  /** How many rows they are. */
-  readonly count: number
+  /** Each owns its memory. Made as they are asked for, once: while the server takes one, the next is made. */
+  readonly chunks: AsyncIterable<Uint8Array<ArrayBuffer>>
 
-  constructor(chunks: Uint8Array<ArrayBuffer>[], count: number) {
+  constructor(chunks: AsyncIterable<Uint8Array<ArrayBuffer>>) {
     this.chunks = chunks
-    this.count = count
   }
 }
 
 const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1')
 
 /** Bytes of one chunk; a larger value gets a chunk of its own. */
-const CHUNK_SIZE = 1 << 18
+const CHUNK_SIZE = 1 << 16
 
 /** Rows that are encoded without a pause, a millisecond or two: whoever has others to answer does so then. */
 const ROWS_AT_ONCE = 500
@@ -67,10 +65,10 @@ const ENCODERS: Readonly<Record<number, Encode>> = {
  * Encodes rows, with pauses in which none of them may change. A value that its column cannot hold is a TypeError or RangeError
  * that names the column: a bug.
  */
-export async function encodeCopy(
+export async function* encodeCopy(
   columns: readonly CopyColumn[],
   rows: Iterable<readonly unknown[]>,
-): Promise<CopyRows> {
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const encoders = columns.map(({ name, type }) => {
     const encode = ENCODERS[type]
     if (encode === undefined) throw new TypeError(`column ${name}: no binary form for type ${type}`)
@@ -97,15 +95,28 @@ export async function encodeCopy(
         throw new TypeError(`column ${columns[i]!.name}: ${String(cause)}`, { cause })
       }
     }
+    if (out.isFull) yield* out.take()
   }
   out.fieldCount(-1)
-  return new CopyRows(out.finish(), count)
+  yield* out.finish()
 }
 
 class CopyWriter {
-  readonly #chunks: Uint8Array<ArrayBuffer>[] = []
+  #chunks: Uint8Array<ArrayBuffer>[] = []
   #chunk = Buffer.allocUnsafe(CHUNK_SIZE)
   #used = 0
+
+  /** Whether there is a chunk to be taken. */
+  get isFull(): boolean {
+    return this.#chunks.length > 0
+  }
+
+  /** The chunks that are full. */
+  take(): Uint8Array<ArrayBuffer>[] {
+    const taken = this.#chunks
+    this.#chunks = []
+    return taken
+  }
 
   // Reserving may begin a new chunk, so it comes before the chunk is looked at.
 
@@ -165,7 +176,7 @@ class CopyWriter {
 
   finish(): Uint8Array<ArrayBuffer>[] {
     this.#push()
-    return this.#chunks
+    return this.take()
   }
 
   /** Room for a value of that length, behind the length. */

@@ -8,7 +8,7 @@
  */
 import { CompiledQuery, Kysely, PostgresDialect, sql } from 'kysely'
 import type { Transaction } from 'kysely'
-import { encodeCopy } from './copy.ts'
+import { CopyRows, encodeCopy } from './copy.ts'
 import type { CopyColumn } from './copy.ts'
 import { openEmbedded } from './embedded.ts'
 import { openPostgres } from './postgres.ts'
@@ -114,6 +114,9 @@ export async function openDatabase<T>(options: DatabaseOptions): Promise<Databas
     },
 
     async bulkInsert(trx, table, columns, rows) {
+      // A statement that does nothing is still a way to the server and back.
+      const some = unlessEmpty(rows)
+      if (some === undefined) return
       let types = columnTypes.get(table)
       if (types === undefined) {
         types = readColumnTypes(trx, table)
@@ -129,9 +132,8 @@ export async function openDatabase<T>(options: DatabaseOptions): Promise<Databas
       const names = sql.join(columns.map((name) => sql.ref(name)))
       const { sql: text } =
         sql`copy ${sql.table(table)} (${names}) from stdin with (format binary)`.compile(trx)
-      const encoded = await encodeCopy(target, rows)
-      // A statement that does nothing is still a way to the server and back.
-      if (encoded.count > 0) await trx.executeQuery(CompiledQuery.raw(text, [encoded]))
+      const copied = new CopyRows(encodeCopy(target, some))
+      await trx.executeQuery(CompiledQuery.raw(text, [copied]))
     },
 
     lockExclusive: (name, onLost) => driver.lockExclusive(name, onLost),
@@ -148,6 +150,17 @@ export async function openDatabase<T>(options: DatabaseOptions): Promise<Databas
       await driver.close()
     },
   }
+}
+
+/** The same, to be gone through once; `undefined` if there are none. */
+function unlessEmpty<T>(items: Iterable<T>): Iterable<T> | undefined {
+  const iterator = items[Symbol.iterator]()
+  const first = iterator.next()
+  if (first.done === true) return undefined
+  return (function* () {
+    yield first.value
+    yield* { [Symbol.iterator]: () => iterator }
+  })()
 }
 
 async function readColumnTypes<T>(

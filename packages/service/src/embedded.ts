@@ -73,9 +73,11 @@ export async function openEmbedded(
       kind: 'embedded',
       pool: new ClientPool(pool, async (_client, sql, rows) => {
         const copy = sql.replace(' from stdin ', " from '/dev/blob' ")
+        const chunks: Uint8Array<ArrayBuffer>[] = []
+        for await (const chunk of rows.chunks) chunks.push(chunk)
         await thread.call(
-          { copy, chunks: rows.chunks },
-          rows.chunks.map(({ buffer }) => buffer),
+          { copy, chunks },
+          chunks.map(({ buffer }) => buffer),
         )
       }),
       // Nothing but the end of the process takes it away.
