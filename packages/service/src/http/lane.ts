@@ -23,6 +23,12 @@ const KEPT_BYTES = 64 * 2 ** 20
 /** Bytes of those that hold for a while: some 8,000 proofs. */
 const PASSING_BYTES = 16 * 2 ** 20
 
+/** Paths by which it is known what is asked for again: some 10,000. */
+const ASKED_BYTES = 2 * 2 ** 20
+
+/** What a path takes beside its text, about. */
+const PATH_BYTES = 100
+
 /** What an answer takes beside its body, about: its headers and its place. */
 const HEAD_BYTES = 1024
 
@@ -58,6 +64,11 @@ export class Lane {
   readonly #gzip = answersOf(KEPT_BYTES / 2)
   /** Those that hold for a while. Apart from the others, since strangers can ask for any number of them. */
   #passing = answersOf(PASSING_BYTES)
+  /** Paths of those that were asked for, kept or not. */
+  readonly #asked = new Generations<string, string>(
+    ASKED_BYTES,
+    ({ length }) => length + PATH_BYTES,
+  )
   /** Of the newest of them: they are of the same, so they pass together. */
   #holds: Holds = FOR_EVER
 
@@ -78,7 +89,8 @@ export class Lane {
 
   /**
    * Keeps an answer that is about to be sent, if it is one: the same for everybody, but for its encoding, as long as it
-   * holds. What holds for a while comes in one encoding, and all of that holds equally long.
+   * holds. What holds for a while comes in one encoding, and all of that holds equally long; it is kept from the second time on
+   * that it is asked for, lest whoever asks for each of a million proofs takes the place of those that many ask for.
    */
   keep(
     { raw, routeOptions }: FastifyRequest,
@@ -89,19 +101,23 @@ export class Lane {
     const { method, url = '' } = raw
     const spelling = holds === FOR_EVER ? PATH : PATH_AND_QUERY
     if (method !== 'GET' || reply.statusCode !== 200 || !spelling.test(url) || !holds()) return
+    if (holds !== FOR_EVER) {
+      this.#forgetPassed(holds)
+      if (!this.#isAskedAgain(url)) return
+    }
+    const isZipped = reply.getHeader('content-encoding') === 'gzip'
+    const kept = holds === FOR_EVER ? (isZipped ? this.#gzip : this.#plain) : this.#passing
+    // By who has it, or thinks so, it is asked for in the usual way.
+    if (kept.get(url) !== undefined) return
     const body = typeof sent === 'string' ? Buffer.from(sent) : sent
     if (!(body instanceof Uint8Array)) return
-    if (holds !== FOR_EVER) this.#forgetPassed(holds)
-    const named: Record<string, unknown> = {
-      ...reply.getHeaders(),
-      'content-length': String(body.length),
+    const named = reply.getHeaders()
+    const headers = ['content-length', String(body.length)]
+    for (const [name, value] of Object.entries(named)) {
+      const isKept = name !== 'content-length' && !name.startsWith(OF_CLIENT)
+      if (isKept) headers.push(name, String(value))
     }
-    const headers = Object.entries(named).flatMap(([name, value]) => {
-      return name.startsWith(OF_CLIENT) ? [] : [name, String(value)]
-    })
     const labels = { method, route: routeOptions.url ?? url, status: 200 }
-    const encoded = named['content-encoding'] === 'gzip' ? this.#gzip : this.#plain
-    const kept = holds === FOR_EVER ? encoded : this.#passing
     kept.set(url, {
       headers,
       body,
@@ -109,6 +125,12 @@ export class Lane {
       varies: String(named['vary']).includes('accept-encoding'),
       seconds: this.#metrics.httpSeconds.series(labels),
     })
+  }
+
+  #isAskedAgain(path: string): boolean {
+    if (this.#asked.get(path) !== undefined) return true
+    this.#asked.set(path, path)
+    return false
   }
 
   /** Before another is kept: what has passed would keep all that it was of in memory. */
