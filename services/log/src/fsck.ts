@@ -1,26 +1,27 @@
 /**
  * Checks a stored log from end to end, without changing anything: re-hashes every entry, compares
  * every tile, re-validates all evidence and replays the map, and then compares what was derived
- * (histories, key sets, buckets, look-up rows) and what was signed and published. An auditor sees
- * what a log shows; this sees what it keeps.
+ * (names with their histories, key sets, buckets, look-up rows) and what was signed and published.
+ * An auditor sees what a log shows; this sees what it keeps.
  */
 import { equal, toHex } from '@dslog/tlog/bytes'
 import { openCheckpoint } from '@dslog/tlog/checkpoint'
 import { verifierOf } from '@dslog/tlog/cosignature'
 import { TlogError } from '@dslog/tlog/error'
-import { type Hash, HASH_SIZE, leafHash } from '@dslog/tlog/hash'
+import { asHash, type Hash, HASH_SIZE, leafHash } from '@dslog/tlog/hash'
 import { UpperTree } from '@dslog/tlog/maptree'
 import { TreeReader } from '@dslog/tlog/reader'
 import { bundledSize, decodeBundle, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
 import { TileWriter } from '@dslog/tlog/tilewriter'
 import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
-import type { ZoneKeysTable } from '@dslog/schema/db'
-import { encodeEntry } from '@dslog/schema/entry'
+import type { NameTable, ZoneKeysTable } from '@dslog/schema/db'
+import { encodeEntry, type Entry } from '@dslog/schema/entry'
+import { encodeDsSet } from '@dslog/service/dsset'
 import { FoldTables } from '@dslog/service/foldtables'
+import { encodeHistory } from '@dslog/service/histories'
 import { Auditor, type Violation } from '@dslog/verify/audit'
 import { EMPTY_HEAD, Fold } from '@dslog/verify/fold'
-import { keyText } from '@dslog/verify/foldstore'
-import type { History } from '@dslog/verify/history'
+import { keyText, type NameChange } from '@dslog/verify/foldstore'
 import type { ZoneKeys } from '@dslog/verify/keys'
 import { MemoryStore } from '@dslog/verify/memory'
 import { LogError } from './error.ts'
@@ -41,7 +42,7 @@ export interface FsckReport {
 
 /** A broken disk breaks many things: after this many problems the rest is not worth a line each. */
 const MAX_PROBLEMS = 100
-/** Histories read at once. */
+/** Names, or key sets, read at once. */
 const PAGE = 5_000
 /** Buckets read at once: 24 KiB each at 25 M names. */
 const PAGE_BUCKETS = 500
@@ -73,10 +74,12 @@ class Check {
   readonly #options: LogOptions
   readonly #store: TreeStore
   readonly #tree: TreeRow
-  readonly #memory = new MemoryStore()
   readonly #problems: string[] = []
   /** Set when all entries were replayed; otherwise what is derived from them has no measure. */
   #upper: UpperTree | undefined
+  /** By {@link keyText}. */
+  readonly #names = new Map<string, NameChange>()
+  readonly #buckets = new Map<number, Uint8Array>()
   #keySets: readonly ZoneKeys[] = []
   #violation: Violation | undefined
 
@@ -94,14 +97,15 @@ class Check {
     const { anchors } = this.#options
     const { map_depth: depth, root, size } = this.#tree
     const writer = new TileWriter()
-    const fold = new Fold(EMPTY_HEAD, new UpperTree(depth), { store: this.#memory, anchors })
+    const fold = new Fold(EMPTY_HEAD, new UpperTree(depth), { store: new MemoryStore(), anchors })
     const auditor = new Auditor(fold, { anchors, backend })
     for (let index = 0; index * TILE_WIDTH < size; index++) {
       const entries = await this.#bundle(index)
       if (entries === undefined) return
       for (const entry of entries) writer.appendEntry(entry)
-      await this.#leaves(index * TILE_WIDTH, entries)
-      this.#violation ??= await auditor.check(entries)
+      const decoded: Entry[] = []
+      this.#violation ??= await auditor.check(entries, (_, entry) => decoded.push(entry))
+      await this.#leaves(index * TILE_WIDTH, entries, decoded)
       if (index % PAGE_BUNDLES === 0) await this.#compareTiles(writer)
       onProgress(writer.size, size)
     }
@@ -113,7 +117,8 @@ class Check {
       return
     }
     const changes = fold.changes()
-    this.#memory.apply(changes)
+    for (const change of changes.names) this.#names.set(keyText(change.key), change)
+    for (const { bytes, prefix } of changes.buckets) this.#buckets.set(prefix, bytes)
     this.#keySets = changes.zoneKeys
     this.#upper = fold.upper
     const { head, upper } = fold
@@ -129,27 +134,12 @@ class Check {
   async derived(): Promise<void> {
     const upper = this.#upper
     if (upper === undefined) return
-    const { size } = this.#tree
-    const tables = FoldTables.in(this.#options.db)
-    let count = 0
-    for (let after: Hash | undefined; ;) {
-      const page = await tables.page(after, PAGE)
-      const expected = await this.#memory.histories(page.map(({ key }) => key))
-      for (const { history, key } of page) {
-        count++
-        if (!sameHistory(history, expected.get(keyText(key)))) {
-          this.#problem(`the stored history of map key ${toHex(key)} is not that of the entries`)
-        }
-      }
-      after = page.at(-1)?.key
-      if (after === undefined) break
-    }
-    if (count !== this.#memory.names) {
-      this.#problem(`${count} histories are stored, the entries make ${this.#memory.names}`)
-    }
+    await this.#compareNames()
     await this.#compareKeySets()
     if (this.#tree.loading) return
-    const roots = await tables.map.roots(size)
+    const { size } = this.#tree
+    const { map: tables } = FoldTables.in(this.#options.db)
+    const roots = await tables.roots(size)
     const buckets = 2 ** this.#tree.map_depth
     const within = [...roots.keys()].filter((prefix) => prefix < buckets)
     const map = new UpperTree(this.#tree.map_depth)
@@ -165,9 +155,9 @@ class Check {
     const prefixes = [...roots.keys()]
     for (let at = 0; at < prefixes.length; at += PAGE_BUCKETS) {
       const page = prefixes.slice(at, at + PAGE_BUCKETS)
-      const [stored, expected] = [await tables.map.at(page, size), await this.#memory.buckets(page)]
+      const stored = await tables.at(page, size)
       for (const prefix of page) {
-        const [kept, right] = [stored.get(prefix), expected.get(prefix)]
+        const [kept, right] = [stored.get(prefix), this.#buckets.get(prefix)]
         if (kept !== undefined && right !== undefined && equal(kept, right)) continue
         this.#problem(
           `the contents of bucket ${prefix} of the name map are not those of the entries`,
@@ -187,6 +177,35 @@ class Check {
     } catch (error) {
       if (!(error instanceof LogError)) throw error
       this.#problem(`the record of what was signed: ${error.message}`)
+    }
+  }
+
+  /** By these it is decided what is new, and found which names a zone has. */
+  async #compareNames(): Promise<void> {
+    let count = 0
+    for (let after: Uint8Array = new Uint8Array(0); ;) {
+      const page = await this.#options.db.kysely
+        .selectFrom('name')
+        .leftJoin('zone', 'zone.id', 'name.zone')
+        .select(['key', 'kind', 'name.name', 'zone.name as zone', 'latest', 'history'])
+        .where('key', '>', after)
+        .orderBy('key')
+        .limit(PAGE)
+        .execute()
+      for (const row of page) {
+        count++
+        for (const what of wrongIn(row, this.#names.get(keyText(asHash(row.key))))) {
+          this.#problem(
+            `the stored ${what} of map key ${toHex(row.key)} is not that of the entries`,
+          )
+        }
+      }
+      const last = page.at(-1)
+      if (last === undefined) break
+      after = last.key
+    }
+    if (count !== this.#names.size) {
+      this.#problem(`${count} histories are stored, the entries make ${this.#names.size}`)
     }
   }
 
@@ -258,7 +277,7 @@ class Check {
 
   report(): FsckReport {
     const { origin, size } = this.#tree
-    const found = { origin, size, names: this.#memory.names, problems: this.#problems }
+    const found = { origin, size, names: this.#names.size, problems: this.#problems }
     return this.#violation === undefined ? found : { ...found, violation: this.#violation }
   }
 
@@ -295,20 +314,27 @@ class Check {
     return stored === undefined || equal(stored, middle)
   }
 
-  async #leaves(start: number, entries: readonly Uint8Array[]): Promise<void> {
+  /** @param decoded as many of the entries as come before the first violation: of the rest, zones are not compared */
+  async #leaves(
+    start: number,
+    entries: readonly Uint8Array[],
+    decoded: readonly Entry[],
+  ): Promise<void> {
     const rows = await this.#options.db.kysely
       .selectFrom('leaf')
-      .select(['idx', 'prefix', 'pos'])
+      .leftJoin('zone', 'zone.id', 'leaf.zone')
+      .select(['idx', 'prefix', 'pos', 'leaf.zone as zoneId', 'zone.name as zone'])
       .where('idx', '>=', start)
       .where('idx', '<', start + entries.length)
       .orderBy('idx')
       .execute()
     let at = 0
     const right = entries.every((entry, i) => {
-      const { idx, pos, prefix } = rows[i] ?? {}
-      const isPlaced = pos === null || pos === at
+      const row = rows[i]
+      const isPlaced = row?.pos === null || row?.pos === at
       at += bundledSize(entry)
-      return idx === start + i && prefix === leafPrefix(leafHash(entry)) && isPlaced
+      if (row?.idx !== start + i || row.prefix !== leafPrefix(leafHash(entry))) return false
+      return isPlaced && isInZone(row, decoded[i])
     })
     if (!right) this.#problem(`look-up rows from ${start} on are not those of the entries`)
   }
@@ -328,18 +354,30 @@ function sameKeys(row: ZoneKeysTable, keys: ZoneKeys | undefined): boolean {
   )
 }
 
-function sameHistory(a: History, b: History | undefined): boolean {
-  if (b === undefined || a.length !== b.length) return false
-  return a.every((state, i) => {
-    const other = b[i]!
-    return (
-      state.index === other.index &&
-      equal(state.stateId, other.stateId) &&
-      state.orderKey === other.orderKey &&
-      state.time === other.time &&
-      state.present === other.present &&
-      state.historical === other.historical &&
-      state.outOfOrder === other.outOfOrder
-    )
-  })
+type NameRow = Pick<NameTable, 'kind' | 'name' | 'latest' | 'history'> & {
+  /** `null` where there is no zone of that number. */
+  readonly zone: Uint8Array | null
+}
+
+/** What of a name is not as the entries make it. */
+function* wrongIn(row: NameRow, right: NameChange | undefined): Generator<string> {
+  if (right === undefined || !equal(row.history, encodeHistory(right.history))) yield 'history'
+  // No entry is about such a name.
+  if (right === undefined) return
+  if (row.kind !== right.kind) yield 'kind'
+  if (!equal(row.name, right.name)) yield 'name'
+  // The first entry of a name is never out of order: from then on some state is in force.
+  const { ds, zone } = right.inForce!
+  if (row.zone === null || !equal(row.zone, zone)) yield 'zone'
+  if (!equal(row.latest, encodeDsSet(ds))) yield 'DS set'
+}
+
+/** Whether a look-up row has the zone that its entry names, or none if it names none. */
+function isInZone(
+  row: { readonly zoneId: number | null; readonly zone: Uint8Array | null },
+  entry: Entry | undefined,
+): boolean {
+  if (entry === undefined) return true
+  if (!('owner' in entry)) return row.zoneId === null
+  return row.zone !== null && equal(row.zone, entry.zone)
 }

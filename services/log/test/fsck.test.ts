@@ -50,6 +50,9 @@ beforeEach(async () => {
   await log.log.close()
 })
 
+/** SQL for a zone, where a row names another one. */
+const OTHER_ZONE = '(select min(id) from zone other where id <> zone)'
+
 function check(): Promise<FsckReport> {
   return fsck(options, backend)
 }
@@ -97,6 +100,34 @@ describe('is told of', () => {
       'update name set history = substr(history, 1, 57) where kind = 1',
       /history of map key/,
     ],
+    [
+      'a history that is longer by a byte',
+      String.raw`update name set history = history || '\x00' where kind = 1`,
+      /history of map key/,
+    ],
+    ['of what kind a name is', 'update name set kind = 2 where kind = 1', /kind of map key/],
+    ['a name', `update name set ${flip('name', '1')} where kind = 1`, /stored name of map key/],
+    [
+      'the zone of a name',
+      `update name set zone = ${OTHER_ZONE} where kind = 1`,
+      /zone of map key/,
+    ],
+    [
+      'the zone of keys',
+      `update name set zone = ${OTHER_ZONE} where kind = 2 and length(name) > 1`,
+      /zone of map key/,
+    ],
+    ['a zone that is gone', 'delete from zone', /zone of map key/],
+    [
+      'the DS set of a name',
+      `update name set ${flip('latest', 'length(latest) - 1')} where kind = 1`,
+      /DS set of map key/,
+    ],
+    [
+      'a DS set where there are keys',
+      'update name set latest = (select latest from name where kind = 1) where kind = 2',
+      /DS set of map key/,
+    ],
     ['a name that is gone', 'delete from name where kind = 1', /2 histories .* make 3/],
     ['keys', `update zone_keys set ${flip('keys_id', '3')} where idx = 2`, /key set of entry 2/],
     [
@@ -117,6 +148,10 @@ describe('is told of', () => {
     ['keys that are gone', 'delete from zone_keys where idx = 2', /1 key sets .* make 2/],
     ['a look-up row', 'update leaf set prefix = prefix + 1 where idx = 3', /look-up rows/],
     ['where an entry begins', 'update leaf set pos = pos + 1 where idx = 3', /look-up rows/],
+    ['the zone of an entry', `update leaf set zone = ${OTHER_ZONE} where idx = 3`, /look-up rows/],
+    ['a zone that no entry has', 'update leaf set zone = 99 where idx = 3', /look-up rows/],
+    ['an entry without its zone', 'update leaf set zone = null where idx = 3', /look-up rows/],
+    ['an entry with a zone too many', 'update leaf set zone = 99 where idx = 4', /look-up rows/],
     ['a look-up row that is gone', 'delete from leaf where idx = 3', /look-up rows/],
     ['a load that has no end', 'update tree set loading = true', /load has not been finished/],
     ['a record of another tree', `update signer set ${flip('root', '3')}`, /not those that were/],
@@ -172,15 +207,21 @@ describe('finds what a log has signed and should not have', () => {
     for (const entry of entries) writer.append(leafHash(entry))
     const root = writer.root()
     const [tile] = writer.take()
-    await damage(options.db, 'delete from tile', 'delete from bundle', 'delete from leaf')
     const { db, signers } = options
+    const { zone: zoneOfDs } = await db.kysely
+      .selectFrom('leaf')
+      .select('zone')
+      .where('idx', '=', 3)
+      .executeTakeFirstOrThrow()
+    await damage(db, 'delete from tile', 'delete from bundle', 'delete from leaf')
     await db.kysely.insertInto('tile').values({ level: 0, idx: 0, data: tile!.data }).execute()
     await db.kysely
       .insertInto('bundle')
       .values({ idx: 0, data: encodeBundle(entries) })
       .execute()
     for (const [idx, entry] of entries.entries()) {
-      const leaf = { idx, prefix: leafPrefix(leafHash(entry)), zone: null }
+      const isDs = entry[1] === 1
+      const leaf = { idx, prefix: leafPrefix(leafHash(entry)), zone: isDs ? zoneOfDs : null }
       await db.kysely.insertInto('leaf').values(leaf).execute()
     }
     const text = formatCheckpoint({ origin: ORIGIN, size, root, extensions: [] })
