@@ -129,10 +129,13 @@ export async function runProcess(
     else if (signal !== undefined) logger.info({ signal }, 'stopping')
     await lifecycle.stop()
     if (failure === undefined) return
-    // oxlint-disable-next-line unicorn/no-process-exit -- close-with-grace knows no other code than 1
-    if (onFailure !== undefined) process.exit(onFailure(failure.error))
     // close-with-grace turns a rejection into exit code 1.
-    throw failure.error
+    if (onFailure === undefined) throw failure.error
+    // It exits with 0 after anything else; what is set while the process exits is what counts.
+    const code = onFailure(failure.error)
+    process.once('exit', () => {
+      process.exitCode = code
+    })
   })
   const fail = (error: unknown): void => {
     failure = { error }

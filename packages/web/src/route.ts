@@ -1,5 +1,5 @@
 /**
- * Addresses of the pages, behind the `#`: any static host serves them all, and none of them tells the
+ * Addresses of the pages, behind the `#`: a static host serves them all, and none of them tells the
  * host which name somebody looks at. `?log=URL` before it names another log than the one beside the page.
  *
  *     #/                    #/name/example.org.     #/entry/123       #/zone/org.     #/zone/@

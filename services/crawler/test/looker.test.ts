@@ -176,7 +176,7 @@ describe('IPv6', () => {
     for (let i = 0; i < 5; i++) {
       await expect(look(at(ZONE, V6))).rejects.toMatchObject({ code: 'network' })
     }
-    // That one is left alone, as any that does not answer.
+    // That one is left alone, as is each that does not answer.
     await expect(look(at(ZONE, V6))).rejects.toBeInstanceOf(LaterError)
     await look(at(ZONE, V6_TOO))
     expect(places().filter((address) => address === V6_TOO)).toHaveLength(2)

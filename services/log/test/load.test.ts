@@ -83,7 +83,7 @@ describe.each(places.kinds)('a load on %s', (kind) => {
     // The same keys have the same values: the map does not show how it was made.
     expect(await test.reader.zoneCounts(fi.name)).toEqual({ names: 310, signed: 310 })
     expect(toHex(upper.root())).toBe(toHex(test.log.tree.map_root))
-    // And it goes on as any log.
+    // And it goes on as a log that was not loaded.
     const more = await test.submit(...evidence(names(3)))
     expect(more.map(({ status }) => status)).toEqual(['logged', 'logged', 'logged'])
     expect(await complaints(test)).toEqual([])

@@ -72,6 +72,5 @@ const REASON_LENGTH = 200
 /** A reason out of an error or a peer's words: one line of printable text. */
 export function reasonOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error)
-  // oxlint-disable-next-line no-control-regex -- those are what is taken out
-  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ').slice(0, REASON_LENGTH)
+  return text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ').slice(0, REASON_LENGTH)
 }
