@@ -10,6 +10,8 @@ import { dsToText } from '@dslog/dnssec/records'
 import type { Observation, SubmitResult } from '@dslog/schema/api'
 import { mapKey, MapKind } from '@dslog/schema/identity'
 import type { OpenedLoad } from '@dslog/log/main'
+import type { StoredName } from '@dslog/service/foldtables'
+import { pagesOf } from '@dslog/service/pages'
 import { keyText } from '@dslog/verify/foldstore'
 import { type SignedDs, signedDsOf, type Target } from './target.ts'
 
@@ -35,12 +37,14 @@ export class LoadTarget implements Target {
 
   async states(zone: Name): Promise<Map<string, readonly string[]>> {
     const states = new Map<string, readonly string[]>()
-    for (let after: Name | undefined; ;) {
-      const page = await this.#load.loader.log.fold.namesOfZone(zone, after, PAGE)
+    const { fold } = this.#load.loader.log
+    const pages = pagesOf((last: StoredName | undefined) =>
+      fold.namesOfZone(zone, last?.name, PAGE),
+    )
+    for await (const page of pages) {
       for (const { ds, name } of page) states.set(nameToText(name), ds.map(dsToText))
-      after = page.at(-1)?.name
-      if (after === undefined) return states
     }
+    return states
   }
 
   async delegation(name: Name): Promise<SignedDs | undefined> {

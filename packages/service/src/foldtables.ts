@@ -20,6 +20,7 @@ import type { Database } from './db.ts'
 import { decodeDsSet, encodeDsSet } from './dsset.ts'
 import { decodeHistory, encodeHistory, STATE_SIZE } from './histories.ts'
 import { MapTables, type TableNames } from './maptables.ts'
+import { pagesOf } from './pages.ts'
 
 /** Key sets kept in memory. A parent zone has a handful at a time, and there are 1,500 TLDs. */
 const CACHED_KEY_SETS = 20_000
@@ -153,16 +154,20 @@ export class FoldTables implements FoldStore {
     }
   }
 
-  /** All keys with their histories, in the order of the keys, after `after`. */
-  async page(after: Hash | undefined, limit: number): Promise<{ key: Hash; history: History }[]> {
-    const rows = await this.#db.kysely
-      .selectFrom(this.#names.name)
-      .select(['key', 'history'])
-      .where('key', '>', after ?? new Uint8Array(0))
-      .orderBy('key')
-      .limit(limit)
-      .execute()
-    return rows.map(({ history, key }) => ({ key: asHash(key), history: decodeHistory(history) }))
+  /** All keys with their histories, in the order of the keys, so many at a time. */
+  async *pages(limit: number): AsyncGenerator<{ key: Hash; history: History }[]> {
+    const pages = pagesOf((last: { readonly key: Uint8Array } | undefined) =>
+      this.#db.kysely
+        .selectFrom(this.#names.name)
+        .select(['key', 'history'])
+        .where('key', '>', last?.key ?? new Uint8Array(0))
+        .orderBy('key')
+        .limit(limit)
+        .execute(),
+    )
+    for await (const page of pages) {
+      yield page.map(({ history, key }) => ({ key: asHash(key), history: decodeHistory(history) }))
+    }
   }
 
   /** Histories by name of key sets, newest set first: what a zone's keys are and were. */

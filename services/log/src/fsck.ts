@@ -4,26 +4,21 @@
  * (names with their histories, key sets, buckets, look-up rows) and what was signed and published.
  * An auditor sees what a log shows; this sees what it keeps.
  */
-import { equal, toHex } from '@dslog/tlog/bytes'
+import { equal } from '@dslog/tlog/bytes'
 import { openCheckpoint } from '@dslog/tlog/checkpoint'
 import { verifierOf } from '@dslog/tlog/cosignature'
 import { TlogError } from '@dslog/tlog/error'
-import { asHash, type Hash, HASH_SIZE, leafHash } from '@dslog/tlog/hash'
+import { type Hash, HASH_SIZE, leafHash } from '@dslog/tlog/hash'
 import { UpperTree } from '@dslog/tlog/maptree'
 import { TreeReader } from '@dslog/tlog/reader'
 import { bundledSize, decodeBundle, TILE_WIDTH, tileWidth } from '@dslog/tlog/tile'
 import { TileWriter } from '@dslog/tlog/tilewriter'
 import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
-import type { NameTable, ZoneKeysTable } from '@dslog/schema/db'
-import { encodeEntry, type Entry } from '@dslog/schema/entry'
-import { encodeDsSet } from '@dslog/service/dsset'
-import { FoldTables } from '@dslog/service/foldtables'
-import { encodeHistory } from '@dslog/service/histories'
+import type { Entry } from '@dslog/schema/entry'
 import { Auditor, type Violation } from '@dslog/verify/audit'
 import { EMPTY_HEAD, Fold } from '@dslog/verify/fold'
-import { keyText, type NameChange } from '@dslog/verify/foldstore'
-import type { ZoneKeys } from '@dslog/verify/keys'
 import { MemoryStore } from '@dslog/verify/memory'
+import { type Derived, derivedProblems } from './derived.ts'
 import { LogError } from './error.ts'
 import type { LogOptions } from './log.ts'
 import type { SignedTree } from './signer.ts'
@@ -42,10 +37,6 @@ export interface FsckReport {
 
 /** A broken disk breaks many things: after this many problems the rest is not worth a line each. */
 const MAX_PROBLEMS = 100
-/** Names, or key sets, read at once. */
-const PAGE = 5_000
-/** Buckets read at once: 24 KiB each at 25 M names. */
-const PAGE_BUCKETS = 500
 /** Bundles after which the tiles made so far are compared and let go. */
 const PAGE_BUNDLES = 64
 
@@ -76,11 +67,7 @@ class Check {
   readonly #tree: TreeRow
   readonly #problems: string[] = []
   /** Set when all entries were replayed; otherwise what is derived from them has no measure. */
-  #upper: UpperTree | undefined
-  /** By {@link keyText}. */
-  readonly #names = new Map<string, NameChange>()
-  readonly #buckets = new Map<number, Uint8Array>()
-  #keySets: readonly ZoneKeys[] = []
+  #derived: Derived | undefined
   #violation: Violation | undefined
 
   constructor(options: LogOptions, store: TreeStore, tree: TreeRow) {
@@ -117,11 +104,8 @@ class Check {
       return
     }
     const changes = fold.changes()
-    for (const change of changes.names) this.#names.set(keyText(change.key), change)
-    for (const { bytes, prefix } of changes.buckets) this.#buckets.set(prefix, bytes)
-    this.#keySets = changes.zoneKeys
-    this.#upper = fold.upper
     const { head, upper } = fold
+    this.#derived = { changes, upper }
     if (this.#tree.loading) this.#problem('a load has not been finished')
     else if (head.mapHead !== size - 1) this.#problem('the tree does not end with a MAP_HEAD')
     if (!equal(upper.root(), this.#tree.map_root)) {
@@ -132,38 +116,9 @@ class Check {
 
   /** What was derived from the entries, to be found quickly. */
   async derived(): Promise<void> {
-    const upper = this.#upper
-    if (upper === undefined) return
-    await this.#compareNames()
-    await this.#compareKeySets()
-    if (this.#tree.loading) return
-    const { size } = this.#tree
-    const { map: tables } = FoldTables.in(this.#options.db)
-    const roots = await tables.roots(size)
-    const buckets = 2 ** this.#tree.map_depth
-    const within = [...roots.keys()].filter((prefix) => prefix < buckets)
-    const map = new UpperTree(this.#tree.map_depth)
-    for (const prefix of within) map.set(prefix, roots.get(prefix)!)
-    // Those that are stored lead to the root: then none is missing, and there is no need to look for one.
-    const isWhole = equal(map.root(), upper.root())
-    for (const prefix of isWhole ? within : Array(buckets).keys()) {
-      const expected = upper.get(prefix)
-      const stored = roots.get(prefix)
-      const same = expected === null ? stored === undefined : stored && equal(stored, expected)
-      if (!same) this.#problem(`bucket ${prefix} of the name map is not that of the entries`)
-    }
-    const prefixes = [...roots.keys()]
-    for (let at = 0; at < prefixes.length; at += PAGE_BUCKETS) {
-      const page = prefixes.slice(at, at + PAGE_BUCKETS)
-      const stored = await tables.at(page, size)
-      for (const prefix of page) {
-        const [kept, right] = [stored.get(prefix), this.#buckets.get(prefix)]
-        if (kept !== undefined && right !== undefined && equal(kept, right)) continue
-        this.#problem(
-          `the contents of bucket ${prefix} of the name map are not those of the entries`,
-        )
-      }
-    }
+    if (this.#derived === undefined) return
+    const problems = derivedProblems(this.#options.db, this.#tree, this.#derived)
+    for await (const problem of problems) this.#problem(problem)
   }
 
   /** What was signed and what is shown. */
@@ -177,62 +132,6 @@ class Check {
     } catch (error) {
       if (!(error instanceof LogError)) throw error
       this.#problem(`the record of what was signed: ${error.message}`)
-    }
-  }
-
-  /** By these it is decided what is new, and found which names a zone has. */
-  async #compareNames(): Promise<void> {
-    let count = 0
-    for (let after: Uint8Array = new Uint8Array(0); ;) {
-      const page = await this.#options.db.kysely
-        .selectFrom('name')
-        .leftJoin('zone', 'zone.id', 'name.zone')
-        .select(['key', 'kind', 'name.name', 'zone.name as zone', 'latest', 'history'])
-        .where('key', '>', after)
-        .orderBy('key')
-        .limit(PAGE)
-        .execute()
-      for (const row of page) {
-        count++
-        for (const what of wrongIn(row, this.#names.get(keyText(asHash(row.key))))) {
-          this.#problem(
-            `the stored ${what} of map key ${toHex(row.key)} is not that of the entries`,
-          )
-        }
-      }
-      const last = page.at(-1)
-      if (last === undefined) break
-      after = last.key
-    }
-    if (count !== this.#names.size) {
-      this.#problem(`${count} histories are stored, the entries make ${this.#names.size}`)
-    }
-  }
-
-  /** By these it is decided what else is admitted: one that is wrong would be signed for ever. */
-  async #compareKeySets(): Promise<void> {
-    const expected = new Map(this.#keySets.map((keys) => [keys.index, keys]))
-    let count = 0
-    for (let after = -1; ;) {
-      const page = await this.#options.db.kysely
-        .selectFrom('zone_keys')
-        .selectAll()
-        .where('idx', '>', after)
-        .orderBy('idx')
-        .limit(PAGE)
-        .execute()
-      for (const row of page) {
-        count++
-        if (!sameKeys(row, expected.get(row.idx))) {
-          this.#problem(`the stored key set of entry ${row.idx} is not that of the entries`)
-        }
-      }
-      const last = page.at(-1)
-      if (last === undefined) break
-      after = last.idx
-    }
-    if (count !== expected.size) {
-      this.#problem(`${count} key sets are stored, the entries make ${expected.size}`)
     }
   }
 
@@ -277,7 +176,12 @@ class Check {
 
   report(): FsckReport {
     const { origin, size } = this.#tree
-    const found = { origin, size, names: this.#names.size, problems: this.#problems }
+    const found = {
+      origin,
+      size,
+      names: this.#derived?.changes.names.length ?? 0,
+      problems: this.#problems,
+    }
     return this.#violation === undefined ? found : { ...found, violation: this.#violation }
   }
 
@@ -342,34 +246,6 @@ class Check {
   #problem(text: string): void {
     if (this.#problems.length < MAX_PROBLEMS) this.#problems.push(text)
   }
-}
-
-function sameKeys(row: ZoneKeysTable, keys: ZoneKeys | undefined): boolean {
-  return (
-    keys !== undefined &&
-    equal(row.keys_id, keys.keysId) &&
-    equal(row.entry, encodeEntry(keys.entry)) &&
-    row.not_before === keys.notBefore &&
-    row.not_after === keys.notAfter
-  )
-}
-
-type NameRow = Pick<NameTable, 'kind' | 'name' | 'latest' | 'history'> & {
-  /** `null` where there is no zone of that number. */
-  readonly zone: Uint8Array | null
-}
-
-/** What of a name is not as the entries make it. */
-function* wrongIn(row: NameRow, right: NameChange | undefined): Generator<string> {
-  if (right === undefined || !equal(row.history, encodeHistory(right.history))) yield 'history'
-  // No entry is about such a name.
-  if (right === undefined) return
-  if (row.kind !== right.kind) yield 'kind'
-  if (!equal(row.name, right.name)) yield 'name'
-  // The first entry of a name is never out of order: from then on some state is in force.
-  const { ds, zone } = right.inForce!
-  if (row.zone === null || !equal(row.zone, zone)) yield 'zone'
-  if (!equal(row.latest, encodeDsSet(ds))) yield 'DS set'
 }
 
 /** Whether a look-up row has the zone that its entry names, or none if it names none. */

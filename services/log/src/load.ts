@@ -5,7 +5,6 @@
  * stopped: what is stored already is known, and the map is built anew.
  */
 import { sql } from 'kysely'
-import type { Hash } from '@dslog/tlog/hash'
 import { type Bucket, BucketBuilder } from '@dslog/tlog/mapbucket'
 import { UpperTree } from '@dslog/tlog/maptree'
 import { mapValue } from '@dslog/schema/identity'
@@ -87,13 +86,10 @@ export class Loader {
       await db.transaction((trx) => fold.map.save(trx, done, tree.size + 1))
       done = []
     }
-    for (let after: Hash | undefined; ;) {
-      const page = await fold.page(after, MAP_PAGE)
+    for await (const page of fold.pages(MAP_PAGE)) {
       for (const { history, key } of page) {
         await store(builder.push(key, mapValue(history.map(({ index }) => index))))
       }
-      after = page.at(-1)?.key
-      if (after === undefined) break
     }
     await store(builder.finish(), true)
     return upper

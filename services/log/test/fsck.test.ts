@@ -105,6 +105,11 @@ describe('is told of', () => {
       String.raw`update name set history = history || '\x00' where kind = 1`,
       /history of map key/,
     ],
+    [
+      'a key of another length',
+      'update name set key = substr(key, 1, 31) where kind = 1',
+      /history of map key/,
+    ],
     ['of what kind a name is', 'update name set kind = 2 where kind = 1', /kind of map key/],
     ['a name', `update name set ${flip('name', '1')} where kind = 1`, /stored name of map key/],
     [
