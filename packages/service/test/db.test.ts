@@ -380,6 +380,20 @@ describe.each(kinds)('database: %s', (kind) => {
       expect(await db.kysely.selectFrom('counter').selectAll().execute()).toEqual([])
     })
 
+    it('takes nothing of rows the last of which cannot be held, and the database goes on', async () => {
+      const db = await open()
+      function* rows(): Generator<readonly unknown[]> {
+        for (let i = 0; i < 20_000; i++) yield [i, new Uint8Array(20)]
+        yield ['none', null]
+      }
+      const failing = db.transaction((trx) =>
+        db.bulkInsert(trx, 'everything', ['big', 'bytes'], rows()),
+      )
+      await expect(failing).rejects.toThrow(/^column big: /)
+      await db.bulkInsert(db.kysely, 'everything', ['big'], [[1]])
+      expect(await all(db)).toHaveLength(1)
+    })
+
     it('refuses values that a column cannot hold, and names it', async () => {
       const db = await open()
       const put = (column: string, value: unknown) =>

@@ -64,6 +64,42 @@ describe.skipIf(postgres === undefined)('PostgreSQL', () => {
     await expect(sql`select 1`.execute(db.kysely)).resolves.toMatchObject({ rows: [{}] })
   })
 
+  it('says so in the middle of a COPY too, and of one that stands still', async () => {
+    const place = newPlace('postgres')
+    const db = await place.open<{ t: { n: number; pad: Uint8Array } }>()
+    onTestFinished(() => db.close())
+    await sql`create table t (n int8, pad bytea)`.execute(db.kysely)
+    const pad = new Uint8Array(1_000)
+    for (const holdsUp of [false, true]) {
+      // While another has the table the server takes no rows, and no more are made than fit on the way.
+      const holder = new pg.Client(postgres!.url)
+      if (holdsUp) {
+        await holder.connect()
+        await holder.query(`begin; lock table ${place.options.schema!}.t in share mode`)
+      }
+      let made = 0
+      const copying = db.transaction(async (trx) => {
+        const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(trx)
+        const end = async (): Promise<unknown> =>
+          administer('select pg_terminate_backend($1)', [rows[0]!.pid])
+        function* endless(): Generator<[number, Uint8Array]> {
+          for (;;) {
+            if (made === 5_000) void end()
+            yield [made++, pad]
+          }
+        }
+        if (holdsUp) setTimeout(() => void end(), 300)
+        await db.bulkInsert(trx, 't', ['n', 'pad'], endless())
+      })
+      await expect(copying).rejects.toMatchObject({ code: 'away' })
+      if (holdsUp) {
+        expect(made).toBeLessThan(5_000)
+        await holder.end()
+      }
+      expect(await db.kysely.selectFrom('t').selectAll().execute()).toEqual([])
+    }
+  })
+
   it('ends statements that take too long', async () => {
     const db = await newPlace('postgres').open({ statementTimeout: 100 })
     onTestFinished(() => db.close())
