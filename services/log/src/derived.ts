@@ -5,6 +5,7 @@
 import { equal, toHex } from '@dslog/tlog/bytes'
 import { type Hash, HASH_SIZE } from '@dslog/tlog/hash'
 import { UpperTree } from '@dslog/tlog/maptree'
+import { nameToText } from '@dslog/dnssec/name'
 import type { LogTables, NameTable, ZoneKeysTable } from '@dslog/schema/db'
 import { encodeEntry } from '@dslog/schema/entry'
 import type { Database } from '@dslog/service/db'
@@ -61,7 +62,8 @@ async function* nameProblems(db: Database<LogTables>, names: readonly NameChange
       const right =
         row.key.length === HASH_SIZE ? expected.get(keyText(row.key as Hash)) : undefined
       for (const what of wrongIn(row, right)) {
-        yield `the stored ${what} of map key ${toHex(row.key)} is not that of the entries`
+        const name = right === undefined ? '' : ` (${nameToText(right.name)})`
+        yield `the stored ${what} of map key ${toHex(row.key)}${name} is not that of the entries`
       }
     }
   }
