@@ -21,11 +21,14 @@ import { parseDs, type Dnskey, type Ds } from './records.ts'
  */
 export const MAX_DIGEST_TRIES = 8
 
+/** Tag, algorithm and digest type (RFC 4034 §5.1). */
+const DS_FIXED_BYTES = 4
+
 /** What identifies a key: a DS, or a trust anchor. */
 export type KeyDigest = Pick<Ds, 'tag' | 'algorithm' | 'digestType' | 'digest'>
 
 /** Can this DS be used: is its algorithm verified here, and its digest type computed? */
-function isUsable(ds: KeyDigest): boolean {
+function isUsable(ds: Pick<KeyDigest, 'algorithm' | 'digestType'>): boolean {
   return SUPPORTED.has(ds.algorithm) && isDigestType(ds.digestType)
 }
 
@@ -46,7 +49,9 @@ export function parseDsSet(rdatas: readonly Uint8Array[]): Ds[] {
 
 /** Do resolvers treat a delegation with this DS set as unsigned? */
 export function isInsecureDsSet(rdatas: readonly Uint8Array[]): boolean {
-  return usableDigests(parseDsSet(rdatas)).length === 0
+  const isFit = (rdata: Uint8Array): boolean =>
+    rdata.length >= DS_FIXED_BYTES && isUsable({ algorithm: rdata[2]!, digestType: rdata[3]! })
+  return !rdatas.some(isFit)
 }
 
 /** The digest of a key for a DS: of owner and DNSKEY RDATA (RFC 4034 §5.1.4). */

@@ -58,14 +58,30 @@ export const RCODE = {
 /** Bytes of the header that every message begins with (RFC 1035 §4.1.1). */
 export const HEADER_BYTES = 12
 
+/** The pointer to what stands behind the header, nearly always the name that was asked for (RFC 1035 §4.1.4). */
+const POINTER_TO_FIRST = 0xc000 + HEADER_BYTES
+
+/** How to read a message. */
+export interface ParseOptions {
+  /**
+   * RDATA are views of the message, which they keep alive: for who keeps both, or neither. Unless told they are copies,
+   * which take as long to make and to collect as all else.
+   */
+  readonly views?: boolean
+}
+
 /** A reader that can also take a compressed name, which looks back at the whole message. */
 class MessageReader {
   readonly #bytes: Uint8Array
   readonly #reader: ByteReader
+  readonly #views: boolean
+  /** The name that stands behind the header. */
+  #first: Name | undefined
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, views: boolean) {
     this.#bytes = bytes
     this.#reader = new ByteReader(bytes)
+    this.#views = views
   }
 
   u16(): number {
@@ -73,9 +89,16 @@ class MessageReader {
   }
 
   name(): Name {
+    const bytes = this.#bytes
     const start = this.#reader.pos
-    const { name, end } = readName(this.#bytes, start)
+    const isFirst = bytes[start]! * 0x100 + bytes[start + 1]! === POINTER_TO_FIRST
+    if (isFirst && this.#first !== undefined) {
+      this.#reader.skip(2)
+      return this.#first
+    }
+    const { name, end } = readName(bytes, start)
     this.#reader.skip(end - start)
+    this.#first ??= name
     return name
   }
 
@@ -87,7 +110,9 @@ class MessageReader {
     const length = this.#reader.u16()
     const start = this.#reader.pos
     this.#reader.skip(length)
-    const rdata = expandRdata(type, this.#bytes, start, start + length)
+    const read = expandRdata(type, this.#bytes, start, start + length)
+    const isView = read.buffer === this.#bytes.buffer
+    const rdata = isView && !this.#views ? read.slice() : read
     return { owner, type, class: cls, ttl, rdata }
   }
 
@@ -108,9 +133,9 @@ class MessageReader {
  *
  * @throws DnssecError `bad-message`
  */
-export function parseMessage(bytes: Uint8Array): Message {
+export function parseMessage(bytes: Uint8Array, { views = false }: ParseOptions = {}): Message {
   try {
-    const reader = new MessageReader(bytes)
+    const reader = new MessageReader(bytes, views)
     const id = reader.u16()
     const flags = reader.u16()
     const questions = reader.u16()

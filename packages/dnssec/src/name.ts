@@ -107,8 +107,27 @@ export function readName(
   pos: number,
   options?: { compressed: boolean },
 ): { name: Name; end: number } {
+  // Each message has it, owner of its OPT record.
+  if (bytes[pos] === 0) return { name: ROOT, end: pos + 1 }
   const { wire, end } = expandName(bytes, pos, options)
   return { name: lowered(wire), end }
+}
+
+/**
+ * Where an uncompressed name at `pos` ends: what {@link expandName} says, without the name.
+ *
+ * @throws DnssecError `bad-name`
+ */
+export function nameEnd(bytes: Uint8Array, pos: number): number {
+  let at = pos
+  for (;;) {
+    const size = bytes[at]
+    const isLabel = size !== undefined && size <= MAX_LABEL_BYTES && at - pos < MAX_NAME_BYTES
+    // No name: the other knows why.
+    if (!isLabel) return expandName(bytes, pos, { compressed: false }).end
+    at += 1 + size
+    if (size === 0) return at
+  }
 }
 
 /** Lower-cases a well-formed wire name in place. Length bytes are below 0x41, so none is touched. */

@@ -4,7 +4,7 @@
  */
 import { compare, concat } from '@dslog/tlog/bytes'
 import { DnssecError } from './error.ts'
-import { expandName, readName, sameName, type Name } from './name.ts'
+import { expandName, nameEnd, readName, sameName, type Name } from './name.ts'
 import { CLASS_IN, RRSIG_FIXED_BYTES, TYPE, type RR, type RRset } from './records.ts'
 
 /** TTL of records made up from RDATA: it is no part of what is signed or logged. */
@@ -54,26 +54,37 @@ function walkRdata(
   layout: readonly Step[],
   data: Uint8Array,
   start: number,
-  on: { bytes(from: number, to: number): void; name(from: number): number },
+  end: number,
+  on: {
+    bytes(from: number, to: number): void
+    name(from: number, data: Uint8Array): number
+  },
 ): void {
   const bad = (): DnssecError => new DnssecError('bad-record', `bad length of type ${type} data`)
   let pos = start
   for (const step of layout) {
     if (step === 'n') {
-      pos = on.name(pos)
+      pos = on.name(pos, data)
+      if (pos > end) throw bad()
       continue
     }
-    const size = step === '*' ? data.length - pos : step === 's' ? 1 + (data[pos] ?? 0) : step
-    if (pos + size > data.length) throw bad()
+    const size = step === '*' ? end - pos : step === 's' ? 1 + (data[pos] ?? 0) : step
+    if (pos + size > end) throw bad()
     on.bytes(pos, pos + size)
     pos += size
   }
-  if (pos !== data.length) throw bad()
+  if (pos !== end) throw bad()
+}
+
+/** Reads what it walks over, and makes nothing of it. */
+const CHECK = {
+  bytes: (): void => {},
+  name: (from: number, data: Uint8Array): number => nameEnd(data, from),
 }
 
 /**
  * The RDATA of a record of `type` that stands at `start..end` of `message`, names decompressed, case
- * kept.
+ * kept: a view of the message where nothing had to be decompressed.
  *
  * @throws DnssecError `bad-record` if the length does not fit the type, `bad-name`
  */
@@ -84,22 +95,18 @@ export function expandRdata(
   end: number,
 ): Uint8Array {
   const layout = LAYOUT.get(type)
-  if (layout === undefined) return message.slice(start, end)
-  const data = message.subarray(0, end)
-  const compressed = !NEVER_COMPRESSED.has(type)
-  if (!compressed) {
-    // What cannot be compressed stands there as it is: to read it is to check it.
-    walkRdata(type, layout, data, start, {
-      bytes: () => undefined,
-      name: (from) => expandName(data, from, { compressed }).end,
-    })
-    return message.slice(start, end)
+  if (layout === undefined) return message.subarray(start, end)
+  if (NEVER_COMPRESSED.has(type)) {
+    // What cannot be compressed stands there as it is.
+    walkRdata(type, layout, message, start, end, CHECK)
+    return message.subarray(start, end)
   }
+  const data = message.subarray(0, end)
   const parts: Uint8Array[] = []
-  walkRdata(type, layout, data, start, {
+  walkRdata(type, layout, data, start, end, {
     bytes: (from, to) => parts.push(data.subarray(from, to)),
     name: (from) => {
-      const { wire, end } = expandName(data, from, { compressed })
+      const { wire, end } = expandName(data, from)
       parts.push(wire)
       return end
     },
@@ -116,7 +123,7 @@ export function canonicalRdata(type: number, rdata: Uint8Array): Uint8Array {
   const layout = LAYOUT.get(type)
   if (layout === undefined) return rdata
   const out = rdata.slice()
-  walkRdata(type, layout, rdata, 0, {
+  walkRdata(type, layout, rdata, 0, rdata.length, {
     bytes: () => undefined,
     name: (from) => {
       const { name, end } = readName(rdata, from, { compressed: false })

@@ -95,6 +95,48 @@ describe('reading', () => {
   })
 })
 
+describe('RDATA', () => {
+  const signature = rdataFromText(
+    TYPE.RRSIG,
+    `DS 13 2 3600 20300101000000 20290101000000 1 org. ${'A'.repeat(86)}==`,
+  )
+  const ns = new ByteWriter()
+    .u8(2)
+    .bytes(bytes(0x6e, 0x73))
+    .u16(0xc000 + 12)
+    .finish()
+  const wire = reply(rr(TYPE.DS, DS), rr(TYPE.RRSIG, signature), rr(TYPE.NS, ns))
+  const shares = (read: Uint8Array): boolean => read.buffer === wire.buffer
+
+  test('are copies', () => {
+    const { answer } = parseMessage(wire)
+    expect(answer.map(({ rdata }) => shares(rdata))).toEqual([false, false, false])
+    expect(answer.map(({ rdata }) => rdata.buffer.byteLength <= rdata.length)).toEqual([
+      true,
+      true,
+      true,
+    ])
+  })
+
+  test('are views where that is asked for, and say the same', () => {
+    const { answer } = parseMessage(wire, { views: true })
+    expect(answer.map(({ rdata }) => shares(rdata))).toEqual([true, true, false])
+    expect(answer.map(({ rdata }) => toHex(rdata))).toEqual(
+      parseMessage(wire).answer.map(({ rdata }) => toHex(rdata)),
+    )
+    expect(toHex(answer[1]!.rdata)).toBe(toHex(signature))
+  })
+
+  test('with a signer that goes on into the next record are refused', () => {
+    const head = signature.subarray(0, 18)
+    const next = rr(TYPE.DS, DS, bytes(1, 0x61, 0))
+    for (let size = 1; size < 64; size++) {
+      const wire = reply(rr(TYPE.RRSIG, concat(head, bytes(size))), next)
+      expect(() => parseMessage(wire, { views: true })).toThrow(expect.objectContaining(bad))
+    }
+  })
+})
+
 describe('refusing', () => {
   const whole = concat(
     header([1, 1, 1, 1]),

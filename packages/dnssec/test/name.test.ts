@@ -15,6 +15,7 @@ import {
   labelCount,
   lastLabels,
   nameFromText,
+  nameEnd,
   nameFromWire,
   nameKey,
   nameToText,
@@ -175,6 +176,32 @@ describe('wire', () => {
     expect([longest.length, isLowerCase(longest, 0)]).toEqual([255, true])
     const over = concat(label, label, label, bytes(62), label.subarray(1, 63), bytes(0))
     expect([over.length, isLowerCase(over, 0)]).toEqual([256, false])
+  })
+
+  test('the end of a name is where reading it ends', () => {
+    const byte = fc.oneof(fc.constantFrom(0, 1, 2, 0x3f, 0x40, 0xc0), fc.nat(255))
+    const close = fc.array(byte, { maxLength: 40 }).map((values) => bytes(...values))
+    const outcomeOf = (read: () => number): unknown => {
+      try {
+        return read()
+      } catch (error) {
+        return String(error)
+      }
+    }
+    const same = (whole: Uint8Array, pos: number): void => {
+      const read = (): number => expandName(whole, pos, { compressed: false }).end
+      expect(outcomeOf(() => nameEnd(whole, pos))).toEqual(outcomeOf(read))
+    }
+    fc.assert(
+      fc.property(fc.nat(3), fc.oneof(close, anyLabels.map(wireOf)), (pos, data) => {
+        same(concat(new Uint8Array(pos), data), pos)
+      }),
+      { numRuns: 500 },
+    )
+    const label = bytes(63, ...new Uint8Array(63))
+    for (const last of [60, 61, 62]) {
+      same(concat(label, label, label, bytes(last), label.subarray(1, 1 + last), bytes(0)), 0)
+    }
   })
 
   test('bytes from 0x80 on and those beside the letters keep their value', () => {

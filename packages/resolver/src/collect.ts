@@ -201,10 +201,9 @@ export class EvidenceCollector implements Collector {
     const { answer, authority } = reply.message
     const records = [...answer, ...authority]
     if (!this.#recursive) checkAuthority(reply, zone, owner)
-    const elsewhere = speaksElsewhere(reply, zone, owner, this.#recursive)
     // What stands beside a DS RRset takes nothing from it, if the parent's signature fits.
     const hasDs = records.some(({ owner: of, type }) => type === TYPE.DS && sameName(of, owner))
-    if (elsewhere !== undefined && !hasDs) throw elsewhere
+    if (!hasDs) this.#checkSpeaker(reply, zone, owner)
     const observedAt = this.#now()
     let chain = await this.#chain(zone)
     const judge = ({ keys }: Chain): Promise<Verdict> =>
@@ -222,7 +221,7 @@ export class EvidenceCollector implements Collector {
       verdict = await judge(chain)
     }
     if (verdict.verdict === 'unverifiable') {
-      if (elsewhere !== undefined) throw elsewhere
+      this.#checkSpeaker(reply, zone, owner)
       throw unverifiable(reply, new DnssecError(verdict.code, verdict.reason))
     }
     const proven = verdict
@@ -233,6 +232,11 @@ export class EvidenceCollector implements Collector {
     })
     const messages = [evidence, ...chain.messages]
     return { owner, zone, reply, verdict, observedAt, messages }
+  }
+
+  #checkSpeaker(reply: Reply, zone: Name, owner: Name): void {
+    const elsewhere = speaksElsewhere(reply, zone, owner, this.#recursive)
+    if (elsewhere !== undefined) throw elsewhere
   }
 
   #mayHaveRolled(code: DnssecErrorCode, { fetchedAt }: Chain): boolean {

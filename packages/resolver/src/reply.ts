@@ -128,7 +128,7 @@ class LazyReply implements Reply {
 
   get message(): Message {
     try {
-      this.#message ??= parseMessage(this.bytes)
+      this.#message ??= parseMessage(this.bytes, { views: true })
       return this.#message
     } catch (cause) {
       if (!(cause instanceof DnssecError)) throw cause
