@@ -22,6 +22,7 @@ import type { ContentPolicy } from './http/headers.ts'
 import { type Holds, Lane } from './http/lane.ts'
 import openapi from './http/openapi.ts'
 import type { ApiInfo } from './http/openapi.ts'
+import { Outbox } from './http/outbox.ts'
 import endPipelines from './http/pipeline.ts'
 import pressure from './http/pressure.ts'
 import type { PressureLimits } from './http/pressure.ts'
@@ -125,10 +126,12 @@ export async function buildHttp(options: HttpOptions): Promise<Http> {
   await app.register(endPipelines)
   refuseWhenStopping(app)
   if (options.pressure !== false) await app.register(pressure, options.pressure ?? PRESSURE)
-  const lane = new Lane(options.metrics, () => {
+  const outbox = new Outbox()
+  const lane = new Lane(options.metrics, outbox, () => {
     return !app.stopping.aborted && (options.pressure === false || !app.isUnderPressure())
   })
   lane.open(app)
+  outbox.open(app.server)
   await app.register(headers, { contentPolicy: options.contentPolicy })
   app.decorateReply('holds', undefined)
   // After the headers: what is kept is kept with all of them.

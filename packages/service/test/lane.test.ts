@@ -6,6 +6,7 @@ import { Health } from '../src/health.ts'
 import { buildHttp, type Http } from '../src/http.ts'
 import { createLogger } from '../src/log.ts'
 import { acceptsGzip, FOR_EVER, Lane } from '../src/http/lane.ts'
+import { Outbox } from '../src/http/outbox.ts'
 import { Metrics } from '../src/metrics.ts'
 import { IMMUTABLE } from '../src/params.ts'
 import { Problem } from '../src/problem.ts'
@@ -269,7 +270,7 @@ test('the lane can be closed, as it is while a service is overloaded or stops', 
   })
   onTestFinished(() => busy.close())
   let isOpen = true
-  const lane = new Lane(metrics, () => isOpen)
+  const lane = new Lane(metrics, new Outbox(), () => isOpen)
   lane.open(busy)
   let answers = 0
   busy.get('/fixed', {

@@ -16,6 +16,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Generations } from '@dslog/tlog/generations'
 import type { Series } from '../distribution.ts'
 import type { Metrics } from '../metrics.ts'
+import type { Outbox } from './outbox.ts'
 
 /** Bytes of answers that hold for ever and are kept: of the tiles that readers are at. */
 const KEPT_BYTES = 64 * 2 ** 20
@@ -59,6 +60,7 @@ interface Answer {
 /** Answers by path and encoding. */
 export class Lane {
   readonly #metrics: Metrics
+  readonly #outbox: Outbox
   readonly #isOpen: () => boolean
   readonly #plain = answersOf(KEPT_BYTES / 2)
   readonly #gzip = answersOf(KEPT_BYTES / 2)
@@ -73,17 +75,19 @@ export class Lane {
   #holds: Holds = FOR_EVER
 
   /** @param isOpen whether everything may go this way at present */
-  constructor(metrics: Metrics, isOpen: () => boolean) {
+  constructor(metrics: Metrics, outbox: Outbox, isOpen: () => boolean) {
     this.#metrics = metrics
+    this.#outbox = outbox
     this.#isOpen = isOpen
   }
 
   /** Puts the lane before a server. */
   open(app: FastifyInstance): void {
-    const [usual] = app.server.listeners('request') as RequestListener[]
+    const usual = app.server.listeners('request') as RequestListener[]
     app.server.removeAllListeners('request')
     app.server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-      if (!this.#answers(request, response)) usual!.call(app.server, request, response)
+      if (this.#answers(request, response)) return
+      for (const listener of usual) listener.call(app.server, request, response)
     })
   }
 
@@ -145,9 +149,11 @@ export class Lane {
     const from = performance.now()
     const out = (): void => answer.seconds.observe((performance.now() - from) / 1000)
     response.writeHead(200, answer.headers as string[]).end(answer.body)
-    // Mostly the system has taken all of it by now; it is a slow reader that is to be waited for.
-    if (response.socket?.writableLength === 0) out()
-    else response.once('finish', out)
+    this.#outbox.afterwards(() => {
+      // Mostly the system has taken all of it by now; it is a slow reader that is to be waited for.
+      if (response.writableFinished) out()
+      else response.once('finish', out)
+    })
     return true
   }
 

@@ -1,5 +1,5 @@
 /** What is done together, and when. */
-import { Batch } from '@dslog/resolver/batch'
+import { Batch } from '@dslog/service/batch'
 import { describe, expect, it } from 'vitest'
 
 /** A batch whose time comes when it is told. */
