@@ -95,7 +95,7 @@ describe('answers of one turn', () => {
   })
 
   test('come before the connection is closed as idle', async () => {
-    const { server } = await serve(() => server.closeIdleConnections())
+    const { server } = await serve(() => process.nextTick(() => server.closeIdleConnections()))
     const [socket] = await connections(server, 1)
     let text = ''
     socket!.on('data', (bytes: Buffer) => (text += bytes.toString()))
