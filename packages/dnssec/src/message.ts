@@ -110,9 +110,7 @@ class MessageReader {
     const length = this.#reader.u16()
     const start = this.#reader.pos
     this.#reader.skip(length)
-    const read = expandRdata(type, this.#bytes, start, start + length)
-    const isView = read.buffer === this.#bytes.buffer
-    const rdata = isView && !this.#views ? read.slice() : read
+    const rdata = expandRdata(type, this.#bytes, start, start + length, this.#views)
     return { owner, type, class: cls, ttl, rdata }
   }
 

@@ -84,8 +84,9 @@ const CHECK = {
 
 /**
  * The RDATA of a record of `type` that stands at `start..end` of `message`, names decompressed, case
- * kept: a view of the message where nothing had to be decompressed.
+ * kept.
  *
+ * @param isView what stands there as it is is not copied
  * @throws DnssecError `bad-record` if the length does not fit the type, `bad-name`
  */
 export function expandRdata(
@@ -93,13 +94,12 @@ export function expandRdata(
   message: Uint8Array,
   start: number,
   end: number,
+  isView = false,
 ): Uint8Array {
   const layout = LAYOUT.get(type)
-  if (layout === undefined) return message.subarray(start, end)
-  if (NEVER_COMPRESSED.has(type)) {
-    // What cannot be compressed stands there as it is.
-    walkRdata(type, layout, message, start, end, CHECK)
-    return message.subarray(start, end)
+  if (layout === undefined || NEVER_COMPRESSED.has(type)) {
+    if (layout !== undefined) walkRdata(type, layout, message, start, end, CHECK)
+    return isView ? message.subarray(start, end) : message.slice(start, end)
   }
   const data = message.subarray(0, end)
   const parts: Uint8Array[] = []
