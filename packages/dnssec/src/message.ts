@@ -91,8 +91,8 @@ class MessageReader {
   name(): Name {
     const bytes = this.#bytes
     const start = this.#reader.pos
-    const isFirst = bytes[start]! * 0x100 + bytes[start + 1]! === POINTER_TO_FIRST
-    if (isFirst && this.#first !== undefined) {
+    const pointer = bytes[start]! * 0x100 + bytes[start + 1]!
+    if (pointer === POINTER_TO_FIRST && this.#first !== undefined) {
       this.#reader.skip(2)
       return this.#first
     }
