@@ -94,15 +94,18 @@ export class Frontier {
 
   /** Says that this process lives, and counts those that do, itself included. */
   async beat(now: number): Promise<number> {
-    const { rows } = await sql<{ alive: number }>`
-      with me as (
-        insert into worker (id, seen_at) overriding system value values (${this.worker}, ${now})
-        on conflict (id) do update set seen_at = excluded.seen_at),
-      gone as (
-        delete from worker where id <> ${this.worker} and seen_at < ${now - WORKER_GONE_MS}::int8)
-      select 1 + count(*)::int as alive from worker
-      where id <> ${this.worker} and seen_at >= ${now - WORKER_GONE_MS}::int8`.execute(
-      this.#db.kysely,
+    // Who slept takes the others for dead, as they do him: each removes what another is about to write.
+    const { rows } = await despiteDeadlock(() =>
+      sql<{ alive: number }>`
+        with me as (
+          insert into worker (id, seen_at) overriding system value values (${this.worker}, ${now})
+          on conflict (id) do update set seen_at = excluded.seen_at),
+        gone as (
+          delete from worker where id <> ${this.worker} and seen_at < ${now - WORKER_GONE_MS}::int8)
+        select 1 + count(*)::int as alive from worker
+        where id <> ${this.worker} and seen_at >= ${now - WORKER_GONE_MS}::int8`.execute(
+        this.#db.kysely,
+      ),
     )
     return rows[0]!.alive
   }

@@ -1,6 +1,8 @@
 /** What one process does for all: who has a duty, and who gets it when that one dies. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type Kysely, sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import type { CrawlerTables } from '@dslog/schema/crawlerdb'
 import { MINUTE } from '@dslog/schema/time'
 import { TestClock } from '@dslog/testbed/clock'
 import { silent } from '../../../test/silent.ts'
@@ -45,6 +47,34 @@ test('one of several has a duty, and keeps it as long as it lives', async () => 
   expect((await has()).filter(Boolean)).toHaveLength(1)
   expect(await all[first.indexOf(true)]!.duties.has('axfr:.')).toBe(false)
 })
+
+test('two that take each other for dead, as after a sleep of the machine, both live', async (context) => {
+  if (place.url === undefined) return context.skip('one connection waits for nobody')
+  const [one, two, third] = [await join(), await join(), await join()]
+  clock.advance(WORKER_GONE_MS + 1)
+  const { kysely } = place.owner
+  const beats: Promise<number>[] = []
+  await kysely.transaction().execute(async (trx) => {
+    const { worker } = third.frontier
+    await sql`select from worker where id = ${worker} for update`.execute(trx)
+    // Each has removed the other, and waits to remove the third, before it writes itself.
+    for (const { frontier } of [one, two]) {
+      beats.push(frontier.beat(clock.now()))
+      await expect.poll(() => waiting(trx), { timeout: MINUTE }).toBe(beats.length)
+    }
+  })
+  await Promise.all(beats)
+  const alive = await Promise.all([one, two].map(({ frontier }) => frontier.beat(clock.now())))
+  expect(Math.max(...alive)).toBe(2)
+})
+
+/** How many wait for a row. */
+async function waiting(kysely: Kysely<CrawlerTables>): Promise<number> {
+  const { rows } = await sql<{ count: number }>`
+    select count(*)::int as count from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock'`.execute(kysely)
+  return rows[0]!.count
+}
 
 test('a duty is free when its holder leaves, or gives it up', async () => {
   const [one, two, three] = [await join(), await join(), await join()]
