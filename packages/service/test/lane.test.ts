@@ -33,6 +33,7 @@ beforeAll(async () => {
     health: new Health(),
     metrics,
     pressure: false,
+    together: true,
   })
   app.get(
     '/fixed/*',

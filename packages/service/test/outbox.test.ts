@@ -128,6 +128,12 @@ test('what is to be done afterwards is done after what was written before', asyn
   expect(story).toEqual(['asked 1', 'out 1', 'afterwards'])
 })
 
+test('without a server there is nothing to wait for', () => {
+  const did: string[] = []
+  new Outbox().afterwards(() => did.push('at once'))
+  expect(did).toEqual(['at once'])
+})
+
 test('a body larger than a socket takes at once goes out whole, and nothing waits for a slow reader', async () => {
   const size = 24 * 2 ** 20
   const { server } = await listen(({ url }, response) => {

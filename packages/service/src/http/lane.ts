@@ -151,7 +151,7 @@ export class Lane {
     response.writeHead(200, answer.headers as string[]).end(answer.body)
     this.#outbox.afterwards(() => {
       // Mostly the system has taken all of it by now; it is a slow reader that is to be waited for.
-      if (response.writableFinished) out()
+      if (response.writableFinished || response.socket?.writableLength === 0) out()
       else response.once('finish', out)
     })
     return true

@@ -2,6 +2,9 @@
  * Answers that are made in one turn of the event loop go out together, when all that has come in has been read. Each write
  * to a socket wakes who waits at its other end, where that is on the same machine, such as a proxy; that takes as long as a
  * sixth of an answer. Who gets the second before it has gone back to sleep need not be woken again.
+ *
+ * It is for processes whose turns are short. One that takes submissions has long ones while it is flooded, and an answer must
+ * not wait for their end.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -11,8 +14,11 @@ import { Batch } from '../batch.ts'
 export class Outbox {
   readonly #writes = new Batch<() => void>(setImmediate, (write) => write())
 
+  #isOpen = false
+
   /** From now on what is written to connections of the server goes through here. */
   open(server: Server): void {
+    this.#isOpen = true
     server.on('connection', (socket: Socket) => this.#take(socket))
     server.prependListener('request', ({ socket }: IncomingMessage, answer: ServerResponse) => {
       // It was asked before the last answer has gone out. Answers that wait for one another must not wait for more, or the
@@ -29,7 +35,8 @@ export class Outbox {
 
   /** Calls back when all that has been written so far has been handed to the system. */
   afterwards(work: () => void): void {
-    this.#writes.add(work)
+    if (this.#isOpen) this.#writes.add(work)
+    else work()
   }
 
   /** Puts itself before what implements the stream, which nobody calls but the stream. */
