@@ -104,6 +104,8 @@ export async function buildHttp(options: HttpOptions): Promise<Http> {
     loggerInstance: logger,
     // A line per request belongs to the proxy; errors are logged at the edge.
     logController: new LogController({ disableRequestLogging: true }),
+    // Nor is a logger made for each: who has something to say says of which request.
+    childLoggerFactory: () => logger,
     bodyLimit: options.bodyLimit ?? BODY_LIMIT,
     requestTimeout: options.requestTimeout ?? REQUEST_TIMEOUT,
     keepAliveTimeout: KEEP_ALIVE,

@@ -104,6 +104,20 @@ describe('answers of one turn', () => {
     expect(text).toContain('answer 1')
   })
 
+  test('come before what follows them is refused', async () => {
+    const { server } = await serve()
+    // As Fastify's handler does where an answer is under way.
+    server.on('clientError', (_error, socket) => socket.destroy())
+    const [socket] = await connections(server, 1)
+    let text = ''
+    socket!.on('data', (bytes: Buffer) => (text += bytes.toString()))
+    socket!.write(GET)
+    await expect.poll(() => text).toContain('answer 1')
+    socket!.write(`${GET}no request at all\r\n\r\n`)
+    await once(socket!, 'close')
+    expect(text).toContain('answer 2')
+  })
+
   test('reach the others when a connection is gone before', async () => {
     const { server } = await serve((number, socket) => {
       if (number === 1) socket.destroy()

@@ -13,7 +13,7 @@ import { EMPTY_ROOT, HASH_SIZE, nodeHash, type Hash } from './hash.ts'
 import { consistencyNodes, inclusionNodes, isSubtree, subtreeNodes } from './proof.ts'
 import { edgeTiles, MIDDLE_HEIGHT, TILE_HEIGHT, TILE_WIDTH, tileWidth } from './tile.ts'
 import { TileCache, tileKey } from './tilecache.ts'
-import { GROUP_BYTES, groupOf, TileNodes } from './tilenodes.ts'
+import { GROUP_BYTES, groupOf, subtreeOf, TileNodes } from './tilenodes.ts'
 import { assertSize, peakNodes, rangeRoot, type TreeNode } from './tree.ts'
 import { UnderWay } from './underway.ts'
 
@@ -161,13 +161,19 @@ export class TreeReader {
       const key = tileKey(level, tile)
       if (found[i] === undefined && !cut(node) && !lowest.has(key)) lowest.set(key, node)
     }
-    await Promise.all([...lowest.values()].map(({ index, level }) => this.hash(level, index)))
-    return Promise.all(
-      nodes.map(async (node, i) => {
-        if (cut(node)) return this.subtreeHash(node.index * 2 ** node.level, size)
-        return found[i] ?? this.hash(node.level, node.index)
-      }),
-    )
+    // No two have a leaf in common, so at most one has the last.
+    const last = nodes.find(cut)
+    const [hashOfLast] = await Promise.all([
+      last && this.subtreeHash(last.index * 2 ** last.level, size),
+      ...[...lowest.values()].map(({ index, level }) => this.hash(level, index)),
+    ])
+    const hashes: Hash[] = []
+    // Now mostly all are at hand: a promise for each would take longer than to find it.
+    for (const [i, node] of nodes.entries()) {
+      const hash = node === last ? hashOfLast : (found[i] ?? this.#now(node.level, node.index))
+      hashes.push(hash ?? (await this.#later(node.level, node.index)))
+    }
+    return hashes
   }
 
   /** The hash of a node if nothing must be read for it: proofs from a warm cache never wait. */
@@ -234,7 +240,7 @@ export class TreeReader {
   }
 
   async #loadFull(level: number, index: number): Promise<TileNodes> {
-    const held = this.#cache.middle(level, index)
+    const held = this.#cache.upper(level, index)
     const [data, known] = await Promise.all([
       this.#fetch(level, index, TILE_WIDTH),
       held === undefined ? this.#hashOfTile(level, index) : undefined,
@@ -250,13 +256,13 @@ export class TreeReader {
 
   /** The whole tile where its middle is not known. */
   async #loadGroup(tile: number, group: number): Promise<TileNodes> {
-    const isKnown = this.#cache.middle(0, tile) !== undefined
+    const isKnown = this.#cache.upper(0, tile) !== undefined
     const [{ hashes, middle }, known] = await Promise.all([
       this.#source.group!(tile, group),
       isKnown ? undefined : this.#hashOfTile(0, tile),
     ])
     // Meanwhile others may have given it other groups.
-    const held = this.#cache.middle(0, tile)
+    const held = this.#cache.upper(0, tile)
     const nodes =
       this.#cache.get(0, tile) ??
       (held === undefined ? nodesBelow(middle, known) : TileNodes.below(held))
@@ -315,7 +321,7 @@ function nodesBelow(
   known: Hash | undefined,
 ): TileNodes | undefined {
   if (middle?.length !== MIDDLE_BYTES || known === undefined) return undefined
-  const nodes = TileNodes.below(middle)
+  const nodes = TileNodes.below(subtreeOf(middle))
   return equal(nodes.hash(TILE_HEIGHT, 0), known) ? nodes : undefined
 }
 

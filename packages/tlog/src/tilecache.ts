@@ -1,6 +1,6 @@
 /**
- * Full tiles that were verified, with their inner nodes, in memory. Of many more tiles than are kept, their middles are
- * (tilenodes.ts): proofs at random over a large tree hash the part of a tile that they need.
+ * Full tiles that were verified, with their inner nodes, in memory. Of many more tiles than are kept, the upper
+ * nodes are (tilenodes.ts): proofs at random over a large tree hash the part of a tile that they need.
  */
 import { Generations } from './generations.ts'
 import { TILE_HEIGHT } from './tile.ts'
@@ -12,8 +12,8 @@ import type { TileNodes } from './tilenodes.ts'
  */
 const CACHED_TILES = 4096
 
-/** Tiles whose middles are kept, for each tile that is: 512 bytes each, so 32 MiB for 16.8 million leaves. */
-const MIDDLES_PER_TILE = 16
+/** Tiles whose upper nodes are kept, for each tile that is: 992 bytes each, so 62 MiB for 16.8 million leaves. */
+const UPPERS_PER_TILE = 16
 
 /**
  * Full tiles, which never change: readers of different sizes of one append-only tree may share a cache. They must be
@@ -21,29 +21,29 @@ const MIDDLES_PER_TILE = 16
  */
 export class TileCache {
   readonly #kept: Generations<number, TileNodes>
-  readonly #middles: Generations<number, Uint8Array>
+  readonly #uppers: Generations<number, Uint8Array>
 
-  /** Keeps at most `limit` tiles, and always the `limit / 2` used last; of sixteen times as many, their middles. */
+  /** Keeps at most `limit` tiles, and always the `limit / 2` used last; of sixteen times as many, their upper nodes. */
   constructor(limit: number = CACHED_TILES) {
     this.#kept = new Generations(limit)
-    this.#middles = new Generations(limit * MIDDLES_PER_TILE)
+    this.#uppers = new Generations(limit * UPPERS_PER_TILE)
   }
 
   get(level: number, index: number): TileNodes | undefined {
     return this.#kept.get(tileKey(level, index))
   }
 
-  /** What a tile that may be here no longer has half way up. */
-  middle(level: number, index: number): Uint8Array | undefined {
-    return this.#middles.get(tileKey(level, index))
+  /** What a tile that may be here no longer has from its middle up. */
+  upper(level: number, index: number): Uint8Array | undefined {
+    return this.#uppers.get(tileKey(level, index))
   }
 
   set(level: number, index: number, nodes: TileNodes): void {
     this.#kept.set(tileKey(level, index), nodes)
-    this.#middles.set(tileKey(level, index), nodes.middle)
+    this.#uppers.set(tileKey(level, index), nodes.upper)
   }
 
-  /** Forgets a tile that is not what its middle says. */
+  /** Forgets a tile that is not what its upper nodes say. */
   delete(level: number, index: number): void {
     this.#kept.delete(tileKey(level, index))
   }

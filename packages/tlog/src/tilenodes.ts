@@ -25,10 +25,10 @@ export function groupOf(height: number, position: number): number {
 }
 
 /**
- * Sixteen hashes and the nodes above them, height by height, in one array: of tiles read at random nearly all that they cost
- * is what they leave behind.
+ * Sixteen hashes and the nodes above them, height by height: of a group, or of a middle, whose are the upper nodes of its tile.
+ * In one array, for of tiles read at random nearly all that they cost is what they leave behind.
  */
-function subtreeOf(hashes: Uint8Array): Uint8Array {
+export function subtreeOf(hashes: Uint8Array): Uint8Array {
   const nodes = new Uint8Array((2 * GROUP - 1) * HASH_SIZE)
   nodes.set(hashes)
   for (let from = 0, to = GROUP; to < 2 * GROUP - 1; from += 2, to++) {
@@ -69,14 +69,19 @@ export class TileNodes {
     return new TileNodes(innerNodes(data), NONE, undefined)
   }
 
-  /** Of a full tile whose middle is known. Keeps `data`; without it, it has the groups that it is given. */
-  static below(middle: Uint8Array, data?: Uint8Array): TileNodes {
-    return new TileNodes(undefined, subtreeOf(middle), data)
+  /** Of a full tile whose upper nodes are known. Keeps `data`; without it, it has the groups that it is given. */
+  static below(upper: Uint8Array, data?: Uint8Array): TileNodes {
+    return new TileNodes(undefined, upper, data)
   }
 
   /** The middle of a full tile. */
   get middle(): Uint8Array {
     return this.#levels?.[MIDDLE_HEIGHT] ?? this.#upper.subarray(0, GROUP_BYTES)
+  }
+
+  /** The middle of a full tile and the nodes above it. */
+  get upper(): Uint8Array {
+    return this.#levels === undefined ? this.#upper : concat(...this.#levels.slice(MIDDLE_HEIGHT))
   }
 
   /** The tile; `undefined` while groups are missing. @throws TlogError `bad-tile` */

@@ -308,7 +308,7 @@ describe('authenticated', () => {
       // As if it had not been used for long.
       cache.delete(0, 0)
       source.tiles.set('tile/0/000', damaged)
-      expect(cache.middle(0, 0)).toBeDefined()
+      expect(cache.upper(0, 0)).toBeDefined()
       expect(await codeOfAsync(reader.inclusionProof(17))).toBe('bad-tile')
       expect(text(await reader.inclusionProof(3))).toBe(text(path(3, LEAVES)))
       expect(await codeOfAsync(reader.hash(0, 20))).toBe('bad-tile')

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { concat } from '../src/bytes.ts'
 import { TlogError } from '../src/error.ts'
 import { innerNodes, tileHash, tilePeaks } from '../src/tile.ts'
-import { GROUP_BYTES, groupOf, TileNodes } from '../src/tilenodes.ts'
+import { GROUP_BYTES, groupOf, subtreeOf, TileNodes } from '../src/tilenodes.ts'
 import { leaves } from './reference.ts'
 
 const DATA = concat(...leaves(256))
@@ -12,7 +12,8 @@ describe('a tile whose middle is known', () => {
   test('has the nodes of one that is hashed as a whole, asked for in any order', () => {
     const { middle } = TileNodes.of(DATA)
     expect(middle).toEqual(LEVELS[4])
-    const one = TileNodes.below(middle, DATA)
+    expect(TileNodes.of(DATA).upper).toEqual(subtreeOf(middle))
+    const one = TileNodes.below(subtreeOf(middle), DATA)
     for (let i = 0; i < 256; i += 17) {
       for (const height of [3, 0, 8, 2, 5, 1, 4, 7, 6]) {
         const position = Math.floor(i / 2 ** height)
@@ -20,12 +21,12 @@ describe('a tile whose middle is known', () => {
       }
     }
     expect(one.data).toEqual(DATA)
-    expect(TileNodes.below(middle, DATA).data).toEqual(DATA)
+    expect(TileNodes.below(subtreeOf(middle), DATA).data).toEqual(DATA)
     expect(TileNodes.of(DATA).data).toEqual(DATA)
   })
 
   test('has the groups that it is given, and all above them', () => {
-    const one = TileNodes.below(LEVELS[4]!)
+    const one = TileNodes.below(subtreeOf(LEVELS[4]!))
     const given = new Set<number>()
     for (const group of [5, 15, 0, ...Array.from({ length: 16 }, (_, i) => i)]) {
       for (let height = 0; height <= 8; height++) {
@@ -50,7 +51,7 @@ describe('a tile whose middle is known', () => {
   test('hands out nothing of a group that is not below the middle', () => {
     const damaged = DATA.slice()
     damaged[5 * 512 + 100]! += 1
-    const one = TileNodes.below(LEVELS[4]!, damaged)
+    const one = TileNodes.below(subtreeOf(LEVELS[4]!), damaged)
     for (let group = 0; group < 16; group++) {
       for (const height of [0, 1, 2, 3]) {
         for (let at = 0; at < 16 / 2 ** height; at++) {
@@ -63,7 +64,7 @@ describe('a tile whose middle is known', () => {
     }
     expect(one.hash(4, 5)).toEqual(tileHash(LEVELS[4]!, 5))
     expect(() => one.data).toThrow(TlogError)
-    expect(() => TileNodes.below(LEVELS[4]!, damaged).data).toThrow(TlogError)
+    expect(() => TileNodes.below(subtreeOf(LEVELS[4]!), damaged).data).toThrow(TlogError)
   })
 })
 

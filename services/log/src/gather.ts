@@ -1,6 +1,6 @@
 /**
- * Questions to a database, gathered: while some are on their way the next wait and then go together. Alone a
- * question goes at once; under load a query for sixteen keys costs little more than one for one.
+ * Questions to a database, gathered: those of one turn of the event loop go together, and so do those that come up while
+ * others are on their way. A query for sixteen keys costs little more than one for one.
  */
 
 /** Batches on their way at a time: the second does not wait for a slow first. */
@@ -32,19 +32,21 @@ export class Gather<K, V> {
 
   ask(key: K): Promise<V> {
     return new Promise((resolve, reject) => {
+      // When all that has come in has been read: who is answered together asks again together.
+      if (this.#waiting.length === 0) setImmediate(() => this.#send())
       this.#waiting.push({ key, resolve, reject })
-      this.#next()
     })
   }
 
-  #next(): void {
-    if (this.#under === AT_ONCE || this.#waiting.length === 0) return
-    this.#under++
-    const batch = this.#waiting.splice(0, this.#most)
-    void this.#answer(batch).finally(() => {
-      this.#under--
-      this.#next()
-    })
+  #send(): void {
+    while (this.#under < AT_ONCE && this.#waiting.length > 0) {
+      this.#under++
+      const batch = this.#waiting.splice(0, this.#most)
+      void this.#answer(batch).finally(() => {
+        this.#under--
+        this.#send()
+      })
+    }
   }
 
   async #answer(batch: readonly Question<K, V>[]): Promise<void> {

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { Gather } from '../src/gather.ts'
 
@@ -15,14 +16,21 @@ function slow() {
 }
 
 describe('questions', () => {
-  test('go at once alone, and together while others are on their way', async () => {
+  test('go together in one turn, and while others are on their way', async () => {
     const { asked, gather, letGo } = slow()
-    const answers = [1, 2, 3, 4, 5].map((key) => gather.ask(key))
-    expect(asked).toEqual([[1], [2]])
+    const answers = [1, 2].map((key) => gather.ask(key))
+    expect(asked).toEqual([])
+    await turn()
+    expect(asked).toEqual([[1, 2]])
+    answers.push(gather.ask(3))
+    await turn()
+    for (const key of [4, 5]) answers.push(gather.ask(key))
+    await turn()
+    expect(asked).toEqual([[1, 2], [3]])
     letGo()
     expect(await answers[0]).toBe('value 1')
-    await Promise.resolve()
-    expect(asked).toEqual([[1], [2], [3, 4, 5]])
+    await turn()
+    expect(asked).toEqual([[1, 2], [3], [4, 5]])
     letGo()
     letGo()
     expect(await Promise.all(answers)).toEqual([1, 2, 3, 4, 5].map((key) => `value ${key}`))
@@ -30,7 +38,11 @@ describe('questions', () => {
 
   test('fail with their batch, and those after them do not', async () => {
     const { asked, gather, letGo } = slow()
-    const answers = [12, 13, 14].map((key) => gather.ask(key).catch(String))
+    const answers: Promise<string>[] = []
+    for (const key of [12, 13, 14]) {
+      answers.push(gather.ask(key).catch(String))
+      await turn()
+    }
     letGo()
     letGo()
     expect(await answers[0]).toBe('value 12')
@@ -51,7 +63,7 @@ describe('questions', () => {
       expect(await Promise.all(keys.map((key) => gather.ask(key)))).toEqual(keys)
       return sizes
     }
-    expect(await sizesOf(1_000)).toEqual([1, 1, 256, 256, 256, 230])
-    expect(await sizesOf(20, 8)).toEqual([1, 1, 8, 8, 2])
+    expect(await sizesOf(1_000)).toEqual([256, 256, 256, 232])
+    expect(await sizesOf(20, 8)).toEqual([8, 8, 4])
   })
 })

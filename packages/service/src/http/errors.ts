@@ -77,7 +77,7 @@ export function errorHandler(
 ): FastifyReply {
   const problem = toProblem(error)
   if (problem.status >= 500 && !EXPECTED.has(problem.problem)) {
-    request.log.error({ err: error }, 'request failed')
+    request.log.error({ err: error, reqId: request.id }, 'request failed')
   }
   return sendProblem(problem, reply)
 }

@@ -25,6 +25,8 @@ export class Outbox {
       // connection might be closed before.
       if (answer.socket === null) this.#giveBack(socket)
     })
+    // What comes behind a request that was answered is no reason to lose the answer.
+    server.prependListener('clientError', this.#writes.flush)
     // To Node a connection is idle when its answer is made.
     const closeIdle = server.closeIdleConnections.bind(server)
     server.closeIdleConnections = () => {

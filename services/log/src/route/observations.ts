@@ -67,7 +67,9 @@ export function observationRoutes(app: Http, context: LogContext): void {
         const { results, soFar } = handedIn
         leave.get(request)?.()
         // Whoever does not wait is still owed that errors of ours reach our log.
-        results.catch((error: unknown) => request.log.error({ err: error }, 'submission failed'))
+        results.catch((error: unknown) => {
+          request.log.error({ err: error, reqId: request.id }, 'submission failed')
+        })
         const wait = prefersNotToWait(request.headers['prefer']) ? 0 : WAIT_MS
         const done = await within(results, wait)
         if (done !== undefined) return { results: done }

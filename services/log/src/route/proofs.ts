@@ -33,11 +33,9 @@ export function proofRoutes(app: Http, { reader }: LogContext): void {
       if (index >= size) {
         throw new Problem('beyond-published-tree', `index ${index} is beyond the size ${size}`)
       }
-      const [leaf, root, proof] = await Promise.all([
-        tree.hash(0, index),
-        tree.subtreeHash(0, size),
-        tree.inclusionProof(index, size),
-      ])
+      // With the hash beside it comes that of the leaf.
+      const proof = await tree.inclusionProof(index, size)
+      const [leaf, root] = await Promise.all([tree.hash(0, index), tree.subtreeHash(0, size)])
       const hashes = { leaf_hash: toBase64(leaf), root: toBase64(root), proof: proof.map(toBase64) }
       return { index, size, ...hashes }
     },
