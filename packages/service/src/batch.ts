@@ -20,6 +20,11 @@ export class Batch<T> {
     this.#work = work
   }
 
+  /** How much has come up. */
+  get size(): number {
+    return this.#items.length
+  }
+
   add(item: T): void {
     if (this.#items.length === 0) this.#soon(this.flush)
     this.#items.push(item)

@@ -72,8 +72,6 @@ export interface HttpOptions {
   rateLimit?: RateLimit | false
   /** `false` turns it off. */
   pressure?: PressureLimits | false
-  /** Answers of one turn of the event loop go out together (http/outbox.ts): for a process that only reads. */
-  together?: boolean
   /** Replaces the default Content-Security-Policy. */
   contentPolicy?: ContentPolicy
 }
@@ -135,7 +133,7 @@ export async function buildHttp(options: HttpOptions): Promise<Http> {
     return !app.stopping.aborted && (options.pressure === false || !app.isUnderPressure())
   })
   lane.open(app)
-  if (options.together === true) outbox.open(app.server)
+  outbox.open(app.server)
   await app.register(headers, { contentPolicy: options.contentPolicy })
   app.decorateReply('holds', undefined)
   // After the headers: what is kept is kept with all of them.

@@ -14,8 +14,9 @@ describe('a batch', () => {
     const did: number[] = []
     const { batch, soon } = batchOf((item) => did.push(item))
     for (const item of [1, 2, 3]) batch.add(item)
-    expect([did, soon.length]).toEqual([[], 1])
+    expect([did, soon.length, batch.size]).toEqual([[], 1, 3])
     soon[0]!()
+    expect(batch.size).toBe(0)
     expect(did).toEqual([1, 2, 3])
     soon[0]!()
     expect(did).toEqual([1, 2, 3])

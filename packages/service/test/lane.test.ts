@@ -33,7 +33,6 @@ beforeAll(async () => {
     health: new Health(),
     metrics,
     pressure: false,
-    together: true,
   })
   app.get(
     '/fixed/*',

@@ -8,8 +8,11 @@ import { Outbox } from '../src/http/outbox.ts'
 const GET = 'GET / HTTP/1.1\r\nhost: a\r\n\r\n'
 
 /** A server with an outbox, until the test ends. */
-async function listen(listener: RequestListener): Promise<{ server: Server; outbox: Outbox }> {
-  const outbox = new Outbox()
+async function listen(
+  listener: RequestListener,
+  now?: () => number,
+): Promise<{ server: Server; outbox: Outbox }> {
+  const outbox = new Outbox(now)
   const server = createServer(listener)
   outbox.open(server)
   server.listen(0, '127.0.0.1')
@@ -29,7 +32,10 @@ interface World {
 }
 
 /** A server that answers at once with the number of the request. */
-async function serve(onAsked: (number: number, socket: Socket) => void = () => {}): Promise<World> {
+async function serve(
+  onAsked: (number: number, socket: Socket) => void = () => {},
+  now?: () => number,
+): Promise<World> {
   const story: string[] = []
   let asked = 0
   const { outbox, server } = await listen(({ socket }, response) => {
@@ -38,7 +44,7 @@ async function serve(onAsked: (number: number, socket: Socket) => void = () => {
     response.once('finish', () => story.push(`out ${number}`))
     response.end(`answer ${number}`)
     onAsked(number, socket)
-  })
+  }, now)
   return { server, outbox, story }
 }
 
@@ -102,6 +108,31 @@ describe('answers of one turn', () => {
     socket!.write(GET)
     await once(socket!, 'close')
     expect(text).toContain('answer 1')
+  })
+
+  test('go out each by itself for a second after a turn that was long for other reasons', async () => {
+    let time = 5_000
+    let turn = 10
+    const { server, story } = await serve(
+      () => {
+        time += turn
+      },
+      () => time,
+    )
+    const sockets = await connections(server, 2)
+    const ask = async (): Promise<string[]> => {
+      story.length = 0
+      for (const socket of sockets) socket.write(GET)
+      await Promise.all(sockets.map(textOf))
+      return story.map((event) => event.split(' ')[0]!)
+    }
+    const together = ['asked', 'asked', 'out', 'out']
+    expect(await ask()).toEqual(together)
+    turn = 0.1
+    expect(await ask()).toEqual(['asked', 'out', 'asked', 'out'])
+    time += 1_000
+    expect(await ask()).toEqual(together)
+    expect(await ask()).toEqual(together)
   })
 
   test('come before what follows them is refused', async () => {

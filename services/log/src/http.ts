@@ -27,7 +27,6 @@ export async function buildLogHttp(
     ...serving,
     trustProxy,
     rateLimit: { max: rateLimit, window: 60_000 },
-    together: context.admitter === undefined,
     ...limits,
   })
   tileRoutes(app, context)

@@ -3,22 +3,41 @@
  * to a socket wakes who waits at its other end, where that is on the same machine, such as a proxy; that takes as long as a
  * sixth of an answer. Who gets the second before it has gone back to sleep need not be woken again.
  *
- * It is for processes whose turns are short. One that takes submissions has long ones while it is flooded, and an answer must
- * not wait for their end.
+ * Where turns are long because of other work, as in a process that takes submissions while it is flooded, an answer must not
+ * wait for their end: each goes out by itself then, for a second, before it is tried again.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { Batch } from '../batch.ts'
 
+/** Longer than a turn takes for each of its answers, as a rule, ms. */
+const ANSWER_MS = 0.5
+/** How long each answer goes out by itself, ms. */
+const APART_MS = 1_000
+
 /** What is to be written to the sockets of a server. */
 export class Outbox {
-  readonly #writes = new Batch<() => void>(setImmediate, (write) => write())
+  readonly #now: () => number
+  readonly #writes = new Batch<() => void>(
+    (flush) => {
+      const from = this.#now()
+      setImmediate(() => {
+        this.#judge(this.#now() - from)
+        flush()
+      })
+    },
+    (write) => write(),
+  )
 
-  #isOpen = false
+  #apartUntil = 0
+
+  /** @param now milliseconds of a clock that is never set back */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now
+  }
 
   /** From now on what is written to connections of the server goes through here. */
   open(server: Server): void {
-    this.#isOpen = true
     server.on('connection', (socket: Socket) => this.#take(socket))
     server.prependListener('request', ({ socket }: IncomingMessage, answer: ServerResponse) => {
       // It was asked before the last answer has gone out. Answers that wait for one another must not wait for more, or the
@@ -37,7 +56,7 @@ export class Outbox {
 
   /** Calls back when all that has been written so far has been handed to the system. */
   afterwards(work: () => void): void {
-    if (this.#isOpen) this.#writes.add(work)
+    if (this.#writes.size > 0) this.#writes.add(work)
     else work()
   }
 
@@ -45,12 +64,19 @@ export class Outbox {
   #take(socket: Socket): void {
     const write = socket._write.bind(socket)
     const writev = socket._writev!.bind(socket)
-    socket._write = (chunk, encoding, done) => {
-      this.#writes.add(() => write(chunk, encoding, done))
-    }
-    socket._writev = (chunks, done) => {
-      this.#writes.add(() => writev(chunks, done))
-    }
+    socket._write = (chunk, encoding, done) => this.#write(() => write(chunk, encoding, done))
+    socket._writev = (chunks, done) => this.#write(() => writev(chunks, done))
+  }
+
+  #write(write: () => void): void {
+    if (this.#now() < this.#apartUntil) write()
+    else this.#writes.add(write)
+  }
+
+  /** @param took how long the first of what waits has waited, ms */
+  #judge(took: number): void {
+    const { size } = this.#writes
+    if (size > 0 && took > size * ANSWER_MS) this.#apartUntil = this.#now() + APART_MS
   }
 
   #giveBack(socket: Socket): void {
