@@ -31,14 +31,15 @@ interface World {
   readonly story: string[]
 }
 
-/** A server that answers at once with the number of the request. */
+/** A server that answers at once with the number of the request; its clock stands still. */
 async function serve(
   onAsked: (number: number, socket: Socket) => void = () => {},
-  now?: () => number,
+  now: () => number = () => 0,
 ): Promise<World> {
   const story: string[] = []
   let asked = 0
-  const { outbox, server } = await listen(({ socket }, response) => {
+  const { outbox, server } = await listen(({ socket, url }, response) => {
+    if (url === '/many') return response.end()
     const number = ++asked
     story.push(`asked ${number}`)
     response.once('finish', () => story.push(`out ${number}`))
@@ -46,6 +47,13 @@ async function serve(
     onAsked(number, socket)
   }, now)
   return { server, outbox, story }
+}
+
+/** Brings about a turn of many answers: those of the next wait for one another. */
+async function many(server: Server): Promise<void> {
+  const sockets = await connections(server, 4)
+  for (const socket of sockets) socket.write(GET.replace('/', '/many'))
+  await Promise.all(sockets.map(textOf))
 }
 
 /** Connections, all of them accepted. */
@@ -68,6 +76,7 @@ describe('answers of one turn', () => {
   test('go out when all that came in has been read', async () => {
     const { server, story } = await serve()
     const sockets = await connections(server, 3)
+    await many(server)
     for (const socket of sockets) socket.write(GET)
     const answers = await Promise.all(sockets.map(textOf))
     expect(new Set(answers.map((text) => /answer \d$/.exec(text)?.[0]))).toEqual(
@@ -80,6 +89,7 @@ describe('answers of one turn', () => {
   test('come in order on one connection, each once', async () => {
     const { server } = await serve()
     const [socket] = await connections(server, 1)
+    await many(server)
     socket!.write(GET.repeat(50))
     let text = ''
     socket!.on('data', (bytes: Buffer) => (text += bytes.toString()))
@@ -91,9 +101,12 @@ describe('answers of one turn', () => {
   test('come all to who asks in one go and then says that nothing follows', async () => {
     const { server } = await serve()
     const [socket] = await connections(server, 1)
+    const others = await connections(server, 4)
+    await many(server)
     let text = ''
     socket!.on('data', (bytes: Buffer) => (text += bytes.toString()))
     socket!.end(GET.repeat(5))
+    for (const other of others) other.write(GET.replace('/', '/many').repeat(3))
     await once(socket!, 'close')
     expect([...text.matchAll(/answer (\d+)/g)].map(([, number]) => Number(number))).toEqual([
       1, 2, 3, 4, 5,
@@ -103,6 +116,7 @@ describe('answers of one turn', () => {
   test('come before the connection is closed as idle', async () => {
     const { server } = await serve(() => process.nextTick(() => server.closeIdleConnections()))
     const [socket] = await connections(server, 1)
+    await many(server)
     let text = ''
     socket!.on('data', (bytes: Buffer) => (text += bytes.toString()))
     socket!.write(GET)
@@ -110,29 +124,33 @@ describe('answers of one turn', () => {
     expect(text).toContain('answer 1')
   })
 
-  test('go out each by itself for a second after a turn that was long for other reasons', async () => {
+  test('go out each by itself after a turn of few, or one that was long for other reasons', async () => {
     let time = 5_000
-    let turn = 10
+    let work = 0.1
     const { server, story } = await serve(
       () => {
-        time += turn
+        time += work
       },
       () => time,
     )
-    const sockets = await connections(server, 2)
-    const ask = async (): Promise<string[]> => {
+    const sockets = await connections(server, 4)
+    const ask = async (count: number): Promise<string> => {
       story.length = 0
-      for (const socket of sockets) socket.write(GET)
-      await Promise.all(sockets.map(textOf))
-      return story.map((event) => event.split(' ')[0]!)
+      const some = sockets.slice(0, count)
+      for (const socket of some) socket.write(GET)
+      await Promise.all(some.map(textOf))
+      return story.map((event) => event.split(' ')[0]!).join(' ')
     }
-    const together = ['asked', 'asked', 'out', 'out']
-    expect(await ask()).toEqual(together)
-    turn = 0.1
-    expect(await ask()).toEqual(['asked', 'out', 'asked', 'out'])
-    time += 1_000
-    expect(await ask()).toEqual(together)
-    expect(await ask()).toEqual(together)
+    const apart = 'asked out asked out asked out asked out'
+    const together = 'asked asked asked asked out out out out'
+    expect(await ask(4)).toBe(apart)
+    expect(await ask(4)).toBe(together)
+    expect(await ask(3)).toBe('asked asked asked out out out')
+    expect(await ask(4)).toBe(apart)
+    work = 2
+    expect(await ask(4)).toBe(together)
+    expect(await ask(4)).toBe(apart)
+    expect(await ask(4)).toBe(apart)
   })
 
   test('come before what follows them is refused', async () => {
@@ -140,10 +158,12 @@ describe('answers of one turn', () => {
     // As Fastify's handler does where an answer is under way.
     server.on('clientError', (_error, socket) => socket.destroy())
     const [socket] = await connections(server, 1)
+    await many(server)
     let text = ''
     socket!.on('data', (bytes: Buffer) => (text += bytes.toString()))
     socket!.write(GET)
     await expect.poll(() => text).toContain('answer 1')
+    await many(server)
     socket!.write(`${GET}no request at all\r\n\r\n`)
     await once(socket!, 'close')
     expect(text).toContain('answer 2')
@@ -154,6 +174,7 @@ describe('answers of one turn', () => {
       if (number === 1) socket.destroy()
     })
     const sockets = await connections(server, 3)
+    await many(server)
     const ends = sockets.map((socket) =>
       Promise.race([textOf(socket), once(socket, 'close').then(() => 'gone')]),
     )
@@ -168,6 +189,7 @@ test('what is to be done afterwards is done after what was written before', asyn
   const { server, outbox, story } = await serve(() => outbox.afterwards(() => later()))
   later = () => story.push('afterwards')
   const [socket] = await connections(server, 1)
+  await many(server)
   socket!.write(GET)
   await textOf(socket!)
   expect(story).toEqual(['asked 1', 'out 1', 'afterwards'])

@@ -3,33 +3,26 @@
  * to a socket wakes who waits at its other end, where that is on the same machine, such as a proxy; that takes as long as a
  * sixth of an answer. Who gets the second before it has gone back to sleep need not be woken again.
  *
- * Where turns are long because of other work, as in a process that takes submissions while it is flooded, an answer must not
- * wait for their end: each goes out by itself then, for a second, before it is tried again.
+ * That is for turns of many answers and of little else, such as the one before was. Where there are few, nothing is won; and
+ * a process that takes submissions has long turns while it is flooded, for whose end no answer must wait.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { Batch } from '../batch.ts'
 
-/** Longer than a turn takes for each of its answers, as a rule, ms. */
+/** Answers of a turn that are many. */
+const MANY = 4
+/** Longer than a turn takes for each of its answers if there is little else, ms. */
 const ANSWER_MS = 0.5
-/** How long each answer goes out by itself, ms. */
-const APART_MS = 1_000
 
 /** What is to be written to the sockets of a server. */
 export class Outbox {
   readonly #now: () => number
-  readonly #writes = new Batch<() => void>(
-    (flush) => {
-      const from = this.#now()
-      setImmediate(() => {
-        this.#judge(this.#now() - from)
-        flush()
-      })
-    },
-    (write) => write(),
-  )
-
-  #apartUntil = 0
+  readonly #writes = new Batch<() => void>(setImmediate, (write) => write())
+  /** What has been written in this turn. */
+  #count = 0
+  /** Whether it waits for the end of the turn. */
+  #waits = false
 
   /** @param now milliseconds of a clock that is never set back */
   constructor(now: () => number = () => performance.now()) {
@@ -69,14 +62,17 @@ export class Outbox {
   }
 
   #write(write: () => void): void {
-    if (this.#now() < this.#apartUntil) write()
-    else this.#writes.add(write)
+    if (this.#count++ === 0) this.#watchTurn()
+    if (this.#waits) this.#writes.add(write)
+    else write()
   }
 
-  /** @param took how long the first of what waits has waited, ms */
-  #judge(took: number): void {
-    const { size } = this.#writes
-    if (size > 0 && took > size * ANSWER_MS) this.#apartUntil = this.#now() + APART_MS
+  #watchTurn(): void {
+    const from = this.#now()
+    setImmediate(() => {
+      this.#waits = this.#count >= MANY && this.#now() - from < this.#count * ANSWER_MS
+      this.#count = 0
+    })
   }
 
   #giveBack(socket: Socket): void {
