@@ -15,7 +15,7 @@
  * The entry is not in the file, or only in `extra`; what that holds is the application's. (An entry bundle of tlog-tiles
  * is in tile.ts.)
  */
-import { fromBase64, fromUtf8, parseDecimal, toBase64, utf8 } from './bytes.ts'
+import { fromBase64, fromUtf8, parseDecimal, toBase64, toBase64Each, utf8 } from './bytes.ts'
 import { TlogError } from './error.ts'
 import { HASH_SIZE, hashFromBase64 } from './hash.ts'
 import type { Hash } from './hash.ts'
@@ -78,7 +78,7 @@ export function formatTlogProof({ extra, index, path, checkpoint }: TlogProof): 
     HEADER,
     ...(extra === undefined ? [] : [EXTRA + toBase64(extra)]),
     INDEX + String(index),
-    ...path.map(toBase64),
+    ...toBase64Each(path),
   ]
   // Each character of that is a byte; the text of the checkpoint is another's.
   const head = `${lines.join('\n')}\n\n`

@@ -75,9 +75,29 @@ const PADDING = '='.charCodeAt(0)
  * five times as long for a proof of 3 kB, and half as long again for a hash.
  */
 export function toBase64(bytes: Uint8Array): string {
-  const out = new Uint8Array(Math.ceil(bytes.length / 3) * 4).fill(PADDING)
+  const out = new Uint8Array(base64Length(bytes))
+  writeBase64(bytes, out, 0)
+  return decoder.decode(out)
+}
+
+/** The same of many: they are read as one text, which takes a third as long for a proof of 24 hashes. */
+export function toBase64Each(many: readonly Uint8Array[]): string[] {
+  const out = new Uint8Array(many.reduce((sum, bytes) => sum + base64Length(bytes), 0))
+  let end = 0
+  for (const bytes of many) end = writeBase64(bytes, out, end)
+  const text = decoder.decode(out)
+  end = 0
+  return many.map((bytes) => text.slice(end, (end += base64Length(bytes))))
+}
+
+function base64Length({ length }: Uint8Array): number {
+  return Math.ceil(length / 3) * 4
+}
+
+/** @returns where the digits end */
+function writeBase64(bytes: Uint8Array, out: Uint8Array, start: number): number {
   const whole = bytes.length - (bytes.length % 3)
-  let at = 0
+  let at = start
   for (let i = 0; i < whole; i += 3) {
     const v = (bytes[i]! << 16) | (bytes[i + 1]! << 8) | bytes[i + 2]!
     out[at++] = BASE64_DIGIT[v >> 18]!
@@ -89,9 +109,10 @@ export function toBase64(bytes: Uint8Array): string {
     const v = (bytes[whole]! << 8) | (bytes[whole + 1] ?? 0)
     out[at++] = BASE64_DIGIT[v >> 10]!
     out[at++] = BASE64_DIGIT[(v >> 4) & 63]!
-    if (whole + 2 === bytes.length) out[at] = BASE64_DIGIT[(v << 2) & 63]!
+    out[at++] = whole + 2 === bytes.length ? BASE64_DIGIT[(v << 2) & 63]! : PADDING
+    out[at++] = PADDING
   }
-  return decoder.decode(out)
+  return at
 }
 
 /**

@@ -56,6 +56,8 @@ export class TreeReader {
   readonly #source: TileSource
   readonly #expected: Hash | undefined
   readonly #cache: TileCache
+  /** How many tiles of each level are full. */
+  readonly #full: readonly number[]
   /** Tiles, and groups of one. */
   readonly #reading = new UnderWay<number | string, TileNodes>()
   #edge: Edge | undefined
@@ -75,6 +77,7 @@ export class TreeReader {
     this.#source = source
     this.#expected = root
     this.#cache = cache
+    this.#full = fullTiles(size)
   }
 
   /** Root of the tree. */
@@ -216,7 +219,7 @@ export class TreeReader {
   }
 
   #isPartial(level: number, index: number): boolean {
-    return tileWidth(this.size, level, index) < TILE_WIDTH
+    return index >= (this.#full[level] ?? 0)
   }
 
   #tileNow(level: number, index: number): TileNodes | undefined {
@@ -313,6 +316,13 @@ export class TreeReader {
     }
     return new Uint8Array(data)
   }
+}
+
+function fullTiles(size: number): number[] {
+  const counts: number[] = []
+  let count = size
+  while ((count = Math.floor(count / TILE_WIDTH)) > 0) counts.push(count)
+  return counts
 }
 
 /** A tile by the middle that was stored beside it, if that leads to the tile's hash. */

@@ -11,6 +11,7 @@ import {
   fromUtf8,
   parseDecimal,
   toBase64,
+  toBase64Each,
   toHex,
   u64be,
   utf8,
@@ -119,6 +120,14 @@ describe('base64', () => {
         const text = toBase64(a)
         expect(text).toBe(btoa(String.fromCharCode(...a)))
         expect(fromBase64(text)).toEqual(a)
+      }),
+    )
+  })
+
+  test('many at once are each as it is alone', () => {
+    fc.assert(
+      fc.property(fc.array(fc.uint8Array({ maxLength: 70 })), (many) => {
+        expect(toBase64Each(many)).toEqual(many.map(toBase64))
       }),
     )
   })

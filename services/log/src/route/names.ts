@@ -1,5 +1,5 @@
 /** Names and zones: state, history, and the proof that the history is complete. */
-import { toBase64 } from '@dslog/tlog/bytes'
+import { toBase64, toBase64Each } from '@dslog/tlog/bytes'
 import Type from 'typebox'
 import { nameToText } from '@dslog/dnssec/name'
 import { dsToText } from '@dslog/dnssec/records'
@@ -44,7 +44,7 @@ export function nameRoutes(app: Http, { reader }: LogContext): void {
           map_proof: toBase64(mapProof),
           map_head: mapHead.index,
           map_head_entry: toBase64(mapHead.bytes),
-          map_head_proof: mapHeadProof.map(toBase64),
+          map_head_proof: toBase64Each(mapHeadProof),
           indices: history.map(({ index }) => index),
           checkpoint: tree.note,
         },

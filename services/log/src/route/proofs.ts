@@ -1,5 +1,5 @@
 /** Inclusion and consistency proofs (RFC 6962 sections 2.1.1 and 2.1.2), of any published size. */
-import { toBase64 } from '@dslog/tlog/bytes'
+import { toBase64, toBase64Each } from '@dslog/tlog/bytes'
 import { hashFromBase64 } from '@dslog/tlog/hash'
 import {
   ConsistencyProof,
@@ -36,7 +36,7 @@ export function proofRoutes(app: Http, { reader }: LogContext): void {
       // With the hash beside it comes that of the leaf.
       const proof = await tree.inclusionProof(index, size)
       const [leaf, root] = await Promise.all([tree.hash(0, index), tree.subtreeHash(0, size)])
-      const hashes = { leaf_hash: toBase64(leaf), root: toBase64(root), proof: proof.map(toBase64) }
+      const hashes = { leaf_hash: toBase64(leaf), root: toBase64(root), proof: toBase64Each(proof) }
       return { index, size, ...hashes }
     },
   )
@@ -62,7 +62,7 @@ export function proofRoutes(app: Http, { reader }: LogContext): void {
         tree.consistencyProof(from, to),
       ])
       const roots = { from_root: toBase64(fromRoot), to_root: toBase64(toRoot) }
-      return { from, to, ...roots, proof: proof.map(toBase64) }
+      return { from, to, ...roots, proof: toBase64Each(proof) }
     },
   )
 
