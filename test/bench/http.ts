@@ -1,20 +1,23 @@
-/** Proofs over HTTP from a log of many names on PostgreSQL, asked for as often as wrk can on the same cores. */
-import type { AddressInfo } from 'node:net'
+/**
+ * Proofs over HTTP from a log of many names on PostgreSQL, by a process that only reads, asked for as often as wrk can on the
+ * same cores.
+ */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'kysely'
+import { formatVkey } from '@dslog/tlog/key'
+import { formatAnchors } from '@dslog/dnssec/anchors'
 import { nameToText } from '@dslog/dnssec/name'
-import { LOG_CONFIG } from '@dslog/log/config'
-import { buildLogHttp } from '@dslog/log/http'
-import { LogReader } from '@dslog/log/reader'
-import { ZoneList } from '@dslog/log/zones'
-import { readConfig } from '@dslog/service/config'
-import { Health } from '@dslog/service/health'
-import type { Http } from '@dslog/service/http'
-import { Metrics } from '@dslog/service/metrics'
+import { LOG_FILES } from '@dslog/log/files'
+import { policyText } from '@dslog/log/policy'
 import { randomIntFrom } from '@dslog/testbed/random'
-import { silent } from '../silent.ts'
 import { type FilledLog, filledLog } from './filled.ts'
-import { type Benchmark, type Goal, repeat } from './harness.ts'
+import { type Bench, type Benchmark, type Goal, repeat } from './harness.ts'
 import { Meter } from './processor.ts'
+import { READ_ONLY, startReaderWith } from './running.ts'
+import { serverUrl, urlOf } from './server.ts'
+import { cpuOf } from './usage.ts'
 import { anyOf, hasWrk, wrk } from './wrk.ts'
 
 /** Leaves that are asked for again and again, and different paths of what is asked for at random. */
@@ -28,12 +31,9 @@ export const http: Benchmark = {
   async run(bench) {
     const filled = await filledLog(bench)
     if (filled === undefined || !hasWrk()) return bench.skip('http: no PostgreSQL, or no wrk')
-    const app = await serverOf(filled)
-    bench.after(() => app.close())
-    await app.listen({ host: '127.0.0.1', port: 0 })
-    const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
+    const url = await startReaderOf(bench, filled)
     const { names, runs, seconds } = bench.sizes
-    const meter = await Meter.of(filled.options.db)
+    const meter = await Meter.of(filled.options.db, () => cpuOf(READ_ONLY))
     const below = randomIntFrom(names)
     const inclusion = (index: number) => `/v1/proofs/inclusion?index=${index}`
     const measure = async (
@@ -46,7 +46,7 @@ export const http: Benchmark = {
         Array.from({ length: PATHS }, (_, i) => path(i)),
         header,
       )
-      // Making it up was such work that the server sheds load until it has seen that it is over.
+      // It may still be shedding load that was too much for it.
       while (!(await fetch(`${url}${path(0)}`)).ok) await sleep(AGAIN_MS)
       await wrk(url, 1, script)
       const rates: number[] = []
@@ -75,27 +75,21 @@ export const http: Benchmark = {
   },
 }
 
-/** The server of the log service, in this process. */
-async function serverOf({ log, options }: FilledLog): Promise<Http> {
-  const { log: config } = readConfig({ log: LOG_CONFIG }, { DSLOG_LOG_RATE_LIMIT: '1000000000' })
-  const context = {
-    reader: new LogReader(log, options.db),
-    admitter: undefined,
-    onPublished: () => () => {},
-    isFrozen: () => false,
-    zones: new ZoneList([]),
-    vkeys: [],
-    policy: '',
-    anchors: undefined,
-    monitor: undefined,
-    publishInterval: 1000,
-    announcement: undefined,
-    operatorToken: undefined,
-    software: 'dslog benchmark',
-  }
-  return buildLogHttp(context, config, {
-    logger: silent,
-    health: new Health(),
-    metrics: new Metrics('log'),
+/** `dslog log --read-only` on the tables of that log. */
+async function startReaderOf(bench: Bench, { evidence, options }: FilledLog): Promise<string> {
+  const { rows } = await sql<{ name: string }>`
+    select current_database() as name`.execute(options.db.kysely)
+  const folder = bench.folder()
+  const anchors = join(folder, 'anchors')
+  const vkeys = options.signers.map(({ key }) => formatVkey(key))
+  writeFileSync(join(folder, LOG_FILES.policy), policyText(vkeys, undefined))
+  writeFileSync(anchors, formatAnchors(evidence.anchors))
+  return startReaderWith(bench, {
+    ...process.env,
+    DATABASE_URL: urlOf((await serverUrl(bench))!, rows[0]!.name),
+    DSLOG_ANCHORS: anchors,
+    DSLOG_DATA: folder,
+    DSLOG_LOG_LEVEL: 'error',
+    DSLOG_LOG_RATE_LIMIT: '1000000000',
   })
 }

@@ -1,10 +1,9 @@
 /** Services as processes of their own, as operators run them, for what is measured over HTTP. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { sql } from 'kysely'
-import { openDatabase } from '@dslog/service/db'
 import { freePort } from '@dslog/testbed/program'
 import { DSLOG } from '../repository.ts'
 import type { Bench } from './harness.ts'
+import { createDatabase } from './server.ts'
 
 /** The operator's token of a log. */
 export const TOKEN = 'benchmark'
@@ -17,14 +16,10 @@ export async function startLog(
   server: string,
   settings: Readonly<Record<string, string>> = {},
 ): Promise<string> {
-  const database = `bench_${process.pid}_${Date.now()}`
-  const admin = await openDatabase({ url: server, folder: bench.folder() })
-  await sql`create database ${sql.id(database)}`.execute(admin.kysely)
-  await admin.close()
   const port = await freePort()
   const environment = {
     ...process.env,
-    DATABASE_URL: server.replace(/\/[^/]*$/, `/${database}`),
+    DATABASE_URL: await createDatabase(bench, server),
     DSLOG_DATA: bench.folder(),
     DSLOG_LOG_LEVEL: 'error',
     DSLOG_LOG_PORT: String(port),
@@ -40,11 +35,22 @@ export async function startLog(
 /** What logs run with, by their URLs. */
 const environments = new Map<string, NodeJS.ProcessEnv>()
 
+/** What tells a process that only reads from others. */
+export const READ_ONLY = '--read-only'
+
 /** A process that only reads what a log writes; its URL. */
-export async function startReader(bench: Bench, log: string): Promise<string> {
+export function startReader(bench: Bench, log: string): Promise<string> {
+  return startReaderWith(bench, environments.get(log)!)
+}
+
+/** The same of a log that no such process writes. */
+export async function startReaderWith(
+  bench: Bench,
+  environment: NodeJS.ProcessEnv,
+): Promise<string> {
   const port = await freePort()
-  const environment = { ...environments.get(log), DSLOG_LOG_PORT: String(port) }
-  return start(bench, [DSLOG, 'log', '--read-only'], port, environment)
+  const env = { ...environment, DSLOG_LOG_PORT: String(port) }
+  return start(bench, [DSLOG, 'log', READ_ONLY], port, env)
 }
 
 /** Starts a program of Node that serves `/checkpoint` when it is ready; its URL. */

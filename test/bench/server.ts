@@ -1,10 +1,12 @@
 /**
  * A PostgreSQL server that keeps its promises: a throwaway cluster with fsync on and commits that wait
- * for the disk, with the memory that somebody who runs it for this would give it. Logs on it are apart
- * by schema.
+ * for the disk, with the memory that somebody who runs it for this would give it. Each log has a
+ * database of its own.
  */
+import { sql } from 'kysely'
 import { LOG_MIGRATIONS } from '@dslog/schema/migrate'
 import type { LogTables } from '@dslog/schema/db'
+import { LOG_SCHEMA } from '@dslog/log/files'
 import { newKey, noteSignerOf } from '@dslog/log/key'
 import type { LogOptions } from '@dslog/log/log'
 import { SignerFile, SignerInTable } from '@dslog/log/signer'
@@ -19,7 +21,7 @@ import type { Bench } from './harness.ts'
 const SETTINGS = ['shared_buffers=1GB', 'max_wal_size=8GB', 'checkpoint_timeout=15min']
 
 const servers = new WeakMap<Bench, Promise<string | undefined>>()
-let schemas = 0
+let databases = 0
 
 /** URL of the server, the same for all benchmarks; `undefined` where there is none. */
 export function serverUrl(bench: Bench): Promise<string | undefined> {
@@ -34,14 +36,28 @@ export function serverUrl(bench: Bench): Promise<string | undefined> {
   return url
 }
 
+/** A new database on the server; its URL. */
+export async function createDatabase(bench: Bench, server: string): Promise<string> {
+  const database = `bench_${process.pid}_${databases++}`
+  const admin = await openDatabase({ url: server, folder: bench.folder() })
+  await sql`create database ${sql.id(database)}`.execute(admin.kysely)
+  await admin.close()
+  return urlOf(server, database)
+}
+
+/** URL of a database of the server. */
+export function urlOf(server: string, database: string): string {
+  return server.replace(/\/[^/]*$/, `/${database}`)
+}
+
 /** A new database of a log: on the server, or embedded. */
 async function newDatabase(
   bench: Bench,
   url: string | undefined,
 ): Promise<{ db: Database<LogTables>; folder: string }> {
   const folder = bench.folder()
-  const schema = `bench_${process.pid}_${schemas++}`
-  const place = url === undefined ? {} : { url, schema }
+  const place =
+    url === undefined ? {} : { url: await createDatabase(bench, url), schema: LOG_SCHEMA }
   const db = await openDatabase<LogTables>({ folder: join(folder, 'log'), ...place })
   await migrate(db, LOG_MIGRATIONS)
   bench.after(() => db.close())
