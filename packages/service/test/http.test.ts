@@ -113,7 +113,12 @@ describe('problems', () => {
       expect(Object.keys(document).sort()).toEqual(['status', 'title', 'type'])
       expect(response.body).not.toContain('hunter2')
     }
-    expect(lines.filter((line) => line.includes('hunter2'))).toHaveLength(2)
+    const said = lines.filter((line) => line.includes('hunter2')).map((line) => JSON.parse(line))
+    expect(said).toMatchObject([
+      { msg: 'request failed', method: 'GET', route: '/bug', reqId: expect.any(String) },
+      { msg: 'request failed', method: 'GET', route: '/thrown-string', reqId: expect.any(String) },
+    ])
+    expect(said[0].reqId).not.toBe(said[1].reqId)
   })
 
   it('hides the message of errors that were not written for clients', async () => {

@@ -77,9 +77,14 @@ export function errorHandler(
 ): FastifyReply {
   const problem = toProblem(error)
   if (problem.status >= 500 && !EXPECTED.has(problem.problem)) {
-    request.log.error({ err: error, reqId: request.id }, 'request failed')
+    request.log.error({ err: error, ...requestOf(request) }, 'request failed')
   }
   return sendProblem(problem, reply)
+}
+
+/** A request as the log of the process names it: not by its path, which can hold a token. */
+export function requestOf({ id, method, routeOptions }: FastifyRequest): object {
+  return { reqId: id, method, route: routeOptions.url }
 }
 
 /** Fastify's handler of what no route matches, a known path with another method included. */

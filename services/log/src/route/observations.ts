@@ -3,6 +3,7 @@ import type { Writable } from 'node:stream'
 import { MAX_SUBMIT_BYTES, Submission, SubmitResults } from '@dslog/schema/api'
 import type { Http } from '@dslog/service/http'
 import { bearerOf, isToken } from '@dslog/service/http/bearer'
+import { requestOf } from '@dslog/service/http/errors'
 import { sourceOf } from '@dslog/service/http/source'
 import { Problem } from '@dslog/service/problem'
 import { Gate, type Places } from '../gate.ts'
@@ -68,7 +69,7 @@ export function observationRoutes(app: Http, context: LogContext): void {
         leave.get(request)?.()
         // Whoever does not wait is still owed that errors of ours reach our log.
         results.catch((error: unknown) => {
-          request.log.error({ err: error, reqId: request.id }, 'submission failed')
+          request.log.error({ err: error, ...requestOf(request) }, 'submission failed')
         })
         const wait = prefersNotToWait(request.headers['prefer']) ? 0 : WAIT_MS
         const done = await within(results, wait)
