@@ -11,12 +11,14 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { nameToText, type Name } from '@dslog/dnssec/name'
 import type { Authority, Internet } from './internet.ts'
 import { servedSerial } from './nameserver/probe.ts'
 import type { Source } from './nameserver/responder.ts'
 import type { Transfers } from './nameserver/server.ts'
 import type { TsigKey } from './nameserver/tsig.ts'
+import { processes } from './processes.ts'
 import { finished, freePort, isInstalled, Program } from './program.ts'
 
 /** A zone as a master file. */
@@ -116,7 +118,16 @@ export async function startNsd(
   return start(zones, options, {
     config: nsdConfig,
     launch: (place) => Program.start('nsd', ['-d', '-c', join(place.folder, CONFIG)]),
-    reload: async (program) => program.signal('SIGHUP'),
+    reload: async (program, { folder }) => {
+      const before = [...processesIn(folder)]
+      program.signal('SIGHUP')
+      // The one that answered so far may take a question when the next one answers already.
+      await program.until(async () => {
+        await sleep(AGAIN_MS)
+        const now = processesIn(folder)
+        return before.some((pid) => !now.has(pid))
+      })
+    },
   })
 }
 
@@ -138,6 +149,15 @@ export async function startKnot(
 }
 
 const CONFIG = 'server.conf'
+/** From one look at the processes to the next, ms. */
+const AGAIN_MS = 10
+
+/** Numbers of the processes that were started with the configuration there. */
+function processesIn(folder: string): Set<number> {
+  const config = join(folder, CONFIG)
+  const all = [...processes()].filter(([, { command }]) => command.includes(config))
+  return new Set(all.map(([pid]) => pid))
+}
 
 /** Where a server lives, and what it is asked to do. */
 interface Place extends Required<RealServerOptions> {
