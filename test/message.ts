@@ -1,5 +1,5 @@
 /** DNS messages as servers send them (RFC 1035 section 4), without compression. */
-import { ByteWriter } from '@dslog/tlog/bytes'
+import { ByteWriter } from '@dslog/tlog/binary'
 import type { Name } from '@dslog/dnssec/name'
 import { CLASS_IN, type RR } from '@dslog/dnssec/records'
 import { encodeRecord } from '@dslog/dnssec/wire'

@@ -19,7 +19,8 @@
  * names, RDATA and sets of them not even that (fields.ts); whether the evidence in an entry is valid
  * is the business of @dslog/verify.
  */
-import { ByteReader, ByteWriter, compare, equal } from '@dslog/tlog/bytes'
+import { ByteReader, ByteWriter } from '@dslog/tlog/binary'
+import { compare, equal } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
 import { asHash, type Hash } from '@dslog/tlog/hash'
 import { DENIAL, type DenialKind, type DenialRecord, MAX_PROOF_RECORDS } from '@dslog/dnssec/denial'

@@ -8,7 +8,8 @@
  * RRSIG     RDATA whose signer is in lower case
  * ```
  */
-import { type ByteReader, type ByteWriter, compare, equal } from '@dslog/tlog/bytes'
+import type { ByteReader, ByteWriter } from '@dslog/tlog/binary'
+import { compare, equal } from '@dslog/tlog/bytes'
 import { isLowerCase, MAX_LABEL_BYTES, type Name, nameFromWire } from '@dslog/dnssec/name'
 import { parseRrsig, RRSIG_FIXED_BYTES } from '@dslog/dnssec/records'
 import { EntryError } from './error.ts'

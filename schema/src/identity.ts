@@ -9,7 +9,8 @@
  * map value = RFC 6962 tree hash over the leaves u64be(entry index), in log order
  * ```
  */
-import { ByteWriter, compare, u64be, utf8 } from '@dslog/tlog/bytes'
+import { ByteWriter } from '@dslog/tlog/binary'
+import { compare, u64be, utf8 } from '@dslog/tlog/bytes'
 import { type Hash, leafHash, sha256 } from '@dslog/tlog/hash'
 import { CompactRange } from '@dslog/tlog/tree'
 import type { Name } from '@dslog/dnssec/name'

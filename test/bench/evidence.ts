@@ -5,7 +5,8 @@
  * it never looks at these signatures; everything else about them is as it should be.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { ByteWriter, concat } from '@dslog/tlog/bytes'
+import { ByteWriter } from '@dslog/tlog/binary'
+import { concat } from '@dslog/tlog/bytes'
 import { asHash, type Hash } from '@dslog/tlog/hash'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import { ALGORITHM, DIGEST } from '@dslog/dnssec/backend/backend'

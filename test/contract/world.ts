@@ -9,7 +9,8 @@
  */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ByteWriter, toBase64 } from '@dslog/tlog/bytes'
+import { ByteWriter } from '@dslog/tlog/binary'
+import { toBase64 } from '@dslog/tlog/bytes'
 import { formatVkey } from '@dslog/tlog/key'
 import { type Name, nameFromText, nameToText } from '@dslog/dnssec/name'
 import { type RR, TYPE } from '@dslog/dnssec/records'

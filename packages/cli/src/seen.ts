@@ -4,7 +4,7 @@
  * TCP, each behind its length. What is no record is passed over: dumps are full of other things. Nothing
  * here is believed; signatures are what counts in the end.
  */
-import { ByteReader } from '@dslog/tlog/bytes'
+import { ByteReader } from '@dslog/tlog/binary'
 import { TlogError } from '@dslog/tlog/error'
 import { DnssecError } from '@dslog/dnssec/error'
 import { HEADER_BYTES, parseMessage } from '@dslog/dnssec/message'

@@ -3,7 +3,8 @@
  * resolver can use it at all. A set with no usable algorithm or digest type is no error: resolvers
  * treat the delegation as unsigned (RFC 4035 §5.2), so the state is marked `insecure`.
  */
-import { ByteWriter, concat, equal } from '@dslog/tlog/bytes'
+import { ByteWriter } from '@dslog/tlog/binary'
+import { concat, equal } from '@dslog/tlog/bytes'
 import {
   DIGEST,
   isDigestType,

@@ -7,7 +7,7 @@
  *     question = name | u16 type | u16 class
  *     record   = name | u16 type | u16 class | u32 ttl | u16 length | RDATA
  */
-import { ByteReader } from '@dslog/tlog/bytes'
+import { ByteReader } from '@dslog/tlog/binary'
 import { TlogError } from '@dslog/tlog/error'
 import { DnssecError } from './error.ts'
 import { readName, type Name } from './name.ts'

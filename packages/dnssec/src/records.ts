@@ -6,7 +6,8 @@
  * RDATA is never rebuilt from decoded fields. Parsing reads beside the bytes, which stay what they
  * were. Canonical form and order are `rrset.ts`, presentation forms `zonefile.ts`.
  */
-import { ByteReader, equal, toHex } from '@dslog/tlog/bytes'
+import { ByteReader } from '@dslog/tlog/binary'
+import { equal, toHex } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
 import { DnssecError } from './error.ts'
 import { readName, type Name } from './name.ts'

@@ -9,7 +9,7 @@
  * was made from a wildcard. Whether such an expansion is allowed is for the caller to say: the
  * result tells. The clock is a parameter; so are the keys, which are trusted as given.
  */
-import { ByteWriter } from '@dslog/tlog/bytes'
+import { ByteWriter } from '@dslog/tlog/binary'
 import { ALGORITHM, SUPPORTED, type SignatureBackend } from './backend/backend.ts'
 import { rsaHashOf, rsaKeyBits } from './backend/rsa.ts'
 import { DnssecError, wellFormed } from './error.ts'

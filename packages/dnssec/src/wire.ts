@@ -6,7 +6,7 @@
  * owner | u16 type | u16 class | u32 TTL | u16 length | RDATA
  * ```
  */
-import { ByteReader, ByteWriter } from '@dslog/tlog/bytes'
+import { ByteReader, ByteWriter } from '@dslog/tlog/binary'
 import { TlogError } from '@dslog/tlog/error'
 import { DnssecError } from './error.ts'
 import { readName } from './name.ts'

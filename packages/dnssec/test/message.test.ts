@@ -1,7 +1,8 @@
 /** DNS messages: read whole or not at all, and only the reply to our question counts. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { ByteWriter, concat, toHex } from '@dslog/tlog/bytes'
+import { ByteWriter } from '@dslog/tlog/binary'
+import { concat, toHex } from '@dslog/tlog/bytes'
 import { DnssecError } from '../src/error.ts'
 import { parseMessage } from '../src/message.ts'
 import { nameFromText, nameToText } from '../src/name.ts'

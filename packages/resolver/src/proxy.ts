@@ -8,7 +8,8 @@
  *     address    01 | 4 bytes, 04 | 16 bytes, or 03 | u8 length | name
  */
 import { parseAddress } from '@dslog/service/specialaddress'
-import { ByteWriter, utf8 } from '@dslog/tlog/bytes'
+import { ByteWriter } from '@dslog/tlog/binary'
+import { utf8 } from '@dslog/tlog/bytes'
 import { ResolverError } from './error.ts'
 import type { Server } from './exchange.ts'
 

@@ -6,7 +6,7 @@
  */
 import type { SignatureBackend } from '@dslog/dnssec/backend/backend'
 import { sha256Text } from '@dslog/service/crypto'
-import { ByteWriter } from '@dslog/tlog/bytes'
+import { ByteWriter } from '@dslog/tlog/binary'
 import { Generations } from '@dslog/tlog/generations'
 
 /** Signatures remembered unless told; each takes about 100 bytes. */

@@ -1,5 +1,5 @@
 /** What threads that verify signatures are told, and say. */
-import { ByteReader, ByteWriter } from '@dslog/tlog/bytes'
+import { ByteReader, ByteWriter } from '@dslog/tlog/binary'
 
 /** The arguments of `SignatureBackend.verify`. */
 export interface Signature {

@@ -10,7 +10,8 @@
  * in between that have none (§5.3.1).
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import { ByteReader, ByteWriter, concat } from '@dslog/tlog/bytes'
+import { ByteReader, ByteWriter } from '@dslog/tlog/binary'
+import { concat } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
 import { DnssecError } from '@dslog/dnssec/error'
 import { HEADER_BYTES, RCODE } from '@dslog/dnssec/message'

@@ -1,5 +1,5 @@
 /** A DS set as it is stored beside a name. */
-import { ByteReader, ByteWriter } from '@dslog/tlog/bytes'
+import { ByteReader, ByteWriter } from '@dslog/tlog/binary'
 import { readRecords, writeRecords } from '@dslog/schema/fields'
 
 /** `u16 n | n × (u16 len | DS RDATA)`; a view, to be stored at once. */

@@ -1,5 +1,5 @@
 /** The history of a name as it is stored in its row. */
-import { ByteReader, ByteWriter } from '@dslog/tlog/bytes'
+import { ByteReader, ByteWriter } from '@dslog/tlog/binary'
 import { asHash } from '@dslog/tlog/hash'
 import type { History, LoggedState } from '@dslog/verify/history'
 

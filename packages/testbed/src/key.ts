@@ -15,7 +15,8 @@ import {
   sign,
   type KeyObject,
 } from 'node:crypto'
-import { ByteWriter, concat } from '@dslog/tlog/bytes'
+import { ByteWriter } from '@dslog/tlog/binary'
+import { concat } from '@dslog/tlog/bytes'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import { ALGORITHM, DIGEST, type DigestType } from '@dslog/dnssec/backend/backend'
 import { ROOT, type Name } from '@dslog/dnssec/name'

@@ -7,7 +7,8 @@
  * What it is asked to sign it signs: signatures that are expired, back-dated or missing, and wrong
  * ones, are what tests are about. Only a zone that is no zone is an error.
  */
-import { ByteWriter, compare, concat } from '@dslog/tlog/bytes'
+import { ByteWriter } from '@dslog/tlog/binary'
+import { compare, concat } from '@dslog/tlog/bytes'
 import {
   compareCanonical,
   isAtOrBelow,

@@ -1,5 +1,6 @@
 /** What strangers send to a name server: whatever it is, the server answers the next question. */
-import { ByteWriter, concat } from '@dslog/tlog/bytes'
+import { ByteWriter } from '@dslog/tlog/binary'
+import { concat } from '@dslog/tlog/bytes'
 import { parseMessage } from '@dslog/dnssec/message'
 import { nameFromText } from '@dslog/dnssec/name'
 import { TYPE } from '@dslog/dnssec/records'

@@ -10,7 +10,7 @@
  *
  * Writing a growing tree as tiles is tilewriter.ts, reading one reader.ts.
  */
-import { ByteReader } from './bytes.ts'
+import { ByteReader } from './binary.ts'
 import { TlogError } from './error.ts'
 import { HASH_SIZE, nodeHashInto, type Hash } from './hash.ts'
 import { assertSize } from './tree.ts'

@@ -1,8 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { ByteReader, ByteWriter } from '../src/binary.ts'
 import {
-  ByteReader,
-  ByteWriter,
   compare,
   concat,
   equal,

@@ -17,7 +17,8 @@
  * and second channels are the monitor's business.
  */
 import { backend } from '@dslog/tlog/backend'
-import { ByteReader, ByteWriter, compare, concat, equal, toHex, utf8 } from '@dslog/tlog/bytes'
+import { ByteReader, ByteWriter } from '@dslog/tlog/binary'
+import { compare, concat, equal, toHex, utf8 } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
 import { sha256 } from '@dslog/tlog/hash'
 import { DIGEST_BYTES, isDigestType, type SignatureBackend } from '@dslog/dnssec/backend/backend'

@@ -21,7 +21,8 @@
  * histories oldest first. What is in the file is an attacker's claim until prooffile's reader,
  * `verify.ts`, has checked it against a policy and trust anchors of the verifier's own.
  */
-import { ByteReader, ByteWriter, concat, equal, utf8 } from '@dslog/tlog/bytes'
+import { ByteReader, ByteWriter } from '@dslog/tlog/binary'
+import { concat, equal, utf8 } from '@dslog/tlog/bytes'
 import { asHash, type Hash } from '@dslog/tlog/hash'
 import { TlogError } from '@dslog/tlog/error'
 import { DnssecError } from '@dslog/dnssec/error'

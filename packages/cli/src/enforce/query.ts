@@ -5,7 +5,8 @@
  *     u16 id | u16 flags | 1 0 0 1 | question as it came |
  *     00 | 41 | u16 payload size | u32 0 | u16 length | 15 | u16 length | u16 info code | text
  */
-import { ByteWriter, concat, utf8 } from '@dslog/tlog/bytes'
+import { ByteWriter } from '@dslog/tlog/binary'
+import { concat, utf8 } from '@dslog/tlog/bytes'
 import { DnssecError } from '@dslog/dnssec/error'
 import { HEADER_BYTES, parseMessage, RCODE } from '@dslog/dnssec/message'
 import { expandName, type Name } from '@dslog/dnssec/name'

@@ -6,7 +6,8 @@
  *
  * Signatures are checked by zone.ts. What a few records out of the chain prove is nsec3.ts's business.
  */
-import { ByteReader, equal } from '@dslog/tlog/bytes'
+import { ByteReader } from '@dslog/tlog/binary'
+import { equal } from '@dslog/tlog/bytes'
 import { TlogError } from '@dslog/tlog/error'
 import { DnssecError } from '../error.ts'
 import { labelCount, lastLabels, nextCloser, parentOf, wildcardOf, type Name } from '../name.ts'

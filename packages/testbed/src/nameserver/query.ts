@@ -4,7 +4,7 @@
  *
  *     u16 id | u16 flags | 4 × u16 counts | question | records, of which OPT and TSIG are looked into
  */
-import { ByteReader } from '@dslog/tlog/bytes'
+import { ByteReader } from '@dslog/tlog/binary'
 import { TlogError } from '@dslog/tlog/error'
 import { DnssecError } from '@dslog/dnssec/error'
 import { expandName, nameFromWire, readName, type Name } from '@dslog/dnssec/name'

@@ -5,7 +5,8 @@
  *     RDATA = algorithm | u48 time | u16 fudge | u16 size | MAC | u16 id | u16 error | u16 size | other
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import { ByteReader, ByteWriter, concat } from '@dslog/tlog/bytes'
+import { ByteReader, ByteWriter } from '@dslog/tlog/binary'
+import { concat } from '@dslog/tlog/bytes'
 import { nameFromText, nameToText, readName, sameName, type Name } from '@dslog/dnssec/name'
 import { QTYPE, type QueryTsig } from './query.ts'
 
