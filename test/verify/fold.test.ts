@@ -507,7 +507,9 @@ describe('a fold', () => {
       await fold.admit(candidate, live(day(1)))
     }
     await fold.appendMapHead(day(2))
-    const { buckets, names, zoneKeys } = fold.changes()
+    const { buckets, names: byKey, zoneKeys } = fold.changes()
+    const names = [...byKey.values()]
+    expect([...byKey.keys()]).toEqual(names.map(({ key }) => keyText(key)))
     expect(zoneKeys.map(({ index }) => index)).toEqual([1, 2])
     expect(names.map(({ fresh, kind }) => [kind, fresh])).toEqual([
       [MapKind.zoneKeys, true],

@@ -260,26 +260,31 @@ export class FoldTables implements FoldStore {
     return (zone) => known.get(zone)!
   }
 
-  async #saveNames(trx: Transaction<NameTables>, names: readonly NameChange[]): Promise<void> {
+  async #saveNames(
+    trx: Transaction<NameTables>,
+    changes: FoldChanges['names'],
+  ): Promise<void> {
+    const names = [...changes.values()]
     const zones = new Set<Name>()
     for (const { inForce } of names) if (inForce !== undefined) zones.add(inForce.zone)
     const idOf = await this.zoneIds(trx, zones)
-    const stateOf = ({
-      history,
-      inForce,
-    }: NameChange): [number | null, Uint8Array | null, Uint8Array] => [
-      inForce === undefined ? null : idOf(inForce.zone),
-      inForce === undefined ? null : encodeDsSet(inForce.ds),
-      encodeHistory(history),
-    ]
+    const zoneOf = ({ inForce }: NameChange): number | null =>
+      inForce === undefined ? null : idOf(inForce.zone)
+    const latestSet = ({ inForce }: NameChange): Uint8Array | null =>
+      inForce === undefined ? null : encodeDsSet(inForce.ds)
     // Rows are made as they are written: thousands that wait would only be moved about by the collector of garbage.
     function* freshRows(): Generator<readonly unknown[]> {
       for (const change of names) {
-        if (change.fresh) yield [change.key, change.kind, change.name, ...stateOf(change)]
+        if (!change.fresh) continue
+        const { history, key, kind, name } = change
+        yield [key, kind, name, zoneOf(change), latestSet(change), encodeHistory(history)]
       }
     }
     function* grownRows(): Generator<readonly unknown[]> {
-      for (const change of names) if (!change.fresh) yield [change.key, ...stateOf(change)]
+      for (const change of names) {
+        if (change.fresh) continue
+        yield [change.key, zoneOf(change), latestSet(change), encodeHistory(change.history)]
+      }
     }
     const columns = ['key', 'kind', 'name', 'zone', 'latest', 'history']
     if (names.some(({ fresh }) => fresh)) {

@@ -36,6 +36,9 @@ const nodeInput = new Uint8Array(1 + 2 * HASH_SIZE)
 nodeInput[0] = NODE_PREFIX
 const leafInput = new Uint8Array(1 + 0xffff)
 leafInput[0] = LEAF_PREFIX
+// Its beginnings by their length: entries have few, and a view takes as long to make and to collect as a short hash.
+const leafInputs: Uint8Array[] = []
+const KEPT_INPUTS = 1_024
 
 /** Hash of the leaf that holds `entry`. */
 export function leafHash(entry: Uint8Array): Hash {
@@ -60,7 +63,13 @@ export function leafHashInto(entry: Uint8Array, out: Uint8Array, offset: number)
     return backend().sha256Into(concat(Uint8Array.of(LEAF_PREFIX), entry), out, offset)
   }
   leafInput.set(entry, 1)
-  backend().sha256Into(leafInput.subarray(0, length), out, offset)
+  backend().sha256Into(leafInputOf(length), out, offset)
+}
+
+function leafInputOf(length: number): Uint8Array {
+  return length < KEPT_INPUTS
+    ? (leafInputs[length] ??= leafInput.subarray(0, length))
+    : leafInput.subarray(0, length)
 }
 
 /**

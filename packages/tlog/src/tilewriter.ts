@@ -65,16 +65,22 @@ export class TileWriter {
 
   /** Appends the leaf that holds `entry`. */
   appendEntry(entry: Uint8Array): void {
-    const open = this.#next()
+    const open = this.#at(0)
     leafHashInto(entry, open.data, open.width * HASH_SIZE)
-    this.#grow(open)
+    this.#grow(open, 1)
   }
 
-  /** Appends a leaf by its hash. */
-  append(leaf: Hash): void {
-    const open = this.#next()
-    open.data.set(leaf, open.width * HASH_SIZE)
-    this.#grow(open)
+  /** Appends leaves by their hashes, one after the other. */
+  append(leaves: Uint8Array): void {
+    if (leaves.length % HASH_SIZE !== 0) throw new RangeError(`hashes of ${leaves.length} bytes`)
+    for (let at = 0; at < leaves.length;) {
+      const open = this.#at(0)
+      const room = (TILE_WIDTH - open.width) * HASH_SIZE
+      const some = leaves.subarray(at, at + room)
+      open.data.set(some, open.width * HASH_SIZE)
+      this.#grow(open, some.length / HASH_SIZE)
+      at += some.length
+    }
   }
 
   /** Root of the tree so far. */
@@ -107,14 +113,10 @@ export class TileWriter {
     return fork
   }
 
-  #next(): Open {
-    assertSize(this.#size + 1)
-    return this.#at(0)
-  }
-
-  #grow(open: Open): void {
-    this.#size++
-    open.width++
+  #grow(open: Open, leaves: number): void {
+    assertSize(this.#size + leaves)
+    this.#size += leaves
+    open.width += leaves
     if (open.width === TILE_WIDTH) this.#fill(0)
   }
 

@@ -67,8 +67,10 @@ export function entryOf(candidate: Candidate, moment: Moment, outOfOrder: boolea
     return { type: 'zone-keys', time, historical, zone, keys, rrsig, link }
   }
   const { owner, zone, keysId, evidence } = candidate
-  const head = { time, historical, outOfOrder, owner, zone, keysId }
-  return isPresent(evidence)
-    ? { type: 'ds', ...head, ds: evidence.ds, rrsig: evidence.rrsig }
-    : { type: 'no-ds', ...head, proof: evidence.proof, records: evidence.records }
+  if (isPresent(evidence)) {
+    const { ds, rrsig } = evidence
+    return { type: 'ds', time, historical, outOfOrder, owner, zone, keysId, ds, rrsig }
+  }
+  const { proof, records } = evidence
+  return { type: 'no-ds', time, historical, outOfOrder, owner, zone, keysId, proof, records }
 }

@@ -30,7 +30,6 @@ import {
   type FloodRule,
   type History,
   isFlood,
-  type LoggedState,
   type ObservedState,
 } from './history.ts'
 import {
@@ -99,6 +98,7 @@ export interface FoldOptions {
 const PAIRS_AT_ONCE = 400
 
 const EMPTY_BUCKET = new Uint8Array(0)
+const NO_HISTORY: History = []
 
 /** The key of the name map that a candidate's entry would belong to. */
 export function mapKeyOfCandidate(candidate: Candidate): Hash {
@@ -109,11 +109,16 @@ export function mapKeyOfCandidate(candidate: Candidate): Hash {
 
 interface OpenName {
   readonly key: Hash
+  /** {@link keyText} of it. */
+  readonly text: string
   readonly kind: MapKind
   readonly name: Name
-  readonly history: LoggedState[]
+  /** Another array with each entry: most names have one, and an array that grows has room for seventeen. */
+  history: History
   /** Entries it had before this fold. */
-  readonly before: number
+  before: number
+  /** Entries that a MAP_HEAD covers. */
+  covered: number
   inForce: NameChange['inForce']
 }
 
@@ -139,20 +144,20 @@ export class Fold {
    */
   readonly #knownKeys = new Map<KeysCandidate, number>()
   readonly #buckets = new Map<number, Bucket>()
-  /** Buckets that the next MAP_HEAD changes and nobody has asked the store for. */
-  #unread = new Set<number>()
   /** Buckets that were asked for and are not changed yet; empty until they come. */
   #read = new Map<number, Uint8Array>()
   /** What is on its way of those. */
   #reading: Promise<void>[] = []
-  /** Names whose entries no MAP_HEAD covers yet. */
-  readonly #uncovered = new Set<OpenName>()
+  /** Names with entries that no MAP_HEAD covers yet. */
+  #uncovered: OpenName[] = []
+  /** How many of those have had their bucket asked for. */
+  #asked = 0
   readonly #upper: UpperTree
-  #head: FoldHead
+  readonly #head: { -readonly [Field in keyof FoldHead]: FoldHead[Field] }
 
   /** @param upper upper tree of the name map as of `head`; the fold works on a version of its own */
   constructor(head: FoldHead, upper: UpperTree, options: FoldOptions) {
-    this.#head = head
+    this.#head = { ...head }
     this.#upper = upper.fork()
     this.#store = options.store
     this.#anchors = options.anchors
@@ -161,7 +166,7 @@ export class Fold {
   }
 
   get head(): FoldHead {
-    return this.#head
+    return { ...this.#head }
   }
 
   /** The upper tree as of the newest MAP_HEAD. */
@@ -174,21 +179,35 @@ export class Fold {
    * these are decided about.
    */
   async prefetch(candidates: readonly Candidate[]): Promise<void> {
-    const wanted = [...new Set(candidates)].map((candidate) => {
-      const key = mapKeyOfCandidate(candidate)
-      return { candidate, key, text: keyText(key) }
-    })
-    const missing = new Map<string, Hash>()
-    for (const { key, text } of wanted) if (!this.#names.has(text)) missing.set(text, key)
-    const histories: ReadonlyMap<string, History> =
-      missing.size === 0 ? new Map() : await this.#store.histories([...missing.values()])
     const prefetched = new Map<Candidate, OpenName>()
-    for (const { candidate, key, text } of wanted) {
-      const open = this.#names.get(text) ?? openName(candidate, key, histories.get(text) ?? [])
-      this.#names.set(text, open)
+    const unread = new Map<string, OpenName>()
+    for (const candidate of candidates) {
+      if (prefetched.has(candidate)) continue
+      const key = mapKeyOfCandidate(candidate)
+      const text = keyText(key)
+      let open = this.#names.get(text) ?? unread.get(text)
+      if (open === undefined) {
+        open = openName(candidate, key, text)
+        unread.set(text, open)
+      }
       prefetched.set(candidate, open)
     }
+    if (unread.size > 0) await this.#readHistories([...unread.values()])
+    for (const [candidate, open] of prefetched) {
+      const known = this.#names.get(open.text)
+      if (known === undefined) this.#names.set(open.text, open)
+      else if (known !== open) prefetched.set(candidate, known)
+    }
     this.#prefetched = [prefetched, ...this.#prefetched.slice(0, 1)]
+  }
+
+  async #readHistories(opened: readonly OpenName[]): Promise<void> {
+    const histories = await this.#store.histories(opened.map(({ key }) => key))
+    for (const open of opened) {
+      open.history = histories.get(open.text) ?? open.history
+      open.before = open.history.length
+      open.covered = open.before
+    }
   }
 
   #prefetchedFor(candidate: Candidate): OpenName | undefined {
@@ -288,21 +307,20 @@ export class Fold {
   #append(open: OpenName, candidate: Candidate, seen: ObservedState, outOfOrder: boolean): Logged {
     const entry = entryOf(candidate, seen, outOfOrder)
     const bytes = encodeEntry(entry)
-    const { mapHead, mapTime, size: index } = this.#head
-    const keyCount = this.#head.keyCount + (open.history.length === 0 ? 1 : 0)
-    const liveTime = Math.max(this.#head.liveTime, seen.historical ? 0 : seen.time)
     const { historical, orderKey, present, stateId, time } = seen
-    open.history.push({ index, stateId, present, orderKey, time, historical, outOfOrder })
-    this.#uncovered.add(open)
-    const prefix = prefixOf(open.key, this.#upper.depth)
-    if (!this.#buckets.has(prefix) && !this.#read.has(prefix)) this.#unread.add(prefix)
-    this.#head = { size: index + 1, mapHead, mapTime, keyCount, liveTime }
+    const head = this.#head
+    const index = head.size++
+    if (open.history.length === 0) head.keyCount++
+    if (!historical) head.liveTime = Math.max(head.liveTime, time)
+    if (open.history.length === open.covered) this.#uncovered.push(open)
+    const state = { index, stateId, present, orderKey, time, historical, outOfOrder }
+    open.history = open.history.length === 0 ? [state] : [...open.history, state]
     return { status: 'logged', index, entry, bytes }
   }
 
   /** Counts an entry of a type that is not known here: it has no key and no rules. */
   appendUnknown(): void {
-    this.#head = { ...this.#head, size: this.#head.size + 1 }
+    this.#head.size++
   }
 
   /**
@@ -315,7 +333,8 @@ export class Fold {
     if (covers > 0 && time <= mapTime) throw new RangeError('the time of a MAP_HEAD must grow')
     if (time < liveTime) throw new RangeError('a MAP_HEAD cannot precede an entry it covers')
     await this.#updateMap()
-    this.#head = { size: covers + 1, mapHead: covers, mapTime: time, keyCount, liveTime: 0 }
+    const after = { size: covers + 1, mapHead: covers, mapTime: time, liveTime: 0 }
+    Object.assign(this.#head, after)
     return { type: 'map-head', covers, mapRoot: this.#upper.root(), keyCount, previous, time }
   }
 
@@ -324,12 +343,14 @@ export class Fold {
    * what is on its way, and asks for the rest. Optional, for who has something else to do meanwhile.
    */
   async prefetchMap(): Promise<void> {
-    if (this.#unread.size > 0) {
-      const missing = [...this.#unread]
-      this.#unread = new Set()
-      for (const prefix of missing) this.#read.set(prefix, EMPTY_BUCKET)
-      this.#reading.push(this.#readBuckets(missing))
+    const missing: number[] = []
+    for (; this.#asked < this.#uncovered.length; this.#asked++) {
+      const prefix = prefixOf(this.#uncovered[this.#asked]!.key, this.#upper.depth)
+      if (this.#buckets.has(prefix) || this.#read.has(prefix)) continue
+      this.#read.set(prefix, EMPTY_BUCKET)
+      missing.push(prefix)
     }
+    if (missing.length > 0) this.#reading.push(this.#readBuckets(missing))
     await Promise.all(this.#reading)
   }
 
@@ -368,15 +389,17 @@ export class Fold {
       await this.#pause?.()
     }
     if (this.#pause !== undefined) await this.#upper.settle(this.#pause)
-    this.#uncovered.clear()
+    for (const open of this.#uncovered) open.covered = open.history.length
+    this.#uncovered = []
+    this.#asked = 0
   }
 
   /** What to store so that the next fold can start where this one ended. */
   changes(): FoldChanges {
-    const names: NameChange[] = []
-    for (const { before, history, inForce, key, kind, name } of this.#names.values()) {
+    const names = new Map<string, NameChange>()
+    for (const { before, history, inForce, key, kind, name, text } of this.#names.values()) {
       if (history.length === before) continue
-      names.push({ key, kind, name, history, inForce, fresh: before === 0 })
+      names.set(text, { key, kind, name, history, inForce, fresh: before === 0 })
     }
     return { names, zoneKeys: this.#addedKeys, buckets: [...this.#buckets.values()] }
   }
@@ -388,8 +411,8 @@ export class Fold {
     const text = keyText(key)
     const known = this.#names.get(text)
     if (known !== undefined) return known
-    const history = (await this.#store.histories([key])).get(text) ?? []
-    const open = openName(candidate, key, history)
+    const open = openName(candidate, key, text)
+    await this.#readHistories([open])
     this.#names.set(text, open)
     return open
   }
@@ -400,14 +423,17 @@ function pairOf({ history, key }: OpenName): MapPair {
   return { key, value: mapValue(history.map(({ index }) => index)) }
 }
 
-function openName(candidate: Candidate, key: Hash, history: History): OpenName {
+/** A name without any entry, as far as is known. */
+function openName(candidate: Candidate, key: Hash, text: string): OpenName {
   const isKeys = candidate.kind === 'keys'
   return {
     key,
+    text,
     kind: isKeys ? MapKind.zoneKeys : MapKind.delegation,
     name: isKeys ? candidate.zone : candidate.owner,
-    history: [...history],
-    before: history.length,
+    history: NO_HISTORY,
+    before: 0,
+    covered: 0,
     inForce: undefined,
   }
 }

@@ -33,7 +33,8 @@ export interface NameChange {
 
 /** Everything a fold adds to its store. */
 export interface FoldChanges {
-  readonly names: readonly NameChange[]
+  /** By {@link keyText} of their keys. */
+  readonly names: ReadonlyMap<string, NameChange>
   readonly zoneKeys: readonly ZoneKeys[]
   /** New contents of those buckets of the map that changed. */
   readonly buckets: readonly Bucket[]

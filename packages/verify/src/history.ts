@@ -54,6 +54,7 @@ export interface FloodRule {
 /** Admission rule 6: a dozen changes a day is more than any registry makes, and less than a flood. */
 export const FLOOD_RULE: FloodRule = { entries: 12, window: DAY }
 
+const FIRST = { status: 'new', outOfOrder: false } as const
 const KNOWN = { status: 'known' } as const
 const STALE = { status: 'stale' } as const
 
@@ -74,7 +75,9 @@ export function inForceAt(history: History, time: number): LoggedState | undefin
  */
 export function decideState(history: History, seen: ObservedState): Decision {
   const newest = history.at(-1)
-  if (seen.historical && newest !== undefined) {
+  // Most names of a first import: what follows says the same of them, in more words.
+  if (newest === undefined) return seen.present ? FIRST : KNOWN
+  if (seen.historical) {
     const late = seen.time <= newest.time || history.some((past) => !past.historical)
     if (late) return sameState(inForceAt(history, seen.time), seen) ? KNOWN : STALE
   }

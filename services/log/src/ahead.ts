@@ -1,38 +1,58 @@
 /**
- * What a fold looks up while a transaction is on its way into the tables: first what that one stores,
- * then the tables, which may show them as they are before it or after it.
+ * What a fold looks up during a load. Nearly every name is new then, which a filter knows without asking. For the others:
+ * first what the transaction on its way stores, then the tables, which may show them as they are before it or after it.
  */
+import { equal } from '@dslog/tlog/bytes'
 import type { Hash } from '@dslog/tlog/hash'
 import { type FoldChanges, type FoldStore, keyText } from '@dslog/verify/foldstore'
 import type { History } from '@dslog/verify/history'
-import { MemoryStore } from '@dslog/verify/memory'
 import type { ZoneKeys } from '@dslog/verify/keys'
+import type { KeyFilter } from './keyfilter.ts'
+
+/** A transaction on its way. */
+export interface Ahead {
+  /** What it adds; no buckets of the map. */
+  readonly changes: FoldChanges
+  /** Index of its first entry. */
+  readonly from: number
+}
 
 export class AheadStore implements FoldStore {
-  readonly #ahead = new MemoryStore()
   readonly #tables: FoldStore
-  readonly #from: number
+  readonly #known: KeyFilter
+  readonly #ahead: Ahead | undefined
 
   /**
-   * @param tables hold what is below index `from`, and perhaps all of `changes`
-   * @param changes what the transaction adds; no buckets of the map
+   * @param tables hold what is below `ahead`, and perhaps all of it
+   * @param known keys of all names in the tables and in `ahead`
    */
-  constructor(tables: FoldStore, changes: FoldChanges, from: number) {
+  constructor(tables: FoldStore, known: KeyFilter, ahead: Ahead | undefined) {
     this.#tables = tables
-    this.#from = from
-    this.#ahead.apply(changes)
+    this.#known = known
+    this.#ahead = ahead
   }
 
   async histories(keys: readonly Hash[]): Promise<ReadonlyMap<string, History>> {
-    const ahead = await this.#ahead.histories(keys)
-    const stored = await this.#tables.histories(keys.filter((key) => !ahead.has(keyText(key))))
-    return ahead.size === 0 ? stored : new Map([...stored, ...ahead])
+    const found = new Map<string, History>()
+    const asked: Hash[] = []
+    for (const key of keys) {
+      if (!this.#known.mayHave(key)) continue
+      const text = keyText(key)
+      const ahead = this.#ahead?.changes.names.get(text)
+      if (ahead === undefined) asked.push(key)
+      else found.set(text, ahead.history)
+    }
+    if (asked.length === 0) return found
+    for (const [text, history] of await this.#tables.histories(asked)) found.set(text, history)
+    return found
   }
 
   async zoneKeys(keysId: Hash): Promise<readonly ZoneKeys[]> {
-    const ahead = await this.#ahead.zoneKeys(keysId)
     const stored = await this.#tables.zoneKeys(keysId)
-    return [...ahead, ...stored.filter(({ index }) => index < this.#from)]
+    if (this.#ahead === undefined) return stored
+    const { changes, from } = this.#ahead
+    const ahead = changes.zoneKeys.filter((keys) => equal(keys.keysId, keysId)).reverse()
+    return [...ahead, ...stored.filter(({ index }) => index < from)]
   }
 
   buckets(prefixes: readonly number[]): Promise<ReadonlyMap<number, Uint8Array>> {

@@ -49,7 +49,7 @@ async function create({ clock, db, signerRow, signers }: LogOptions): Promise<vo
       from: 0,
       tiles: writer.take(),
       bundles: [{ index: 0, data: encodeBundle([bytes]) }],
-      leaves: [{ index: 0, prefix: leafPrefix(leafHash(bytes)), zone: undefined, pos: 0 }],
+      leaves: [[0, leafPrefix(leafHash(bytes)), undefined, 0]],
     })
     testPoint('log.creating')
   })

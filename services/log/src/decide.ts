@@ -49,26 +49,27 @@ export async function decide(
   }
   let reading = readAt(0)
   const appended: Appended[] = []
-  const admissions: Admission[][] = []
-  let decided = 0
+  const admitted: Admission[] = []
+  const live: Moment = { time, historical: false }
   for (const { candidates, historicalAt } of batches) {
-    const historical = historicalAt !== undefined
-    const moment: Moment = { time: historicalAt ?? time, historical }
-    const results: Admission[] = []
+    const moment = historicalAt === undefined ? live : { time: historicalAt, historical: true }
     for (const candidate of candidates) {
-      if (decided % READ_AT_ONCE === 0) {
+      if (admitted.length % READ_AT_ONCE === 0) {
         await reading
-        reading = readAt(decided + READ_AT_ONCE)
+        reading = readAt(admitted.length + READ_AT_ONCE)
       }
       const admission = fold.admitAtOnce(candidate, moment) ?? (await fold.admit(candidate, moment))
       if (admission.status === 'logged') appended.push(admission)
-      results.push(admission)
-      if (++decided % DECIDED_AT_ONCE !== 0) continue
+      admitted.push(admission)
+      if (admitted.length % DECIDED_AT_ONCE !== 0) continue
       // Whoever needs the map waits for it, and gets the error.
       if (readsMap) fold.prefetchMap().catch(() => {})
       await immediate()
     }
-    admissions.push(results)
   }
+  let end = 0
+  const admissions = batches.map(({ candidates }) => {
+    return admitted.slice(end, (end += candidates.length))
+  })
   return { admissions, appended }
 }

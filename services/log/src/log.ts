@@ -22,6 +22,7 @@ import { FLOOD_RULE } from '@dslog/verify/history'
 import { AheadStore } from './ahead.ts'
 import { type Batch, decide, type Decided } from './decide.ts'
 import { LogError } from './error.ts'
+import { KeyFilter } from './keyfilter.ts'
 import { behind, openStored, type StoredLog } from './open.ts'
 import type { ReadableLog } from './reader.ts'
 import { type PublishedTree, Shown } from './shown.ts'
@@ -40,6 +41,9 @@ import {
 } from './step.ts'
 import type { TreeRow, TreeStore } from './store.ts'
 import type { Witnesses } from './witness.ts'
+
+/** Keys that are read at once when a load begins. */
+const KEYS_AT_ONCE = 20_000
 
 export interface LogOptions {
   readonly db: Database<LogTables>
@@ -72,6 +76,8 @@ export class Log implements ReadableLog {
   #isUnfinished = true
   /** The last transaction of a load, on its way. */
   #loading: { readonly step: Step; readonly done: Promise<void> } | undefined
+  /** During a load: keys of the names that have entries. */
+  #known: KeyFilter | undefined
 
   private constructor(options: LogOptions, lock: ExclusiveLock, stored: StoredLog) {
     this.origin = stored.position.tree.origin
@@ -106,7 +112,11 @@ export class Log implements ReadableLog {
 
   /** Opens a log whose first import is under way, or that is fresh: see load.ts. Signs nothing. */
   static async openForLoad(options: LogOptions): Promise<Log> {
-    return Log.#opened(options, true)
+    const log = await Log.#opened(options, true)
+    const known = new KeyFilter()
+    for await (const page of log.fold.pages(KEYS_AT_ONCE)) for (const { key } of page) known.add(key)
+    log.#known = known
+    return log
   }
 
   static async #opened(options: LogOptions, loading = false): Promise<Log> {
@@ -231,6 +241,7 @@ export class Log implements ReadableLog {
     // Whoever waits for it gets the error; nothing else is appended after one.
     done.catch(() => {})
     this.#loading = { step, done }
+    for (const { key } of step.changes.names.values()) this.#known?.add(key)
     this.#advance(step)
     return admissions
   }
@@ -243,6 +254,7 @@ export class Log implements ReadableLog {
 
   /** Ends a load: `upper` is the upper tree of the map over everything that was loaded. */
   async endLoad(upper: UpperTree): Promise<void> {
+    this.#known = undefined
     const { liveTime, mapHead: newest, mapTime, size } = this.#at.head
     // Nothing was loaded: the tree is complete as it is.
     if (newest === size - 1) return this.#finishLoad()
@@ -374,8 +386,9 @@ export class Log implements ReadableLog {
   #fold(): Fold {
     const { anchors } = this.#options
     const step = this.#loading?.step
-    const store =
-      step === undefined ? this.fold : new AheadStore(this.fold, step.changes, step.leaves.from)
+    const ahead = step && { changes: step.changes, from: step.leaves.from }
+    const known = this.#known
+    const store = known === undefined ? this.fold : new AheadStore(this.fold, known, ahead)
     return new Fold(this.#at.head, this.#at.upper, {
       store,
       anchors,

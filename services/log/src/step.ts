@@ -6,7 +6,7 @@ import { setImmediate as immediate } from 'node:timers/promises'
 import { concat } from '@dslog/tlog/bytes'
 import { HASH_SIZE, leafHash, leafHashInto } from '@dslog/tlog/hash'
 import type { UpperTree } from '@dslog/tlog/maptree'
-import { bundledSize, type Tile, TILE_WIDTH, tileHash } from '@dslog/tlog/tile'
+import { bundledSize, type Tile, TILE_WIDTH } from '@dslog/tlog/tile'
 import type { TileWriter } from '@dslog/tlog/tilewriter'
 import type { Name } from '@dslog/dnssec/name'
 import { encodeEntry, type Entry } from '@dslog/schema/entry'
@@ -60,8 +60,8 @@ export async function leavesFrom(
   appended: readonly Appended[],
 ): Promise<Leaves> {
   const hashes = new Uint8Array(appended.length * HASH_SIZE)
-  for (const [i, { bytes }] of appended.entries()) {
-    leafHashInto(bytes, hashes, i * HASH_SIZE)
+  for (let i = 0; i < appended.length; i++) {
+    leafHashInto(appended[i]!.bytes, hashes, i * HASH_SIZE)
     if ((i + 1) % HASHED_AT_ONCE === 0) await immediate()
   }
   const fromPos = lastBundle.reduce((sum, entry) => sum + bundledSize(entry), 0)
@@ -90,9 +90,9 @@ export async function stepFrom(
 ): Promise<Step> {
   const { appended, from, hashes } = leaves
   const writer = position.writer.fork()
-  for (let i = 0; i < appended.length; i++) {
-    writer.append(tileHash(hashes, i))
-    if ((i + 1) % HASHED_AT_ONCE === 0) await immediate()
+  for (let at = 0; at < hashes.length; at += HASHED_AT_ONCE * HASH_SIZE) {
+    if (at > 0) await immediate()
+    writer.append(hashes.subarray(at, at + HASHED_AT_ONCE * HASH_SIZE))
   }
   const entries = appended.map(({ bytes }) => bytes)
   const { bundles, last: lastBundle } = continueBundles(position.lastBundle, from, entries)
@@ -138,12 +138,13 @@ export function* leafRows(
   stored = 0,
 ): Generator<LeafRow> {
   let pos = fromPos
-  for (const [i, { bytes, entry }] of appended.entries()) {
+  for (let i = 0; i < appended.length; i++) {
+    const { bytes, entry } = appended[i]!
     const index = from + i
     if (index % TILE_WIDTH === 0) pos = 0
     if (i >= stored) {
       const zone = 'owner' in entry ? idOf(entry.zone) : undefined
-      yield { index, prefix: leafPrefix(hashes, i * HASH_SIZE), zone, pos }
+      yield [index, leafPrefix(hashes, i * HASH_SIZE), zone, pos]
     }
     pos += bundledSize(bytes)
   }

@@ -65,15 +65,16 @@ export interface Commit {
   readonly leaves: Iterable<LeafRow>
 }
 
-/** A leaf, as it is found by its hash and by its zone. */
-export interface LeafRow {
-  readonly index: number
-  /** See {@link leafPrefix}. */
-  readonly prefix: number
-  readonly zone: number | undefined
-  /** Where in its bundle the entry begins, with its length. */
-  readonly pos: number
-}
+/**
+ * A leaf, as it is found by its hash and by its zone: see {@link leafPrefix}; `pos` is where in its bundle the entry begins,
+ * with its length.
+ */
+export type LeafRow = readonly [
+  index: number,
+  prefix: number,
+  zone: number | undefined,
+  pos: number,
+]
 
 /** First six bytes of the leaf hash at `at`: what the leaf table is searched by. */
 export function leafPrefix(hashes: Uint8Array, at = 0): number {
@@ -347,7 +348,7 @@ export class TreeStore implements TileSource {
 
   /** Stores leaves that a {@link commit} of the same transaction does not. */
   async insertLeaves(trx: Transaction<LogTables>, leaves: Iterable<LeafRow>): Promise<void> {
-    await this.#db.bulkInsert(trx, 'leaf', ['idx', 'prefix', 'zone', 'pos'], rowsOf(leaves))
+    await this.#db.bulkInsert(trx, 'leaf', ['idx', 'prefix', 'zone', 'pos'], leaves)
   }
 
   /** Takes away what only readers need, in the transaction that begins a load; if the tables are ours. */
@@ -377,10 +378,6 @@ export class TreeStore implements TileSource {
     )
     return rows[0]?.bytes ?? 0
   }
-}
-
-function* rowsOf(leaves: Iterable<LeafRow>): Generator<readonly unknown[]> {
-  for (const { index, pos, prefix, zone } of leaves) yield [index, prefix, zone, pos]
 }
 
 function fenced(size: number): LogError {
