@@ -260,10 +260,7 @@ export class FoldTables implements FoldStore {
     return (zone) => known.get(zone)!
   }
 
-  async #saveNames(
-    trx: Transaction<NameTables>,
-    changes: FoldChanges['names'],
-  ): Promise<void> {
+  async #saveNames(trx: Transaction<NameTables>, changes: FoldChanges['names']): Promise<void> {
     const names = [...changes.values()]
     const zones = new Set<Name>()
     for (const { inForce } of names) if (inForce !== undefined) zones.add(inForce.zone)

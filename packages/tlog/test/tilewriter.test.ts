@@ -68,7 +68,7 @@ describe('TileWriter', () => {
         const store = new Store()
         for (const batch of [...batches, COUNT]) {
           const writer = TileWriter.from(store.size, store.edge(), store.root)
-          for (const leaf of LEAVES.slice(store.size, store.size + batch)) writer.append(leaf)
+          writer.append(concat(...LEAVES.slice(store.size, store.size + batch)))
           store.put(writer)
           expect(writer.take()).toEqual([])
         }
@@ -77,6 +77,16 @@ describe('TileWriter', () => {
       }),
       { numRuns: 25 },
     )
+  })
+
+  test('takes whole hashes only, and none of those that come with a part of one', () => {
+    const writer = new TileWriter()
+    for (const length of [1, 31, 33, 8193]) {
+      expect(() => writer.append(new Uint8Array(length))).toThrow(RangeError)
+    }
+    writer.append(new Uint8Array(0))
+    expect(writer.size).toBe(0)
+    expect(writer.take()).toEqual([])
   })
 
   test('hashes entries as leafHash does', () => {

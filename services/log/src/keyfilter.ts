@@ -4,7 +4,7 @@
  */
 import type { Hash } from '@dslog/tlog/hash'
 
-/** 64 MiB: of 25 million keys, one in some hundreds that were never added seems to have been. */
+/** 64 MiB: of 25 million keys, one in a thousand that were never added seems to have been. */
 const LINES = 2 ** 20
 const WORDS_OF_LINE = 16
 /** Words of a line in which a key has a bit. */

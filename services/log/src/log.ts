@@ -114,7 +114,8 @@ export class Log implements ReadableLog {
   static async openForLoad(options: LogOptions): Promise<Log> {
     const log = await Log.#opened(options, true)
     const known = new KeyFilter()
-    for await (const page of log.fold.pages(KEYS_AT_ONCE)) for (const { key } of page) known.add(key)
+    for await (const page of log.fold.pages(KEYS_AT_ONCE))
+      for (const { key } of page) known.add(key)
     log.#known = known
     return log
   }
