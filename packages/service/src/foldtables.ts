@@ -260,8 +260,7 @@ export class FoldTables implements FoldStore {
     return (zone) => known.get(zone)!
   }
 
-  async #saveNames(trx: Transaction<NameTables>, changes: FoldChanges['names']): Promise<void> {
-    const names = [...changes.values()]
+  async #saveNames(trx: Transaction<NameTables>, names: readonly NameChange[]): Promise<void> {
     const zones = new Set<Name>()
     for (const { inForce } of names) if (inForce !== undefined) zones.add(inForce.zone)
     const idOf = await this.zoneIds(trx, zones)

@@ -13,7 +13,6 @@ import { type MapPair, PAIR_SIZE } from '@dslog/tlog/map'
 import { type Bucket, prefixOf } from '@dslog/tlog/mapbucket'
 import { updateBuckets, type UpperTree } from '@dslog/tlog/maptree'
 import type { Anchor } from '@dslog/dnssec/anchors'
-import type { Name } from '@dslog/dnssec/name'
 import { encodeEntry, type Entry, type MapHeadEntry, type ZoneKeysEntry } from '@dslog/schema/entry'
 import { mapKey, MapKind, mapValue } from '@dslog/schema/identity'
 import {
@@ -68,6 +67,7 @@ export const EMPTY_HEAD: FoldHead = {
 export interface Logged {
   readonly status: 'logged'
   readonly index: number
+  readonly outOfOrder: boolean
   readonly entry: Entry
   readonly bytes: Uint8Array
 }
@@ -107,19 +107,16 @@ export function mapKeyOfCandidate(candidate: Candidate): Hash {
     : mapKey(MapKind.delegation, candidate.owner)
 }
 
-interface OpenName {
-  readonly key: Hash
-  /** {@link keyText} of it. */
-  readonly text: string
-  readonly kind: MapKind
-  readonly name: Name
+/** A name that is decided about: at once what is told of it, for of thousands of names nothing is kept twice. */
+interface OpenName extends NameChange {
   /** Another array with each entry: most names have one, and an array that grows has room for seventeen. */
   history: History
+  fresh: boolean
+  inForce: NameChange['inForce']
   /** Entries it had before this fold. */
   before: number
   /** Entries that a MAP_HEAD covers. */
   covered: number
-  inForce: NameChange['inForce']
 }
 
 type Refusal = Extract<Admission, { status: 'refused' }>['reason']
@@ -207,6 +204,7 @@ export class Fold {
       open.history = histories.get(open.text) ?? open.history
       open.before = open.history.length
       open.covered = open.before
+      open.fresh = open.before === 0
     }
   }
 
@@ -315,7 +313,7 @@ export class Fold {
     if (open.history.length === open.covered) this.#uncovered.push(open)
     const state = { index, stateId, present, orderKey, time, historical, outOfOrder }
     open.history = open.history.length === 0 ? [state] : [...open.history, state]
-    return { status: 'logged', index, entry, bytes }
+    return { status: 'logged', index, outOfOrder, entry, bytes }
   }
 
   /** Counts an entry of a type that is not known here: it has no key and no rules. */
@@ -394,13 +392,10 @@ export class Fold {
     this.#asked = 0
   }
 
-  /** What to store so that the next fold can start where this one ended. */
+  /** What to store so that the next fold can start where this one ended; what is admitted later may show in it. */
   changes(): FoldChanges {
-    const names = new Map<string, NameChange>()
-    for (const { before, history, inForce, key, kind, name, text } of this.#names.values()) {
-      if (history.length === before) continue
-      names.set(text, { key, kind, name, history, inForce, fresh: before === 0 })
-    }
+    const names: NameChange[] = []
+    for (const open of this.#names.values()) if (open.history.length > open.before) names.push(open)
     return { names, zoneKeys: this.#addedKeys, buckets: [...this.#buckets.values()] }
   }
 
@@ -432,8 +427,9 @@ function openName(candidate: Candidate, key: Hash, text: string): OpenName {
     kind: isKeys ? MapKind.zoneKeys : MapKind.delegation,
     name: isKeys ? candidate.zone : candidate.owner,
     history: NO_HISTORY,
+    fresh: true,
+    inForce: undefined,
     before: 0,
     covered: 0,
-    inForce: undefined,
   }
 }

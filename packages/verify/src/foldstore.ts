@@ -22,6 +22,8 @@ export interface FoldStore {
 /** A name with new entries in this fold. */
 export interface NameChange {
   readonly key: Hash
+  /** {@link keyText} of it. */
+  readonly text: string
   readonly kind: MapKind
   readonly name: Name
   readonly history: History
@@ -33,8 +35,7 @@ export interface NameChange {
 
 /** Everything a fold adds to its store. */
 export interface FoldChanges {
-  /** By {@link keyText} of their keys. */
-  readonly names: ReadonlyMap<string, NameChange>
+  readonly names: readonly NameChange[]
   readonly zoneKeys: readonly ZoneKeys[]
   /** New contents of those buckets of the map that changed. */
   readonly buckets: readonly Bucket[]

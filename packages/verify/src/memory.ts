@@ -40,7 +40,7 @@ export class MemoryStore implements FoldStore {
 
   /** Takes over what a fold added. */
   apply(changes: FoldChanges): void {
-    for (const [text, { history }] of changes.names) this.#histories.set(text, history)
+    for (const { history, text } of changes.names) this.#histories.set(text, history)
     for (const { bytes, prefix } of changes.buckets) this.#buckets.set(prefix, bytes)
     for (const keys of changes.zoneKeys) {
       const text = keyText(keys.keysId)

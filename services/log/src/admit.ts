@@ -12,19 +12,18 @@ import { mapKey, MapKind } from '@dslog/schema/identity'
 import type { Clock } from '@dslog/service/clock'
 import { Problem, spreadRetry } from '@dslog/service/problem'
 import type { Candidate } from '@dslog/verify/candidate'
-import type { Admission } from '@dslog/verify/fold'
 import type { KnownKeys } from '@dslog/verify/observe'
 import { type Purse, VerifyBudget } from './budget.ts'
 import { Judge, type Judged, type Judgement, refusal, SPENT } from './judge/judge.ts'
 import type { JudgePool } from './judge/pool.ts'
 import { readSubmission } from './judge/submission.ts'
-import type { Batch } from './decide.ts'
+import type { Batch, Outcome } from './decide.ts'
 import type { Log } from './log.ts'
 import type { ZoneList } from './zones.ts'
 
 /** What verified evidence is handed to: the sequencer, or a load. */
 export interface EvidenceSink {
-  submit(batches: readonly Batch[]): Promise<Admission[][]>
+  submit(batches: readonly Batch[]): Promise<Outcome[]>
   /** Whether so much of a zone waits that no more of it is taken now. */
   isCrowded?(zone: Name): boolean
   /** @throws Problem why nothing at all is taken now */
@@ -103,10 +102,10 @@ export class Admitter {
     const batches = judged.flatMap((one) => ('batch' in one ? [one.batch] : []))
     const published =
       batches.length === 0 ? Promise.resolve([]) : this.#options.sink.submit(batches)
-    const results = published.then((admissions) => {
+    const results = published.then((outcomes) => {
       let next = 0
       return judged.map((one) =>
-        'refused' in one ? one.refused : resultOf(one.batch, admissions[next++]!),
+        'refused' in one ? one.refused : resultOf(one.batch, outcomes[next++]!),
       )
     })
     const soFar = judged.map((one): SubmitResult => {
@@ -185,26 +184,24 @@ function faulty(faults: readonly ErrorObject[] | undefined): Error {
 }
 
 /** The answer about an observation is that about its last candidate, the one it was made for. */
-function resultOf({ candidates }: Batch, admissions: readonly Admission[]): SubmitResult {
+function resultOf({ candidates }: Batch, outcome: Outcome): SubmitResult {
   const candidate: Candidate | undefined = candidates.at(-1)
-  const admission = admissions.at(-1)
   // Nothing left to decide: another observation of the submission carried the same keys.
-  if (candidate === undefined || admission === undefined) return { status: 'known' }
+  if (candidate === undefined) return { status: 'known' }
   const state_id = toBase64(candidate.kind === 'state' ? candidate.stateId : candidate.keysId)
-  switch (admission.status) {
+  switch (outcome.status) {
     case 'logged': {
-      const { entry, index } = admission
-      const late = 'outOfOrder' in entry && entry.outOfOrder ? { out_of_order: true } : {}
-      return { status: 'logged', index, state_id, ...late }
+      const { index, outOfOrder } = outcome
+      return { status: 'logged', index, state_id, ...(outOfOrder ? { out_of_order: true } : {}) }
     }
     case 'known':
     case 'stale':
-      return { status: admission.status, state_id }
+      return { status: outcome.status, state_id }
     case 'refused':
       // 'time': the clock went back behind the newest tree while the observation waited.
       return {
         status: 'refused',
-        reason: admission.reason === 'time' ? 'expired' : admission.reason,
+        reason: outcome.reason === 'time' ? 'expired' : outcome.reason,
       }
   }
 }

@@ -21,6 +21,7 @@ export class AheadStore implements FoldStore {
   readonly #tables: FoldStore
   readonly #known: KeyFilter
   readonly #ahead: Ahead | undefined
+  #histories: ReadonlyMap<string, History> | undefined
 
   /**
    * @param tables hold what is below `ahead`, and perhaps all of it
@@ -38,13 +39,20 @@ export class AheadStore implements FoldStore {
     for (const key of keys) {
       if (!this.#known.mayHave(key)) continue
       const text = keyText(key)
-      const ahead = this.#ahead?.changes.names.get(text)
-      if (ahead === undefined) asked.push(key)
-      else found.set(text, ahead.history)
+      const history = this.#underway.get(text)
+      if (history === undefined) asked.push(key)
+      else found.set(text, history)
     }
     if (asked.length === 0) return found
     for (const [text, history] of await this.#tables.histories(asked)) found.set(text, history)
     return found
+  }
+
+  /** Histories of `ahead`: made when a filter takes a name for a known one, which in most transactions it does not. */
+  get #underway(): ReadonlyMap<string, History> {
+    return (this.#histories ??= new Map(
+      this.#ahead?.changes.names.map(({ history, text }) => [text, history]),
+    ))
   }
 
   async zoneKeys(keysId: Hash): Promise<readonly ZoneKeys[]> {

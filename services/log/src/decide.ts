@@ -4,8 +4,8 @@
  */
 import { setImmediate as immediate } from 'node:timers/promises'
 import type { Candidate, Moment } from '@dslog/verify/candidate'
-import type { Admission, Fold } from '@dslog/verify/fold'
-import type { Appended } from './step.ts'
+import type { Admission, Fold, Logged } from '@dslog/verify/fold'
+import { type Appended, appendedOf } from './step.ts'
 
 /** Candidates that are decided about without a pause, some milliseconds: requests and tables wait no longer. */
 const DECIDED_AT_ONCE = 500
@@ -19,10 +19,20 @@ export interface Batch {
   readonly historicalAt?: number
 }
 
+/**
+ * What became of the last candidate of a batch, the one that the observation was made for; of a batch without any, `known`.
+ * What was logged is told without its entry: who submits millions of names waits for the last one with all of these.
+ */
+export type Outcome =
+  | Exclude<Admission, Logged>
+  | { readonly status: 'logged'; readonly index: number; readonly outOfOrder: boolean }
+
+const KNOWN: Outcome = { status: 'known' }
+
 /** What became of batches. */
 export interface Decided {
-  /** For each batch, of each of its candidates. */
-  readonly admissions: Admission[][]
+  /** For each batch. */
+  readonly outcomes: Outcome[]
   /** Those that were logged. */
   readonly appended: readonly Appended[]
 }
@@ -49,27 +59,31 @@ export async function decide(
   }
   let reading = readAt(0)
   const appended: Appended[] = []
-  const admitted: Admission[] = []
+  const outcomes: Outcome[] = []
+  let decided = 0
   const live: Moment = { time, historical: false }
   for (const { candidates, historicalAt } of batches) {
     const moment = historicalAt === undefined ? live : { time: historicalAt, historical: true }
+    let outcome = KNOWN
     for (const candidate of candidates) {
-      if (admitted.length % READ_AT_ONCE === 0) {
+      if (decided % READ_AT_ONCE === 0) {
         await reading
-        reading = readAt(admitted.length + READ_AT_ONCE)
+        reading = readAt(decided + READ_AT_ONCE)
       }
       const admission = fold.admitAtOnce(candidate, moment) ?? (await fold.admit(candidate, moment))
-      if (admission.status === 'logged') appended.push(admission)
-      admitted.push(admission)
-      if (admitted.length % DECIDED_AT_ONCE !== 0) continue
+      if (admission.status === 'logged') {
+        const { index, outOfOrder, status } = admission
+        appended.push(appendedOf(admission))
+        outcome = { status, index, outOfOrder }
+      } else {
+        outcome = admission
+      }
+      if (++decided % DECIDED_AT_ONCE !== 0) continue
       // Whoever needs the map waits for it, and gets the error.
       if (readsMap) fold.prefetchMap().catch(() => {})
       await immediate()
     }
+    outcomes.push(outcome)
   }
-  let end = 0
-  const admissions = batches.map(({ candidates }) => {
-    return admitted.slice(end, (end += candidates.length))
-  })
-  return { admissions, appended }
+  return { outcomes, appended }
 }

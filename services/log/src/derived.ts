@@ -42,10 +42,8 @@ export async function* derivedProblems(
 }
 
 /** By names it is decided what is new, and found which names a zone has. */
-async function* nameProblems(
-  db: Database<LogTables>,
-  expected: ReadonlyMap<string, NameChange>,
-): Problems {
+async function* nameProblems(db: Database<LogTables>, names: readonly NameChange[]): Problems {
+  const expected = new Map(names.map((change) => [keyText(change.key), change]))
   let count = 0
   const pages = pagesOf((last: { readonly key: Uint8Array } | undefined) =>
     db.kysely

@@ -179,7 +179,7 @@ class Check {
     const found = {
       origin,
       size,
-      names: this.#derived?.changes.names.size ?? 0,
+      names: this.#derived?.changes.names.length ?? 0,
       problems: this.#problems,
     }
     return this.#violation === undefined ? found : { ...found, violation: this.#violation }

@@ -16,11 +16,11 @@ import type { Clock } from '@dslog/service/clock'
 import type { Database, ExclusiveLock } from '@dslog/service/db'
 import type { FoldTables } from '@dslog/service/foldtables'
 import { testPoint } from '@dslog/service/testpoint'
-import { type Admission, Fold } from '@dslog/verify/fold'
+import { Fold } from '@dslog/verify/fold'
 import type { FoldChanges } from '@dslog/verify/foldstore'
 import { FLOOD_RULE } from '@dslog/verify/history'
 import { AheadStore } from './ahead.ts'
-import { type Batch, decide, type Decided } from './decide.ts'
+import { type Batch, decide, type Decided, type Outcome } from './decide.ts'
 import { LogError } from './error.ts'
 import { KeyFilter } from './keyfilter.ts'
 import { behind, openStored, type StoredLog } from './open.ts'
@@ -198,11 +198,11 @@ export class Log implements ReadableLog {
    *
    * @returns for each batch what became of each of its candidates; all of it is published
    */
-  async sequence(batches: readonly Batch[]): Promise<Admission[][]> {
+  async sequence(batches: readonly Batch[]): Promise<Outcome[]> {
     if (this.isFrozen) throw new LogError('frozen', 'the last tree of this log is signed')
     // Nothing durable yet: a crash loses what nobody was promised.
-    const { admissions, appended, fold, time } = await this.#decide(batches, true)
-    if (appended.length === 0) return admissions
+    const { appended, fold, outcomes, time } = await this.#decide(batches, true)
+    if (appended.length === 0) return outcomes
     // The map is hashed while the transaction is under way, when the embedded database answers nobody else.
     await fold.prefetchMap()
     testPoint('log.decided')
@@ -215,7 +215,7 @@ export class Log implements ReadableLog {
     // From here on the tree can only be finished, now or after a restart.
     this.#isUnfinished = true
     await this.#finish()
-    return admissions
+    return outcomes
   }
 
   /** Signs and publishes the same tree anew: witnesses say that they have seen no larger one. */
@@ -233,18 +233,18 @@ export class Log implements ReadableLog {
    * {@link endLoad}. See load.ts. Their transaction goes on while the next are decided about; they are
    * stored when {@link loaded} resolves.
    */
-  async appendLoad(batches: readonly Batch[]): Promise<Admission[][]> {
-    const { admissions, appended, fold } = await this.#decide(batches, false)
-    if (appended.length === 0) return admissions
+  async appendLoad(batches: readonly Batch[]): Promise<Outcome[]> {
+    const { appended, fold, outcomes } = await this.#decide(batches, false)
+    if (appended.length === 0) return outcomes
     const step = await stepFrom(this.#at, await leavesFrom(this.#at, appended), fold, true)
     await this.loaded()
     const done = this.#store(step.changes, step.leaves, Promise.resolve(step))
     // Whoever waits for it gets the error; nothing else is appended after one.
     done.catch(() => {})
     this.#loading = { step, done }
-    for (const { key } of step.changes.names.values()) this.#known?.add(key)
+    for (const { key } of step.changes.names) this.#known?.add(key)
     this.#advance(step)
-    return admissions
+    return outcomes
   }
 
   /** Waits until everything that was appended is stored. */

@@ -36,7 +36,7 @@ import { LogError } from './error.ts'
 import type { LogOptions } from './log.ts'
 import { openStored, originOf } from './open.ts'
 import type { SignedTree } from './signer.ts'
-import { commitOf, leavesFrom, type Position, stepFrom, zonesOf } from './step.ts'
+import { appendedOf, commitOf, leavesFrom, type Position, stepFrom, zonesOf } from './step.ts'
 import { emptyTree, TreeStore } from './store.ts'
 
 /** How a restore is run. */
@@ -211,7 +211,7 @@ class RestoredTables implements ReplayStore<LogTables, Position> {
     from: Position,
     { entries, fold, unit }: Replayed,
   ): Promise<Position> {
-    const appended = entries.map((entry, i) => ({ entry, bytes: unit[i]!.entry }))
+    const appended = entries.map((entry, i) => appendedOf({ entry, bytes: unit[i]!.entry }))
     const isOpen = fold.head.size > (fold.head.mapHead ?? 0) + 1
     const leaves = await leavesFrom(from, appended)
     const step = await stepFrom(from, leaves, fold, isOpen)

@@ -9,10 +9,9 @@ import { Ticker } from '@dslog/service/clock'
 import type { Clock } from '@dslog/service/clock'
 import { Problem, spreadRetry } from '@dslog/service/problem'
 import type { Component } from '@dslog/service/run'
-import type { Admission } from '@dslog/verify/fold'
 import { LogError } from './error.ts'
 import { type DiskGuard, isDiskFull } from './disk.ts'
-import type { Batch } from './decide.ts'
+import type { Batch, Outcome } from './decide.ts'
 import type { Log } from './log.ts'
 
 /** Most candidates in one tree: half a second of work for the database. */
@@ -49,7 +48,7 @@ export interface SequencerOptions {
 interface Waiting {
   readonly batches: readonly Batch[]
   readonly candidates: number
-  readonly resolve: (admissions: Admission[][]) => void
+  readonly resolve: (outcomes: Outcome[]) => void
   readonly reject: (error: unknown) => void
 }
 
@@ -102,7 +101,7 @@ export class Sequencer implements Component {
    *   nobody knows whether it was logged: handing it in again does no harm
    * @throws Problem `unavailable`, at once, when the pool is full or the log has stopped; `log-frozen`
    */
-  submit(batches: readonly Batch[]): Promise<Admission[][]> {
+  submit(batches: readonly Batch[]): Promise<Outcome[]> {
     const candidates = batches.reduce((sum, batch) => sum + batch.candidates.length, 0)
     this.demandRoom(candidates)
     this.#count(batches, 1)
@@ -174,9 +173,9 @@ export class Sequencer implements Component {
     const taken = this.#take()
     if (taken.length === 0) return this.#idle()
     const size = this.#log.size
-    let admissions: Admission[][]
+    let outcomes: Outcome[]
     try {
-      admissions = await this.#log.sequence(taken.flatMap(({ batches }) => batches))
+      outcomes = await this.#log.sequence(taken.flatMap(({ batches }) => batches))
     } catch (error) {
       const { disk } = this.#options
       if (disk !== undefined && isDiskFull(error) && !this.#log.isUnfinished) {
@@ -188,16 +187,16 @@ export class Sequencer implements Component {
       this.#end(error, taken)
       throw error
     }
-    await this.#answer(taken, admissions)
+    await this.#answer(taken, outcomes)
     if (this.#log.size > size) for (const listener of this.#listeners) listener()
   }
 
   /** Tells those who wait, with pauses: whoever submitted thousands has as many results made of what he is told. */
-  async #answer(taken: readonly Waiting[], admissions: readonly Admission[][]): Promise<void> {
+  async #answer(taken: readonly Waiting[], outcomes: readonly Outcome[]): Promise<void> {
     let told = 0
     for (const { batches, resolve } of taken) {
       this.#count(batches, -1)
-      resolve(admissions.slice(told, told + batches.length))
+      resolve(outcomes.slice(told, told + batches.length))
       const before = told
       told += batches.length
       if (Math.floor(told / TOLD_AT_ONCE) > Math.floor(before / TOLD_AT_ONCE)) await immediate()

@@ -30,8 +30,9 @@ export interface Position {
 
 /** An entry on its way into a tree. */
 export interface Appended {
-  readonly entry: Entry
   readonly bytes: Uint8Array
+  /** Whose keys prove it, if it is of a delegation: it is found by that. */
+  readonly zone: Name | undefined
 }
 
 /** Entries with what is stored of each beside the tree. */
@@ -54,6 +55,10 @@ export interface Step {
   readonly changes: FoldChanges
 }
 
+export function appendedOf({ bytes, entry }: { bytes: Uint8Array; entry: Entry }): Appended {
+  return { bytes, zone: 'owner' in entry ? entry.zone : undefined }
+}
+
 /** Entries that are to be appended. */
 export async function leavesFrom(
   { lastBundle, tree }: Position,
@@ -72,7 +77,7 @@ export async function leavesFrom(
 export function leavesWith(leaves: Leaves, entry: Entry): Leaves {
   const bytes = encodeEntry(entry)
   const hashes = concat(leaves.hashes, leafHash(bytes))
-  return { ...leaves, appended: [...leaves.appended, { entry, bytes }], hashes }
+  return { ...leaves, appended: [...leaves.appended, appendedOf({ bytes, entry })], hashes }
 }
 
 /**
@@ -116,7 +121,7 @@ export async function stepFrom(
 /** The zones that leaves name. */
 export function zonesOf({ appended }: Leaves): Set<Name> {
   const zones = new Set<Name>()
-  for (const { entry } of appended) if ('owner' in entry) zones.add(entry.zone)
+  for (const { zone } of appended) if (zone !== undefined) zones.add(zone)
   return zones
 }
 
@@ -139,12 +144,12 @@ export function* leafRows(
 ): Generator<LeafRow> {
   let pos = fromPos
   for (let i = 0; i < appended.length; i++) {
-    const { bytes, entry } = appended[i]!
+    const { bytes, zone } = appended[i]!
     const index = from + i
     if (index % TILE_WIDTH === 0) pos = 0
     if (i >= stored) {
-      const zone = 'owner' in entry ? idOf(entry.zone) : undefined
-      yield [index, leafPrefix(hashes, i * HASH_SIZE), zone, pos]
+      const prefix = leafPrefix(hashes, i * HASH_SIZE)
+      yield [index, prefix, zone === undefined ? undefined : idOf(zone), pos]
     }
     pos += bundledSize(bytes)
   }

@@ -14,12 +14,12 @@ function key(text: string): Hash {
   return sha256(utf8(text))
 }
 
-function changed(text: string, indices: readonly number[], from: number): [string, NameChange] {
+function changed(text: string, indices: readonly number[], from: number): NameChange {
   const history = indices.map((index) => ({ index })) as unknown as History
   const name = nameFromText(`${text}.`)
   const fresh = indices[0]! >= from
-  const change = { key: key(text), kind: MapKind.delegation, name, history, fresh }
-  return [keyText(key(text)), { ...change, inForce: undefined }]
+  const [kind, inForce] = [MapKind.delegation, undefined]
+  return { key: key(text), text: keyText(key(text)), kind, name, history, fresh, inForce }
 }
 
 function keySet(index: number, text = 'keys'): ZoneKeys {
@@ -28,7 +28,7 @@ function keySet(index: number, text = 'keys'): ZoneKeys {
 
 function changes(from: number, names: Record<string, number[]>, zoneKeys: ZoneKeys[]): FoldChanges {
   const entries = Object.entries(names).map(([text, indices]) => changed(text, indices, from))
-  return { names: new Map(entries), zoneKeys, buckets: [] }
+  return { names: entries, zoneKeys, buckets: [] }
 }
 
 /** Tables with entries up to 9, and a transaction with those from 10 on, which they show once it is `stored`. */
@@ -38,7 +38,7 @@ function during({ stored = false } = {}) {
   const tables = new MemoryStore()
   const known = new KeyFilter()
   for (const one of [before, underway]) {
-    for (const { key } of one.names.values()) known.add(key)
+    for (const { key } of one.names) known.add(key)
     if (one === before || stored) tables.apply(one)
   }
   const asked = vi.spyOn(tables, 'histories')

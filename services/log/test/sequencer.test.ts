@@ -2,7 +2,6 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { asHash } from '@dslog/tlog/hash'
 import { nameFromText } from '@dslog/dnssec/name'
 import type { StateCandidate } from '@dslog/verify/candidate'
-import type { Admission } from '@dslog/verify/fold'
 import { Problem } from '@dslog/service/problem'
 import { goingOn } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
@@ -10,7 +9,7 @@ import { ownerDs } from '@dslog/testbed/stories'
 import { Turns } from '@dslog/testbed/turns'
 import { Places } from '../../../test/place.ts'
 import { observe, openPlace, TestLog } from '../../../test/testlog.ts'
-import type { Batch } from '../src/decide.ts'
+import type { Batch, Outcome } from '../src/decide.ts'
 import type { Log, LogOptions } from '../src/log.ts'
 import {
   MAX_TREE_CANDIDATES,
@@ -106,8 +105,8 @@ function make(options: Partial<SequencerOptions> = {}, start = true): Sequencer 
   return sequencer
 }
 
-const indices = (admissions: readonly Admission[][]): (number | string)[] =>
-  admissions.flat().map((one) => (one.status === 'logged' ? one.index : one.status))
+const indices = (outcomes: readonly Outcome[]): (number | string)[] =>
+  outcomes.map((one) => (one.status === 'logged' ? one.index : one.status))
 
 describe('a pool', () => {
   test('answers each submission, in order, once its tree is published', async () => {
@@ -246,8 +245,8 @@ describe('the end of a pool', () => {
     expect(refusal()).toMatchObject(LATER)
     hold.open()
     await stopped
-    expect((await first).flat()).toHaveLength(1)
-    expect((await second).flat()).toHaveLength(2)
+    expect(await first).toHaveLength(1)
+    expect(await second).toHaveLength(2)
     expect(log.published.size).toBe(log.size)
   })
 
@@ -260,7 +259,7 @@ describe('the end of a pool', () => {
     broken = true
     const rest = [sequencer.submit(evidence(1)), sequencer.submit(evidence(1))]
     hold.open()
-    expect((await first).flat()).toHaveLength(1)
+    expect(await first).toHaveLength(1)
     for (const one of rest) {
       await expect(one).rejects.toMatchObject({ ...LATER, message: /stopped/ })
     }

@@ -19,8 +19,7 @@ test('others go on while thousands of leaves are hashed, and while they are put 
   const writer = new TileWriter()
   const position: Position = { tree, writer, lastBundle: [], head: EMPTY_HEAD, upper }
   const appended = Array.from({ length: LEAVES }, (_, i): Appended => {
-    const bytes = Uint8Array.of(i >> 8, i)
-    return { entry: { type: 'unknown', bytes }, bytes }
+    return { bytes: Uint8Array.of(i >> 8, i), zone: undefined }
   })
   const turns = new Turns()
   const leaves = await leavesFrom(position, appended)
