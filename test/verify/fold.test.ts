@@ -1,7 +1,7 @@
 /** The log's side and the auditor's side of the fold agree on every stream, and on nothing else. */
 import { setImmediate as immediate } from 'node:timers/promises'
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { compare, equal } from '@dslog/tlog/bytes'
 import { type Hash, sha256 } from '@dslog/tlog/hash'
 import { UpperTree } from '@dslog/tlog/maptree'
@@ -592,9 +592,10 @@ describe('a fold', () => {
     expect(fold.admitAtOnce(state!, live(day(3)))).toBeUndefined()
     expect(fold.head.size).toBe(log.head.size)
     expect(statuses([await fold.admit(state!, live(day(3)))])).toEqual(['ds'])
-    // Now they are, for this moment; keys are looked up.
-    expect(fold.admitAtOnce(state!, live(day(3)))).toEqual({ status: 'known' })
-    expect(fold.admitAtOnce(state!, live(day(3) + 1))).toBeUndefined()
+    // Now they are, for as long as the chain is valid; keys are looked up.
+    for (const time of [day(3), day(3) + 1, day(19)]) {
+      expect(fold.admitAtOnce(state!, live(time))).toEqual({ status: 'known' })
+    }
     expect(fold.admitAtOnce(rootKeys!, live(day(3)))).toBeUndefined()
     // These very keys were found to be known at this moment: they are again, and at another it has to be seen.
     expect(statuses([await fold.admit(rootKeys!, live(day(3)))])).toEqual(['known'])
@@ -605,6 +606,33 @@ describe('a fold', () => {
     expect(statuses([fold.admitAtOnce(state!, live(day(40)))!])).toEqual(['refused: expired'])
     expect(statuses([fold.admitAtOnce(state!, live(day(1)))!])).toEqual(['refused: time'])
     expect(fold.head.size).toBe(log.head.size + 1)
+  })
+
+  test('a chain proves in its window, in the next fold as well, and nowhere else', async () => {
+    const log = await TestLog.create(options)
+    await log.observe(a, signedA, live(day(1)))
+    await log.mapHead(day(2))
+    const fold = new Fold(log.head, log.upper, { store: log.store, anchors: options.anchors })
+    const [, , state] = await log.observer(live(day(1))).delegation(a, signedA)
+    expect(statuses([await fold.admit(state!, live(day(2)))])).toEqual(['known'])
+    const { chains, head, upper } = fold
+    const next = new Fold(head, upper, { store: log.store, anchors: options.anchors, chains })
+    const lookups = vi.spyOn(log.store, 'zoneKeys')
+    // Evidence that outlives the keys it hangs from, at both ends.
+    const notBefore = day(-100)
+    const wide = { ...state!, window: { notBefore, notAfter: day(100) } }
+    await next.prefetch([wide])
+    for (const time of [day(2), day(19)]) {
+      expect(next.admitAtOnce(wide, live(time))).toEqual({ status: 'known' })
+    }
+    expect(lookups).not.toHaveBeenCalled()
+    for (const time of [day(-50), day(60)]) {
+      expect(next.admitAtOnce(wide, past(time))).toBeUndefined()
+      expect(statuses([await next.admit(wide, past(time))])).toEqual(['refused: unproven'])
+      expect(statuses([next.admitAtOnce(wide, past(time))!])).toEqual(['refused: unproven'])
+    }
+    expect(lookups).toHaveBeenCalled()
+    expect(next.admitAtOnce(wide, live(day(3)))).toEqual({ status: 'known' })
   })
 
   test('a bucket that cannot be read is an error of the MAP_HEAD, whoever has begun to read it', async () => {

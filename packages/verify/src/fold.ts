@@ -88,11 +88,22 @@ export type Admission =
 export interface FoldOptions {
   readonly store: FoldStore
   readonly anchors: readonly Anchor[]
+  /** What a fold that ended at this one's head found of chains. */
+  readonly chains?: Chains | undefined
   /** Admission rule 6, of the log alone: auditors take whatever the other rules allow. */
   readonly flood?: FloodRule
   /** Called now and then while the map is made: who has others to answer does so then. */
   readonly pause?: () => Promise<unknown>
 }
+
+/**
+ * A chain for each key set that was found to have one, by {@link keyText}: thousands of names in a row hang from the same
+ * keys. No entry ever leaves the log, so it proves at every moment in its window what it proved at the first.
+ */
+export type Chains = ReadonlyMap<string, Chain>
+
+/** Of so many the next fold begins anew: keys that have been replaced are never asked for again. */
+const MOST_CHAINS = 5_000
 
 /** Pairs of the map that are hashed without a pause, a few milliseconds, whether they lie in few buckets or in many. */
 const PAIRS_AT_ONCE = 400
@@ -132,8 +143,9 @@ export class Fold {
   /** Names of the candidates that were prefetched last, so that a key is hashed once, and of those before. */
   #prefetched: readonly ReadonlyMap<Candidate, OpenName>[] = []
   readonly #zoneKeys = new Map<string, readonly ZoneKeys[]>()
-  /** Chains by key set: thousands of names in a row hang from the same keys at the same moment. */
-  readonly #chains = new Map<string, { readonly at: number; readonly chain: Chain | undefined }>()
+  readonly #chains: Map<string, Chain>
+  /** When a key set was found to have none; new keys may give it one. */
+  readonly #unproven = new Map<string, number>()
   readonly #addedKeys: ZoneKeys[] = []
   /**
    * When keys were found to be in the log, or were put there: then they are known again at that moment, whatever else comes.
@@ -158,12 +170,19 @@ export class Fold {
     this.#upper = upper.fork()
     this.#store = options.store
     this.#anchors = options.anchors
+    const { chains } = options
+    this.#chains = new Map(chains !== undefined && chains.size < MOST_CHAINS ? chains : [])
     this.#flood = options.flood
     this.#pause = options.pause
   }
 
   get head(): FoldHead {
     return { ...this.#head }
+  }
+
+  /** For the fold that begins where this one ends. */
+  get chains(): Chains {
+    return this.#chains
   }
 
   /** The upper tree as of the newest MAP_HEAD. */
@@ -231,8 +250,7 @@ export class Fold {
     const atOnce = this.admitAtOnce(candidate, moment)
     if (atOnce !== undefined) return atOnce
     if (candidate.kind === 'keys') return this.#admitKeys(candidate, moment)
-    const chain = await this.#chainAt(candidate.keysId, moment.time)
-    if (chain === undefined) return refused('unproven')
+    if (!(await this.#findChain(candidate.keysId, moment.time))) return refused('unproven')
     return this.#admitState(candidate, moment, await this.#openFor(candidate))
   }
 
@@ -248,18 +266,25 @@ export class Fold {
     if (candidate.kind === 'keys') {
       return this.#knownKeys.get(candidate) === time ? { status: 'known' } : undefined
     }
-    const held = this.#chains.get(keyText(candidate.keysId))
+    const isProven = this.#isProven(candidate.keysId, time)
     const open = this.#prefetchedFor(candidate)
-    if (held?.at !== time || open === undefined) return undefined
-    return held.chain === undefined
-      ? refused('unproven')
-      : this.#admitState(candidate, moment, open)
+    if (isProven === undefined || open === undefined) return undefined
+    return isProven ? this.#admitState(candidate, moment, open) : refused('unproven')
   }
 
-  async #chainAt(keysId: Hash, at: number): Promise<Chain | undefined> {
+  /** Whether keys hang from an anchor at a time; `undefined` where that is to be found out. */
+  #isProven(keysId: Hash, at: number): boolean | undefined {
+    const text = keyText(keysId)
+    const chain = this.#chains.get(text)
+    if (chain !== undefined && chain.notBefore <= at && at <= chain.notAfter) return true
+    return this.#unproven.get(text) === at ? false : undefined
+  }
+
+  async #findChain(keysId: Hash, at: number): Promise<boolean> {
     const chain = await chainAt(keysId, at, this.lookup, this.#anchors)
-    this.#chains.set(keyText(keysId), { at, chain })
-    return chain
+    if (chain === undefined) this.#unproven.set(keyText(keysId), at)
+    else this.#chains.set(keyText(keysId), chain)
+    return chain !== undefined
   }
 
   async #admitKeys(candidate: KeysCandidate, { historical, time }: Moment): Promise<Admission> {
@@ -282,7 +307,7 @@ export class Fold {
     }
     this.#addedKeys.push(added)
     this.#zoneKeys.set(keyText(keysId), [added, ...(await this.lookup(keysId))])
-    this.#chains.clear()
+    this.#unproven.clear()
     return logged
   }
 

@@ -8,9 +8,8 @@ import { sql } from 'kysely'
 import { type Bucket, BucketBuilder } from '@dslog/tlog/mapbucket'
 import { UpperTree } from '@dslog/tlog/maptree'
 import { mapValue } from '@dslog/schema/identity'
-import type { Admission } from '@dslog/verify/fold'
 import { createLog } from './create.ts'
-import type { Batch } from './decide.ts'
+import type { Batch, Outcome } from './decide.ts'
 import { Log, type LogOptions } from './log.ts'
 import { TreeStore } from './store.ts'
 
@@ -44,8 +43,8 @@ export class Loader {
   }
 
   /** Appends what is new; nothing of it is signed before {@link finish}. */
-  async submit(batches: readonly Batch[]): Promise<Admission[][]> {
-    const admissions: Admission[][] = []
+  async submit(batches: readonly Batch[]): Promise<Outcome[]> {
+    const outcomes: Outcome[] = []
     for (let at = 0; at < batches.length;) {
       let candidates = 0
       let end = at
@@ -53,11 +52,11 @@ export class Loader {
         candidates += batches[end]!.candidates.length
         end++
       }
-      admissions.push(...(await this.log.appendLoad(batches.slice(at, end))))
+      for (const one of await this.log.appendLoad(batches.slice(at, end))) outcomes.push(one)
       at = end
     }
     await this.log.loaded()
-    return admissions
+    return outcomes
   }
 
   /** Builds the map and the indexes, appends the MAP_HEAD, signs and publishes. */

@@ -114,8 +114,9 @@ export class Log implements ReadableLog {
   static async openForLoad(options: LogOptions): Promise<Log> {
     const log = await Log.#opened(options, true)
     const known = new KeyFilter()
-    for await (const page of log.fold.pages(KEYS_AT_ONCE))
+    for await (const page of log.fold.pages(KEYS_AT_ONCE)) {
       for (const { key } of page) known.add(key)
+    }
     log.#known = known
     return log
   }
@@ -390,9 +391,11 @@ export class Log implements ReadableLog {
     const ahead = step && { changes: step.changes, from: step.leaves.from }
     const known = this.#known
     const store = known === undefined ? this.fold : new AheadStore(this.fold, known, ahead)
-    return new Fold(this.#at.head, this.#at.upper, {
+    const { chains, head, upper } = this.#at
+    return new Fold(head, upper, {
       store,
       anchors,
+      chains,
       flood: FLOOD_RULE,
       pause: () => immediate(),
     })

@@ -10,7 +10,7 @@ import { bundledSize, type Tile, TILE_WIDTH } from '@dslog/tlog/tile'
 import type { TileWriter } from '@dslog/tlog/tilewriter'
 import type { Name } from '@dslog/dnssec/name'
 import { encodeEntry, type Entry } from '@dslog/schema/entry'
-import type { Fold, FoldHead } from '@dslog/verify/fold'
+import type { Chains, Fold, FoldHead } from '@dslog/verify/fold'
 import type { FoldChanges } from '@dslog/verify/foldstore'
 import { type Commit, continueBundles, leafPrefix, type LeafRow, type TreeRow } from './store.ts'
 
@@ -24,6 +24,8 @@ export interface Position {
   /** Entries of the partial bundle at the end. */
   readonly lastBundle: readonly Uint8Array[]
   readonly head: FoldHead
+  /** Of the fold that led here. */
+  readonly chains?: Chains
   /** The name map, as of the newest MAP_HEAD. */
   readonly upper: UpperTree
 }
@@ -114,7 +116,7 @@ export async function stepFrom(
     map_time: Math.max(head.mapTime, head.liveTime),
     loading,
   }
-  const to = { tree, writer, lastBundle, head, upper }
+  const to = { tree, writer, lastBundle, head, chains: fold.chains, upper }
   return { leaves, to, tiles: writer.take(), bundles, changes: fold.changes() }
 }
 
