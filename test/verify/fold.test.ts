@@ -9,7 +9,7 @@ import { decodeEntry, encodeEntry, type Entry, type MapHeadEntry } from '@dslog/
 import { mapKey, MapKind, mapKeyOf, mapValue } from '@dslog/schema/identity'
 import { DAY } from '@dslog/schema/time'
 import { Auditor, type Violation } from '@dslog/verify/audit'
-import { type Admission, EMPTY_HEAD, Fold } from '@dslog/verify/fold'
+import { type Admission, type Chains, EMPTY_HEAD, Fold } from '@dslog/verify/fold'
 import { keyText } from '@dslog/verify/foldstore'
 import type { History } from '@dslog/verify/history'
 import { MemoryStore } from '@dslog/verify/memory'
@@ -633,6 +633,12 @@ describe('a fold', () => {
     }
     expect(lookups).toHaveBeenCalled()
     expect(next.admitAtOnce(wide, live(day(3)))).toEqual({ status: 'known' })
+    // What a fold finds is its own: if its tree is never stored, neither are the keys that it put there.
+    const { anchors } = options
+    const none: Chains = new Map()
+    const own = new Fold(head, upper, { store: log.store, anchors, chains: none })
+    expect(statuses([await own.admit(wide, live(day(3)))])).toEqual(['known'])
+    expect([own.chains.size, none.size]).toEqual([1, 0])
   })
 
   test('a bucket that cannot be read is an error of the MAP_HEAD, whoever has begun to read it', async () => {

@@ -98,30 +98,29 @@ export class Log implements ReadableLog {
    * @throws LogError why it must not go on
    */
   static async open(options: LogOptions): Promise<Log> {
-    const log = await Log.#opened(options)
-    testPoint('log.opened')
-    try {
+    return Log.#opened(options, false, async (log) => {
+      testPoint('log.opened')
       if (options.witnesses === undefined) await log.#finish()
       else await log.shown.resume(log.tree, log.fold)
-      return log
-    } catch (error) {
-      await log.close()
-      throw error
-    }
+    })
   }
 
   /** Opens a log whose first import is under way, or that is fresh: see load.ts. Signs nothing. */
   static async openForLoad(options: LogOptions): Promise<Log> {
-    const log = await Log.#opened(options, true)
-    const known = new KeyFilter()
-    for await (const page of log.fold.pages(KEYS_AT_ONCE)) {
-      for (const { key } of page) known.add(key)
-    }
-    log.#known = known
-    return log
+    return Log.#opened(options, true, async (log) => {
+      log.#known = new KeyFilter()
+      for await (const page of log.fold.pages(KEYS_AT_ONCE)) {
+        for (const { key } of page) log.#known.add(key)
+      }
+    })
   }
 
-  static async #opened(options: LogOptions, loading = false): Promise<Log> {
+  /** @param begin what else has to be done first; if it fails, the log is let go of */
+  static async #opened(
+    options: LogOptions,
+    loading: boolean,
+    begin: (log: Log) => Promise<void>,
+  ): Promise<Log> {
     const lock = await options.db.lockExclusive('log', options.onLost ?? (() => {}))
     try {
       const stored = await openStored(options)
@@ -131,6 +130,7 @@ export class Log implements ReadableLog {
       }
       const log = new Log(options, lock, stored)
       log.shown.isFrozen = frozen
+      await begin(log)
       return log
     } catch (error) {
       await lock.release()

@@ -1,10 +1,11 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { toHex } from '@dslog/tlog/bytes'
 import { nodeBackend } from '@dslog/dnssec/backend/node'
 import { ALGORITHM } from '@dslog/dnssec/backend/backend'
 import { type Name, nameFromText } from '@dslog/dnssec/name'
 import type { Observation, SubmitResult } from '@dslog/schema/api'
 import { DAY, HOUR } from '@dslog/schema/time'
+import { FoldTables } from '@dslog/service/foldtables'
 import { TEST_EPOCH } from '@dslog/testbed/clock'
 import { Internet } from '@dslog/testbed/internet'
 import { ownerDs } from '@dslog/testbed/stories'
@@ -113,6 +114,18 @@ describe.each(places.kinds)('a load on %s', (kind) => {
     await finish(again)
     const test = await checkSound()
     expect(test.log.size).toBe(1 + 2 + 60 + 1)
+  })
+
+  test('that cannot read what is stored lets go of the log', async () => {
+    await createLog(options)
+    const lost = new Error('the connection is lost')
+    const pages = vi.spyOn(FoldTables.prototype, 'pages').mockImplementationOnce(() => {
+      throw lost
+    })
+    onTestFinished(() => pages.mockRestore())
+    await expect(Loader.open(options)).rejects.toBe(lost)
+    await finish(await load(evidence(names(2))))
+    await checkSound()
   })
 
   test('that was interrupted while its map was built', async () => {
