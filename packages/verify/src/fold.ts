@@ -9,12 +9,10 @@
  * transaction as the entries.
  */
 import type { Hash } from '@dslog/tlog/hash'
-import { type MapPair, PAIR_SIZE } from '@dslog/tlog/map'
-import { type Bucket, prefixOf } from '@dslog/tlog/mapbucket'
-import { updateBuckets, type UpperTree } from '@dslog/tlog/maptree'
+import type { UpperTree } from '@dslog/tlog/maptree'
 import type { Anchor } from '@dslog/dnssec/anchors'
 import { encodeEntry, type Entry, type MapHeadEntry, type ZoneKeysEntry } from '@dslog/schema/entry'
-import { mapKey, MapKind, mapValue } from '@dslog/schema/identity'
+import { mapKey, MapKind } from '@dslog/schema/identity'
 import {
   type Candidate,
   entryOf,
@@ -23,6 +21,7 @@ import {
   type Moment,
   type StateCandidate,
 } from './candidate.ts'
+import { FoldMap } from './foldmap.ts'
 import { type FoldChanges, type FoldStore, keyText, type NameChange } from './foldstore.ts'
 import {
   decideState,
@@ -105,10 +104,6 @@ export type Chains = ReadonlyMap<string, Chain>
 /** Of so many the next fold begins anew: keys that have been replaced are never asked for again. */
 const MOST_CHAINS = 5_000
 
-/** Pairs of the map that are hashed without a pause, a few milliseconds, whether they lie in few buckets or in many. */
-const PAIRS_AT_ONCE = 400
-
-const EMPTY_BUCKET = new Uint8Array(0)
 const NO_HISTORY: History = []
 
 /** The key of the name map that a candidate's entry would belong to. */
@@ -126,8 +121,6 @@ interface OpenName extends NameChange {
   inForce: NameChange['inForce']
   /** Entries it had before this fold. */
   before: number
-  /** Entries that a MAP_HEAD covers. */
-  covered: number
 }
 
 type Refusal = Extract<Admission, { status: 'refused' }>['reason']
@@ -138,7 +131,6 @@ export class Fold {
   readonly #store: FoldStore
   readonly #anchors: readonly Anchor[]
   readonly #flood: FloodRule | undefined
-  readonly #pause: (() => Promise<unknown>) | undefined
   readonly #names = new Map<string, OpenName>()
   /** Names of the candidates that were prefetched last, so that a key is hashed once, and of those before. */
   #prefetched: readonly ReadonlyMap<Candidate, OpenName>[] = []
@@ -152,28 +144,21 @@ export class Fold {
    * Each observation of a submission brings the keys that it hangs from, the same ones.
    */
   readonly #knownKeys = new Map<KeysCandidate, number>()
-  readonly #buckets = new Map<number, Bucket>()
-  /** Buckets that were asked for and are not changed yet; empty until they come. */
-  #read = new Map<number, Uint8Array>()
-  /** What is on its way of those. */
-  #reading: Promise<void>[] = []
-  /** Names with entries that no MAP_HEAD covers yet. */
-  #uncovered: OpenName[] = []
-  /** How many of those have had their bucket asked for. */
-  #asked = 0
-  readonly #upper: UpperTree
+  readonly #map: FoldMap
+  /** Size of the tree that it begins with. */
+  readonly #from: number
   readonly #head: { -readonly [Field in keyof FoldHead]: FoldHead[Field] }
 
   /** @param upper upper tree of the name map as of `head`; the fold works on a version of its own */
   constructor(head: FoldHead, upper: UpperTree, options: FoldOptions) {
     this.#head = { ...head }
-    this.#upper = upper.fork()
+    this.#from = head.size
+    this.#map = new FoldMap(upper, options.store, options.pause)
     this.#store = options.store
     this.#anchors = options.anchors
     const { chains } = options
     this.#chains = new Map(chains !== undefined && chains.size < MOST_CHAINS ? chains : [])
     this.#flood = options.flood
-    this.#pause = options.pause
   }
 
   get head(): FoldHead {
@@ -187,7 +172,7 @@ export class Fold {
 
   /** The upper tree as of the newest MAP_HEAD. */
   get upper(): UpperTree {
-    return this.#upper
+    return this.#map.upper
   }
 
   /**
@@ -222,7 +207,6 @@ export class Fold {
     for (const open of opened) {
       open.history = histories.get(open.text) ?? open.history
       open.before = open.history.length
-      open.covered = open.before
       open.fresh = open.before === 0
     }
   }
@@ -335,7 +319,9 @@ export class Fold {
     const index = head.size++
     if (open.history.length === 0) head.keyCount++
     if (!historical) head.liveTime = Math.max(head.liveTime, time)
-    if (open.history.length === open.covered) this.#uncovered.push(open)
+    // Its newest entry is older than this fold, or covered by a MAP_HEAD of it.
+    const newest = open.history.at(-1)?.index ?? -1
+    if (newest < Math.max(this.#from, head.mapHead ?? 0)) this.#map.add(open)
     const state = { index, stateId, present, orderKey, time, historical, outOfOrder }
     open.history = open.history.length === 0 ? [state] : [...open.history, state]
     return { status: 'logged', index, outOfOrder, entry, bytes }
@@ -355,10 +341,10 @@ export class Fold {
     const { keyCount, liveTime, mapHead: previous, mapTime, size: covers } = this.#head
     if (covers > 0 && time <= mapTime) throw new RangeError('the time of a MAP_HEAD must grow')
     if (time < liveTime) throw new RangeError('a MAP_HEAD cannot precede an entry it covers')
-    await this.#updateMap()
+    await this.#map.update()
     const after = { size: covers + 1, mapHead: covers, mapTime: time, liveTime: 0 }
     Object.assign(this.#head, after)
-    return { type: 'map-head', covers, mapRoot: this.#upper.root(), keyCount, previous, time }
+    return { type: 'map-head', covers, mapRoot: this.#map.upper.root(), keyCount, previous, time }
   }
 
   /**
@@ -366,62 +352,14 @@ export class Fold {
    * what is on its way, and asks for the rest. Optional, for who has something else to do meanwhile.
    */
   async prefetchMap(): Promise<void> {
-    const missing: number[] = []
-    for (; this.#asked < this.#uncovered.length; this.#asked++) {
-      const prefix = prefixOf(this.#uncovered[this.#asked]!.key, this.#upper.depth)
-      if (this.#buckets.has(prefix) || this.#read.has(prefix)) continue
-      this.#read.set(prefix, EMPTY_BUCKET)
-      missing.push(prefix)
-    }
-    if (missing.length > 0) this.#reading.push(this.#readBuckets(missing))
-    await Promise.all(this.#reading)
-  }
-
-  async #readBuckets(prefixes: readonly number[]): Promise<void> {
-    for (const [prefix, bytes] of await this.#store.buckets(prefixes)) this.#read.set(prefix, bytes)
-  }
-
-  async #updateMap(): Promise<void> {
-    await this.prefetchMap()
-    const changes = new Map<number, OpenName[]>()
-    for (const open of this.#uncovered) {
-      const prefix = prefixOf(open.key, this.#upper.depth)
-      const others = changes.get(prefix)
-      if (others === undefined) changes.set(prefix, [open])
-      else others.push(open)
-    }
-    const prefixes = [...changes.keys()].sort((a, b) => a - b)
-    const stored = this.#read
-    this.#read = new Map()
-    this.#reading = []
-    for (const prefix of prefixes) {
-      const bucket = this.#buckets.get(prefix)
-      if (bucket !== undefined) stored.set(prefix, bucket.bytes)
-    }
-    for (let next = 0; next < prefixes.length;) {
-      const some: MapPair[] = []
-      for (let pairs = 0; next < prefixes.length && pairs < PAIRS_AT_ONCE; next++) {
-        const prefix = prefixes[next]!
-        const changed = changes.get(prefix)!
-        some.push(...changed.map(pairOf))
-        pairs += changed.length + (stored.get(prefix)?.length ?? 0) / PAIR_SIZE
-      }
-      for (const bucket of updateBuckets(this.#upper, stored, some)) {
-        this.#buckets.set(bucket.prefix, bucket)
-      }
-      await this.#pause?.()
-    }
-    if (this.#pause !== undefined) await this.#upper.settle(this.#pause)
-    for (const open of this.#uncovered) open.covered = open.history.length
-    this.#uncovered = []
-    this.#asked = 0
+    await this.#map.prefetch()
   }
 
   /** What to store so that the next fold can start where this one ended; what is admitted later may show in it. */
   changes(): FoldChanges {
     const names: NameChange[] = []
     for (const open of this.#names.values()) if (open.history.length > open.before) names.push(open)
-    return { names, zoneKeys: this.#addedKeys, buckets: [...this.#buckets.values()] }
+    return { names, zoneKeys: this.#addedKeys, buckets: this.#map.changed }
   }
 
   async #openFor(candidate: Candidate): Promise<OpenName> {
@@ -438,11 +376,6 @@ export class Fold {
   }
 }
 
-/** What the map has of a name. */
-function pairOf({ history, key }: OpenName): MapPair {
-  return { key, value: mapValue(history.map(({ index }) => index)) }
-}
-
 /** A name without any entry, as far as is known. */
 function openName(candidate: Candidate, key: Hash, text: string): OpenName {
   const isKeys = candidate.kind === 'keys'
@@ -455,6 +388,5 @@ function openName(candidate: Candidate, key: Hash, text: string): OpenName {
     fresh: true,
     inForce: undefined,
     before: 0,
-    covered: 0,
   }
 }
